@@ -1,0 +1,56 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: host_address
+author: The plainkube authors (@plainkube)
+version_added: 1.0.0
+short_description: The IPv4 address that the cluster knows a host by
+description:
+  - Takes a host's variables. The first of these that is an IPv4 address counts.
+  - C(cluster_address), which the inventory may set per host; the address that role preflight found on the host
+    (the source address of its default route); C(ansible_host); the host's name in the inventory.
+  - Empty where none is, as for a host that was not reached and is named by DNS.
+options:
+  _input:
+    description: A host's variables, an element of C(hostvars).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+address: "{{ hostvars['node1'] | plainkube.cluster.host_address }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The address, or an empty string.
+  type: str
+"""
+
+import ipaddress
+
+
+def _is_ipv4(text) -> bool:
+    try:
+        ipaddress.IPv4Address(str(text))
+    except ValueError:
+        return False
+    return True
+
+
+def host_address(variables) -> str:
+    facts = variables.get("ansible_facts", {}).get("plainkube", {})
+    candidates = (
+        variables.get("cluster_address"),
+        facts.get("address"),
+        variables.get("ansible_host"),
+        variables.get("inventory_hostname"),
+    )
+    return next((str(candidate) for candidate in candidates if _is_ipv4(candidate)), "")
+
+
+class FilterModule:
+    def filters(self):
+        return {"host_address": host_address}

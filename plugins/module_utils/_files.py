@@ -1,0 +1,131 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""Files with content, owner and mode: what is there, what differs, and the atomic write."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+import tempfile
+import typing as t
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+
+# The argument spec of one file, for modules that take a list of them.
+FILE_OPTIONS: dict[str, t.Any] = {
+    "path": {"type": "path", "required": True},
+    "content": {"type": "str", "required": True},
+    "owner": {"type": "str", "default": "root"},
+    "group": {"type": "str", "default": "root"},
+    "mode": {"type": "str", "default": "0644"},
+    "secret": {"type": "bool", "default": False},
+}
+
+DIRECTORY_OPTIONS: dict[str, t.Any] = {
+    "path": {"type": "path", "required": True},
+    "owner": {"type": "str", "default": "root"},
+    "group": {"type": "str", "default": "root"},
+    "mode": {"type": "str", "default": "0755"},
+}
+
+
+class Found(t.NamedTuple):
+    """What is on disk at a path."""
+
+    content: str | None  # None: no such file, or a directory
+    owner: str
+    group: str
+    mode: str
+
+
+def _name(lookup: t.Callable[[int], t.Any], number: int) -> str:
+    try:
+        return lookup(number)[0]
+    except KeyError:
+        return str(number)
+
+
+def read(path: str) -> str | None:
+    """The text at path, or None where there is no file."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+            return stream.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def look(path: str) -> Found | None:
+    """Content, owner, group and mode at path, links followed; None where there is nothing."""
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    content = None if stat.S_ISDIR(status.st_mode) else read(path)
+    mode = format(stat.S_IMODE(status.st_mode), "04o")
+    return Found(content, _name(pwd.getpwuid, status.st_uid), _name(grp.getgrgid, status.st_gid), mode)
+
+
+def _mode(mode: str) -> str:
+    return format(int(mode, 8), "04o")
+
+
+def matches(found: Found | None, wanted: dict[str, t.Any]) -> bool:
+    """Whether what was found is what is wanted; a wanted entry without content is a directory."""
+    return found is not None and (
+        found.content == wanted.get("content")
+        and (found.owner, found.group) == (wanted["owner"], wanted["group"])
+        and found.mode == _mode(wanted["mode"])
+    )
+
+
+def _describe(found_or_wanted: tuple[str, str, str]) -> str:
+    owner, group, mode = found_or_wanted
+    return f"# {owner}:{group} {mode}\n"
+
+
+def diff(found: Found | None, wanted: dict[str, t.Any]) -> dict[str, str]:
+    """One entry for Ansible's diff. The content of a secret is never in it."""
+    before, after = "", _describe((wanted["owner"], wanted["group"], _mode(wanted["mode"])))
+    if found is not None:
+        before = _describe((found.owner, found.group, found.mode))
+    if wanted.get("secret"):
+        changed = found is not None and found.content != wanted["content"]
+        before += "# secret content\n" if found is not None else ""
+        after += "# other secret content\n" if changed else "# secret content\n"
+    elif "content" in wanted:
+        before += (found.content or "") if found is not None else ""
+        after += wanted["content"]
+    path = wanted["path"]
+    return {"before_header": path, "after_header": path, "before": before, "after": after}
+
+
+def write(module: AnsibleModule, wanted: dict[str, t.Any]) -> None:
+    """Put a file in place in one step, with its owner and mode from the first moment."""
+    directory = os.path.dirname(wanted["path"])
+    os.makedirs(directory, mode=0o755, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=directory, prefix=".plainkube-")
+    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
+        os.fchmod(stream.fileno(), int(wanted["mode"], 8))
+        os.fchown(
+            stream.fileno(),
+            pwd.getpwnam(wanted["owner"]).pw_uid,
+            grp.getgrnam(wanted["group"]).gr_gid,
+        )
+        stream.write(wanted["content"])
+        stream.flush()
+        # A file that is renamed before its data is on disk may be empty after a power loss.
+        os.fsync(stream.fileno())
+    module.add_cleanup_file(temporary)
+    os.rename(temporary, wanted["path"])
+
+
+def make_directory(wanted: dict[str, t.Any]) -> None:
+    """Create a directory, or correct the owner and mode of the one that is there."""
+    os.makedirs(wanted["path"], exist_ok=True)
+    os.chown(wanted["path"], pwd.getpwnam(wanted["owner"]).pw_uid, grp.getgrnam(wanted["group"]).gr_gid)
+    os.chmod(wanted["path"], int(wanted["mode"], 8))

@@ -1,0 +1,120 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""The stamp: how a running process tells what it was started from.
+
+A unit (or drop-in) ends in a trailer that lists the files its process reads at start and sets
+PLAINKUBE_STAMP=SUM.GENERATION in the process's environment. SUM is the SHA-256 over the unit's own text
+and all those files. A process whose environment carries another stamp than the unit on disk was started
+from something else. GENERATION changes whenever a file on disk had to be mended, so that a process
+that was started from the wrong file is told apart from one that was started before and never read it.
+Keys that begin with X- are ignored by systemd (systemd.unit(5)); they are for us and for the reader.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import typing as t
+
+VARIABLE = "PLAINKUBE_STAMP"
+_MARK = "# What the process is started from; written by plainkube.cluster, which compares it with the running process.\n"
+_STAMP = re.compile(rf'^Environment={VARIABLE}=([0-9a-f]{{64}})\.([0-9a-z]+)$', re.MULTILINE)
+_INPUT = re.compile(r"^X-PlainkubeInput=(.+)$", re.MULTILINE)
+# Above this, a file is known by its real path, size and time of change: hashing 100 MB binaries costs seconds.
+_HASH_LIMIT = 1 << 20
+
+
+class Stamp(t.NamedTuple):
+    """SUM.GENERATION."""
+
+    sum: str
+    generation: str
+
+    def __str__(self) -> str:
+        return f"{self.sum}.{self.generation}"
+
+
+def fingerprint(path: str, content: str | None = None) -> str:
+    """What identifies the file at path: its digest, or for a large one where, how big and how old it is.
+
+    With content, the fingerprint that the file will have once that content is written.
+    """
+    if content is not None:
+        return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
+    try:
+        status = os.stat(path)
+        if status.st_size > _HASH_LIMIT:
+            return f"{os.path.realpath(path)} {status.st_size} {status.st_mtime_ns}"
+        with open(path, "rb") as stream:
+            return hashlib.sha256(stream.read()).hexdigest()
+    except OSError:
+        return "absent"
+
+
+def compute(unit: str, inputs: t.Sequence[str], contents: t.Mapping[str, str] | None = None) -> str:
+    """The sum over a unit's text (without trailer) and its inputs, sorted by path."""
+    digest = hashlib.sha256(unit.encode("utf-8", "surrogateescape"))
+    for path in sorted(set(inputs)):
+        digest.update(f"\n{path} {fingerprint(path, (contents or {}).get(path))}".encode())
+    return digest.hexdigest()
+
+
+def append(unit: str, inputs: t.Sequence[str], stamp: Stamp) -> str:
+    """The unit with its trailer."""
+    lines = [f"X-PlainkubeInput={path}\n" for path in sorted(set(inputs))]
+    return f"{unit.rstrip()}\n\n{_MARK}[Service]\n{''.join(lines)}Environment={VARIABLE}={stamp}\n"
+
+
+def split(text: str) -> tuple[str, list[str], Stamp | None]:
+    """A unit's text without its trailer, its inputs, and its stamp (None where it has none)."""
+    body, dummy, trailer = text.partition(_MARK)
+    found = _STAMP.search(trailer)
+    return body.rstrip() + "\n", _INPUT.findall(trailer), Stamp(*found.groups()) if found else None
+
+
+def of_environment(environment: bytes) -> str:
+    """The stamp in a process's environment as /proc/PID/environ shows it, or an empty string."""
+    prefix = f"{VARIABLE}=".encode()
+    for entry in environment.split(b"\0"):
+        if entry.startswith(prefix):
+            return entry[len(prefix) :].decode("ascii", "replace")
+    return ""
+
+
+def of_process(pid: int) -> str:
+    """The stamp of a running process; an empty string where it has none or is gone."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as stream:
+            return of_environment(stream.read())
+    except OSError:
+        return ""
+
+
+def mismatch(unit_text: str, pid: int, binary: str = "") -> str:
+    """Why the process PID is not what its unit file and inputs on disk would start; empty when it is.
+
+    For status: nothing here knows what the files should say, only whether the process was started from them.
+    """
+    body, inputs, stamp = split(unit_text)
+    if stamp is None:
+        return "its unit file carries no stamp of plainkube.cluster"
+    if compute(body, inputs) != stamp.sum:
+        return "its unit or one of its files was changed on disk after the last run of site.yml"
+    if of_process(pid) != str(stamp):
+        return "the process was started from an older unit, configuration or binary"
+    return other_binary(pid, binary)
+
+
+def other_binary(pid: int, binary: str) -> str:
+    """Why the process PID does not run the file at path binary; empty when it does, or cannot be told."""
+    if not binary:
+        return ""
+    try:
+        running, wanted = os.stat(f"/proc/{pid}/exe"), os.stat(binary)
+    except OSError:
+        return ""
+    if (running.st_dev, running.st_ino) != (wanted.st_dev, wanted.st_ino):
+        return f"the process runs another file than {binary}"
+    return ""

@@ -1,0 +1,54 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""What systemd says about a unit."""
+
+from __future__ import annotations
+
+import typing as t
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+PROPERTIES = (
+    "ActiveEnterTimestamp",
+    "ActiveState",
+    "DropInPaths",
+    "FragmentPath",
+    "InvocationID",
+    "LoadState",
+    "MainPID",
+    "NRestarts",
+    "NeedDaemonReload",
+    "Result",
+    "SubState",
+    "UnitFileState",
+)
+
+
+def parse_show(text: str) -> dict[str, str]:
+    """The `Key=value` lines of `systemctl show` as a dictionary."""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return {key: value for key, dummy, value in pairs}
+
+
+def systemctl(module: AnsibleModule, *arguments: str, check: bool = True) -> str:
+    """Run systemctl; with check, a failure ends the module with the command and what it said."""
+    command = ["systemctl", *arguments]
+    code, out, err = module.run_command(command)
+    if code != 0 and check:
+        module.fail_json(msg=f"`{' '.join(command)}` failed with code {code}: {(err or out).strip()}")
+    return out
+
+
+def show(module: AnsibleModule, unit: str) -> dict[str, str]:
+    """The state of one unit (see PROPERTIES); LoadState is not-found where there is none."""
+    return parse_show(systemctl(module, "show", f"--property={','.join(PROPERTIES)}", unit))
+
+
+def journal(module: AnsibleModule, unit: str, lines: int = 15) -> str:
+    """The last lines of a unit's journal, for error messages."""
+    dummy, out, dummy = module.run_command(
+        ["journalctl", "--unit", unit, "--lines", str(lines), "--output", "cat", "--no-pager"]
+    )
+    return out.strip()
