@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import http.client
 import ssl
 import typing as t
 import urllib.error
@@ -22,27 +23,37 @@ class Answer(t.NamedTuple):
         return 200 <= self.status < 300
 
 
-def _context(url: str, ca: str | None) -> ssl.SSLContext | None:
+def _context(url: str, ca: str | None, client: tuple[str, str] | None) -> ssl.SSLContext | None:
     if not url.startswith("https:"):
         return None
-    context = ssl.create_default_context(cafile=ca or None)
-    if not ca:
+    if ca:
+        context = ssl.create_default_context(cafile=ca)
+    else:
         # Controller manager and scheduler make themselves a certificate at every start; these are loopback addresses.
+        # Not create_default_context: it would read all of the host's CAs, for nothing.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if client:
+        context.load_cert_chain(*client)
     return context
 
 
-def get(url: str, ca: str | None = None, timeout: float = 2.0) -> Answer:
-    """GET url without following proxies; never raises for what a server or network does."""
+def get(
+    url: str, ca: str | None = None, timeout: float = 2.0, client: tuple[str, str] | None = None, limit: int = 4096
+) -> Answer:
+    """GET url without following proxies, with the client's certificate and key files where they are given.
+
+    Never raises for what a server or network does.
+    """
     try:
         handlers: list[t.Any] = [urllib.request.ProxyHandler({})]
-        context = _context(url, ca)
+        context = _context(url, ca, client)
         if context is not None:
             handlers.append(urllib.request.HTTPSHandler(context=context))
         with urllib.request.build_opener(*handlers).open(url, timeout=timeout) as response:
-            return Answer(response.status, response.read(4096).decode("utf-8", "replace"))
+            return Answer(response.status, response.read(limit).decode("utf-8", "replace"))
     except urllib.error.HTTPError as error:
         return Answer(error.code, error.read(4096).decode("utf-8", "replace"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return Answer(0, str(getattr(error, "reason", error)))

@@ -19,9 +19,11 @@ import re
 import typing as t
 
 VARIABLE = "PLAINKUBE_STAMP"
-_MARK = "# What the process is started from; written by plainkube.cluster, which compares it with the running process.\n"
-_STAMP = re.compile(rf'^Environment={VARIABLE}=([0-9a-f]{{64}})\.([0-9a-z]+)$', re.MULTILINE)
-_INPUT = re.compile(r"^X-PlainkubeInput=(.+)$", re.MULTILINE)
+_MARK = (
+    "# What the process is started from; written by plainkube.cluster, which compares it with the running process.\n"
+)
+_STAMP = re.compile(rf"^Environment={VARIABLE}=([0-9a-f]{{64}})\.([0-9a-z]+)$", re.MULTILINE)
+_INPUT = re.compile(r"^X-PlainkubeInput=(\S+) ([0-9a-f]{12})$", re.MULTILINE)
 # Above this, a file is known by its real path, size and time of change: hashing 100 MB binaries costs seconds.
 _HASH_LIMIT = 1 << 20
 
@@ -55,23 +57,35 @@ def fingerprint(path: str, content: str | None = None) -> str:
 
 def compute(unit: str, inputs: t.Sequence[str], contents: t.Mapping[str, str] | None = None) -> str:
     """The sum over a unit's text (without trailer) and its inputs, sorted by path."""
-    digest = hashlib.sha256(unit.encode("utf-8", "surrogateescape"))
+    digest = hashlib.sha256(f"{unit.rstrip()}\n".encode("utf-8", "surrogateescape"))
     for path in sorted(set(inputs)):
         digest.update(f"\n{path} {fingerprint(path, (contents or {}).get(path))}".encode())
     return digest.hexdigest()
 
 
-def append(unit: str, inputs: t.Sequence[str], stamp: Stamp) -> str:
+def append(unit: str, inputs: t.Sequence[str], stamp: Stamp, contents: t.Mapping[str, str] | None = None) -> str:
     """The unit with its trailer."""
-    lines = [f"X-PlainkubeInput={path}\n" for path in sorted(set(inputs))]
+    lines = [f"X-PlainkubeInput={path} {_short(path, contents)}\n" for path in sorted(set(inputs))]
     return f"{unit.rstrip()}\n\n{_MARK}[Service]\n{''.join(lines)}Environment={VARIABLE}={stamp}\n"
+
+
+def _short(path: str, contents: t.Mapping[str, str] | None = None) -> str:
+    """Twelve digits that change with the file, so that the trailer can tell which input changed."""
+    return hashlib.sha256(fingerprint(path, (contents or {}).get(path)).encode()).hexdigest()[:12]
+
+
+def changed_inputs(text: str, contents: t.Mapping[str, str] | None = None) -> list[str]:
+    """The inputs in a unit's trailer that are no longer what they were when the unit was written."""
+    trailer = text.partition(_MARK)[2]
+    return [path for path, short in _INPUT.findall(trailer) if _short(path, contents) != short]
 
 
 def split(text: str) -> tuple[str, list[str], Stamp | None]:
     """A unit's text without its trailer, its inputs, and its stamp (None where it has none)."""
     body, dummy, trailer = text.partition(_MARK)
     found = _STAMP.search(trailer)
-    return body.rstrip() + "\n", _INPUT.findall(trailer), Stamp(*found.groups()) if found else None
+    inputs = [path for path, dummy in _INPUT.findall(trailer)]
+    return body.rstrip() + "\n", inputs, Stamp(*found.groups()) if found else None
 
 
 def of_environment(environment: bytes) -> str:
@@ -100,8 +114,11 @@ def mismatch(unit_text: str, pid: int, binary: str = "") -> str:
     body, inputs, stamp = split(unit_text)
     if stamp is None:
         return "its unit file carries no stamp of plainkube.cluster"
+    changed = changed_inputs(unit_text)
+    if changed:
+        return f"{', '.join(changed)} changed on disk after the last run of site.yml"
     if compute(body, inputs) != stamp.sum:
-        return "its unit or one of its files was changed on disk after the last run of site.yml"
+        return "its unit file was changed on disk after the last run of site.yml"
     if of_process(pid) != str(stamp):
         return "the process was started from an older unit, configuration or binary"
     return other_binary(pid, binary)

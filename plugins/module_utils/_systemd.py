@@ -46,6 +46,13 @@ def show(module: AnsibleModule, unit: str) -> dict[str, str]:
     return parse_show(systemctl(module, "show", f"--property={','.join(PROPERTIES)}", unit))
 
 
+def show_all(module: AnsibleModule, units: t.Sequence[str], *more: str) -> list[dict[str, str]]:
+    """The state of several units by one call, in their order: PROPERTIES and more; times as @SECONDS."""
+    properties = ",".join((*PROPERTIES, *more))
+    out = systemctl(module, "show", "--timestamp=unix", f"--property={properties}", *units)
+    return [parse_show(block) for block in out.strip("\n").split("\n\n")]
+
+
 def journal(module: AnsibleModule, unit: str, lines: int = 15) -> str:
     """The last lines of a unit's journal, for error messages."""
     dummy, out, dummy = module.run_command(

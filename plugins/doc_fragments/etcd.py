@@ -1,0 +1,34 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """How a module reaches etcd."""
+
+    DOCUMENTATION = r"""
+options:
+  endpoints:
+    description: URLs of etcd members. One that answers is enough.
+    type: list
+    elements: str
+    default: ["https://127.0.0.1:2379"]
+  ca:
+    description: CA certificate of etcd's server certificates.
+    type: path
+    default: /etc/kubernetes/pki/etcd/ca.crt
+  cert:
+    description: Client certificate; its common name is the etcd user.
+    type: path
+    default: /etc/kubernetes/pki/etcd/root.crt
+  key:
+    description: Private key of O(cert).
+    type: path
+    default: /etc/kubernetes/pki/etcd/root.key
+  wait:
+    description: Seconds to wait for an etcd that does not answer yet, because it may have been started a moment ago. In check mode nothing is waited for.
+    type: int
+    default: 60
+requirements:
+  - etcdctl 3.6 or later on the host
+"""

@@ -1,0 +1,54 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.plainkube.cluster.plugins.filter.host_address import host_address
+from ansible_collections.plainkube.cluster.plugins.filter.networks_trouble import networks_trouble
+from ansible_collections.plainkube.cluster.plugins.filter.nth_address import nth_address
+
+
+def test_nth_address():
+    assert nth_address("10.96.0.0/16", 10) == "10.96.0.10"
+
+
+@pytest.mark.parametrize(("network", "n"), [("10.96.0.0/30", 10), ("nonsense", 1)])
+def test_nth_address_names_the_network(network, n):
+    with pytest.raises(AnsibleFilterError, match=network):
+        nth_address(network, n)
+
+
+FACTS = {"plainkube": {"address": "172.30.0.2"}}
+
+
+@pytest.mark.parametrize(
+    ("variables", "address"),
+    [
+        ({"cluster_address": "10.0.0.1", "ansible_facts": FACTS, "ansible_host": "10.0.0.3"}, "10.0.0.1"),
+        ({"ansible_facts": FACTS, "ansible_host": "10.0.0.3"}, "172.30.0.2"),
+        ({"ansible_host": "10.0.0.3", "inventory_hostname": "n1"}, "10.0.0.3"),
+        ({"ansible_host": "n1.example.org", "inventory_hostname": "10.0.0.4"}, "10.0.0.4"),
+        ({"ansible_host": "n1.example.org", "inventory_hostname": "n1"}, ""),
+        ({"ansible_facts": {"plainkube": {"address": ""}}, "inventory_hostname": "n1"}, ""),
+    ],
+)
+def test_host_address(variables, address):
+    assert host_address(variables) == address
+
+
+@pytest.mark.parametrize(
+    ("networks", "trouble"),
+    [
+        ({"a": "10.244.0.0/16", "b": "10.96.0.0/16"}, ""),
+        ({"a": "10.244.0.1/16"}, "a is '10.244.0.1/16', which has host bits set; the network is 10.244.0.0/16."),
+        ({"a": "10.244.0.0"}, "a is '10.244.0.0'; write it as a network in CIDR notation, like 10.244.0.0/16."),
+        ({"a": "fd00::/64"}, "a is 'fd00::/64', which is no IPv4 network in CIDR notation, like 10.244.0.0/16."),
+        (
+            {"a": "10.96.0.0/12", "b": "10.96.0.0/16"},
+            "a (10.96.0.0/12) overlaps b (10.96.0.0/16): choose networks that share no address.",
+        ),
+    ],
+)
+def test_networks_trouble(networks, trouble):
+    assert networks_trouble(networks) == trouble
