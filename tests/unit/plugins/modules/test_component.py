@@ -1,0 +1,165 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import _probe, _stamp
+from ansible_collections.plainkube.cluster.plugins.modules import component
+
+OWNER = pwd.getpwuid(os.getuid()).pw_name
+GROUP = grp.getgrgid(os.getgid()).gr_name
+
+
+class Systemd:
+    """As much of systemd as the module talks to: a start reads the unit's stamp into the process's environment."""
+
+    def __init__(self, units):
+        self.units = units
+        self.calls = []
+        self.active = False
+        self.enabled = False
+        self.stamp = ""
+        self.fails = False
+
+    def run(self, command):
+        if command[0] != "systemctl":
+            return 0, "the journal says why\n", ""
+        self.calls.append(command[1])
+        if command[1] == "restart":
+            self.active = not self.fails
+            self.stamp = str(_stamp.split((self.units / "x.service").read_text())[2])
+        if command[1] == "enable":
+            self.enabled = True
+        state = ("active", "running", 42) if self.active else ("inactive", "dead", 0)
+        show = "ActiveState={}\nSubState={}\nMainPID={}\n".format(*state)
+        return 0, show + f"UnitFileState={'enabled' if self.enabled else ''}\n", ""
+
+    @property
+    def changes(self):
+        return [call for call in self.calls if call != "show"]
+
+
+@pytest.fixture
+def systemd(tmp_path, monkeypatch):
+    units = tmp_path / "units"
+    units.mkdir()
+    fake = Systemd(units)
+    monkeypatch.setattr(component, "UNITS", str(units))
+    monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **kwargs: fake.run(command))
+    monkeypatch.setattr(_stamp, "of_process", lambda pid: fake.stamp if pid else "")
+    return fake
+
+
+@pytest.fixture
+def apply(run_module, tmp_path, systemd):
+    """Run the module for a component with one configuration file; return the result and what systemctl was told."""
+    # The unit file is root's; the tests may run as anybody.
+    original = component._files.write
+
+    def run(content="a: 1\n", **more):
+        config = {"path": str(tmp_path / "x.yaml"), "content": content, "owner": OWNER, "group": GROUP}
+        arguments = {
+            "name": "x",
+            "unit": "[Service]\nExecStart=/bin/x\n",
+            "files": [config],
+            "binary": "/bin/true",
+            "wait": 0,
+        }
+        systemd.calls.clear()
+        result = run_module(component, **{**arguments, **more})
+        return result, systemd.changes
+
+    component._files.write = lambda module, wanted: original(module, {**wanted, "owner": OWNER, "group": GROUP})
+    yield run
+    component._files.write = original
+
+
+START = ["daemon-reload", "enable", "restart"]
+
+
+def test_check_do_check_again_do_again(apply, tmp_path):
+    planned, calls = apply(_ansible_check_mode=True)
+    assert (planned["changed"], planned["restart"], calls) == (True, True, [])
+    assert not (tmp_path / "x.yaml").exists()
+
+    done, calls = apply()
+    assert calls == START
+    assert {key: done[key] for key in ("changed", "restart", "reasons", "diff")} == {
+        key: planned[key] for key in ("changed", "restart", "reasons", "diff")
+    }
+    assert (tmp_path / "x.yaml").read_text() == "a: 1\n"
+
+    for check in (True, False):
+        result, calls = apply(_ansible_check_mode=check)
+        assert (result["changed"], result["restart"], result["diff"], calls) == (False, False, [], [])
+
+
+def test_another_content_is_written_and_restarts(apply, tmp_path):
+    apply()
+    result, calls = apply(content="a: 2\n")
+    assert result["reasons"] == [f"{tmp_path}/x.yaml changes"]
+    assert calls == ["daemon-reload", "restart"]
+    assert (tmp_path / "x.yaml").read_text() == "a: 2\n"
+
+
+def test_another_mode_restarts_nothing(apply, tmp_path):
+    apply()
+    (tmp_path / "x.yaml").chmod(0o666)
+    result, calls = apply()
+    assert (result["changed"], result["restart"], calls) == (True, False, [])
+    assert (tmp_path / "x.yaml").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_stopped_service_is_started(apply, systemd):
+    apply()
+    systemd.active = False
+    result, calls = apply()
+    assert (result["reasons"], calls) == (["it is not running (inactive/dead)"], ["restart"])
+
+
+def test_a_run_that_died_before_the_restart_is_healed(apply, systemd):
+    apply()
+    before = systemd.stamp
+    apply(content="a: 2\n")
+    systemd.stamp = before
+    result, calls = apply(content="a: 2\n")
+    assert (result["restart"], calls) == (True, ["restart"])
+
+
+def test_a_drop_in_of_the_administrator_is_an_input_and_stays(apply, systemd):
+    apply()
+    directory = systemd.units / "x.service.d"
+    directory.mkdir()
+    (directory / "own.conf").write_text("[Service]\nNice=5\n")
+    result, calls = apply()
+    assert result["restart"]
+    assert "restart" in calls
+    assert (directory / "own.conf").read_text() == "[Service]\nNice=5\n"
+    assert apply()[0]["changed"] is False
+
+
+def test_a_secret_is_not_in_the_diff(apply, tmp_path):
+    secret = {"path": str(tmp_path / "key"), "content": "very secret", "secret": True, "owner": OWNER, "group": GROUP}
+    result, dummy = apply(files=[secret])
+    assert "very secret" not in str(result["diff"])
+
+
+def test_a_component_that_does_not_get_ready_fails_with_its_journal(apply, systemd):
+    systemd.fails = True
+    result, dummy = apply(wait=1)
+    assert result["failed"]
+    assert "x is not ready after 1 s: systemd calls it inactive/dead" in result["msg"]
+    assert "the journal says why" in result["msg"]
+
+
+def test_ready_means_that_the_url_answers(apply, monkeypatch):
+    answers = iter([_probe.Answer(503, "not yet"), _probe.Answer(200, "ok")])
+    monkeypatch.setattr(_probe, "get", lambda url, ca: next(answers))
+    result, dummy = apply(wait=5, ready_url="http://127.0.0.1:1/readyz")
+    assert result["changed"]
+    assert next(answers, None) is None
