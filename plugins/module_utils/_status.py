@@ -1,0 +1,302 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""Is this host healthy? Reads what systemd, /proc, etcd and the API say, and words what is wrong with it.
+
+Everything here is pure: kube_checkstatus looks, these functions judge.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import os
+import re
+import typing as t
+
+# Properties of a unit that are read beside those of _systemd.PROPERTIES.
+PROPERTIES = ("ExecStart", "InactiveEnterTimestamp")
+
+RELEASES = "/opt/plainkube"
+_RELEASE = re.compile(rf"^{RELEASES}/[^/]+/([^/]+)/")
+_VERSION = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?")
+_LISTEN = "0A"
+_PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
+# etcd turns read-only when its database reaches the quota.
+_QUOTA_SHARE = 0.8
+
+
+class Problem(t.NamedTuple):
+    """A sentence, and whether waiting may make it go away."""
+
+    text: str
+    passing: bool = False
+
+
+class Listener(t.NamedTuple):
+    """A listening TCP socket."""
+
+    address: str
+    port: int
+    inode: int
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.port}"
+
+
+def parse_address(text: str) -> str:
+    """An address as /proc/net/tcp{,6} writes it: 32-bit words in the machine's order, which is little-endian."""
+    words = [bytes.fromhex(text[start : start + 8])[::-1] for start in range(0, len(text), 8)]
+    return str(ipaddress.ip_address(b"".join(words)))
+
+
+def parse_listeners(text: str) -> list[Listener]:
+    """The listening sockets in the text of /proc/net/tcp or /proc/net/tcp6."""
+    rows = (line.split() for line in text.splitlines()[1:])
+    return [
+        Listener(parse_address(row[1].split(":")[0]), int(row[1].split(":")[1], 16), int(row[9]))
+        for row in rows
+        if len(row) > 9 and row[3] == _LISTEN
+    ]
+
+
+def version_of(program: str) -> str:
+    """The version in the path of a program under /opt/plainkube; empty for any other."""
+    found = _RELEASE.match(program)
+    return found.group(1).lstrip("v") if found else ""
+
+
+def find_version(text: str) -> str:
+    """The first thing in a command's output that looks like a version."""
+    found = _VERSION.search(text)
+    return found.group(0) if found else ""
+
+
+def program_of(exec_start: str) -> str:
+    """The path in systemd's ExecStart property, `{ path=/usr/local/bin/etcd ; argv[]=… }`."""
+    found = re.search(r"\bpath=(\S+)", exec_start)
+    return found.group(1) if found else ""
+
+
+def parse_timestamp(text: str) -> int:
+    """The seconds in a timestamp of `systemctl --timestamp=unix`; 0 for none."""
+    return int(text[1:]) if re.fullmatch(r"@\d+", text) else 0
+
+
+def iso_time(seconds: float) -> str:
+    """Seconds since the epoch as 2026-11-23T17:38:00Z."""
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def beginning(text: str, length: int = 200) -> str:
+    """What a health endpoint complains of, on one line: the failed checks where it lists them, else how it begins."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    failed = [line for line in lines if line.startswith("[-]")]
+    line = "; ".join(failed or lines[:1])
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+# Components
+
+
+def unit_problems(component: dict) -> list[Problem]:
+    """What is wrong with the state of a unit."""
+    name, active = component["name"], component["active"]
+    if component["load"] == "masked":
+        return [Problem(f"{name} on this host is masked; run `systemctl unmask {name}`, then site.yml")]
+    if component["load"] != "loaded":
+        return [Problem(f"{name} is not installed on this host: systemd has no unit {name}.service; run site.yml")]
+    state, result, journal = f"{active}/{component['sub']}", component["result"], f"`journalctl --unit {name}`"
+    if component["sub"] == "auto-restart":
+        ends = f"systemd restarted it {component['restarts']} times, the last time because of {result}"
+        return [Problem(f"{name} on this host does not stay up: {ends}; read {journal}", passing=True)]
+    if active == "activating":
+        return [Problem(f"{name} on this host is still starting ({state}); read {journal}", passing=True)]
+    if active == "failed":
+        return [Problem(f"{name} on this host has failed ({result}); read {journal}, then run site.yml")]
+    if active != "active":
+        return [Problem(f"{name} on this host is stopped ({state}); start it with site.yml")]
+    return []
+
+
+def disk_problems(component: dict) -> list[Problem]:
+    """Where the running process is not what is on disk, or would not be there after a boot."""
+    wanted, version = component["version_wanted"], component["version"]
+    faults = []
+    if component["enabled"] == "disabled":
+        faults.append("would not start at boot: its unit is disabled; run site.yml")
+    if component["outdated"]:
+        faults.append(f"does not run what is on disk: {component['outdated']}; run site.yml")
+    if wanted and not version:
+        faults.append(f"does not show its version, {wanted} is wanted; does this task run with become?")
+    elif wanted and version != wanted:
+        faults.append(f"runs version {version}, {wanted} is wanted; run site.yml")
+    return [Problem(f"{component['name']} on this host {fault}") for fault in faults]
+
+
+def service_problems(component: dict, ports: t.Sequence[int]) -> list[Problem]:
+    """What a running component does not serve, or not well. All of it may come a moment after the start."""
+    name, health = component["name"], component["health"]
+    open_ports = {int(address.rpartition(":")[2]) for address in component["listening"]}
+    missing = ", ".join(str(port) for port in ports if port not in open_ports)
+    problems = []
+    if missing:
+        there = ", ".join(component["listening"]) or "nothing"
+        problems.append(Problem(f"{name} on this host does not listen on port {missing}, but on {there}", passing=True))
+    if health and not health["ok"]:
+        said = f"{health['status'] or 'no answer'}: {health['text']}" if health["text"] else str(health["status"])
+        problems.append(Problem(f"{name} on this host is not healthy: {health['url']} says {said}", passing=True))
+    return problems
+
+
+def component_problems(component: dict, ports: t.Sequence[int], grace: int) -> list[Problem]:
+    """Everything that is wrong with one component; only the state of its unit where that already is."""
+    problems = unit_problems(component)
+    if problems:
+        return problems
+    early = component["seconds"] < grace
+    return disk_problems(component) + ([] if early else service_problems(component, ports))
+
+
+# Certificates
+
+
+def certificate_problems(certificate: dict, warning_days: int) -> list[Problem]:
+    """A certificate that cannot be read, has expired, or is about to."""
+    subject, days = f"the certificate {certificate['path']} on this host", certificate["days_left"]
+    if certificate["error"]:
+        return [Problem(f"{subject} cannot be read: {certificate['error']}; run site.yml")]
+    if days < 0:
+        return [Problem(f"{subject} expired on {certificate['not_after']}; run site.yml")]
+    if days < warning_days:
+        return [Problem(f"{subject} expires in {days} days, on {certificate['not_after']}; run site.yml")]
+    return []
+
+
+# etcd
+
+
+def etcd_members(members: dict, status: list[dict]) -> list[dict]:
+    """The members that `etcdctl member list` names, each with what `etcdctl endpoint status` says where it was asked."""
+    answers = {entry["Status"]["header"]["member_id"]: entry["Status"] for entry in status}
+    leader = next((answer.get("leader", 0) for answer in answers.values()), 0)
+    found = []
+    for member in members.get("members", []):
+        answer = answers.get(member["ID"], {})
+        found.append(
+            {
+                "id": format(member["ID"], "x"),
+                "name": member.get("name", ""),
+                "peer_urls": member.get("peerURLs", []),
+                "client_urls": member.get("clientURLs", []),
+                "learner": member.get("isLearner", False),
+                "leader": member["ID"] == leader,
+                "version": answer.get("version", ""),
+                "db_size": answer.get("dbSize", 0),
+                "db_size_in_use": answer.get("dbSizeInUse", 0),
+                "db_size_quota": answer.get("dbSizeQuota", 0),
+                "errors": answer.get("errors", []),
+            }
+        )
+    return found
+
+
+def etcd_alarms(members: list[dict]) -> list[dict]:
+    """The alarms that the members asked know of, each once: `memberID:123 alarm:NOSPACE` as {member, alarm}."""
+    names = {str(int(member["id"], 16)): member["name"] or member["id"] for member in members}
+    lines = {line for member in members for line in member["errors"]}
+    found = {match.groups() for line in lines for match in [re.search(r"memberID:(\d+)\s+alarm:(\w+)", line)] if match}
+    return [{"member": names.get(number, number), "alarm": alarm} for number, alarm in sorted(found)]
+
+
+def mib(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"
+
+
+def etcd_problems(etcd: dict) -> list[Problem]:
+    """An etcd that does not answer, has no leader or alarms, or runs out of room."""
+    if etcd["error"]:
+        return [Problem(f"etcd does not answer at {', '.join(etcd['endpoints'])}: {etcd['error']}", passing=True)]
+    problems = []
+    if not etcd["leader"]:
+        problems.append(Problem("etcd has no leader: too few of its members reach each other; start the others", True))
+    for member in etcd["members"]:
+        size, quota = member["db_size"], member["db_size_quota"]
+        if not member["name"]:
+            where = ", ".join(member["peer_urls"])
+            problems.append(Problem(f"the etcd member {member['id']} at {where} was added and has never started", True))
+        if quota and size > quota * _QUOTA_SHARE:
+            room = f"{mib(size)} of {mib(quota)}"
+            problems.append(Problem(f"the database of etcd member {member['name']} takes {room}; defragment it"))
+    for alarm in etcd["alarms"]:
+        problems.append(Problem(f"etcd raised the alarm {alarm['alarm']} for member {alarm['member']}; see `etcdctl alarm list`"))
+    return problems
+
+
+# The Node
+
+
+class Access(t.NamedTuple):
+    """How to reach the API: what a kubeconfig says."""
+
+    server: str
+    ca: str
+    cert: str
+    key: str
+
+
+_KUBECONFIG = re.compile(
+    r"""(?<![\w-])(server|certificate-authority|client-certificate|client-key)["']?:\s*["']?([^"'\s,}]+)"""
+)
+
+
+def parse_kubeconfig(text: str, directory: str) -> Access | None:
+    """The access that a kubeconfig with one cluster and one user describes, if it names its files by path.
+
+    The hosts have no YAML parser that one could rely on, and this collection's own kubeconfigs have this form.
+    """
+    found = dict(_KUBECONFIG.findall(text))
+    if len(found) != 4:
+        return None
+    paths = (found[name] for name in ("certificate-authority", "client-certificate", "client-key"))
+    return Access(found["server"], *(os.path.join(directory, path) for path in paths))
+
+
+def node_state(name: str, answer: dict) -> dict:
+    """What is worth knowing of a Node object."""
+    status = answer.get("status", {})
+    conditions = [
+        {key: condition.get(key, "") for key in ("type", "status", "reason", "message")}
+        for condition in status.get("conditions", [])
+    ]
+    ready = next((condition for condition in conditions if condition["type"] == "Ready"), None)
+    return {
+        "name": name,
+        "ready": ready is not None and ready["status"] == "True",
+        "schedulable": not answer.get("spec", {}).get("unschedulable", False),
+        "version": status.get("nodeInfo", {}).get("kubeletVersion", "").lstrip("v"),
+        "conditions": conditions,
+        "error": "",
+    }
+
+
+def node_unknown(name: str, error: str) -> dict:
+    """The same for a Node that could not be read."""
+    return {**node_state(name, {}), "error": error}
+
+
+def node_problems(node: dict) -> list[Problem]:
+    """A Node that cannot be asked for, is not Ready, or is short of something."""
+    if node["error"]:
+        return [Problem(f"the state of node {node['name']} is unknown: {node['error']}", passing=True)]
+    problems = []
+    conditions = {condition["type"]: condition for condition in node["conditions"]}
+    if not node["ready"]:
+        ready = conditions.get("Ready", {"reason": "no condition", "message": "the kubelet has not reported yet"})
+        problems.append(Problem(f"node {node['name']} is not Ready: {ready['reason']}, {ready['message']}", passing=True))
+    for kind in _PRESSURES:
+        if conditions.get(kind, {}).get("status") == "True":
+            problems.append(Problem(f"node {node['name']} has {kind}: {conditions[kind]['message']}"))
+    return problems

@@ -1,0 +1,553 @@
+#!/usr/bin/python
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kube_checkstatus
+short_description: Whether the cluster's components on a host are healthy, and what is wrong where they are not
+version_added: 1.0.0
+description:
+  - Looks at services, their processes, ports, health endpoints and versions, at certificates, at etcd and at the host's Node object.
+  - Returns what it found as data, RV(healthy), and RV(problems), sentences that say what to do.
+  - Does not fail because something is unhealthy; use RV(healthy) in C(failed_when). Changes nothing, ever.
+author:
+  - The plainkube authors (@plainkube)
+options:
+  components:
+    description: Services that have to run on this host.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the systemd service, without C(.service).
+        type: str
+        required: true
+      ports:
+        description: TCP ports that the service's main process has to listen on.
+        type: list
+        elements: int
+        default: []
+      health_url:
+        description: URL that answers with a status of 200 to 299 when the component is healthy.
+        type: str
+      health_ca:
+        description: CA certificate that the server at O(components[].health_url) must show. Without it, the certificate is not checked.
+        type: path
+      version:
+        description: Version that has to run. Without it, the running version is only returned.
+        type: str
+      version_command:
+        description:
+          - Command that prints the version of the running service, for those that do not run from C(/opt/plainkube).
+          - The version of the others is in the path of the program that the process runs, which costs nothing to read.
+        type: list
+        elements: str
+      managed:
+        description: Whether M(plainkube.cluster.component) wrote the unit. If so, the process is compared with what is on disk.
+        type: bool
+        default: true
+      grace:
+        description:
+          - Seconds after its start in which a component may not serve yet. Its ports and its health are not judged before.
+          - kube-proxy on a host that is no Node waits 30 seconds for its Node object before it opens a port.
+        type: int
+        default: 0
+  certificates:
+    description: Certificate files, and directories in which all files that end in C(.crt) are looked at.
+    type: list
+    elements: path
+    default: []
+  certificate_warning_days:
+    description: Days before its end from which on a certificate is a problem.
+    type: int
+    default: 30
+  etcd:
+    description: How to ask etcd for its members, leader, database size and alarms; with C(etcdctl), which must be on the host.
+    type: dict
+    suboptions:
+      endpoints:
+        description: Client URLs of the members to ask.
+        type: list
+        elements: str
+        required: true
+      ca:
+        description: CA certificate of etcd.
+        type: path
+        required: true
+      cert:
+        description: Certificate of etcd's user root.
+        type: path
+        required: true
+      key:
+        description: Key of that certificate.
+        type: path
+        required: true
+  node:
+    description: The Node object of this host.
+    type: dict
+    suboptions:
+      name:
+        description: Name of the Node.
+        type: str
+        required: true
+      kubeconfig:
+        description:
+          - Kubeconfig that may read it, such as the kubelet's own.
+          - It must have one cluster and one user, and name certificates and key by path, as those of this collection do.
+        type: path
+        required: true
+  wait:
+    description: Seconds to wait until all is healthy. What time does not heal (a wrong version, say) is not waited for.
+    type: int
+    default: 0
+  poll:
+    description: Seconds between two looks while waiting.
+    type: float
+    default: 0.5
+extends_documentation_fragment:
+  - plainkube.cluster.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: N/A
+  idempotent:
+    support: full
+seealso:
+  - module: plainkube.cluster.component
+"""
+
+EXAMPLES = r"""
+- name: Wait until the kubelet serves and its Node is Ready
+  plainkube.cluster.kube_checkstatus:
+    components:
+      - name: kubelet
+        ports: [10250]
+        health_url: http://127.0.0.1:10248/healthz
+        version: 1.37.2
+    node:
+      name: "{{ inventory_hostname }}"
+      kubeconfig: /etc/kubernetes/kubelet.conf
+    wait: 60
+  register: checkstatus
+  failed_when: not checkstatus.healthy
+
+- name: Look at etcd and its certificates
+  plainkube.cluster.kube_checkstatus:
+    components:
+      - name: etcd
+        health_url: http://127.0.0.1:2381/readyz
+    certificates: [/etc/kubernetes/pki/etcd]
+    etcd:
+      endpoints: [https://127.0.0.1:2379]
+      ca: /etc/kubernetes/pki/etcd/ca.crt
+      cert: /etc/kubernetes/pki/etcd/root.crt
+      key: /etc/kubernetes/pki/etcd/root.key
+"""
+
+RETURN = r"""
+healthy:
+  description: Whether there are no problems.
+  returned: success
+  type: bool
+problems:
+  description: What is wrong, a sentence each.
+  returned: success
+  type: list
+  elements: str
+  sample: ["kubelet on this host is stopped (inactive/dead); start it with site.yml"]
+components:
+  description: One entry for each of O(components).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the service.
+      type: str
+      returned: success
+    load:
+      description: systemd's C(LoadState), such as V(loaded) or V(not-found).
+      type: str
+      returned: success
+    active:
+      description: systemd's C(ActiveState), such as V(active) or V(failed).
+      type: str
+      returned: success
+    sub:
+      description: systemd's C(SubState), such as V(running) or V(dead).
+      type: str
+      returned: success
+    result:
+      description: systemd's C(Result), which says how the service ended.
+      type: str
+      returned: success
+    enabled:
+      description: systemd's C(UnitFileState), such as V(enabled).
+      type: str
+      returned: success
+    pid:
+      description: Main process; 0 where none runs.
+      type: int
+      returned: success
+    since:
+      description: Since when it is up, or down; empty where it never was.
+      type: str
+      returned: success
+      sample: "2026-11-23T17:38:00Z"
+    seconds:
+      description: The same as seconds until now.
+      type: int
+      returned: success
+    restarts:
+      description: How often systemd restarted it because it had ended.
+      type: int
+      returned: success
+    invocation:
+      description: systemd's C(InvocationID), another one after each start.
+      type: str
+      returned: success
+    listening:
+      description: Addresses and TCP ports that its main process listens on.
+      type: list
+      elements: str
+      returned: success
+      sample: ["127.0.0.1:10248", "0.0.0.0:10250"]
+    health:
+      description: What its health endpoint answered; empty where none is given or nothing runs.
+      type: dict
+      returned: success
+      sample: {"url": "http://127.0.0.1:10248/healthz", "status": 200, "ok": true, "text": "ok"}
+    version:
+      description: Version that runs; empty where it is not known.
+      type: str
+      returned: success
+    version_wanted:
+      description: Version that should run; empty where any may.
+      type: str
+      returned: success
+    outdated:
+      description: Why the process does not match what is on disk; empty where it does.
+      type: str
+      returned: success
+    healthy:
+      description: Whether nothing is wrong with this component.
+      type: bool
+      returned: success
+certificates:
+  description: One entry for each certificate.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"path": "/etc/kubernetes/pki/ca.crt", "subject": "plainkube-ca", "issuer": "plainkube-ca",
+            "not_after": "2036-11-20T17:38:00Z", "days_left": 3649, "error": ""}]
+etcd:
+  description: Members, leader, alarms, and for each member that was asked its version and database size.
+  returned: when O(etcd) is given
+  type: dict
+  sample: {"endpoints": ["https://127.0.0.1:2379"], "leader": "cp1", "alarms": [], "error": "",
+           "members": [{"id": "8e9e05c52164694d", "name": "cp1", "leader": true, "learner": false, "version": "3.7.3",
+                        "db_size": 5353472, "db_size_in_use": 1675264, "db_size_quota": 2147483648, "errors": [],
+                        "peer_urls": ["https://192.0.2.11:2380"], "client_urls": ["https://192.0.2.11:2379"]}]}
+node:
+  description: The Node object in short.
+  returned: when O(node) is given
+  type: dict
+  sample: {"name": "n1", "ready": true, "schedulable": true, "version": "1.37.2", "error": "",
+           "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status"}]}
+"""
+
+import concurrent.futures
+import datetime
+import glob
+import json
+import os
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.plainkube.cluster.plugins.module_utils import _files, _probe, _stamp, _status, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
+
+_ETCD_TIMEOUTS = ["--dial-timeout=2s", "--command-timeout=3s"]
+_NODE_LIMIT = 1 << 20
+
+
+class Look(t.NamedTuple):
+    """What one look at the host found."""
+
+    components: list[dict]
+    etcd: dict | None
+    node: dict | None
+    problems: list[_status.Problem]
+
+
+# Processes
+
+
+def listeners() -> list[_status.Listener]:
+    texts = (_files.read(f"/proc/net/{table}") or "" for table in ("tcp", "tcp6"))
+    return [listener for text in texts for listener in _status.parse_listeners(text)]
+
+
+def socket_inodes(pid: int) -> set[int]:
+    """The sockets that a process has open; none where it is gone or another user's."""
+    inodes = set()
+    for descriptor in glob.glob(f"/proc/{pid}/fd/*"):
+        try:
+            target = os.readlink(descriptor)
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            inodes.add(int(target[len("socket:[") : -1]))
+    return inodes
+
+
+def program(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
+
+
+def outdated(state: dict, pid: int) -> str:
+    """Why the process is not what its unit and files on disk would start."""
+    binary = _status.program_of(state.get("ExecStart", ""))
+    # A unit that starts its program through a shell says nothing about the file that runs.
+    same_name = os.path.basename(binary) == os.path.basename(program(pid).partition(" (deleted)")[0])
+    return _stamp.mismatch(_files.read(state["FragmentPath"]) or "", pid, binary if same_name else "")
+
+
+# Components
+
+
+def health(component: dict) -> dict:
+    answer = _probe.get(component["health_url"], component["health_ca"])
+    return {
+        "url": component["health_url"],
+        "status": answer.status,
+        "ok": answer.ok,
+        "text": _status.beginning(answer.text),
+    }
+
+
+def version(module: AnsibleModule, component: dict, pid: int) -> str:
+    if not component["version_command"]:
+        return _status.version_of(program(pid))
+    try:
+        code, out, dummy = module.run_command(component["version_command"], handle_exceptions=False)
+    except OSError:
+        return ""
+    return _status.find_version(out) if code == 0 else ""
+
+
+def inspect(module: AnsibleModule, component: dict, state: dict, sockets: list[_status.Listener]) -> dict:
+    """What there is to know of one component."""
+    active, pid = state.get("ActiveState", ""), int(state.get("MainPID") or 0)
+    up = active == "active" and pid > 0
+    since = _status.parse_timestamp(state.get("ActiveEnterTimestamp" if up else "InactiveEnterTimestamp", ""))
+    inodes = socket_inodes(pid) if up else set()
+    stale = outdated(state, pid) if up and component["managed"] else ""
+    if not stale and state.get("NeedDaemonReload") == "yes":
+        stale = "its unit was changed on disk and systemd has not read it"
+    return {
+        "name": component["name"],
+        "load": state.get("LoadState", ""),
+        "active": active,
+        "sub": state.get("SubState", ""),
+        "result": state.get("Result", ""),
+        "enabled": state.get("UnitFileState", ""),
+        "pid": pid,
+        "since": _status.iso_time(since) if since else "",
+        "seconds": max(0, int(time.time()) - since) if since else 0,
+        "restarts": int(state.get("NRestarts") or 0),
+        "invocation": state.get("InvocationID", ""),
+        "listening": sorted({str(listener) for listener in sockets if listener.inode in inodes}),
+        "health": health(component) if up and component["health_url"] else {},
+        "version": version(module, component, pid) if up else "",
+        "version_wanted": component["version"] or "",
+        "outdated": stale,
+    }
+
+
+# etcd and the Node
+
+
+def etcdctl(module: AnsibleModule, *arguments: str) -> t.Any:
+    """The JSON that etcdctl prints; ValueError with its complaint where it fails."""
+    etcd = module.params["etcd"]
+    access = [f"--cacert={etcd['ca']}", f"--cert={etcd['cert']}", f"--key={etcd['key']}"]
+    endpoints = f"--endpoints={','.join(etcd['endpoints'])}"
+    command = ["etcdctl", endpoints, *access, *_ETCD_TIMEOUTS, "--write-out=json", *arguments]
+    code, out, err = module.run_command(command, handle_exceptions=False)
+    # With several endpoints etcdctl fails when one of them does, after the answers of the others.
+    if code != 0 and not out.strip().startswith(("[{", "{")):
+        complaint = (err or out).strip().splitlines() or [f"etcdctl ended with code {code}"]
+        raise ValueError(_status.beginning(complaint[-1]))
+    return json.loads(out)
+
+
+def inspect_etcd(module: AnsibleModule) -> dict:
+    etcd = {"endpoints": module.params["etcd"]["endpoints"], "members": [], "leader": "", "alarms": [], "error": ""}
+    try:
+        answers = etcdctl(module, "endpoint", "status")
+        members = _status.etcd_members(etcdctl(module, "member", "list"), answers)
+    except (OSError, ValueError) as error:
+        return {**etcd, "error": str(error)}
+    leader = next((member["name"] for member in members if member["leader"]), "")
+    return {**etcd, "members": members, "leader": leader, "alarms": _status.etcd_alarms(members)}
+
+
+def inspect_node(module: AnsibleModule) -> dict:
+    name, kubeconfig = module.params["node"]["name"], module.params["node"]["kubeconfig"]
+    access = _status.parse_kubeconfig(_files.read(kubeconfig) or "", os.path.dirname(kubeconfig))
+    if access is None:
+        error = f"{kubeconfig} on this host does not exist, or does not name a server and certificates by path; run site.yml"
+        return _status.node_unknown(name, error)
+    url = f"{access.server}/api/v1/nodes/{name}"
+    answer = _probe.get(url, access.ca, client=(access.cert, access.key), limit=_NODE_LIMIT)
+    if answer.ok:
+        return _status.node_state(name, json.loads(answer.text))
+    if answer.status == 404:
+        return _status.node_unknown(name, "the API server knows no such node; read `journalctl --unit kubelet`")
+    return _status.node_unknown(name, f"{url} says {answer.status or 'no answer'}: {_status.beginning(answer.text)}")
+
+
+# Certificates
+
+
+def certificate_paths(paths: list[str]) -> list[str]:
+    found = []
+    for path in paths:
+        found += sorted(glob.glob(f"{path}/**/*.crt", recursive=True)) if os.path.isdir(path) else [path]
+    return found
+
+
+def inspect_certificate(path: str, x509: t.Any, now: datetime.datetime) -> dict:
+    certificate = {"path": path, "subject": "", "issuer": "", "not_after": "", "days_left": 0, "error": ""}
+    try:
+        with open(path, "rb") as stream:
+            parsed = x509.load_pem_x509_certificate(stream.read())
+    except (OSError, ValueError) as error:
+        return {**certificate, "error": getattr(error, "strerror", None) or str(error)}
+    # not_valid_after_utc came with cryptography 42; Debian 12 has 38.
+    end = getattr(parsed, "not_valid_after_utc", None) or parsed.not_valid_after.replace(tzinfo=datetime.timezone.utc)
+    return {
+        **certificate,
+        "subject": common_name(parsed.subject, x509),
+        "issuer": common_name(parsed.issuer, x509),
+        "not_after": _status.iso_time(end.timestamp()),
+        "days_left": (end - now).days,
+    }
+
+
+def common_name(name: t.Any, x509: t.Any) -> str:
+    names = name.get_attributes_for_oid(x509.oid.NameOID.COMMON_NAME)
+    return str(names[0].value) if names else name.rfc4514_string()
+
+
+def inspect_certificates(module: AnsibleModule) -> list[dict]:
+    paths = certificate_paths(module.params["certificates"])
+    if not paths:
+        return []
+    try:
+        from cryptography import x509
+    except ImportError:
+        module.fail_json(msg=missing_required_lib("cryptography (Debian: python3-cryptography)", reason="to read certificates"))
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return [inspect_certificate(path, x509, now) for path in paths]
+
+
+# All together
+
+
+def look(module: AnsibleModule) -> Look:
+    """One look at everything that may change while one waits; what takes a request or a command, side by side."""
+    params = module.params
+    wanted = params["components"]
+    states = _systemd.show_all(module, [f"{one['name']}.service" for one in wanted], *_status.PROPERTIES) if wanted else []
+    sockets = listeners()
+    with concurrent.futures.ThreadPoolExecutor(max_workers=len(wanted) + 2) as pool:
+        asked = [pool.submit(inspect, module, one, state, sockets) for one, state in zip(wanted, states)]
+        etcd = pool.submit(inspect_etcd, module) if params["etcd"] else None
+        node = pool.submit(inspect_node, module) if params["node"] else None
+    problems = []
+    components = []
+    for one, answer in zip(wanted, asked):
+        component = answer.result()
+        found = _status.component_problems(component, one["ports"], one["grace"])
+        components.append({**component, "healthy": not found})
+        problems += found
+    if etcd:
+        problems += _status.etcd_problems(etcd.result())
+    if node:
+        problems += _status.node_problems(node.result())
+    return Look(components, etcd and etcd.result(), node and node.result(), problems)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "components": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "ports": {"type": "list", "elements": "int", "default": []},
+                    "health_url": {"type": "str"},
+                    "health_ca": {"type": "path"},
+                    "version": {"type": "str"},
+                    "version_command": {"type": "list", "elements": "str"},
+                    "managed": {"type": "bool", "default": True},
+                    "grace": {"type": "int", "default": 0},
+                },
+            },
+            "certificates": {"type": "list", "elements": "path", "default": []},
+            "certificate_warning_days": {"type": "int", "default": 30},
+            "etcd": {
+                "type": "dict",
+                "options": {
+                    "endpoints": {"type": "list", "elements": "str", "required": True},
+                    "ca": {"type": "path", "required": True},
+                    "cert": {"type": "path", "required": True},
+                    # A path, no secret.
+                    "key": {"type": "path", "required": True, "no_log": False},
+                },
+            },
+            "node": {
+                "type": "dict",
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "kubeconfig": {"type": "path", "required": True},
+                },
+            },
+            "wait": {"type": "int", "default": 0},
+            "poll": {"type": "float", "default": 0.5},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    certificates = inspect_certificates(module)
+    seen = poll(
+        lambda: look(module),
+        lambda seen: not any(problem.passing for problem in seen.problems),
+        params["wait"],
+        params["poll"],
+    )
+    problems = list(seen.problems)
+    for certificate in certificates:
+        problems += _status.certificate_problems(certificate, params["certificate_warning_days"])
+    result = {"components": seen.components, "certificates": certificates, "etcd": seen.etcd, "node": seen.node}
+    module.exit_json(
+        changed=False,
+        healthy=not problems,
+        problems=[problem.text for problem in problems],
+        **{key: value for key, value in result.items() if value is not None},
+    )
+
+
+if __name__ == "__main__":
+    main()
