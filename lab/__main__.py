@@ -1,0 +1,76 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""The lab's command line: `python -m lab --help`, from the checkout's root."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+
+from lab import engine, hosts, image, network
+from lab.base import LabError, say
+from lab.lab import HOSTS, Lab
+
+
+def arguments(command: list[str]) -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("engine", help="make sure that a Docker Engine answers")
+    image_verb = verbs.add_parser("image", help="build the hosts' image, if it is missing")
+    up = verbs.add_parser("up", help="make and start a lab's hosts, and what is missing for them")
+    up.add_argument("--hosts", default=",".join(HOSTS), help="names, k* is a control plane, n* a node, e* etcd only")
+    for verb in (image_verb, up):
+        verb.add_argument("--prepared", action="store_true", help="with the packages that the roles install")
+        verb.add_argument("--suite", default=image.SUITE, help="of Debian (%(default)s)")
+    down = verbs.add_parser("down", help="remove a lab without a trace")
+    verbs.add_parser("list", help="the labs and their hosts")
+    inventory = verbs.add_parser("inventory", help="print a lab's inventory")
+    inventory.add_argument("--output", type=pathlib.Path, help="write it there instead")
+    journals = verbs.add_parser("journals", help="failed units and the units' last journal lines")
+    for verb in (up, down, inventory, journals):
+        verb.add_argument("name")
+    return parser.parse_args(command)
+
+
+def show_labs() -> None:
+    """One line a host."""
+    client = engine.ensure()
+    for name in network.labs(client):
+        for host, container in hosts.find(client, name).items():
+            image_name = container.attrs["Config"]["Image"]
+            print(f"{name:12} {host:6} {hosts.address_of(container):15} {container.status:10} {image_name}")
+
+
+def main(options: argparse.Namespace) -> None:
+    """Do it."""
+    if options.verb == "engine":
+        say(f"Docker Engine {engine.ensure().version()['Version']} answers")
+    elif options.verb == "image":
+        print(image.ensure(engine.ensure(), options.prepared, options.suite))
+    elif options.verb == "up":
+        lab = Lab(options.name)
+        lab.up(options.hosts.split(","), options.prepared, options.suite)
+        say(f"inventory: {lab.inventory_path()}")
+    elif options.verb == "down":
+        Lab(options.name).down()
+    elif options.verb == "list":
+        show_labs()
+    elif options.verb == "inventory":
+        text = Lab(options.name).inventory()
+        if options.output:
+            options.output.write_text(text, encoding="utf-8")
+        else:
+            print(text, end="")
+    elif options.verb == "journals":
+        print(Lab(options.name).journals())
+
+
+if __name__ == "__main__":
+    try:
+        main(arguments(sys.argv[1:]))
+    except LabError as error:
+        sys.exit(f"lab: {error}")
+    except KeyboardInterrupt:
+        sys.exit("lab: interrupted; the same command goes on from here")

@@ -1,0 +1,63 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""What the lab's modules share: its error, its files' places, its progress lines, its lock."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import typing as t
+
+CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
+FILES = CHECKOUT / "lab" / "files"
+
+
+class LabError(Exception):
+    """One sentence for the person at the terminal: what is wrong and what to do."""
+
+
+def cache(*parts: str) -> pathlib.Path:
+    """A path in the cache directory, which outlives checkouts; its parent is made."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    path = pathlib.Path(home, "plainkube", *parts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def say(text: str) -> None:
+    """A progress line; on stderr, so that the output of commands stays clean."""
+    print(f"lab: {text}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def step(text: str) -> t.Iterator[None]:
+    """Say what starts, and how long it took."""
+    say(f"{text} ...")
+    started = time.monotonic()
+    yield
+    say(f"{text}: {time.monotonic() - started:.1f} s")
+
+
+@contextlib.contextmanager
+def lock() -> t.Iterator[None]:
+    """One process at a time changes what labs share: networks, routes, images. Freed when the process ends."""
+    with open(cache("lab.lock"), "w", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another lab command to finish ...")
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def run(*command: str, **options: t.Any) -> str:
+    """The output of a command on this machine; its own words when it fails."""
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **options)
+    if done.returncode:
+        raise LabError(f"`{' '.join(command)}` failed: {done.stdout.strip() or done.returncode}")
+    return done.stdout

@@ -1,0 +1,54 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""The inventory of a lab, with what an operator of such hosts would put into it."""
+
+from __future__ import annotations
+
+import typing as t
+
+from lab import ssh
+
+GROUPS = {"k": "control_plane", "n": "node", "e": "etcd"}
+
+
+def kubelet_config(cgroup_version: int) -> dict[str, t.Any]:
+    """Kubelet settings for hosts that share the machine's disk, swap and cgroups."""
+    signals = ("memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree")
+    config: dict[str, t.Any] = {
+        "failSwapOn": False,
+        "evictionHard": dict.fromkeys(signals, "0%"),
+        "imageGCHighThresholdPercent": 100,
+        "localStorageCapacityIsolation": False,
+        "resolvConf": "/etc/kubernetes-lab-resolv.conf",
+    }
+    if cgroup_version == 1:
+        config.update(failCgroupV1=False, cgroupRoot="/kubelet")
+    return config
+
+
+def variables(name: str, mirror: str, cgroup_version: int) -> dict[str, t.Any]:
+    """The lab's group variables."""
+    return {
+        "ansible_user": ssh.USER,
+        "ansible_become": True,
+        "ansible_ssh_private_key_file": str(ssh.key()),
+        "ansible_ssh_common_args": " ".join(ssh.OPTIONS),
+        "ansible_control_path_dir": str(ssh.control_path_directory(name)),
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "artifacts_mirror": mirror,
+        "node_kubelet_config": kubelet_config(cgroup_version),
+        # nf_conntrack_max is the machine's.
+        "node_kube_proxy_config": {"conntrack": {"maxPerCore": 0}},
+    }
+
+
+def render(name: str, hosts: dict[str, str], values: dict[str, t.Any]) -> str:
+    """The inventory file; in this format, values are Python literals."""
+    lines = [f"# Made by `python -m lab up {name}`; the next one overwrites it.", "[all]"]
+    lines += [f"{host} ansible_host={address}" for host, address in hosts.items()]
+    for prefix, group in GROUPS.items():
+        members = [host for host in hosts if host.startswith(prefix)]
+        if members:
+            lines += ["", f"[{group}]", *members]
+    lines += ["", "[all:vars]", *(f"{key}={value}" for key, value in values.items())]
+    return "\n".join(lines) + "\n"

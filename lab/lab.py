@@ -1,0 +1,170 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""A lab: hosts on one network with a mirror; what can be done to it and to its hosts."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import shutil
+import typing as t
+
+import docker
+from docker.models.containers import Container
+
+from lab import engine, hosts, image, inventory, machine, mirror, network, ssh
+from lab.base import LabError, cache, lock, run, say, step
+
+HOSTS = ("k1", "n1", "n2")
+UNITS = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "flanneld",
+    "docker",
+    "cri-dockerd",
+    "kubelet",
+    "kube-proxy",
+]
+
+
+class Lab:
+    """The lab of this name, whether it is up or not. Hosts are named as in its inventory."""
+
+    def __init__(self, name: str, client: docker.DockerClient | None = None) -> None:
+        # The bridge pk-NAME has to fit into an interface name.
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,11}", name):
+            raise LabError(f"{name!r} cannot name a lab: take up to 12 small letters, digits and dashes.")
+        self.name = name
+        self.client = client or engine.ensure()
+
+    def up(self, names: t.Sequence[str] = HOSTS, prepared: bool = False, suite: str = image.SUITE) -> None:
+        """Have these hosts running; those that are there already stay as they are."""
+        for name in names:
+            if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
+                raise LabError(f"{name!r} cannot name a host: take small letters, digits and dashes.")
+        reference = image.ensure(self.client, prepared, suite)
+        with step(f"{self.name}: {' '.join(names)}"):
+            with lock():
+                net = network.ensure(self.client, self.name)
+                network.contain()
+                mirror.ensure(self.name, network.subnet_and_gateway(net)[1])
+                self._create(names, reference, net)
+            ssh.hang_up(self.name)
+            for host in self._pick(names):
+                hosts.start(host)
+            for host in self._pick(names):
+                hosts.wait(host)
+        cache("labs", self.name, "inventory.ini").write_text(self.inventory(), encoding="utf-8")
+
+    def _create(self, names: t.Sequence[str], reference: str, net: t.Any) -> None:
+        known = self.hosts()
+        for name in names:
+            if name not in known:
+                given = [hosts.address_of(host) for host in self.hosts().values()]
+                address = hosts.address(name, network.subnet_and_gateway(net)[0], given)
+                hosts.create(self.client, self.name, name, reference, net.name, address)
+            elif not hosts.is_of(known[name], self.client, reference):
+                say(f"{name} stays, made from another image: `python -m lab down {self.name}` first for a new one")
+
+    def down(self) -> None:
+        """Remove all of it; the machine is as before once no lab is left."""
+        net = network.find(self.client, self.name)
+        with step(f"{self.name}: removing"), lock():
+            ssh.hang_up(self.name)
+            for host in self.hosts().values():
+                hosts.remove(host)
+            if net is not None:
+                mirror.stop(self.name, network.subnet_and_gateway(net)[1])
+                net.remove()
+            if not network.labs(self.client):
+                network.release()
+            shutil.rmtree(cache("labs", self.name), ignore_errors=True)
+
+    def hosts(self) -> dict[str, Container]:
+        """The containers by host name."""
+        return hosts.find(self.client, self.name)
+
+    def host(self, name: str) -> Container:
+        """The container of one host."""
+        known = self.hosts()
+        if name not in known:
+            raise LabError(f"the lab {self.name} has no host {name}, it has: {', '.join(known) or 'none'}.")
+        return known[name]
+
+    def _pick(self, names: t.Sequence[str]) -> list[Container]:
+        known = self.hosts()
+        return [known[name] for name in names]
+
+    def address(self, name: str) -> str:
+        """The host's address."""
+        return hosts.address_of(self.host(name))
+
+    def inventory(self) -> str:
+        """The text of an inventory of all hosts."""
+        net = network.find(self.client, self.name)
+        if net is None:
+            raise LabError(f"there is no lab {self.name}: `python -m lab up {self.name}` makes it.")
+        addresses = {name: hosts.address_of(host) for name, host in self.hosts().items()}
+        url = mirror.url(network.subnet_and_gateway(net)[1])
+        return inventory.render(self.name, addresses, inventory.variables(self.name, url, machine.cgroup_version()))
+
+    def inventory_path(self) -> pathlib.Path:
+        """The inventory as `up` left it."""
+        return cache("labs", self.name, "inventory.ini")
+
+    def run(self, name: str, *command: str) -> tuple[int, str]:
+        """Exit code and output of a command on the host, as root and without SSH."""
+        code, output = self.host(name).exec_run(list(command))
+        return code, output.decode(errors="replace")
+
+    # Faults. Each undoes the one before it in the same line: pause, unpause; kill, start; cut_off, rejoin.
+
+    def pause(self, name: str) -> None:
+        """Freeze the host: it is silent, its connections stay open."""
+        self.host(name).pause()
+
+    def unpause(self, name: str) -> None:
+        """Let it go on."""
+        self.host(name).unpause()
+
+    def kill(self, name: str) -> None:
+        """Take the power away."""
+        self.host(name).kill()
+
+    def start(self, name: str) -> None:
+        """Give the power back, and wait until the host has booted."""
+        ssh.hang_up(self.name)
+        host = self.host(name)
+        hosts.start(host)
+        hosts.wait(host)
+
+    def cut_off(self, name: str) -> None:
+        """Cut the host's network at the switch: nothing gets in or out, and it sees no sign of it."""
+        run("bridge", "link", "set", "dev", self._port(name), "state", "disabled")
+
+    def rejoin(self, name: str) -> None:
+        """Connect it again."""
+        run("bridge", "link", "set", "dev", self._port(name), "state", "forwarding")
+
+    def _port(self, name: str) -> str:
+        """The machine's end of the host's cable."""
+        code, peer = self.run(name, "cat", "/sys/class/net/eth0/iflink")
+        for path in pathlib.Path("/sys/class/net").glob("*/ifindex"):
+            if code == 0 and path.read_text(encoding="utf-8") == peer:
+                return path.parent.name
+        raise LabError(f"{name} has no network interface on this machine: is it running?")
+
+    def journals(self, lines: int = 40) -> str:
+        """Per host the failed units, and the last lines of every unit of the cluster that exists."""
+        parts = []
+        for name in self.hosts():
+            parts.append(
+                f"==== {name}: failed units\n" + self.run(name, "systemctl", "--failed", "--no-legend", "--plain")[1]
+            )
+            for unit in UNITS:
+                if self.run(name, "systemctl", "cat", unit)[0] == 0:
+                    journal = ("journalctl", "--no-pager", "--output=short-precise", "-n", str(lines), "--unit", unit)
+                    parts.append(f"---- {name}: {unit}\n" + self.run(name, *journal)[1])
+        return "\n".join(parts)

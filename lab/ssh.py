@@ -1,0 +1,65 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""How the control node gets into the hosts: a key made for the lab, a login user with sudo."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import pathlib
+import socket
+import subprocess
+import tarfile
+
+from docker.models.containers import Container
+
+from lab import machine
+from lab.base import cache, run
+
+USER, UID = "ops", 1000
+# Hosts come and go at the same addresses: there is nothing to remember about their keys.
+OPTIONS = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR")
+
+
+def key() -> pathlib.Path:
+    """The lab's private key, made on first use."""
+    path = cache("ssh", "id_ed25519")
+    if not path.exists():
+        machine.install("openssh-client")
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "plainkube-lab", "-f", str(path))
+    return path
+
+
+def control_path_directory(name: str) -> pathlib.Path:
+    """Where Ansible keeps the lab's open connections, so that they can be ended with the hosts."""
+    return cache("labs", name, "cp")
+
+
+def authorize(container: Container) -> None:
+    """Let the key in; works on hosts that have not started yet as well."""
+    content = key().with_suffix(".pub").read_bytes()
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for path, mode, data in ((".ssh", 0o700, None), (".ssh/authorized_keys", 0o600, content)):
+            entry = tarfile.TarInfo(path)
+            entry.type = tarfile.DIRTYPE if data is None else tarfile.REGTYPE
+            entry.mode, entry.uid, entry.gid, entry.size = mode, UID, UID, len(data or b"")
+            tar.addfile(entry, io.BytesIO(data or b""))
+    container.put_archive(f"/home/{USER}", archive.getvalue())
+
+
+def answers(address: str) -> bool:
+    """Whether sshd says its name."""
+    try:
+        with socket.create_connection((address, 22), timeout=2) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def hang_up(name: str) -> None:
+    """End the open connections: after a host is gone or new, they would only hang."""
+    for path in control_path_directory(name).glob("*"):
+        subprocess.run(["ssh", "-O", "exit", "-S", str(path), "host"], capture_output=True, check=False)
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()

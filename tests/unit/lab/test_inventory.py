@@ -1,0 +1,32 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import ast
+
+from lab import inventory, ssh
+
+
+def test_render():
+    text = inventory.render("x", {"k1": "192.0.2.11", "n1": "192.0.2.21", "n2": "192.0.2.22"}, {"a": {"b": False}})
+    assert text.splitlines()[1:] == [
+        *("[all]", "k1 ansible_host=192.0.2.11", "n1 ansible_host=192.0.2.21", "n2 ansible_host=192.0.2.22", ""),
+        *("[control_plane]", "k1", "", "[node]", "n1", "n2", "", "[all:vars]", "a={'b': False}"),
+    ]
+
+
+def test_etcd_hosts_have_a_group():
+    assert "[etcd]\ne1\n" in inventory.render("x", {"e1": "192.0.2.31"}, {})
+
+
+def test_values_are_literals_for_the_format(monkeypatch, tmp_path):
+    monkeypatch.setattr(ssh, "key", lambda: tmp_path / "key")
+    values = inventory.variables("x", "http://192.0.2.1:8000", 1)
+    lines = dict(line.split("=", 1) for line in inventory.render("x", {}, values).splitlines() if "=" in line)
+    assert ast.literal_eval(lines["node_kubelet_config"])["failSwapOn"] is False
+    assert lines["artifacts_mirror"] == "http://192.0.2.1:8000"
+
+
+def test_settings_for_cgroup_v1_only_where_it_is():
+    assert {"failCgroupV1", "cgroupRoot"} <= set(inventory.kubelet_config(1))
+    assert not {"failCgroupV1", "cgroupRoot"} & set(inventory.kubelet_config(2))
