@@ -1,0 +1,290 @@
+#!/usr/bin/python
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: etcd_network_config
+short_description: flannel's network configuration in etcd
+version_added: 1.0.0
+description:
+  - Puts flannel's network configuration into etcd where there is none, in one transaction. Never overwrites one.
+  - The value is checked first, by flannel's own rules. flannel itself would not start with a bad one, or take it in silence.
+  - A live value that means the same, however it is spelled, is left as it is. One that means something else is an error
+    that shows both and says what changing it would do to the cluster.
+extends_documentation_fragment:
+  - plainkube.cluster.attributes
+  - plainkube.cluster.etcd
+author:
+  - The plainkube authors (@plainkube)
+options:
+  network:
+    description: IPv4 network of all pods. Required with O(state=present).
+    type: str
+  subnet_len:
+    description: Length of the prefix of a host's subnet. flannel's default is 24, and for a network smaller than a /22 its length plus 2.
+    type: int
+  subnet_min:
+    description: First subnet to lease. flannel's default is the second subnet of O(network).
+    type: str
+  subnet_max:
+    description: Last subnet to lease. flannel's default is the last subnet of O(network).
+    type: str
+  backend:
+    description:
+      - How packets get from host to host. Each option is known under flannel's own name too.
+      - The type is always written, because flannel takes V(udp) where it is missing.
+    type: dict
+    default: {}
+    suboptions:
+      type:
+        description: The backend.
+        type: str
+        choices: [vxlan, host-gw, ipip, wireguard, ipsec, udp]
+        default: vxlan
+        aliases: [Type]
+      vni:
+        description: VXLAN network identifier, for V(vxlan). flannel's default is 1.
+        type: int
+        aliases: [VNI]
+      port:
+        description: UDP port, for V(vxlan) (the kernel's default is 8472) and V(udp) (8285).
+        type: int
+        aliases: [Port]
+      mtu:
+        description: MTU of the host's interface, for V(vxlan) and V(wireguard). flannel's default is what the interface has.
+        type: int
+        aliases: [MTU]
+      direct_routing:
+        description: Route without a tunnel between hosts of one subnet, for V(vxlan) and V(ipip).
+        type: bool
+        aliases: [DirectRouting]
+      gbp:
+        description: VXLAN group based policy, for V(vxlan).
+        type: bool
+        aliases: [GBP]
+      learning:
+        description: Whether the tunnel learns MAC addresses, for V(vxlan).
+        type: bool
+        aliases: [Learning]
+      psk:
+        description: Pre-shared key, for V(wireguard), and required for V(ipsec), with 96 characters or more.
+        type: str
+        aliases: [PSK]
+      listen_port:
+        description: UDP port, for V(wireguard). flannel's default is 51820.
+        type: int
+        aliases: [ListenPort]
+      persistent_keepalive_interval:
+        description: Seconds between keepalives, for V(wireguard).
+        type: int
+        aliases: [PersistentKeepaliveInterval]
+      mode:
+        description: Which tunnels there are, for V(wireguard). flannel's default is V(separate).
+        type: str
+        choices: [separate, auto, ipv4, ipv6]
+        aliases: [Mode]
+      udp_encap:
+        description: Put packets into UDP, for V(ipsec).
+        type: bool
+        aliases: [UDPEncap]
+      esp_proposal:
+        description: Ciphers, for V(ipsec).
+        type: str
+        aliases: [ESPProposal]
+  prefix:
+    description: flannel's prefix in etcd (its option C(-etcd-prefix)). The key is C(config) below it.
+    type: str
+    default: /coreos.com/network
+  state:
+    description: Whether the configuration should be there.
+    type: str
+    choices: [present, absent]
+    default: present
+  force:
+    description:
+      - With O(state=absent), remove the configuration although hosts have leases. They keep their subnets until flanneld restarts,
+        which it then cannot.
+      - With O(state=present) it has no effect; nothing overwrites a live network.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    support: full
+    details: Where etcd does not run yet, it answers with what would be put.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+seealso:
+  - name: flannel's configuration
+    description: The options as flannel documents them.
+    link: https://github.com/flannel-io/flannel/blob/master/Documentation/configuration.md
+"""
+
+EXAMPLES = r"""
+- name: Tell flannel the network of the pods
+  plainkube.cluster.etcd_network_config:
+    network: 10.244.0.0/16
+    backend:
+      type: vxlan
+      direct_routing: true
+
+- name: Remove the network of a cluster that is being taken apart
+  plainkube.cluster.etcd_network_config:
+    state: absent
+    force: true
+"""
+
+RETURN = r"""
+key:
+  description: The key in etcd.
+  returned: success
+  type: str
+config:
+  description: The configuration that etcd has now, or would have; without a pre-shared key. Empty when it is absent.
+  returned: success
+  type: dict
+leases:
+  description: The subnets that are leased.
+  returned: when O(state=absent) and etcd answers
+  type: list
+  elements: str
+"""
+
+import json
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import _etcdctl, _flannel_network
+
+BACKEND_OPTIONS = {
+    "type": {
+        "type": "str",
+        "choices": ["vxlan", "host-gw", "ipip", "wireguard", "ipsec", "udp"],
+        "default": "vxlan",
+        "aliases": ["Type"],
+    },
+    "vni": {"type": "int", "aliases": ["VNI"]},
+    "port": {"type": "int", "aliases": ["Port"]},
+    "mtu": {"type": "int", "aliases": ["MTU"]},
+    "direct_routing": {"type": "bool", "aliases": ["DirectRouting"]},
+    "gbp": {"type": "bool", "aliases": ["GBP"]},
+    "learning": {"type": "bool", "aliases": ["Learning"]},
+    "psk": {"type": "str", "no_log": True, "aliases": ["PSK"]},
+    "listen_port": {"type": "int", "aliases": ["ListenPort"]},
+    "persistent_keepalive_interval": {"type": "int", "aliases": ["PersistentKeepaliveInterval"]},
+    "mode": {"type": "str", "choices": ["separate", "auto", "ipv4", "ipv6"], "aliases": ["Mode"]},
+    "udp_encap": {"type": "bool", "aliases": ["UDPEncap"]},
+    "esp_proposal": {"type": "str", "aliases": ["ESPProposal"]},
+}
+
+
+def wanted_value(module: AnsibleModule) -> str:
+    """The value to put, checked."""
+    params = module.params
+    backend = {name: params["backend"].get(name) for name in BACKEND_OPTIONS if name in params["backend"]}
+    try:
+        config = _flannel_network.build(
+            params["network"], params["subnet_len"], params["subnet_min"], params["subnet_max"], backend
+        )
+    except ValueError as error:
+        module.fail_json(msg=f"{error}.")
+    return _flannel_network.render(config)
+
+
+def check_same(module: AnsibleModule, key: str, live: str, wanted: str) -> None:
+    """Fail with both values where the live one means something else than the wanted one."""
+    try:
+        found = _flannel_network.canonical(live)
+    except ValueError as error:
+        module.fail_json(
+            msg=f"etcd has a value under {key} that flannel refuses ({error}): {_flannel_network.redacted(live)}; "
+            "remove it with state=absent and run again."
+        )
+    different = _flannel_network.difference(found, _flannel_network.canonical(wanted))
+    if different:
+        module.fail_json(
+            msg=f"etcd has another network under {key}: {_flannel_network.redacted(live)} is live, "
+            f"{_flannel_network.redacted(wanted)} is wanted (different: {', '.join(different)}); if it were changed, "
+            f"{_flannel_network.consequence(different)}, so set the variables to what is live, "
+            "or plan a maintenance window and remove the key first with state=absent and force=true."
+        )
+
+
+def present(module: AnsibleModule, etcd: _etcdctl.Etcdctl, key: str) -> dict:
+    """Put if absent; what is there must be the same."""
+    wanted = wanted_value(module)
+    live = None
+    try:
+        if module.check_mode:
+            live = _etcdctl.pairs(etcd.call("get", key)).get(key)
+        else:
+            live = _etcdctl.txn_pairs(etcd.patiently("txn", data=_etcdctl.put_if_absent(key, wanted))).get(key)
+    except _etcdctl.Unreachable:
+        if not module.check_mode:
+            raise
+    if live is not None:
+        check_same(module, key, live, wanted)
+    return {"before": live, "after": wanted if live is None else live}
+
+
+def absent(module: AnsibleModule, etcd: _etcdctl.Etcdctl, key: str) -> dict:
+    """Remove the key, unless hosts have leases."""
+    prefix = module.params["prefix"]
+    try:
+        found = _etcdctl.pairs(etcd.patiently("get", "--prefix", f"{prefix}/"))
+    except _etcdctl.Unreachable:
+        if not module.check_mode:
+            raise
+        return {"before": None, "after": None}
+    leases = _flannel_network.lease_names(found, prefix)
+    if key in found and leases and not module.params["force"]:
+        module.fail_json(
+            msg=f"{key} is in use: hosts have leases of {', '.join(leases)}; stop flanneld on them and wait 24 hours "
+            "for the leases to end, or set force=true to remove it all the same."
+        )
+    if key in found and not module.check_mode:
+        etcd.call("del", key)
+    return {"before": found.get(key), "after": None, "leases": leases}
+
+
+def text(value: str | None) -> str:
+    """A value in the diff."""
+    return f"{_flannel_network.redacted(value)}\n" if value is not None else ""
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "network": {"type": "str"},
+            "subnet_len": {"type": "int"},
+            "subnet_min": {"type": "str"},
+            "subnet_max": {"type": "str"},
+            "backend": {"type": "dict", "default": {}, "options": BACKEND_OPTIONS},
+            "prefix": {"type": "str", "default": "/coreos.com/network"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "force": {"type": "bool", "default": False},
+            **_etcdctl.OPTIONS,
+        },
+        required_if=[("state", "present", ["network"])],
+        supports_check_mode=True,
+    )
+    module.params["prefix"] = module.params["prefix"].rstrip("/")
+    key = f"{module.params['prefix']}/config"
+    act = present if module.params["state"] == "present" else absent
+    try:
+        result = act(module, _etcdctl.Etcdctl(module), key)
+    except _etcdctl.EtcdError as error:
+        module.fail_json(msg=f"{error}.")
+    before, after = text(result.pop("before")), text(result.pop("after"))
+    module.exit_json(
+        changed=before != after,
+        key=key,
+        config=json.loads(after or "{}"),
+        diff={"before_header": key, "after_header": key, "before": before, "after": after},
+        **result,
+    )
+
+
+if __name__ == "__main__":
+    main()
