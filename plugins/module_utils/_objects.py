@@ -1,0 +1,73 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""What kubectl prints about objects, read and worded."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+# `--- /tmp/LIVE-1234/apps.v1.Deployment.kube-system.coredns<tab>2026-…`
+_HEADER = re.compile(r"^(---|\+\+\+) \S*/(?:LIVE|MERGED)-\d+/(\S+)\t.*$", re.MULTILINE)
+_COMMAND = re.compile(r"^diff .*\n", re.MULTILINE)
+# Nobody answers at all.
+_SILENCE = (
+    "connection refused",
+    "was refused",
+    "connection reset",
+    "Unable to connect to the server",
+    "i/o timeout",
+    "no route to host",
+    "network is unreachable",
+    "TLS handshake timeout",
+    ": EOF",
+)
+# What an API server answers in the seconds in which it is not all there yet.
+_EARLY = (
+    "currently unable to handle the request",
+    "apiserver not ready",
+    "the server is shutting down",
+    'namespaces "kube-system" not found',
+    "Too many requests",
+    "etcdserver: request timed out",
+    "etcdserver: leader changed",
+)
+
+
+class Rollout(t.NamedTuple):
+    """A workload whose pods have to be available."""
+
+    namespace: str
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name} in namespace {self.namespace}"
+
+
+def clean_diff(text: str) -> str:
+    """kubectl's diff without the names of its temporary directories and without times, so that it is the same each time."""
+    return _HEADER.sub(r"\1 \2", _COMMAND.sub("", text))
+
+
+def differing(text: str) -> list[str]:
+    """The objects in kubectl's diff, as VERSION.KIND.NAMESPACE.NAME."""
+    return sorted({name for marker, name in _HEADER.findall(text) if marker == "+++"})
+
+
+def silent(complaint: str) -> bool:
+    """Whether kubectl complains that no API server answers."""
+    return any(sign in complaint for sign in _SILENCE)
+
+
+def early(complaint: str) -> bool:
+    """Whether the same request may well succeed in a moment."""
+    return silent(complaint) or any(sign in complaint for sign in _EARLY)
+
+
+def reason(complaint: str) -> str:
+    """The last line of what kubectl complains of, which says it best, without its prefix."""
+    lines = [line.strip() for line in complaint.splitlines() if line.strip()]
+    text = lines[-1] if lines else "it says nothing"
+    return re.sub(r"^(?:[Ee]rror(?: from server(?: \(\w+\))?)?|Unable to connect to the server): ", "", text)
