@@ -8,7 +8,7 @@ import argparse
 import pathlib
 import sys
 
-from lab import engine, hosts, image, network
+from lab import artifacts, demo, engine, hosts, image, network
 from lab.base import LabError, say
 from lab.lab import HOSTS, Lab
 
@@ -24,6 +24,9 @@ def arguments(command: list[str]) -> argparse.Namespace:
     for verb in (image_verb, up):
         verb.add_argument("--prepared", action="store_true", help="with the packages that the roles install")
         verb.add_argument("--suite", default=image.SUITE, help="of Debian (%(default)s)")
+    verbs.add_parser("artifacts", help="build what the hosts install, unless upstream answers")
+    demo_verb = verbs.add_parser("demo", help="all of it: from nothing to a live cluster")
+    demo_verb.add_argument("--started", type=float, help="when it began, in seconds since the epoch")
     down = verbs.add_parser("down", help="remove a lab without a trace")
     verbs.add_parser("list", help="the labs and their hosts")
     inventory = verbs.add_parser("inventory", help="print a lab's inventory")
@@ -49,6 +52,10 @@ def main(options: argparse.Namespace) -> None:
         say(f"Docker Engine {engine.ensure().version()['Version']} answers")
     elif options.verb == "image":
         print(image.ensure(engine.ensure(), options.prepared, options.suite))
+    elif options.verb == "artifacts":
+        artifacts.ensure()
+    elif options.verb == "demo":
+        demo.main(options.started)
     elif options.verb == "up":
         lab = Lab(options.name)
         lab.up(options.hosts.split(","), options.prepared, options.suite)

@@ -61,3 +61,18 @@ def run(*command: str, **options: t.Any) -> str:
     if done.returncode:
         raise LabError(f"`{' '.join(command)}` failed: {done.stdout.strip() or done.returncode}")
     return done.stdout
+
+
+def playbook(name: str, *arguments: str) -> None:
+    """Run a playbook of this checkout, its output shown as it comes."""
+    binaries = pathlib.Path(sys.executable).parent
+    environment = {
+        **os.environ,
+        "PATH": f"{binaries}:{os.environ['PATH']}",
+        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+        "ANSIBLE_FORCE_COLOR": "1" if sys.stdout.isatty() else "0",
+    }
+    command = [str(binaries / "ansible-playbook"), f"playbooks/{name}", *arguments]
+    say(" ".join(["ansible-playbook", *command[1:]]))
+    if subprocess.run(command, cwd=CHECKOUT, env=environment, check=False).returncode:
+        raise LabError(f"playbooks/{name} failed, see above.")

@@ -26,8 +26,8 @@ def kubelet_config(cgroup_version: int) -> dict[str, t.Any]:
     return config
 
 
-def variables(name: str, mirror: str, cgroup_version: int) -> dict[str, t.Any]:
-    """The lab's group variables."""
+def variables(name: str, mirror: str | None, cgroup_version: int) -> dict[str, t.Any]:
+    """The lab's group variables; without a mirror, hosts install from upstream."""
     return {
         "ansible_user": ssh.USER,
         "ansible_become": True,
@@ -35,7 +35,7 @@ def variables(name: str, mirror: str, cgroup_version: int) -> dict[str, t.Any]:
         "ansible_ssh_common_args": " ".join(ssh.OPTIONS),
         "ansible_control_path_dir": str(ssh.control_path_directory(name)),
         "ansible_python_interpreter": "/usr/bin/python3",
-        "artifacts_mirror": mirror,
+        **({"artifacts_mirror": mirror} if mirror else {}),
         "node_kubelet_config": kubelet_config(cgroup_version),
         # nf_conntrack_max is the machine's.
         "node_kube_proxy_config": {"conntrack": {"maxPerCore": 0}},

@@ -12,7 +12,7 @@ import typing as t
 import docker
 from docker.models.containers import Container
 
-from lab import engine, hosts, image, inventory, machine, mirror, network, ssh
+from lab import artifacts, engine, hosts, image, inventory, machine, mirror, network, ssh
 from lab.base import LabError, cache, lock, run, say, step
 
 HOSTS = ("k1", "n1", "n2")
@@ -107,12 +107,16 @@ class Lab:
         if net is None:
             raise LabError(f"there is no lab {self.name}: `python -m lab up {self.name}` makes it.")
         addresses = {name: hosts.address_of(host) for name, host in self.hosts().items()}
-        url = mirror.url(network.subnet_and_gateway(net)[1])
+        url = mirror.url(network.subnet_and_gateway(net)[1]) if artifacts.built() else None
         return inventory.render(self.name, addresses, inventory.variables(self.name, url, machine.cgroup_version()))
 
     def inventory_path(self) -> pathlib.Path:
         """The inventory as `up` left it."""
         return cache("labs", self.name, "inventory.ini")
+
+    def ssh_command(self, name: str) -> str:
+        """How a person gets in."""
+        return " ".join(["ssh", "-i", str(ssh.key()), *ssh.OPTIONS, f"{ssh.USER}@{self.address(name)}"])
 
     def run(self, name: str, *command: str) -> tuple[int, str]:
         """Exit code and output of a command on the host, as root and without SSH."""
