@@ -43,11 +43,26 @@ class Found(t.NamedTuple):
     mode: str
 
 
+def me() -> dict[str, str]:
+    """Owner and group of files that belong to who runs the module."""
+    return {"owner": _name(pwd.getpwuid, os.geteuid()), "group": _name(grp.getgrgid, os.getegid())}
+
+
 def _name(lookup: t.Callable[[int], t.Any], number: int) -> str:
     try:
         return lookup(number)[0]
     except KeyError:
         return str(number)
+
+
+def _number(lookup: t.Callable[[str], t.Any], name: str) -> int:
+    try:
+        return lookup(name)[2]
+    except KeyError:
+        # Found on disk by its number, as it has no name.
+        if name.isdigit():
+            return int(name)
+        raise
 
 
 def read(path: str) -> str | None:
@@ -111,11 +126,7 @@ def write(module: AnsibleModule, wanted: dict[str, t.Any]) -> None:
     handle, temporary = tempfile.mkstemp(dir=directory, prefix=".plainkube-")
     with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
         os.fchmod(stream.fileno(), int(wanted["mode"], 8))
-        os.fchown(
-            stream.fileno(),
-            pwd.getpwnam(wanted["owner"]).pw_uid,
-            grp.getgrnam(wanted["group"]).gr_gid,
-        )
+        os.fchown(stream.fileno(), _number(pwd.getpwnam, wanted["owner"]), _number(grp.getgrnam, wanted["group"]))
         stream.write(wanted["content"])
         stream.flush()
         # A file that is renamed before its data is on disk may be empty after a power loss.
@@ -127,5 +138,5 @@ def write(module: AnsibleModule, wanted: dict[str, t.Any]) -> None:
 def make_directory(wanted: dict[str, t.Any]) -> None:
     """Create a directory, or correct the owner and mode of the one that is there."""
     os.makedirs(wanted["path"], exist_ok=True)
-    os.chown(wanted["path"], pwd.getpwnam(wanted["owner"]).pw_uid, grp.getgrnam(wanted["group"]).gr_gid)
+    os.chown(wanted["path"], _number(pwd.getpwnam, wanted["owner"]), _number(grp.getgrnam, wanted["group"]))
     os.chmod(wanted["path"], int(wanted["mode"], 8))

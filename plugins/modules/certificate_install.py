@@ -1,0 +1,117 @@
+#!/usr/bin/python
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificate_install
+short_description: Write certificates and keys, each in one step
+version_added: 1.0.0
+description:
+  - Writes files that differ in content, owner or mode. Each is replaced at once, with its owner and mode from the first moment.
+extends_documentation_fragment:
+  - plainkube.cluster.attributes
+author:
+  - The plainkube authors (@plainkube)
+options:
+  files:
+    description: What to write, in this order.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: Absolute path.
+        type: path
+        required: true
+      content:
+        description: The whole content.
+        type: str
+        required: true
+      owner:
+        description: Name of the owner.
+        type: str
+        default: root
+      group:
+        description: Name of the group.
+        type: str
+        default: root
+      mode:
+        description: Permissions, octal.
+        type: str
+        default: "0644"
+      secret:
+        description: Whether the content is left out of the diff. A task that installs keys needs C(no_log) as well.
+        type: bool
+        default: false
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details: Of PEM files, the SHA-256 is shown. What the certificates say is in the diff of M(plainkube.cluster.certificate_sign).
+  idempotent:
+    support: full
+seealso:
+  - module: plainkube.cluster.certificate_request
+  - module: plainkube.cluster.certificate_sign
+"""
+
+EXAMPLES = r"""
+- name: Install what was signed
+  plainkube.cluster.certificate_install:
+    files: "{{ signed.hosts[inventory_hostname].files }}"
+"""
+
+RETURN = r"""
+paths:
+  description: The files that were written, or would be.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/kubernetes/pki/ca.crt]
+"""
+
+import hashlib
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import _files
+
+
+def shown(content: str | None) -> str:
+    if "-----BEGIN " not in (content or ""):
+        return content or ""
+    return f"# SHA-256 {hashlib.sha256(content.encode('utf-8', 'surrogateescape')).hexdigest()}\n"
+
+
+def difference(found: _files.Found | None, wanted: dict[str, t.Any]) -> dict[str, str]:
+    if wanted["secret"]:
+        return _files.diff(found, wanted)
+    before = found and found._replace(content=shown(found.content))
+    return _files.diff(before, {**wanted, "content": shown(wanted["content"])})
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "files": {"type": "list", "elements": "dict", "required": True, "options": _files.FILE_OPTIONS},
+        },
+        supports_check_mode=True,
+    )
+    os.umask(0o022)
+    before = [(_files.look(wanted["path"]), wanted) for wanted in module.params["files"]]
+    changes = [(found, wanted) for found, wanted in before if not _files.matches(found, wanted)]
+    if not module.check_mode:
+        for _found, wanted in changes:
+            _files.write(module, wanted)
+    module.exit_json(
+        changed=bool(changes),
+        diff=[difference(found, wanted) for found, wanted in changes],
+        paths=[wanted["path"] for dummy, wanted in changes],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,564 @@
+#!/usr/bin/python
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificate_sign
+short_description: Make the certificate authorities, and sign for all hosts at once
+version_added: 1.0.0
+description:
+  - Runs once on the control node, for all hosts that M(plainkube.cluster.certificate_request) has asked.
+  - Makes three certificate authorities (CAs) in O(directory) where they are absent - C(kubernetes), C(etcd) and C(front-proxy) -
+    and the key pair that signs the tokens of service accounts.
+  - Issues a certificate where the host has none, or has one that is of another CA, for another key, says something else than
+    is wanted, or expires soon. What it says comes from O(groups); of a request, only the key counts.
+  - Never makes CAs for a cluster that has some. If the hosts carry others than O(directory) holds, it stops
+    and says where they were made.
+  - An operator's own CA can be put into O(directory) before the first run, for example as C(etcd/ca.crt) and C(etcd/ca.key).
+extends_documentation_fragment:
+  - plainkube.cluster.attributes
+author:
+  - The plainkube authors (@plainkube)
+requirements:
+  - cryptography >= 41 on the control node
+options:
+  directory:
+    description: Directory of the CAs on the control node. It belongs to the operator alone (mode 0700).
+    type: path
+    required: true
+  cluster_name:
+    description: Name of the cluster, which the names of new CAs begin with.
+    type: str
+    required: true
+  groups:
+    description: Which hosts need what. A host may be in several groups.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      hosts:
+        description: The hosts.
+        type: list
+        elements: str
+        required: true
+      files:
+        description:
+          - What they need a copy of from O(directory), as paths below it and below O(host_directory).
+          - Those that end in C(.key) are not returned, only named.
+        type: list
+        elements: str
+        default: []
+      certificates:
+        description:
+          - The certificates that they need.
+          - In C(common_name), C(organization) and C(sans), C({host}) stands for the host's name and C({address}) for its address.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          name:
+            description: Path below O(host_directory), without extension.
+            type: str
+            required: true
+          authority:
+            description: The CA that issues it.
+            type: str
+            choices: [kubernetes, etcd, front-proxy]
+            required: true
+          common_name:
+            description: Common name of the subject.
+            type: str
+            required: true
+          organization:
+            description: Organization of the subject, which Kubernetes takes for the user's group.
+            type: str
+            default: ""
+          sans:
+            description: Subject alternative names, DNS names and addresses. Empty ones are left out.
+            type: list
+            elements: str
+            default: []
+          usages:
+            description: Extended key usages.
+            type: list
+            elements: str
+            choices: [server, client]
+            required: true
+  host_directory:
+    description: Where keys and certificates are kept on the hosts.
+    type: path
+    default: /etc/kubernetes/pki
+  addresses:
+    description: Host to IPv4 address.
+    type: dict
+    required: true
+  answers:
+    description: Host to the result of M(plainkube.cluster.certificate_request). Only these hosts are signed for.
+    type: dict
+    required: true
+  required_hosts:
+    description:
+      - Hosts that must be in O(answers) before a CA is made.
+      - A run that is limited to new hosts cannot know whether the cluster lives.
+    type: list
+    elements: str
+    default: []
+  validity_days:
+    description: How long a new certificate is valid.
+    type: int
+    default: 365
+  renew_before_days:
+    description: A certificate that expires within so many days is issued anew.
+    type: int
+    default: 30
+attributes:
+  check_mode:
+    support: full
+    details: Signs in memory. CAs and keys that a real run would make are stood in for by others that are thrown away.
+  diff_mode:
+    support: full
+    details: Shows what each certificate says, and why it is issued.
+  idempotent:
+    support: full
+seealso:
+  - module: plainkube.cluster.certificate_request
+  - module: plainkube.cluster.certificate_install
+"""
+
+EXAMPLES = r"""
+- name: Sign
+  plainkube.cluster.certificate_sign:
+    directory: /home/anna/cluster/pki
+    cluster_name: plainkube
+    groups:
+      - hosts: [n1, n2]
+        files: [ca.crt]
+        certificates:
+          - name: kubelet-server
+            authority: kubernetes
+            common_name: system:node:{host}
+            organization: system:nodes
+            sans: ["{host}", "{address}"]
+            usages: [server]
+    addresses: {n1: 10.0.0.1, n2: 10.0.0.2}
+    answers: "{{ dict(ansible_play_batch | zip(ansible_play_batch | map('extract', hostvars, 'answer'))) }}"
+  delegate_to: localhost
+  run_once: true
+  become: false
+  register: signed
+"""
+
+RETURN = r"""
+authorities:
+  description: The CAs, by name.
+  returned: success
+  type: dict
+  sample:
+    etcd: {"fingerprint": "SHA-256 8E:…", "made": false, "subject": "CN=plainkube-etcd-ca", "valid_until": "2036-01-01"}
+hosts:
+  description: What is to be done on each host of O(answers). No private key is in it.
+  returned: success
+  type: dict
+  contains:
+    files:
+      description: Files for M(plainkube.cluster.certificate_install), all of them public.
+      returned: success
+      type: list
+      elements: dict
+    reasons:
+      description: Name of each certificate that is issued, and why.
+      returned: success
+      type: dict
+      sample: {"apiserver": "the list of names lacks api.example.org"}
+    secret_files:
+      description: Those C(files) that are keys and that the host lacks or has otherwise; install them from O(directory).
+      returned: success
+      type: list
+      elements: str
+      sample: [sa.key]
+msg:
+  description: What was done, in a sentence.
+  returned: success
+  type: str
+"""
+
+import contextlib
+import datetime
+import fcntl
+import hashlib
+import os
+import socket
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _files
+
+_LOCK_SECONDS = 10
+_OTHERS_REMEDY = "copy that directory here, or set certificates_directory to it"
+
+
+class Directory(t.NamedTuple):
+    """The directory on the control node: what it should hold, and the CAs in it."""
+
+    wanted: list[dict[str, t.Any]]
+    contents: dict[str, str]  # by name: CAs, service account keys
+    authorities: dict[str, _certificates.Authority]
+    made: list[str]  # names of the keys that are new
+
+
+# The directory on the control node
+
+
+def owner(directory: str) -> dict[str, str]:
+    """Who owns the directory keeps it; a new one belongs to who makes it."""
+    found = _files.look(directory)
+    return {"owner": found.owner, "group": found.group} if found is not None else _files.me()
+
+
+def missing_key(path: str, certificate: str) -> str:
+    return f"{certificate} is there without its key {path}: put the key back, or move the certificate away."
+
+
+def load_authority(module: AnsibleModule, name: str, contents: dict[str, str], now: t.Any) -> _certificates.Authority:
+    """The CA in the directory. A missing key is made, and a missing certificate for the key that is there."""
+    stem = _certificates.AUTHORITIES[name]
+    path = os.path.join(module.params["directory"], stem)
+    key, certificate = contents.get(f"{stem}.key"), contents.get(f"{stem}.crt")
+    if key is not None and certificate is not None:
+        return _certificates.load_authority(name, certificate, key, path, now)
+    if certificate is not None:
+        raise _certificates.CertificateError(missing_key(f"{path}.key", f"{path}.crt"))
+    loaded = _certificates.load_any_key(key, f"{path}.key", "put the CA's key there") if key else _certificates.new_key()
+    authority = _certificates.new_authority(name, module.params["cluster_name"], loaded, now)
+    contents[f"{stem}.key"] = key or _certificates.key_text(loaded)
+    contents[f"{stem}.crt"] = _certificates.certificate_text(authority.certificate)
+    return authority
+
+
+def load_service_account_keys(module: AnsibleModule, contents: dict[str, str]) -> None:
+    path = os.path.join(module.params["directory"], "sa.key")
+    text = contents.get("sa.key")
+    key = _certificates.load_any_key(text, path, "put the cluster's key there") if text else _certificates.new_key()
+    contents["sa.key"] = text or _certificates.key_text(key)
+    contents["sa.pub"] = _certificates.public_text(key.public_key())
+
+
+def load(module: AnsibleModule, now: datetime.datetime) -> Directory:
+    top = module.params["directory"]
+    stems = [*_certificates.AUTHORITIES.values()]
+    # Keys first: a certificate whose key was not written before a crash would be of no use.
+    names = [f"{stem}.{extension}" for stem in stems for extension in ("key", "crt")] + ["sa.key", "sa.pub"]
+    found = {name: _files.read(os.path.join(top, name)) for name in names}
+    contents = {name: text for name, text in found.items() if text is not None}
+    authorities = {name: load_authority(module, name, contents, now) for name in _certificates.AUTHORITIES}
+    load_service_account_keys(module, contents)
+    mine = owner(top)
+    wanted = [{"path": path, "mode": "0700", **mine} for path in (top, os.path.join(top, "etcd"))]
+    # Private keys do not belong into a repository, and an inventory's directory is often one.
+    wanted.append({"path": os.path.join(top, ".gitignore"), "content": "*\n", "mode": "0644", **mine})
+    for name in names:
+        secret = name.endswith(".key")
+        mode = "0600" if secret else "0644"
+        wanted.append({"path": os.path.join(top, name), "content": contents[name], "mode": mode, "secret": secret, **mine})
+    made = [name for name in names if name.endswith(".key") and found[name] is None]
+    return Directory(wanted, contents, authorities, made)
+
+
+# Whether the hosts belong to it
+
+
+def some(hosts: t.Sequence[str]) -> str:
+    return hosts[0] if len(hosts) == 1 else f"{hosts[0]} and {len(hosts) - 1} more"
+
+
+def place(module: AnsibleModule, host: str) -> str:
+    found = _certificates.origin_place(module.params["answers"][host]["public"].get("origin"))
+    return found or "made in a place that is not known"
+
+
+def carriers(module: AnsibleModule, authority: _certificates.Authority) -> dict[str, str]:
+    """Host -> the other CA that it carries in place of this one."""
+    certificate = f"{_certificates.AUTHORITIES[authority.name]}.crt"
+    entries = [entry for group in module.params["groups"] for entry in group["certificates"]]
+    names = [entry["name"] for entry in entries if entry["authority"] == authority.name]
+    found = {}
+    for host, answer in module.params["answers"].items():
+        leaves = [answer["certificates"].get(name, {}).get("certificate") for name in names]
+        found[host] = _certificates.carried_authority(answer["public"].get(certificate), leaves, authority)
+    return {host: other for host, other in found.items() if other}
+
+
+def check_authority(module: AnsibleModule, directory: Directory, authority: _certificates.Authority) -> None:
+    others = carriers(module, authority)
+    if not others:
+        return
+    host, other = next(iter(others.items()))
+    ours = f"the {authority.name} CA {authority.certificate.subject.rfc4514_string()} ({_certificates.fingerprint(authority.certificate)})"
+    if f"{_certificates.AUTHORITIES[authority.name]}.key" in directory.made:
+        raise _certificates.CertificateError(
+            f"certificates_directory {module.params['directory']} holds no {authority.name} CA, but {some([*others])} carries certificates "
+            f"of CA {other}, {place(module, host)}; {_OTHERS_REMEDY}."
+        )
+    raise _certificates.CertificateError(
+        f"certificates_directory {module.params['directory']} holds {ours}, but {some([*others])} carries certificates of another CA, "
+        f"{other}, {place(module, host)}; {_OTHERS_REMEDY}, or remove {module.params['host_directory']} from a host that is "
+        f"left over from another cluster."
+    )
+
+
+def check_service_account_key(module: AnsibleModule, directory: Directory) -> None:
+    users = [host for host, answer in module.params["answers"].items() if "sa.pub" in answer["public"] or "sa.key" in answer["secret"]]
+    if "sa.key" in directory.made and users:
+        raise _certificates.CertificateError(
+            f"certificates_directory {module.params['directory']} holds no sa.key, but {some(users)} has the one that signs the tokens of the "
+            f"cluster's service accounts, {place(module, users[0])}; {_OTHERS_REMEDY}."
+        )
+
+
+def check(module: AnsibleModule, directory: Directory) -> None:
+    """Refuse to sign for hosts of another cluster, and to make CAs for a cluster that may have some."""
+    for authority in directory.authorities.values():
+        check_authority(module, directory, authority)
+    check_service_account_key(module, directory)
+    absent = [host for host in module.params["required_hosts"] if host not in module.params["answers"]]
+    if directory.made and absent:
+        raise _certificates.CertificateError(
+            f"certificates_directory {module.params['directory']} holds no {directory.made[0]}, and whether the cluster has one is not known "
+            f"without {', '.join(absent)}: run without --limit first, or set certificates_directory to the directory that holds it."
+        )
+
+
+# The hosts
+
+
+def public_key(module: AnsibleModule, host: str, name: str, answer: t.Mapping[str, t.Any]) -> t.Any:
+    if answer.get("request"):
+        return _certificates.requested_key(answer["request"], host)
+    if not module.check_mode:
+        raise _certificates.CertificateError(f"{host} sent no request for the certificate {name}; look at that host.")
+    return None
+
+
+def sign_one(module: AnsibleModule, directory: Directory, entry: dict[str, t.Any], host: str, now: datetime.datetime) -> tuple[str, t.Any]:
+    """The reasons to issue a certificate, in words, and the certificate; or an empty string and None."""
+    answer = module.params["answers"][host]["certificates"].get(entry["name"], {})
+    wanted = _certificates.expand(entry, host, module.params["addresses"].get(host, ""))
+    authority = directory.authorities[entry["authority"]]
+    key = public_key(module, host, entry["name"], answer)
+    if answer.get("certificate") and not answer["has_key"]:
+        reasons = ["its private key is absent"]
+    else:
+        reasons = _certificates.reasons_to_issue(
+            answer.get("certificate"), wanted, key, authority, now, module.params["renew_before_days"]
+        )
+    if not reasons:
+        return "", None
+    key = key or _certificates.new_key().public_key()
+    return "; ".join(reasons), _certificates.issue(wanted, key, authority, now, module.params["validity_days"])
+
+
+def needed(module: AnsibleModule, host: str) -> tuple[list[str], list[dict[str, t.Any]]]:
+    """Names of the files and entries of the certificates that a host needs, each once, in the order of the groups."""
+    groups = [group for group in module.params["groups"] if host in group["hosts"]]
+    files = {name: None for group in groups for name in group["files"]}
+    certificates = {entry["name"]: entry for group in groups for entry in group["certificates"]}
+    return [*files], [*certificates.values()]
+
+
+def sign(module: AnsibleModule, directory: Directory, host: str, now: datetime.datetime) -> tuple[dict[str, t.Any], list[dict[str, str]]]:
+    """What is to be done on a host, and the diff."""
+    top, answer = module.params["host_directory"], module.params["answers"][host]
+    copies, entries = needed(module, host)
+    secret = [name for name in copies if name.endswith(".key")]
+    files = {name: directory.contents[name] for name in copies if name not in secret}
+    files = {name: text for name, text in files.items() if answer["public"].get(name) != text}
+    reasons, diff = {}, []
+    for entry in entries:
+        why, certificate = sign_one(module, directory, entry, host, now)
+        if why:
+            reasons[entry["name"]] = why
+            files[f"{entry['name']}.crt"] = _certificates.certificate_text(certificate)
+            diff.append(difference(module, host, entry["name"], certificate, why))
+    # Only together with other files: a second control node with a copy of the directory is no change.
+    if files or (entries and "origin" not in answer["public"]):
+        files["origin"] = _certificates.origin_text(socket.gethostname(), module.params["directory"])
+    stale = [name for name in secret if answer["secret"].get(name) != digest(directory.contents[name])]
+    listed = [{"path": os.path.join(top, name), "content": text} for name, text in files.items()]
+    return {"files": listed, "reasons": reasons, "secret_files": stale}, diff
+
+
+def shown(text: str | None) -> str | None:
+    """A certificate in words, for the diff; another text as it is."""
+    certificate = _certificates.load_certificate(text)
+    return _certificates.describe(certificate) if certificate else text
+
+
+def directory_difference(found: t.Any, wanted: dict[str, t.Any]) -> dict[str, str]:
+    if wanted.get("secret") or "content" not in wanted:
+        return _files.diff(found, wanted)
+    before = found and found._replace(content=shown(found.content))
+    return _files.diff(before, {**wanted, "content": shown(wanted["content"])})
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def difference(module: AnsibleModule, host: str, name: str, certificate: t.Any, why: str) -> dict[str, str]:
+    answer = module.params["answers"][host]["certificates"].get(name, {})
+    found = _certificates.load_certificate(answer.get("certificate"))
+    header = f"{host}: {os.path.join(module.params['host_directory'], name)}.crt"
+    return {
+        "before_header": header,
+        "after_header": header,
+        "before": _certificates.describe(found) if found else "",
+        "after": f"{_certificates.describe(certificate)}# issued because {why}\n",
+    }
+
+
+# The run
+
+
+class Plan(t.NamedTuple):
+    directory: Directory
+    changes: list[tuple[t.Any, dict[str, t.Any]]]
+
+
+def make_plan(module: AnsibleModule, now: datetime.datetime) -> Plan:
+    directory = load(module, now)
+    check(module, directory)
+    found = [(_files.look(wanted["path"]), wanted) for wanted in directory.wanted]
+    return Plan(directory, [(there, wanted) for there, wanted in found if not _files.matches(there, wanted)])
+
+
+@contextlib.contextmanager
+def locked(directory: str) -> t.Iterator[None]:
+    """Two runs at once must not make two CAs. The kernel takes the lock from a process that dies."""
+    path = os.path.join(directory, ".lock")
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    message = f"Another run has held {path} for {_LOCK_SECONDS} seconds: let it end, then run again."
+                    raise _certificates.CertificateError(message) from None
+                time.sleep(0.1)
+        yield
+    finally:
+        os.close(handle)
+
+
+def apply(module: AnsibleModule, now: datetime.datetime) -> Plan:
+    """Write the directory. What was planned without the lock is planned again with it."""
+    top = module.params["directory"]
+    os.makedirs(os.path.dirname(top), exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(top, 0o700)
+    with locked(top):
+        plan = make_plan(module, now)
+        for _there, wanted in plan.changes:
+            if "content" in wanted:
+                _files.write(module, wanted)
+            else:
+                _files.make_directory(wanted)
+    return plan
+
+
+def message(module: AnsibleModule, directory: Directory, hosts: t.Mapping[str, t.Any]) -> str:
+    made = [name for name in directory.made if name != "sa.key"]
+    count = sum(len(entry["reasons"]) for entry in hosts.values())
+    where = sum(1 for entry in hosts.values() if entry["reasons"])
+    parts = [f"make {len(made)} CAs in {module.params['directory']}"] if made else []
+    parts += [f"issue {count} certificates for {where} hosts"] if count else []
+    would = "Would" if module.check_mode else "Did"
+    return f"{would} {' and '.join(parts)}." if parts else f"All certificates of {len(hosts)} hosts are as wanted."
+
+
+def warn_of_end(module: AnsibleModule, authority: _certificates.Authority, now: datetime.datetime) -> None:
+    end = _certificates.not_after(authority.certificate)
+    if end - now < datetime.timedelta(days=module.params["validity_days"]):
+        module.warn(f"The {authority.name} CA in {module.params['directory']} expires on {end:%Y-%m-%d}, and its certificates with it.")
+
+
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    days = module.params["validity_days"], module.params["renew_before_days"]
+    _certificates.check_days(*days, "certificates_validity_days", "certificates_renew_before_days")
+    plan = make_plan(module, now)
+    if plan.changes and not module.check_mode:
+        plan = apply(module, now)
+    signed = {host: sign(module, plan.directory, host, now) for host in module.params["answers"]}
+    for authority in plan.directory.authorities.values():
+        warn_of_end(module, authority, now)
+    hosts = {host: result for host, (result, dummy) in signed.items()}
+    diff = [directory_difference(there, wanted) for there, wanted in plan.changes]
+    return {
+        "changed": bool(plan.changes) or any(entry["reasons"] for entry in hosts.values()),
+        "diff": [*diff, *(part for dummy, parts in signed.values() for part in parts)],
+        "authorities": {
+            name: {
+                "fingerprint": _certificates.fingerprint(authority.certificate),
+                "made": f"{_certificates.AUTHORITIES[name]}.key" in plan.directory.made,
+                "subject": authority.certificate.subject.rfc4514_string(),
+                "valid_until": f"{_certificates.not_after(authority.certificate):%Y-%m-%d}",
+            }
+            for name, authority in plan.directory.authorities.items()
+        },
+        "hosts": hosts,
+        "msg": message(module, plan.directory, hosts),
+    }
+
+
+CERTIFICATE_OPTIONS: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "authority": {"type": "str", "choices": ["kubernetes", "etcd", "front-proxy"], "required": True},
+    "common_name": {"type": "str", "required": True},
+    "organization": {"type": "str", "default": ""},
+    "sans": {"type": "list", "elements": "str", "default": []},
+    "usages": {"type": "list", "elements": "str", "choices": ["server", "client"], "required": True},
+}
+
+GROUP_OPTIONS: dict[str, t.Any] = {
+    "hosts": {"type": "list", "elements": "str", "required": True},
+    "files": {"type": "list", "elements": "str", "default": []},
+    "certificates": {"type": "list", "elements": "dict", "default": [], "options": CERTIFICATE_OPTIONS},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "directory": {"type": "path", "required": True},
+            "cluster_name": {"type": "str", "required": True},
+            "groups": {"type": "list", "elements": "dict", "required": True, "options": GROUP_OPTIONS},
+            "host_directory": {"type": "path", "default": "/etc/kubernetes/pki"},
+            "addresses": {"type": "dict", "required": True},
+            "answers": {"type": "dict", "required": True},
+            "required_hosts": {"type": "list", "elements": "str", "default": []},
+            "validity_days": {"type": "int", "default": 365},
+            "renew_before_days": {"type": "int", "default": 30},
+        },
+        supports_check_mode=True,
+    )
+    if _certificates.MISSING:
+        module.fail_json(
+            msg="The Python library cryptography is missing on the control node: install it beside ansible-core (pip install cryptography).",
+            exception=_certificates.MISSING,
+        )
+    try:
+        result = run(module)
+    except _certificates.CertificateError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"certificates_directory {module.params['directory']} cannot be used: {error}.")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
