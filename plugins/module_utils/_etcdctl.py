@@ -93,10 +93,10 @@ def dial(endpoint: str) -> str:
 
 
 class Etcdctl:
-    """etcdctl with the module's endpoints and certificates."""
+    """etcdctl with the module's endpoints and certificates, or those of one of its options."""
 
-    def __init__(self, module: AnsibleModule) -> None:
-        params = module.params
+    def __init__(self, module: AnsibleModule, params: t.Mapping[str, t.Any] | None = None) -> None:
+        params = module.params if params is None else params
         self.module = module
         self.wait = 0 if module.check_mode else params["wait"]
         self.endpoints = ",".join(params["endpoints"])
@@ -110,7 +110,7 @@ class Etcdctl:
             "ETCDCTL_WRITE_OUT": "json",
         }
 
-    def call(self, *arguments: str, data: str | None = None) -> dict[str, t.Any]:
+    def call(self, *arguments: str, data: str | None = None) -> t.Any:
         """Run etcdctl and return its JSON; raises EtcdError."""
         binary = self._binary()
         self._dial()
@@ -119,7 +119,7 @@ class Etcdctl:
         if code != 0:
             raise self._error(arguments, code, err or out)
         try:
-            answer = json.loads(out) if out.lstrip().startswith("{") else {}
+            answer = json.loads(out) if out.lstrip().startswith(("{", "[")) else {}
         except ValueError:
             raise EtcdError(f"`etcdctl {' '.join(arguments)}` answered no JSON: {out.strip()}") from None
         return answer

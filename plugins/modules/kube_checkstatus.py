@@ -269,9 +269,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.plainkube.cluster.plugins.module_utils import _files, _probe, _stamp, _status, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils._etcdctl import Etcdctl, EtcdError
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
-_ETCD_TIMEOUTS = ["--dial-timeout=2s", "--command-timeout=3s"]
+_ETCD_TIMEOUTS = {"ETCDCTL_DIAL_TIMEOUT": "2s", "ETCDCTL_COMMAND_TIMEOUT": "3s"}
 _NODE_LIMIT = 1 << 20
 
 
@@ -375,26 +376,15 @@ def inspect(module: AnsibleModule, component: dict, state: dict, sockets: list[_
 # etcd and the Node
 
 
-def etcdctl(module: AnsibleModule, *arguments: str) -> t.Any:
-    """The JSON that etcdctl prints; ValueError with its complaint where it fails."""
-    etcd = module.params["etcd"]
-    access = [f"--cacert={etcd['ca']}", f"--cert={etcd['cert']}", f"--key={etcd['key']}"]
-    endpoints = f"--endpoints={','.join(etcd['endpoints'])}"
-    command = ["etcdctl", endpoints, *access, *_ETCD_TIMEOUTS, "--write-out=json", *arguments]
-    code, out, err = module.run_command(command, handle_exceptions=False)
-    # With several endpoints etcdctl fails when one of them does, after the answers of the others.
-    if code != 0 and not out.strip().startswith(("[{", "{")):
-        complaint = (err or out).strip().splitlines() or [f"etcdctl ended with code {code}"]
-        raise ValueError(_status.beginning(complaint[-1]))
-    return json.loads(out)
-
-
 def inspect_etcd(module: AnsibleModule) -> dict:
-    etcd = {"endpoints": module.params["etcd"]["endpoints"], "members": [], "leader": "", "alarms": [], "error": ""}
+    params = module.params["etcd"]
+    etcd = {"endpoints": params["endpoints"], "members": [], "leader": "", "alarms": [], "error": ""}
+    etcdctl = Etcdctl(module, {**params, "wait": 0})
+    etcdctl.environment.update(_ETCD_TIMEOUTS)
     try:
-        answers = etcdctl(module, "endpoint", "status")
-        members = _status.etcd_members(etcdctl(module, "member", "list"), answers)
-    except (OSError, ValueError) as error:
+        answers = etcdctl.call("endpoint", "status")
+        members = _status.etcd_members(etcdctl.call("member", "list"), answers)
+    except EtcdError as error:
         return {**etcd, "error": str(error)}
     leader = next((member["name"] for member in members if member["leader"]), "")
     return {**etcd, "members": members, "leader": leader, "alarms": _status.etcd_alarms(members)}

@@ -54,7 +54,7 @@ class Host:
             self.looks += 1
             units = [word for word in command if word.endswith(".service")]
             return 0, "\n".join(self.units[unit] for unit in units), ""
-        if command[0] == "etcdctl":
+        if any("etcdctl" in word for word in command):
             return self.etcd[command[-1]]
         if command == ["docker", "version"]:
             return 0, "26.1.5+dfsg1\n", ""
@@ -229,25 +229,40 @@ def test_a_file_that_is_no_certificate(run_module, tmp_path):
     assert "cannot be read" in result["problems"][0]
 
 
-ETCD = {"endpoints": ["https://127.0.0.1:2379"], "ca": "/ca", "cert": "/cert", "key": "/key"}
+ETCD = {"endpoints": ["https://127.0.0.1:2379"], "ca": "/dev/null", "cert": "/dev/null", "key": "/dev/null"}
 
 
-def test_etcd(host, run_module):
+@pytest.fixture
+def etcd_port(monkeypatch):
+    """The options for an etcd of which a port answers, and etcdctl as the host tells it."""
+    monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda self, name, *a, **k: f"/usr/local/bin/{name}")
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server:
+        yield {**ETCD, "endpoints": [f"https://127.0.0.1:{server.getsockname()[1]}"]}
+
+
+def test_etcd(host, run_module, etcd_port):
     status = {"header": {"member_id": 10}, "version": "3.7.3", "dbSize": 20480, "leader": 10}
     host.etcd["status"] = 0, json.dumps([{"Endpoint": "x", "Status": status}]), ""
     host.etcd["list"] = 0, json.dumps({"members": [{"ID": 10, "name": "cp1"}]}), ""
-    result = run_module(kube_checkstatus, etcd=ETCD, _ansible_check_mode=True)
+    result = run_module(kube_checkstatus, etcd=etcd_port, _ansible_check_mode=True)
     assert (result["healthy"], result["etcd"]["leader"], result["etcd"]["members"][0]["db_size"]) == (True, "cp1", 20480)
 
 
-def test_etcd_that_is_down(host, run_module):
-    complaint = '{"level":"warn"}\nFailed to get the status of endpoint https://127.0.0.1:2379 (context deadline exceeded)\n'
-    host.etcd["status"] = 1, "null\n", complaint
-    result = run_module(kube_checkstatus, etcd=ETCD)
+def test_etcd_that_does_not_answer(host, run_module, etcd_port):
+    host.etcd["status"] = 1, "null\n", '{"level":"warn","error":"context deadline exceeded"}\nFailed to get the status\n'
+    result = run_module(kube_checkstatus, etcd=etcd_port)
     assert result["problems"] == [
-        "etcd does not answer at https://127.0.0.1:2379: "
-        "Failed to get the status of endpoint https://127.0.0.1:2379 (context deadline exceeded)"
+        f"the state of etcd is unknown: `etcdctl endpoint status` failed at {etcd_port['endpoints'][0]}: context deadline exceeded"
     ]
+
+
+def test_a_real_etcd(etcd, run_module):
+    options = {name: value for name, value in etcd.options().items() if name != "wait"}
+    result = run_module(kube_checkstatus, etcd=options, wait=10)
+    assert result["problems"] == []
+    (member,) = result["etcd"]["members"]
+    assert (result["etcd"]["leader"], member["name"], member["leader"]) == ("default", "default", True)
+    assert member["db_size"] > 0
 
 
 def test_a_host_without_etcdctl(run_module, monkeypatch):
