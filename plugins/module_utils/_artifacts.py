@@ -1,0 +1,125 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""Artefacts: where they come from, what a host should have of them, and how that is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+
+MANIFEST = ".plainkube.json"
+
+
+def mirror_path(url: str) -> str:
+    """Where a mirror has what upstream has at url: https://HOST/PATH is at HOST/PATH. A relative path is itself."""
+    return url.partition("://")[2] or url
+
+
+def locate(mirror: str, url: str) -> str:
+    """Where to read url from: a URL, or an absolute path; empty where there is no such place."""
+    if not mirror:
+        return url if "://" in url else ""
+    if mirror.startswith(("http://", "https://")):
+        return f"{mirror.rstrip('/')}/{mirror_path(url)}"
+    return os.path.join(mirror[len("file://") :] if mirror.startswith("file://") else mirror, mirror_path(url))
+
+
+def pin(checksums: dict[str, str], url: str) -> str:
+    """The SHA-256 that the user gave for a URL, by its file name or a longer end of its path; empty without one."""
+    path = mirror_path(url)
+    found = [name for name in checksums if path == name or path.endswith(f"/{name}")]
+    return checksums[max(found, key=len)].lower() if found else ""
+
+
+class Piece(t.NamedTuple):
+    """One file to have on a host: a binary, or a file that is kept as it was downloaded."""
+
+    name: str
+    version: str
+    url: str
+    sums_url: str
+    member: str  # path in the downloaded archive; empty: the download is the file
+    directory: str
+    mode: int
+    link: str  # the symlink that makes it current; empty: none
+
+    @property
+    def path(self) -> str:
+        return os.path.join(self.directory, self.name)
+
+
+def select(artifacts: t.Sequence[dict[str, t.Any]], kinds: t.Sequence[str]) -> list[dict[str, t.Any]]:
+    """The artefacts for a host of these kinds; all of them where no kind is named."""
+    return [artifact for artifact in artifacts if not kinds or set(kinds) & set(artifact.get("kinds") or kinds)]
+
+
+def pieces(artifacts: t.Sequence[dict[str, t.Any]], root: str, bin_directory: str) -> list[Piece]:
+    """All files that a list of artefacts puts on a host."""
+    found = []
+    for artifact in artifacts:
+        version = artifact.get("version") or ""
+        directory = os.path.join(root, artifact["component"], version).rstrip("/")
+        source = (version, artifact["url"], artifact["sums_url"])
+        for name, member in (artifact.get("binaries") or {}).items():
+            found.append(Piece(name, *source, member or "", directory, 0o755, os.path.join(bin_directory, name)))
+        if not artifact.get("binaries"):
+            found.append(Piece(os.path.basename(artifact["url"]), *source, "", directory, 0o644, ""))
+    return found
+
+
+def parse_manifest(text: str) -> dict[str, dict[str, t.Any]]:
+    """Name -> what was installed. A manifest that cannot be read counts as none: files are then installed again."""
+    try:
+        files = json.loads(text)["files"]
+        return {name: entry for name, entry in files.items() if isinstance(entry, dict)}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def render_manifest(files: dict[str, dict[str, t.Any]]) -> str:
+    """The manifest of a directory."""
+    note = "Written by plainkube.cluster: what it installed here, so that the next run need not download or hash it."
+    return json.dumps({"note": note, "files": files}, indent=2, sort_keys=True) + "\n"
+
+
+def same_file(entry: dict[str, t.Any], status: os.stat_result) -> bool:
+    """Whether a file looks as it did when it was installed; then its content is not read."""
+    return (entry.get("size"), entry.get("mtime_ns")) == (status.st_size, status.st_mtime_ns)
+
+
+def current_version(target: str, root: str) -> str | None:
+    """The version that a symlink's target in root is of; None where the target is not ours."""
+    relative = os.path.relpath(target, root)
+    parts = relative.split(os.sep)
+    return parts[1] if os.path.isabs(target) and len(parts) == 3 and parts[0] != os.pardir else None
+
+
+class State(t.NamedTuple):
+    """What a host has of a piece."""
+
+    file: str  # intact, absent, damaged (not what was installed) or unpinned (of another sum than the pinned one)
+    current: str = "absent"  # where a symlink is wanted, the version that it makes current
+    linked: bool = False  # whether the symlink points to this piece
+
+    def ok(self, piece: Piece) -> bool:
+        """Whether nothing is to be done."""
+        return self.file == "intact" and (self.linked or not piece.link)
+
+
+_REMARKS = {"absent": "file is missing", "damaged": "damaged", "unpinned": "not of the pinned SHA-256"}
+
+
+def describe(piece: Piece, state: State) -> str:
+    """What a host has of a piece, in few words: `1.36.3`, `absent`, `1.37.2 (damaged)`."""
+    if not piece.link:
+        return {"intact": "present", "absent": "absent"}.get(state.file, f"present ({_REMARKS.get(state.file)})")
+    if state.file == "intact" or not state.linked:
+        return state.current
+    return f"{state.current} ({_REMARKS[state.file]})"
+
+
+def change(piece: Piece, state: State) -> str:
+    """What is done, or would be, in one line: `kubelet 1.36.3 → 1.37.2`."""
+    return f"{piece.name} {describe(piece, state)} → {piece.version if piece.link else 'present'}"

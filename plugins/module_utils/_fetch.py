@@ -1,0 +1,91 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""Downloads: a URL or a path, read with retries, hashed on the way to disk."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import http.client
+import ssl
+import time
+import typing as t
+import urllib.error
+import urllib.request
+
+# The waits between attempts. Six seconds in all bridge a restarting mirror; more would hide one that is down.
+PAUSES = (0.5, 1.5, 4.0)
+_BLOCK = 1 << 20
+_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+
+
+class FetchError(Exception):
+    """A download failed; the text is a sentence that names it and says what to do."""
+
+
+def _open(source: str, timeout: float) -> t.Any:
+    if source.startswith("/"):
+        return open(source, "rb")
+    request = urllib.request.Request(source, headers={"User-Agent": "plainkube.cluster"})
+    # urllib honours http_proxy, https_proxy and no_proxy.
+    return urllib.request.urlopen(request, timeout=timeout)
+
+
+def _transient(error: Exception) -> bool:
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code in _TRANSIENT
+    if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
+        return False
+    return isinstance(error, (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError))
+
+
+def explain(source: str, error: Exception) -> str:
+    """A sentence about a failed download."""
+    if getattr(error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk is full ({error}) while {source} is downloaded: free space under the directory it is installed to."
+    if isinstance(error, FileNotFoundError) or getattr(error, "code", 0) == 404:
+        advice = "check the version, and that the mirror has it (playbooks/build.yml puts it there)"
+        return f"{source} does not exist: {advice}."
+    if getattr(error, "code", 0) in (403, 429) and "api.github.com" in source:
+        advice = (
+            "give the sums in artifacts_checksums or use a mirror; GitHub allows 60 unauthenticated requests an hour"
+        )
+        return f"{source} was refused with HTTP {error.code}: {advice}."  # type: ignore[attr-defined]
+    said = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else str(getattr(error, "reason", error))
+    advice = (
+        "check that this host reaches it (artifacts_mirror, and http_proxy, https_proxy, no_proxy in the environment)"
+    )
+    return f"{source} cannot be downloaded ({said}): {advice}."
+
+
+def fetch(
+    source: str,
+    sink: t.BinaryIO,
+    timeout: float = 30.0,
+    pauses: t.Sequence[float] = PAUSES,
+    sleep: t.Callable[[float], None] = time.sleep,
+) -> str:
+    """Copy a URL or path to an open file; return the SHA-256 of what was written."""
+    for pause in (*pauses, None):
+        try:
+            return _copy(source, sink, timeout)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if pause is None or not _transient(error):
+                raise FetchError(explain(source, error)) from error
+            sleep(pause)
+    raise AssertionError("not reached")
+
+
+def _copy(source: str, sink: t.BinaryIO, timeout: float) -> str:
+    sink.seek(0)
+    sink.truncate()
+    digest = hashlib.sha256()
+    with _open(source, timeout) as stream:
+        for block in iter(lambda: stream.read(_BLOCK), b""):
+            digest.update(block)
+            sink.write(block)
+        # urllib does not complain about a body that ends early when it is read in blocks.
+        if getattr(stream, "length", 0):
+            raise http.client.IncompleteRead(b"", stream.length)
+    return digest.hexdigest()

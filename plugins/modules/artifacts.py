@@ -1,0 +1,466 @@
+#!/usr/bin/python
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: artifacts
+short_description: Download, verify and install binaries in versioned directories, and make them current
+version_added: 1.0.0
+description:
+  - Installs all binaries that a host needs. Downloads run in parallel, and all of them are verified against their SHA-256 before
+    anything is replaced; when one does not match, nothing has changed.
+  - A binary is installed as C(ROOT/COMPONENT/VERSION/BINARY); a symlink in O(bin_directory) makes it the current one. Both are put in
+    place by a rename, so there is no moment with half a binary. Other versions stay where they are.
+  - A manifest in every directory has the sum, size and time of each file, so that a run that finds everything as it was
+    installed needs no network and reads no binary.
+  - Proxies are taken from the environment (C(http_proxy), C(https_proxy), C(no_proxy)).
+author:
+  - The plainkube authors (@plainkube)
+attributes:
+  check_mode:
+    support: full
+    description: Says what would be installed, without a download.
+  diff_mode:
+    support: full
+    description: One line for each binary, like C(kubelet 1.36.3 → 1.37.2).
+  idempotent:
+    support: full
+    description: Files that are as they were installed are neither downloaded nor replaced.
+options:
+  artifacts:
+    description: What to install.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      component:
+        description: Directory under O(root).
+        type: str
+        required: true
+      version:
+        description: Directory under the component's; what is said in the diff.
+        type: str
+        default: ""
+      url:
+        description: The official download. A path without host is one that only a mirror has.
+        type: str
+        required: true
+      sums_url:
+        description:
+          - Where its SHA-256 is published.
+          - A file with one sum, a list as C(sha256sum) writes it, or GitHub's JSON document of a release (C(assets[].digest)).
+        type: str
+        required: true
+      binaries:
+        description:
+          - Binaries to install, name to path in the downloaded tar archive; an empty path means that the download is the binary.
+          - Without any, the download is kept as C(ROOT/COMPONENT/VERSION/FILE) with mode 0644, and no symlink is made.
+        type: dict
+        default: {}
+      kinds:
+        description: Which kinds of hosts get it; see O(kinds).
+        type: list
+        elements: str
+        default: []
+  kinds:
+    description: What this host is. Artefacts for other kinds of hosts are left out, so that all hosts can be given one list. Empty means everything.
+    type: list
+    elements: str
+    default: []
+  mirror:
+    description:
+      - Where to download from instead. C(http://…) or C(https://…) is the address of a mirror, C(file:///DIR) or C(/DIR) a directory on the host.
+      - What is at C(https://HOST/PATH) upstream is at C(HOST/PATH) there. Empty means the official addresses.
+    type: str
+    default: ""
+  checksums:
+    description: SHA-256 that override the published ones. Keys are file names or ends of URLs, for example C(v1.37.2/bin/linux/amd64/kubelet).
+    type: dict
+    default: {}
+  state:
+    description: With V(planned), only says what is missing, so that a mirror that the host cannot reach can be copied to it.
+    type: str
+    choices: [present, planned]
+    default: present
+  root:
+    description: Where to install.
+    type: path
+    default: /opt/plainkube
+  bin_directory:
+    description: Where the symlinks are. A file there that is not a symlink to O(root) is never replaced.
+    type: path
+    default: /usr/local/bin
+  packages:
+    description:
+      - Debian packages to look for. Nothing is installed; RV(missing_packages) tells, so that one run of this module is enough to know.
+      - Alternatives are separated by C(|), for example C(docker.io|docker-ce).
+    type: list
+    elements: str
+    default: []
+  parallel:
+    description: How many downloads run at the same time.
+    type: int
+    default: 4
+"""
+
+EXAMPLES = r"""
+- name: Install the kubelet and etcd
+  plainkube.cluster.artifacts:
+    artifacts:
+      - component: kubernetes
+        version: "1.37.2"
+        url: https://dl.k8s.io/v1.37.2/bin/linux/amd64/kubelet
+        sums_url: https://dl.k8s.io/v1.37.2/bin/linux/amd64/kubelet.sha256
+        binaries:
+          kubelet: ""
+      - component: etcd
+        version: "3.7.3"
+        url: https://github.com/etcd-io/etcd/releases/download/v3.7.3/etcd-v3.7.3-linux-amd64.tar.gz
+        sums_url: https://github.com/etcd-io/etcd/releases/download/v3.7.3/SHA256SUMS
+        binaries:
+          etcd: etcd-v3.7.3-linux-amd64/etcd
+          etcdctl: etcd-v3.7.3-linux-amd64/etcdctl
+    mirror: http://mirror.example.com/plainkube
+"""
+
+RETURN = r"""
+changes:
+  description: What was done, or would be.
+  type: list
+  elements: str
+  returned: always
+  sample: ["kubelet 1.36.3 → 1.37.2"]
+missing:
+  description: Paths on a mirror of everything that has to be downloaded for that, sums included.
+  type: list
+  elements: str
+  returned: always
+  sample: [dl.k8s.io/v1.37.2/bin/linux/amd64/kubelet, dl.k8s.io/v1.37.2/bin/linux/amd64/kubelet.sha256]
+missing_packages:
+  description: Of each of O(packages) that is not installed, the first alternative.
+  type: list
+  elements: str
+  returned: always
+"""
+
+import concurrent.futures
+import io
+import os
+import shutil
+import stat
+import tarfile
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import _sums
+from ansible_collections.plainkube.cluster.plugins.module_utils._artifacts import (
+    MANIFEST,
+    Piece,
+    State,
+    change,
+    current_version,
+    locate,
+    mirror_path,
+    parse_manifest,
+    pieces,
+    pin,
+    render_manifest,
+    same_file,
+    select,
+)
+from ansible_collections.plainkube.cluster.plugins.module_utils._fetch import FetchError, fetch
+
+SPEC: dict[str, t.Any] = {
+    "artifacts": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "component": {"type": "str", "required": True},
+            "version": {"type": "str", "default": ""},
+            "url": {"type": "str", "required": True},
+            "sums_url": {"type": "str", "required": True},
+            "binaries": {"type": "dict", "default": {}},
+            "kinds": {"type": "list", "elements": "str", "default": []},
+        },
+    },
+    "kinds": {"type": "list", "elements": "str", "default": []},
+    "mirror": {"type": "str", "default": ""},
+    "checksums": {"type": "dict", "default": {}},
+    "state": {"type": "str", "choices": ["present", "planned"], "default": "present"},
+    "root": {"type": "path", "default": "/opt/plainkube"},
+    "bin_directory": {"type": "path", "default": "/usr/local/bin"},
+    "packages": {"type": "list", "elements": "str", "default": []},
+    "parallel": {"type": "int", "default": 4},
+}
+_BLOCK = 1 << 20
+
+
+class ArtifactError(Exception):
+    """Installing is not possible; the text is a sentence that says why and what to do."""
+
+
+class Staged(t.NamedTuple):
+    """A verified file that only has to be renamed into place."""
+
+    path: str
+    entry: dict[str, t.Any]  # its line in the manifest
+
+
+# What is there
+
+
+def _manifest(directory: str) -> dict[str, dict[str, t.Any]]:
+    try:
+        with open(os.path.join(directory, MANIFEST), encoding="utf-8") as stream:
+            return parse_manifest(stream.read())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+
+
+def _file_state(piece: Piece, entry: dict[str, t.Any] | None, pinned: str) -> str:
+    try:
+        status = os.lstat(piece.path)
+    except (FileNotFoundError, NotADirectoryError):
+        return "absent"
+    if entry is None or not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) != piece.mode:
+        return "damaged"
+    if not same_file(entry, status) and _sums.of_file(piece.path) != entry.get("sha256"):
+        return "damaged"
+    return "unpinned" if pinned and entry.get("source_sha256") != pinned else "intact"
+
+
+def look(piece: Piece, manifest: dict[str, dict[str, t.Any]], pinned: str, root: str) -> State:
+    """What the host has of a piece."""
+    file = _file_state(piece, manifest.get(piece.name), pinned)
+    if not piece.link or not os.path.lexists(piece.link):
+        return State(file)
+    target = os.readlink(piece.link) if os.path.islink(piece.link) else ""
+    version = current_version(target, root)
+    if version is None:
+        raise ArtifactError(
+            f"{piece.link} was not put there by this collection and would be replaced: remove it, or the package it came with."
+        )
+    return State(file, version, target == piece.path)
+
+
+# Downloading and verifying
+
+
+class Downloads:
+    """Everything that is fetched into the incoming directory, verified, and made ready there."""
+
+    def __init__(self, params: dict[str, t.Any], incoming: str) -> None:
+        self.mirror = params["mirror"]
+        self.checksums = params["checksums"]
+        self.incoming = incoming
+        self.workers = max(1, params["parallel"])
+
+    def source(self, url: str) -> str:
+        """Where to read what upstream has at url."""
+        found = locate(self.mirror, url)
+        if not found:
+            raise ArtifactError(f"{url} is on mirrors only: set artifacts_mirror, or artifacts_images to 'pull'.")
+        return found
+
+    def stage(self, wanted: t.Sequence[Piece]) -> dict[Piece, Staged]:
+        """Fetch and verify all pieces, in parallel; nothing of it is in place yet."""
+        by_url: dict[str, list[Piece]] = {}
+        for piece in wanted:
+            by_url.setdefault(piece.url, []).append(piece)
+        unpinned = sorted({piece.sums_url for piece in wanted if not pin(self.checksums, piece.url)})
+        with concurrent.futures.ThreadPoolExecutor(self.workers) as pool:
+            documents = dict(zip(unpinned, pool.map(self._document, unpinned)))
+            jobs = [(number, group, documents) for number, group in enumerate(by_url.values())]
+            staged: dict[Piece, Staged] = {}
+            for done in pool.map(lambda job: self._download(*job), jobs):
+                staged.update(done)
+        return staged
+
+    def _document(self, sums_url: str) -> str:
+        buffer = io.BytesIO()
+        fetch(self.source(sums_url), buffer)
+        return buffer.getvalue().decode("utf-8", "replace")
+
+    def _expected(self, piece: Piece, documents: dict[str, str]) -> tuple[str, str]:
+        """The SHA-256 that a download must have, and who says so."""
+        pinned = pin(self.checksums, piece.url)
+        if pinned:
+            return pinned, "artifacts_checksums"
+        where = self.source(piece.sums_url)
+        found = _sums.find(documents[piece.sums_url], os.path.basename(piece.url))
+        if not found:
+            raise ArtifactError(
+                f"{where} has no SHA-256 for {os.path.basename(piece.url)}: give it in artifacts_checksums, or check the mirror."
+            )
+        return found, where
+
+    def _download(self, number: int, group: list[Piece], documents: dict[str, str]) -> dict[Piece, Staged]:
+        source = self.source(group[0].url)
+        expected, authority = self._expected(group[0], documents)
+        path = os.path.join(self.incoming, str(number))
+        with open(path, "w+b") as stream:
+            found = fetch(source, stream)
+        if found != expected:
+            raise ArtifactError(
+                f"{source} has the SHA-256 {found}, but {authority} says {expected}: nothing was replaced; check the mirror,"
+                f" or give the right sum in artifacts_checksums."
+            )
+        plain = {piece: path for piece in group if not piece.member}
+        unpacked = self._unpack(source, path, [piece for piece in group if piece.member])
+        return {piece: _finish(piece, place, expected) for piece, place in {**plain, **unpacked}.items()}
+
+    def _unpack(self, source: str, path: str, group: list[Piece]) -> dict[Piece, str]:
+        """Take the pieces out of an archive, in one pass."""
+        places: dict[Piece, str] = {}
+        members = {piece.member: piece for piece in group}
+        if members:
+            # Stream mode: a compressed archive is read once, not once to list and once to extract.
+            with tarfile.open(path, mode="r|*") as archive:
+                for info in archive:
+                    piece = members.pop(os.path.normpath(info.name), None) if info.isfile() else None
+                    content = archive.extractfile(info) if piece else None
+                    if piece and content:
+                        places[piece] = f"{path}-{piece.name}"
+                        with open(places[piece], "wb") as stream:
+                            shutil.copyfileobj(content, stream, _BLOCK)
+            os.unlink(path)
+        if members:
+            raise ArtifactError(
+                f"{source} has no file {', '.join(sorted(members))} in it: is it the download that it should be?"
+            )
+        return places
+
+
+def _finish(piece: Piece, path: str, source_sha256: str) -> Staged:
+    """Mode, disk and manifest entry of a file that is complete."""
+    checksum = _sums.of_file(path) if piece.member else source_sha256
+    with open(path, "rb") as stream:
+        os.fchmod(stream.fileno(), piece.mode)
+        os.fsync(stream.fileno())
+        status = os.fstat(stream.fileno())
+    entry = {"sha256": checksum, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    return Staged(path, {**entry, "url": piece.url, "source_sha256": source_sha256})
+
+
+# Putting in place
+
+
+def _sync(directory: str) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def place(staged: dict[Piece, Staged]) -> None:
+    """Rename verified files into place, and write down what they are."""
+    by_directory: dict[str, dict[Piece, Staged]] = {}
+    for piece, ready in staged.items():
+        by_directory.setdefault(piece.directory, {})[piece] = ready
+    for directory, group in by_directory.items():
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+        files = {**_manifest(directory), **{piece.name: ready.entry for piece, ready in group.items()}}
+        for piece, ready in group.items():
+            os.rename(ready.path, piece.path)
+        temporary = os.path.join(directory, f"{MANIFEST}.new")
+        with open(temporary, "w", encoding="utf-8") as stream:
+            stream.write(render_manifest(files))
+            os.fchmod(stream.fileno(), 0o644)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.rename(temporary, os.path.join(directory, MANIFEST))
+        _sync(directory)
+
+
+def flip(links: t.Sequence[Piece]) -> None:
+    """Make the pieces current, each in one step."""
+    for piece in links:
+        directory = os.path.dirname(piece.link)
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+        temporary = os.path.join(directory, f".plainkube-{piece.name}")
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
+        os.symlink(piece.path, temporary)
+        os.rename(temporary, piece.link)
+    for directory in sorted({os.path.dirname(piece.link) for piece in links}):
+        _sync(directory)
+
+
+def install(params: dict[str, t.Any], states: dict[Piece, State]) -> None:
+    """Download what is missing, and when all of it is verified, put it in place and make it current."""
+    absent = [piece for piece, state in states.items() if state.file != "intact"]
+    if absent:
+        # One name for all runs: what a killed one left behind is removed by the next.
+        incoming = os.path.join(params["root"], ".incoming")
+        shutil.rmtree(incoming, ignore_errors=True)
+        os.makedirs(incoming, mode=0o700)
+        os.chmod(params["root"], 0o755)
+        try:
+            place(Downloads(params, incoming).stage(absent))
+        finally:
+            shutil.rmtree(incoming, ignore_errors=True)
+    flip([piece for piece, state in states.items() if piece.link and not state.linked])
+
+
+def missing(params: dict[str, t.Any], states: dict[Piece, State]) -> list[str]:
+    """Paths on a mirror of what has to be downloaded."""
+    absent = [piece for piece, state in states.items() if state.file != "intact"]
+    sums = [piece.sums_url for piece in absent if not pin(params["checksums"], piece.url)]
+    return sorted({mirror_path(url) for url in [*(piece.url for piece in absent), *sums]})
+
+
+def missing_packages(module: AnsibleModule) -> list[str]:
+    """Of each wanted package that is not installed, the first alternative."""
+    wanted = module.params["packages"]
+    if not wanted:
+        return []
+    names = [name for alternatives in wanted for name in alternatives.split("|")]
+    # It fails when one name is unknown, and still prints the others.
+    command = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *names]
+    out = module.run_command(command)[1]
+    installed = {line.split()[0] for line in out.splitlines() if line.endswith(" installed")}
+    return [alternatives.split("|")[0] for alternatives in wanted if not installed & set(alternatives.split("|"))]
+
+
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    params = module.params
+    wanted = pieces(select(params["artifacts"], params["kinds"]), params["root"], params["bin_directory"])
+    manifests = {directory: _manifest(directory) for directory in {piece.directory for piece in wanted}}
+    states = {
+        piece: look(piece, manifests[piece.directory], pin(params["checksums"], piece.url), params["root"])
+        for piece in wanted
+    }
+    todo = {piece: state for piece, state in states.items() if not state.ok(piece)}
+    changes = [change(piece, state) for piece, state in todo.items()]
+    planned = params["state"] == "planned"
+    if todo and not planned and not module.check_mode:
+        install(params, todo)
+    return {
+        "changed": bool(changes) and not planned,
+        "changes": changes,
+        "missing": missing(params, todo),
+        "missing_packages": missing_packages(module),
+        "diff": {"prepared": "".join(f"{line}\n" for line in changes) if not planned else ""},
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    try:
+        result = run(module)
+    except (ArtifactError, FetchError) as error:
+        module.fail_json(msg=str(error))
+    except tarfile.TarError as error:
+        module.fail_json(msg=f"A downloaded archive cannot be read, though its SHA-256 is right: {error}.")
+    except OSError as error:
+        module.fail_json(
+            msg=f"Installing under {module.params['root']} failed: {error}; free space, or check the file system."
+        )
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
