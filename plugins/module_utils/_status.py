@@ -231,7 +231,9 @@ def etcd_problems(etcd: dict) -> list[Problem]:
             room = f"{mib(size)} of {mib(quota)}"
             problems.append(Problem(f"the database of etcd member {member['name']} takes {room}; defragment it"))
     for alarm in etcd["alarms"]:
-        problems.append(Problem(f"etcd raised the alarm {alarm['alarm']} for member {alarm['member']}; see `etcdctl alarm list`"))
+        problems.append(
+            Problem(f"etcd raised the alarm {alarm['alarm']} for member {alarm['member']}; see `etcdctl alarm list`")
+        )
     return problems
 
 
@@ -295,7 +297,9 @@ def node_problems(node: dict) -> list[Problem]:
     conditions = {condition["type"]: condition for condition in node["conditions"]}
     if not node["ready"]:
         ready = conditions.get("Ready", {"reason": "no condition", "message": "the kubelet has not reported yet"})
-        problems.append(Problem(f"node {node['name']} is not Ready: {ready['reason']}, {ready['message']}", passing=True))
+        problems.append(
+            Problem(f"node {node['name']} is not Ready: {ready['reason']}, {ready['message']}", passing=True)
+        )
     for kind in _PRESSURES:
         if conditions.get(kind, {}).get("status") == "True":
             problems.append(Problem(f"node {node['name']} has {kind}: {conditions[kind]['message']}"))

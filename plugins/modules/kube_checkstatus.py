@@ -445,7 +445,9 @@ def inspect_certificates(module: AnsibleModule) -> list[dict]:
     try:
         from cryptography import x509
     except ImportError:
-        module.fail_json(msg=missing_required_lib("cryptography (Debian: python3-cryptography)", reason="to read certificates"))
+        module.fail_json(
+            msg=missing_required_lib("cryptography (Debian: python3-cryptography)", reason="to read certificates")
+        )
     now = datetime.datetime.now(datetime.timezone.utc)
     return [inspect_certificate(path, x509, now) for path in paths]
 
@@ -457,7 +459,9 @@ def look(module: AnsibleModule) -> Look:
     """One look at everything that may change while one waits; what takes a request or a command, side by side."""
     params = module.params
     wanted = params["components"]
-    states = _systemd.show_all(module, [f"{one['name']}.service" for one in wanted], *_status.PROPERTIES) if wanted else []
+    states = (
+        _systemd.show_all(module, [f"{one['name']}.service" for one in wanted], *_status.PROPERTIES) if wanted else []
+    )
     sockets = listeners()
     with concurrent.futures.ThreadPoolExecutor(max_workers=len(wanted) + 2) as pool:
         asked = [pool.submit(inspect, module, one, state, sockets) for one, state in zip(wanted, states)]

@@ -183,7 +183,14 @@ def wait_until_available(module: AnsibleModule) -> None:
         rollout = _objects.Rollout(entry["namespace"], entry["kind"], entry["name"])
         seconds = max(1, round(end - time.monotonic()))
         where = [f"--kubeconfig={module.params['kubeconfig']}", f"--namespace={rollout.namespace}"]
-        command = [binary(module), *where, "rollout", "status", f"{rollout.kind}/{rollout.name}", f"--timeout={seconds}s"]
+        command = [
+            binary(module),
+            *where,
+            "rollout",
+            "status",
+            f"{rollout.kind}/{rollout.name}",
+            f"--timeout={seconds}s",
+        ]
         code, out, err = module.run_command(command)
         if code != 0:
             module.fail_json(

@@ -31,14 +31,21 @@ def test_diff_is_the_same_each_time():
 
 
 def test_objects_that_differ():
-    assert _objects.differing(DIFF) == ["apps.v1.Deployment.kube-system.coredns", "v1.ServiceAccount.kube-system.coredns"]
+    assert _objects.differing(DIFF) == [
+        "apps.v1.Deployment.kube-system.coredns",
+        "v1.ServiceAccount.kube-system.coredns",
+    ]
     assert _objects.differing("") == []
 
 
 @pytest.mark.parametrize(
     ("complaint", "silent", "early"),
     [
-        ("The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?", True, True),
+        (
+            "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?",
+            True,
+            True,
+        ),
         ("Unable to connect to the server: dial tcp: i/o timeout", True, True),
         ('Error from server (NotFound): namespaces "kube-system" not found', False, True),
         ("Error from server (ServiceUnavailable): the server is currently unable to handle the request", False, True),

@@ -90,7 +90,10 @@ def test_iso_time_is_utc():
 
 
 def test_beginning_names_the_failed_checks():
-    assert _status.beginning("[+]ping ok\n[-]etcd failed: reason withheld\n[-]log failed\n") == "[-]etcd failed: reason withheld; [-]log failed"
+    assert (
+        _status.beginning("[+]ping ok\n[-]etcd failed: reason withheld\n[-]log failed\n")
+        == "[-]etcd failed: reason withheld; [-]log failed"
+    )
     assert _status.beginning("not\nyet") == "not"
     assert _status.beginning("x" * 300).endswith("x…")
     assert _status.beginning("") == ""
@@ -103,10 +106,22 @@ def test_a_healthy_component_has_no_problems():
 @pytest.mark.parametrize(
     ("changes", "sentence", "passing"),
     [
-        ({"load": "not-found", "active": "inactive", "sub": "dead"}, "systemd has no unit kubelet.service; run site.yml", False),
+        (
+            {"load": "not-found", "active": "inactive", "sub": "dead"},
+            "systemd has no unit kubelet.service; run site.yml",
+            False,
+        ),
         ({"load": "masked", "active": "inactive", "sub": "dead"}, "kubelet on this host is masked", False),
-        ({"active": "inactive", "sub": "dead"}, "kubelet on this host is stopped (inactive/dead); start it with site.yml", False),
-        ({"active": "failed", "sub": "failed", "result": "exit-code"}, "kubelet on this host has failed (exit-code)", False),
+        (
+            {"active": "inactive", "sub": "dead"},
+            "kubelet on this host is stopped (inactive/dead); start it with site.yml",
+            False,
+        ),
+        (
+            {"active": "failed", "sub": "failed", "result": "exit-code"},
+            "kubelet on this host has failed (exit-code)",
+            False,
+        ),
         ({"active": "activating", "sub": "start"}, "kubelet on this host is still starting (activating/start)", True),
         (
             {"active": "activating", "sub": "auto-restart", "restarts": 7, "result": "exit-code"},
@@ -114,7 +129,11 @@ def test_a_healthy_component_has_no_problems():
             True,
         ),
         ({"enabled": "disabled"}, "kubelet on this host would not start at boot", False),
-        ({"outdated": "the process was started from an older unit"}, "does not run what is on disk: the process was started", False),
+        (
+            {"outdated": "the process was started from an older unit"},
+            "does not run what is on disk: the process was started",
+            False,
+        ),
         ({"version": "1.36.3"}, "kubelet on this host runs version 1.36.3, 1.37.2 is wanted; run site.yml", False),
         ({"version": ""}, "does not show its version, 1.37.2 is wanted", False),
         ({"listening": ["127.0.0.1:10248"]}, "does not listen on port 10250, but on 127.0.0.1:10248", True),
@@ -125,7 +144,14 @@ def test_a_healthy_component_has_no_problems():
             True,
         ),
         (
-            {"health": {"url": "http://127.0.0.1:10248/healthz", "status": 0, "ok": False, "text": "Connection refused"}},
+            {
+                "health": {
+                    "url": "http://127.0.0.1:10248/healthz",
+                    "status": 0,
+                    "ok": False,
+                    "text": "Connection refused",
+                }
+            },
             "healthz says no answer: Connection refused",
             True,
         ),
@@ -156,7 +182,11 @@ def test_no_ports_are_expected_in_the_grace_after_a_start():
         (29, "", "the certificate /a.crt on this host expires in 29 days, on 2026-12-01T00:00:00Z; run site.yml"),
         (0, "", "expires in 0 days"),
         (-1, "", "the certificate /a.crt on this host expired on 2026-12-01T00:00:00Z; run site.yml"),
-        (0, "No such file or directory", "the certificate /a.crt on this host cannot be read: No such file or directory; run site.yml"),
+        (
+            0,
+            "No such file or directory",
+            "the certificate /a.crt on this host cannot be read: No such file or directory; run site.yml",
+        ),
     ],
 )
 def test_certificates(days, error, sentence):
@@ -177,19 +207,37 @@ MEMBERS = {
 
 
 def status(**changes):
-    answer = {"header": {"member_id": 10276657743932975437}, "version": "3.7.3", "dbSize": 20480, "leader": 2, "dbSizeQuota": 2147483648}
+    answer = {
+        "header": {"member_id": 10276657743932975437},
+        "version": "3.7.3",
+        "dbSize": 20480,
+        "leader": 2,
+        "dbSizeQuota": 2147483648,
+    }
     return [{"Endpoint": "https://127.0.0.1:2379", "Status": {**answer, **changes}}]
 
 
 def etcd(members, error=""):
     leader = next((member["name"] for member in members if member["leader"]), "")
     alarms = _status.etcd_alarms(members)
-    return {"endpoints": ["https://127.0.0.1:2379"], "members": members, "leader": leader, "alarms": alarms, "error": error}
+    return {
+        "endpoints": ["https://127.0.0.1:2379"],
+        "members": members,
+        "leader": leader,
+        "alarms": alarms,
+        "error": error,
+    }
 
 
 def test_etcd_members_and_leader():
     one, two = _status.etcd_members(MEMBERS, status())
-    assert (one["id"], one["name"], one["leader"], one["version"], one["db_size"]) == ("8e9e05c52164694d", "cp1", False, "3.7.3", 20480)
+    assert (one["id"], one["name"], one["leader"], one["version"], one["db_size"]) == (
+        "8e9e05c52164694d",
+        "cp1",
+        False,
+        "3.7.3",
+        20480,
+    )
     assert (two["name"], two["leader"], two["version"], two["learner"]) == ("cp2", True, "", False)
     assert _status.etcd_problems(etcd([one, two])) == []
 
@@ -257,7 +305,9 @@ def node(**conditions):
         {"type": kind, "status": value, "reason": "Because", "message": "so it is", "lastHeartbeatTime": "x"}
         for kind, value in conditions.items()
     ]
-    return _status.node_state("n1", {"spec": {}, "status": {"conditions": found, "nodeInfo": {"kubeletVersion": "v1.37.2"}}})
+    return _status.node_state(
+        "n1", {"spec": {}, "status": {"conditions": found, "nodeInfo": {"kubeletVersion": "v1.37.2"}}}
+    )
 
 
 def test_a_ready_node():

@@ -64,7 +64,9 @@ class Host:
 @pytest.fixture
 def host(monkeypatch):
     fake = Host()
-    monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **kwargs: fake.run_command(self, command, **kwargs))
+    monkeypatch.setattr(
+        AnsibleModule, "run_command", lambda self, command, **kwargs: fake.run_command(self, command, **kwargs)
+    )
     return fake
 
 
@@ -116,16 +118,24 @@ def test_other_processes_ports_do_not_count(host, run_module):
 def test_all_units_are_read_by_one_command(host, run_module):
     for name in ("etcd", "kubelet", "kube-proxy"):
         host.unit(name)
-    run_module(kube_checkstatus, components=[{"name": name, "managed": False} for name in ("etcd", "kubelet", "kube-proxy")])
+    run_module(
+        kube_checkstatus, components=[{"name": name, "managed": False} for name in ("etcd", "kubelet", "kube-proxy")]
+    )
     assert [command[:2] for command in host.commands] == [["systemctl", "show"]]
     assert host.commands[0][-3:] == ["etcd.service", "kubelet.service", "kube-proxy.service"]
 
 
 def test_a_stopped_component(host, run_module):
     host.unit("kubelet", active="inactive", sub="dead", pid=0)
-    result = run_module(kube_checkstatus, components=[{"name": "kubelet", "ports": [10250], "health_url": "http://127.0.0.1:1/"}])
+    result = run_module(
+        kube_checkstatus, components=[{"name": "kubelet", "ports": [10250], "health_url": "http://127.0.0.1:1/"}]
+    )
     assert result["problems"] == ["kubelet on this host is stopped (inactive/dead); start it with site.yml"]
-    assert (result["healthy"], result["components"][0]["healthy"], result["components"][0]["health"]) == (False, False, {})
+    assert (result["healthy"], result["components"][0]["healthy"], result["components"][0]["health"]) == (
+        False,
+        False,
+        {},
+    )
 
 
 def test_a_unit_that_is_absent(host, run_module):
@@ -245,11 +255,19 @@ def test_etcd(host, run_module, etcd_port):
     host.etcd["status"] = 0, json.dumps([{"Endpoint": "x", "Status": status}]), ""
     host.etcd["list"] = 0, json.dumps({"members": [{"ID": 10, "name": "cp1"}]}), ""
     result = run_module(kube_checkstatus, etcd=etcd_port, _ansible_check_mode=True)
-    assert (result["healthy"], result["etcd"]["leader"], result["etcd"]["members"][0]["db_size"]) == (True, "cp1", 20480)
+    assert (result["healthy"], result["etcd"]["leader"], result["etcd"]["members"][0]["db_size"]) == (
+        True,
+        "cp1",
+        20480,
+    )
 
 
 def test_etcd_that_does_not_answer(host, run_module, etcd_port):
-    host.etcd["status"] = 1, "null\n", '{"level":"warn","error":"context deadline exceeded"}\nFailed to get the status\n'
+    host.etcd["status"] = (
+        1,
+        "null\n",
+        '{"level":"warn","error":"context deadline exceeded"}\nFailed to get the status\n',
+    )
     result = run_module(kube_checkstatus, etcd=etcd_port)
     assert result["problems"] == [
         f"the state of etcd is unknown: `etcdctl endpoint status` failed at {etcd_port['endpoints'][0]}: context deadline exceeded"
@@ -278,7 +296,11 @@ KUBECONFIG = "server: {server}\ncertificate-authority: ca\nclient-certificate: c
     ("code", "text", "problem"),
     [
         (200, json.dumps({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}), None),
-        (404, "", "the state of node n1 is unknown: the API server knows no such node; read `journalctl --unit kubelet`"),
+        (
+            404,
+            "",
+            "the state of node n1 is unknown: the API server knows no such node; read `journalctl --unit kubelet`",
+        ),
         (403, "forbidden", "the state of node n1 is unknown: https://a:6443/api/v1/nodes/n1 says 403: forbidden"),
         (0, "timed out", "the state of node n1 is unknown: https://a:6443/api/v1/nodes/n1 says no answer: timed out"),
     ],
