@@ -1,0 +1,41 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import json
+import os
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _status_table
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """Prints by itself, because what callbacks print of a result is quoted and indented. Uses no connection."""
+
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        dummy, options = self.validate_argument_spec(
+            {
+                "cluster": {"type": "str", "required": True},
+                "results": {"type": "dict", "required": True},
+                "output": {"type": "str", "choices": ["text", "json"], "default": "text"},
+                "file": {"type": "path", "default": ""},
+            }
+        )
+        found = _status_table.document(options["cluster"], options["results"])
+        document = json.dumps(found)
+        if options["output"] == "json":
+            display.display(document)
+        else:
+            for line in _status_table.page(found):
+                display.display(line)
+        if options["file"] and not self._task.check_mode:
+            with open(os.path.expanduser(options["file"]), "w", encoding="utf-8") as stream:
+                stream.write(document + "\n")
+        well = found["healthy"] and bool(found["hosts"])
+        return {**result, "changed": False, "failed": not well, "msg": _status_table.verdict(found)}

@@ -1,0 +1,60 @@
+#!/usr/bin/python
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: status_summary
+short_description: Print the status of a cluster's hosts on one page
+version_added: 1.0.0
+description:
+  - Prints what M(plainkube.cluster.kube_checkstatus) returned for each host as a table, or as JSON on one line.
+  - Fails where a host is not healthy or was not reached, so that the playbook's exit code tells.
+author:
+  - The plainkube authors (@plainkube)
+options:
+  cluster:
+    description: Name of the cluster.
+    type: str
+    required: true
+  results:
+    description: Host names, and what M(plainkube.cluster.kube_checkstatus) returned for each; an empty one for a host that was not reached.
+    type: dict
+    required: true
+  output:
+    description: What to print.
+    type: str
+    choices: [text, json]
+    default: text
+  file:
+    description: File on the control node to write the JSON to. Not in check mode.
+    type: path
+    default: ""
+extends_documentation_fragment:
+  - plainkube.cluster.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: N/A
+  idempotent:
+    support: full
+notes:
+  - Runs on the control node.
+"""
+
+EXAMPLES = r"""
+- name: Print the status
+  plainkube.cluster.status_summary:
+    cluster: "{{ cluster_name }}"
+    results: "{{ dict(ansible_play_hosts | zip(ansible_play_hosts | map('extract', hostvars, 'checkstatus'))) }}"
+  run_once: true
+"""
+
+RETURN = r"""
+msg:
+  description: The status in one sentence.
+  returned: always
+  type: str
+  sample: "plainkube: all is well on 3 hosts"
+"""

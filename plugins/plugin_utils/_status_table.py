@@ -1,0 +1,144 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""What kube_checkstatus returned for each host, put together: one document for machines, one page for people."""
+
+from __future__ import annotations
+
+import typing as t
+
+Row = t.Sequence[str]
+
+
+def reason(result: t.Mapping[str, t.Any]) -> str:
+    """Why a host has no status; empty where it has one."""
+    if "healthy" in result:
+        return ""
+    text = " ".join(str(result.get("msg", "")).removeprefix("Task failed: ").split())
+    if result.get("unreachable"):
+        return f"unreachable: {text}"
+    return f"could not be checked: {text}" if text else "was not reached in this run"
+
+
+def document(cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
+    """The whole status. The hosts are in the order of the inventory."""
+    hosts = {}
+    for host, result in results.items():
+        trouble = reason(result)
+        hosts[host] = {
+            "checked": not trouble,
+            "healthy": bool(result.get("healthy", False)),
+            "problems": [f"{host} is {trouble}" if trouble.startswith("un") else f"{host} {trouble}"]
+            if trouble
+            else list(result["problems"]),
+            "components": list(result.get("components", [])),
+            "certificates": list(result.get("certificates", [])),
+            "etcd": result.get("etcd"),
+            "node": result.get("node"),
+        }
+    return {"cluster": cluster, "healthy": all(host["healthy"] for host in hosts.values()), "hosts": hosts}
+
+
+def age(seconds: int) -> str:
+    """Seconds in the largest unit that leaves a number to look at."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def state(component: t.Mapping[str, t.Any]) -> str:
+    """One word for a component."""
+    if component["load"] != "loaded":
+        return "absent"
+    if component["active"] != "active":
+        return {"inactive": "stopped", "activating": "starting"}.get(component["active"], component["active"])
+    if not component["healthy"]:
+        return "FAULTY"
+    return "starting" if component["health"] and not component["health"]["ok"] else "ok"
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"
+
+
+def align(rows: t.Sequence[Row]) -> list[str]:
+    """Rows of cells as lines, each column as wide as its widest cell."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def component_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
+    rows: list[Row] = [("HOST", "COMPONENT", "STATE", "SINCE", "RESTARTS", "VERSION", "LISTENS ON")]
+    for name, host in hosts.items():
+        first = name
+        if not host["checked"]:
+            rows.append((name, "-", "UNKNOWN", "", "", "", ""))
+        for one in host["components"]:
+            up = age(one["seconds"]) if one["since"] else ""
+            cells = (one["name"], state(one), up, str(one["restarts"]), one["version"] or "-")
+            rows.append((first, *cells, " ".join(one["listening"])))
+            first = ""
+    return rows
+
+
+def certificate_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
+    rows: list[Row] = [("HOST", "CERTIFICATES", "FIRST TO EXPIRE", "DAYS LEFT")]
+    for name, host in hosts.items():
+        if host["certificates"]:
+            first = min(host["certificates"], key=lambda one: (one["days_left"], one["path"]))
+            rows.append((name, str(len(host["certificates"])), first["path"], str(first["days_left"])))
+    return rows
+
+
+def node_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
+    rows: list[Row] = [("NODE", "STATE", "VERSION")]
+    for node in (host["node"] for host in hosts.values() if host["node"]):
+        word = "UNKNOWN" if node["error"] else "Ready" if node["ready"] else "NOT READY"
+        rows.append((node["name"], word if node["schedulable"] else f"{word}, cordoned", node["version"] or "-"))
+    return rows
+
+
+def etcd_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
+    """Every member was asked on its own host, and knows the others' names."""
+    members: dict[str, t.Mapping[str, t.Any]] = {}
+    for etcd in (host["etcd"] for host in hosts.values() if host["etcd"]):
+        for member in etcd["members"]:
+            if member["version"] or member["id"] not in members:
+                members[member["id"]] = member
+    rows: list[Row] = [("ETCD MEMBER", "ROLE", "VERSION", "DATABASE", "IN USE")]
+    for member in sorted(members.values(), key=lambda one: one["name"]):
+        role = "leader" if member["leader"] else "learner" if member["learner"] else "follower"
+        size = (megabytes(member[key]) if member["version"] else "-" for key in ("db_size", "db_size_in_use"))
+        rows.append((member["name"] or member["id"], role, member["version"] or "-", *size))
+    return rows
+
+
+def problem_lines(hosts: t.Mapping[str, t.Any]) -> list[str]:
+    return [
+        f"  {problem}" if problem.startswith(name) else f"  {name}: {problem}"
+        for name, host in hosts.items()
+        for problem in host["problems"]
+    ]
+
+
+def verdict(found: t.Mapping[str, t.Any]) -> str:
+    """All of it in one sentence."""
+    hosts = found["hosts"]
+    ill = [name for name, host in hosts.items() if not host["healthy"]]
+    if not hosts:
+        return f"{found['cluster']}: no host of the cluster was checked"
+    if not ill:
+        return f"{found['cluster']}: all is well on {len(hosts)} host{'s' if len(hosts) > 1 else ''}"
+    count = sum(len(hosts[name]["problems"]) for name in ill)
+    return f"{found['cluster']}: {count} problem{'s' if count > 1 else ''} on {', '.join(ill)}"
+
+
+def page(found: t.Mapping[str, t.Any]) -> list[str]:
+    """The lines that a person reads; the verdict and what is wrong come last, where the eye is."""
+    hosts = found["hosts"]
+    lines: list[str] = []
+    for rows in (component_rows(hosts), certificate_rows(hosts), node_rows(hosts), etcd_rows(hosts)):
+        if len(rows) > 1:
+            lines += ["", *align(rows)]
+    return [*lines, "", verdict(found), *problem_lines(hosts)]
