@@ -126,11 +126,17 @@ def requested_key(text: str, where: str) -> t.Any:
         found = x509.load_pem_x509_csr(text.encode())
         public_key, valid = found.public_key(), found.is_signature_valid
     except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
-        raise CertificateError(f"{where} sent a certificate request that cannot be read ({error}); look at that host.") from None
+        raise CertificateError(
+            f"{where} sent a certificate request that cannot be read ({error}); look at that host."
+        ) from None
     if not valid:
-        raise CertificateError(f"{where} sent a certificate request that is not signed with its own key; look at that host.")
+        raise CertificateError(
+            f"{where} sent a certificate request that is not signed with its own key; look at that host."
+        )
     if not _is_p256(public_key):
-        raise CertificateError(f"{where} sent a request for a key of kind {_kind(public_key)}, not ECDSA P-256; look at that host.")
+        raise CertificateError(
+            f"{where} sent a request for a key of kind {_kind(public_key)}, not ECDSA P-256; look at that host."
+        )
     return public_key
 
 
@@ -142,7 +148,9 @@ def expand(entry: t.Mapping[str, t.Any], host: str, address: str) -> Wanted:
 
     def fill(text: str) -> str:
         if "{address}" in text and not address:
-            raise CertificateError(f"The certificate {entry['name']} of {host} needs the host's IPv4 address: set cluster_address for it.")
+            raise CertificateError(
+                f"The certificate {entry['name']} of {host} needs the host's IPv4 address: set cluster_address for it."
+            )
         return text.replace("{host}", host).replace("{address}", address)
 
     return Wanted(
@@ -158,7 +166,9 @@ def check_days(valid: int, renew_before: int, name: str, renew_name: str) -> Non
     if not 1 <= valid <= MAXIMUM_DAYS:
         raise CertificateError(f"{name} is {valid}: use 1 to {MAXIMUM_DAYS} days, more is not accepted by all clients.")
     if valid <= renew_before:
-        raise CertificateError(f"{name} ({valid}) must be more than {renew_name} ({renew_before}), or every run would issue anew.")
+        raise CertificateError(
+            f"{name} ({valid}) must be more than {renew_name} ({renew_before}), or every run would issue anew."
+        )
 
 
 def subject(common_name: str, organization: str = "") -> t.Any:
@@ -186,7 +196,9 @@ def _general_names(sans: t.Iterable[str]) -> list[t.Any]:
         return [*map(x509.DNSName, names), *map(x509.IPAddress, addresses)]
     except ValueError:
         foreign = next(name for name in names if not name.isascii())
-        raise CertificateError(f"The name {foreign!r} cannot stand in a certificate: write it in its ASCII form (xn--…).") from None
+        raise CertificateError(
+            f"The name {foreign!r} cannot stand in a certificate: write it in its ASCII form (xn--…)."
+        ) from None
 
 
 def _authority_identifier(certificate: t.Any) -> t.Any:
@@ -228,7 +240,9 @@ def _extensions(wanted: Wanted, public_key: t.Any, authority: Authority) -> list
 # Issuing
 
 
-def _certificate(name: t.Any, issuer: t.Any, public_key: t.Any, begin: t.Any, end: t.Any, extensions: t.Any, key: t.Any) -> t.Any:
+def _certificate(
+    name: t.Any, issuer: t.Any, public_key: t.Any, begin: t.Any, end: t.Any, extensions: t.Any, key: t.Any
+) -> t.Any:
     builder = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -262,7 +276,9 @@ def load_authority(name: str, certificate: str, key: str, path: str, now: dateti
         raise CertificateError(f"{path}.crt is not a readable certificate: put the CA's certificate there.")
     authority = Authority(name, found, load_any_key(key, f"{path}.key", "put the CA's key there"))
     if not same_key(found.public_key(), authority.key.public_key()):
-        raise CertificateError(f"{path}.crt and {path}.key do not belong together: put the certificate and the key of one CA there.")
+        raise CertificateError(
+            f"{path}.crt and {path}.key do not belong together: put the certificate and the key of one CA there."
+        )
     if not _may_sign(found):
         raise CertificateError(f"{path}.crt ({fingerprint(found)}) is not the certificate of a CA: put a CA there.")
     if not_after(found) <= now:
@@ -282,7 +298,9 @@ def issue(wanted: Wanted, public_key: t.Any, authority: Authority, now: datetime
     end = min(now + datetime.timedelta(days=days), not_after(authority.certificate))
     name = subject(wanted.common_name, wanted.organization)
     extensions = _extensions(wanted, public_key, authority)
-    return _certificate(name, authority.certificate.subject, public_key, now - _BACKDATE, end, extensions, authority.key)
+    return _certificate(
+        name, authority.certificate.subject, public_key, now - _BACKDATE, end, extensions, authority.key
+    )
 
 
 # What was found
@@ -365,7 +383,10 @@ def _content_reasons(certificate: t.Any, wanted: Wanted, authority: Authority) -
     if certificate.subject.rfc4514_string() != name:
         reasons.append(f"the subject is {certificate.subject.rfc4514_string()} and should be {name}")
     values = _values(certificate)
-    expected = {extension.oid: (extension, critical) for extension, critical in _extensions(wanted, certificate.public_key(), authority)}
+    expected = {
+        extension.oid: (extension, critical)
+        for extension, critical in _extensions(wanted, certificate.public_key(), authority)
+    }
     compared = (
         (ExtensionOID.SUBJECT_ALTERNATIVE_NAME, "the list of names", _san_texts),
         (ExtensionOID.EXTENDED_KEY_USAGE, "the list of usages", _usage_texts),

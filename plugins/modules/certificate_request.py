@@ -103,7 +103,13 @@ def is_key(name: str) -> bool:
 
 
 def wanted_file(path: str, content: str | None) -> dict[str, t.Any]:
-    return {"path": path, "content": content, "mode": "0600" if is_key(path) else "0644", "secret": is_key(path), **_files.me()}
+    return {
+        "path": path,
+        "content": content,
+        "mode": "0600" if is_key(path) else "0644",
+        "secret": is_key(path),
+        **_files.me(),
+    }
 
 
 def new_key(check_mode: bool) -> str | None:

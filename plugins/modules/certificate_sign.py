@@ -230,7 +230,9 @@ def load_authority(module: AnsibleModule, name: str, contents: dict[str, str], n
         return _certificates.load_authority(name, certificate, key, path, now)
     if certificate is not None:
         raise _certificates.CertificateError(missing_key(f"{path}.key", f"{path}.crt"))
-    loaded = _certificates.load_any_key(key, f"{path}.key", "put the CA's key there") if key else _certificates.new_key()
+    loaded = (
+        _certificates.load_any_key(key, f"{path}.key", "put the CA's key there") if key else _certificates.new_key()
+    )
     authority = _certificates.new_authority(name, module.params["cluster_name"], loaded, now)
     contents[f"{stem}.key"] = key or _certificates.key_text(loaded)
     contents[f"{stem}.crt"] = _certificates.certificate_text(authority.certificate)
@@ -261,7 +263,9 @@ def load(module: AnsibleModule, now: datetime.datetime) -> Directory:
     for name in names:
         secret = name.endswith(".key")
         mode = "0600" if secret else "0644"
-        wanted.append({"path": os.path.join(top, name), "content": contents[name], "mode": mode, "secret": secret, **mine})
+        wanted.append(
+            {"path": os.path.join(top, name), "content": contents[name], "mode": mode, "secret": secret, **mine}
+        )
     made = [name for name in names if name.endswith(".key") and found[name] is None]
     return Directory(wanted, contents, authorities, made)
 
@@ -269,8 +273,9 @@ def load(module: AnsibleModule, now: datetime.datetime) -> Directory:
 # Whether the hosts belong to it
 
 
-def some(hosts: t.Sequence[str]) -> str:
-    return hosts[0] if len(hosts) == 1 else f"{hosts[0]} and {len(hosts) - 1} more"
+def some(hosts: t.Sequence[str], one_does: str, they_do: str) -> str:
+    """'k1 carries', 'k1 and 2 more carry'."""
+    return f"{hosts[0]} {one_does}" if len(hosts) == 1 else f"{hosts[0]} and {len(hosts) - 1} more {they_do}"
 
 
 def place(module: AnsibleModule, host: str) -> str:
@@ -295,24 +300,29 @@ def check_authority(module: AnsibleModule, directory: Directory, authority: _cer
     if not others:
         return
     host, other = next(iter(others.items()))
+    carry = some([*others], "carries", "carry")
     ours = f"the {authority.name} CA {authority.certificate.subject.rfc4514_string()} ({_certificates.fingerprint(authority.certificate)})"
     if f"{_certificates.AUTHORITIES[authority.name]}.key" in directory.made:
         raise _certificates.CertificateError(
-            f"certificates_directory {module.params['directory']} holds no {authority.name} CA, but {some([*others])} carries certificates "
+            f"certificates_directory {module.params['directory']} holds no {authority.name} CA, but {carry} certificates "
             f"of CA {other}, {place(module, host)}; {_OTHERS_REMEDY}."
         )
     raise _certificates.CertificateError(
-        f"certificates_directory {module.params['directory']} holds {ours}, but {some([*others])} carries certificates of another CA, "
+        f"certificates_directory {module.params['directory']} holds {ours}, but {carry} certificates of another CA, "
         f"{other}, {place(module, host)}; {_OTHERS_REMEDY}, or remove {module.params['host_directory']} from a host that is "
         f"left over from another cluster."
     )
 
 
 def check_service_account_key(module: AnsibleModule, directory: Directory) -> None:
-    users = [host for host, answer in module.params["answers"].items() if "sa.pub" in answer["public"] or "sa.key" in answer["secret"]]
+    users = [
+        host
+        for host, answer in module.params["answers"].items()
+        if "sa.pub" in answer["public"] or "sa.key" in answer["secret"]
+    ]
     if "sa.key" in directory.made and users:
         raise _certificates.CertificateError(
-            f"certificates_directory {module.params['directory']} holds no sa.key, but {some(users)} has the one that signs the tokens of the "
+            f"certificates_directory {module.params['directory']} holds no sa.key, but {some(users, 'has', 'have')} the one that signs the tokens of the "
             f"cluster's service accounts, {place(module, users[0])}; {_OTHERS_REMEDY}."
         )
 
@@ -341,7 +351,9 @@ def public_key(module: AnsibleModule, host: str, name: str, answer: t.Mapping[st
     return None
 
 
-def sign_one(module: AnsibleModule, directory: Directory, entry: dict[str, t.Any], host: str, now: datetime.datetime) -> tuple[str, t.Any]:
+def sign_one(
+    module: AnsibleModule, directory: Directory, entry: dict[str, t.Any], host: str, now: datetime.datetime
+) -> tuple[str, t.Any]:
     """The reasons to issue a certificate, in words, and the certificate; or an empty string and None."""
     answer = module.params["answers"][host]["certificates"].get(entry["name"], {})
     wanted = _certificates.expand(entry, host, module.params["addresses"].get(host, ""))
@@ -367,7 +379,9 @@ def needed(module: AnsibleModule, host: str) -> tuple[list[str], list[dict[str, 
     return [*files], [*certificates.values()]
 
 
-def sign(module: AnsibleModule, directory: Directory, host: str, now: datetime.datetime) -> tuple[dict[str, t.Any], list[dict[str, str]]]:
+def sign(
+    module: AnsibleModule, directory: Directory, host: str, now: datetime.datetime
+) -> tuple[dict[str, t.Any], list[dict[str, str]]]:
     """What is to be done on a host, and the diff."""
     top, answer = module.params["host_directory"], module.params["answers"][host]
     copies, entries = needed(module, host)
@@ -483,7 +497,9 @@ def message(module: AnsibleModule, directory: Directory, hosts: t.Mapping[str, t
 def warn_of_end(module: AnsibleModule, authority: _certificates.Authority, now: datetime.datetime) -> None:
     end = _certificates.not_after(authority.certificate)
     if end - now < datetime.timedelta(days=module.params["validity_days"]):
-        module.warn(f"The {authority.name} CA in {module.params['directory']} expires on {end:%Y-%m-%d}, and its certificates with it.")
+        module.warn(
+            f"The {authority.name} CA in {module.params['directory']} expires on {end:%Y-%m-%d}, and its certificates with it."
+        )
 
 
 def run(module: AnsibleModule) -> dict[str, t.Any]:

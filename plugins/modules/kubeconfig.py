@@ -159,11 +159,15 @@ def default_user() -> str:
 
 def check_user(user: str) -> str:
     if user.startswith("system:"):
-        raise Error(f"kubeconfig_user is {user!r}, and names that begin with system: are Kubernetes' own: choose another.")
+        raise Error(
+            f"kubeconfig_user is {user!r}, and names that begin with system: are Kubernetes' own: choose another."
+        )
     return user
 
 
 def check_servers(servers: t.Sequence[str]) -> None:
+    if not servers:
+        raise Error("There is no control plane whose address is known: set cluster_api_endpoint or kubeconfig_server.")
     for server in servers:
         parts = urllib.parse.urlsplit(server)
         if parts.scheme != "https" or not parts.hostname:
@@ -190,7 +194,9 @@ class Credentials(t.NamedTuple):
     reasons: list[str]
 
 
-def reasons_to_issue(found: _kubeconfig.Kubeconfig, wanted: _certificates.Wanted, authority: t.Any, now: t.Any, days: int) -> list[str]:
+def reasons_to_issue(
+    found: _kubeconfig.Kubeconfig, wanted: _certificates.Wanted, authority: t.Any, now: t.Any, days: int
+) -> list[str]:
     if not found.key:
         return ["it is absent"]
     try:
@@ -267,7 +273,9 @@ def main() -> None:
     )
     for library, missing in (("cryptography", _certificates.MISSING), ("PyYAML", yaml is None)):
         if missing:
-            module.fail_json(msg=f"The Python library {library} is missing on the control node: install it beside ansible-core.")
+            module.fail_json(
+                msg=f"The Python library {library} is missing on the control node: install it beside ansible-core."
+            )
     try:
         result = run(module)
     except Error as error:
