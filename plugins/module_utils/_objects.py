@@ -56,6 +56,23 @@ def differing(text: str) -> list[str]:
     return sorted({name for marker, name in _HEADER.findall(text) if marker == "+++"})
 
 
+def in_new_namespace(complaint: str, manifest: str) -> bool:
+    """Whether kubectl misses a namespace that the manifest itself brings, so that it cannot compare what is to be in it."""
+    missing = re.search(r'namespaces "([^"]+)" not found', complaint)
+    if not missing:
+        return False
+    name = re.compile(rf"\bname: *[\"']?{re.escape(missing.group(1))}\b")
+    documents = re.split(r"^---", manifest, flags=re.MULTILINE)
+    return any(
+        re.search(r"^kind: *Namespace\b", document, re.MULTILINE) and name.search(document) for document in documents
+    )
+
+
+def applied(text: str) -> list[str]:
+    """The objects that `kubectl apply` names, as KIND/NAME."""
+    return sorted(line.split()[0] for line in text.splitlines() if line.endswith(" serverside-applied"))
+
+
 def silent(complaint: str) -> bool:
     """Whether kubectl complains that no API server answers."""
     return any(sign in complaint for sign in _SILENCE)

@@ -87,7 +87,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 objects:
-  description: The objects that were changed, created or deleted, or would be; empty in check mode where no API server answers.
+  description:
+    - The objects that were changed, created or deleted, or would be.
+    - Empty in check mode where no API server answers or a namespace in the manifest is new.
   returned: success
   type: list
   elements: str
@@ -167,9 +169,9 @@ def look_absent(module: AnsibleModule) -> Answer:
     return patiently(module, (0,), "get", "--ignore-not-found", "--output=name")
 
 
-def apply(module: AnsibleModule) -> None:
+def apply(module: AnsibleModule) -> str:
     ownership = ["--server-side", "--force-conflicts", f"--field-manager={module.params['field_manager']}"]
-    checked(module, patiently(module, (0,), "apply", *ownership), (0,), "apply")
+    return checked(module, patiently(module, (0,), "apply", *ownership), (0,), "apply").out
 
 
 def delete(module: AnsibleModule) -> None:
@@ -202,20 +204,24 @@ def wait_until_available(module: AnsibleModule) -> None:
 def make_present(module: AnsibleModule) -> dict:
     answer = look_present(module)
     if module.check_mode and answer.nobody:
-        return would_apply(module, answer)
-    text = checked(module, answer, (0, 1), "compare").out
-    objects = _objects.differing(text)
-    if objects and not module.check_mode:
-        apply(module)
+        msg = f"no API server answers ({_objects.reason(answer.complaint)}), so all objects would be applied"
+        return {"changed": True, "objects": [], "msg": msg, "diff": all_new(module)}
+    if _objects.in_new_namespace(answer.complaint, module.params["manifest"]):
+        objects = [] if module.check_mode else _objects.applied(apply(module))
+        result = {"changed": True, "objects": objects, "diff": all_new(module)}
+    else:
+        text = checked(module, answer, (0, 1), "compare").out
+        objects = _objects.differing(text)
+        if objects and not module.check_mode:
+            apply(module)
+        result = {"changed": bool(objects), "objects": objects, "diff": {"prepared": _objects.clean_diff(text)}}
     if not module.check_mode:
         wait_until_available(module)
-    return {"changed": bool(objects), "objects": objects, "diff": {"prepared": _objects.clean_diff(text)}}
+    return result
 
 
-def would_apply(module: AnsibleModule, answer: Answer) -> dict:
-    msg = f"no API server answers ({_objects.reason(answer.complaint)}), so all objects would be applied"
-    diff = {"before": "", "after": module.params["manifest"], "after_header": "objects"}
-    return {"changed": True, "objects": [], "msg": msg, "diff": diff}
+def all_new(module: AnsibleModule) -> dict:
+    return {"before": "", "after": module.params["manifest"], "after_header": "objects"}
 
 
 def make_absent(module: AnsibleModule) -> dict:

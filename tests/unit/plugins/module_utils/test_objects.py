@@ -69,3 +69,23 @@ def test_who_complains(complaint, silent, early):
 )
 def test_reason_is_the_last_line(complaint, reason):
     assert _objects.reason(complaint) == reason
+
+
+NEW = "---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: a\n---\nkind: Pod\nmetadata: {name: b, namespace: a}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "brings"),
+    [("a", True), ("b", False), ("c", False)],
+)
+def test_a_namespace_that_the_manifest_brings(name, brings):
+    complaint = f'Error from server (NotFound): namespaces "{name}" not found'
+    assert _objects.in_new_namespace(complaint, NEW) is brings
+    assert _objects.in_new_namespace("", NEW) is False
+
+
+def test_applied_objects():
+    assert _objects.applied("namespace/a serverside-applied\nWarning: x\npod/b serverside-applied\n") == [
+        "namespace/a",
+        "pod/b",
+    ]

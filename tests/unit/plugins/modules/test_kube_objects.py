@@ -160,3 +160,16 @@ def test_check_mode_does_not_wait_for_rollouts(run, kubectl):
     kubectl.answers = {"diff": [(0, "", "")]}
     run(available=[{"name": "a", "namespace": "b"}], _ansible_check_mode=True)
     assert kubectl.verbs == ["diff"]
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_namespace_of_the_same_manifest(run_module, kubectl, check):
+    missing = (1, "", 'Error from server (NotFound): namespaces "b" not found')
+    kubectl.answers = {"diff": [missing], "apply": [(0, "namespace/b serverside-applied\n", "")]}
+    manifest = "kind: Namespace\nmetadata: {name: b}\n---\n" + MANIFEST
+    result = run_module(
+        kube_objects, manifest=manifest, kubeconfig=str(kubectl.kubeconfig), wait=0, _ansible_check_mode=check
+    )
+    assert (result["changed"], kubectl.verbs) == (True, ["diff"] if check else ["diff", "apply"])
+    assert result["objects"] == ([] if check else ["namespace/b"])
+    assert result["diff"]["after"] == manifest
