@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import typing as t
 
 MANIFEST = ".plainkube.json"
@@ -24,6 +25,14 @@ def locate(mirror: str, url: str) -> str:
     if mirror.startswith(("http://", "https://")):
         return f"{mirror.rstrip('/')}/{mirror_path(url)}"
     return os.path.join(mirror[len("file://") :] if mirror.startswith("file://") else mirror, mirror_path(url))
+
+
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+
+
+def wrong_pins(checksums: dict[str, str]) -> list[str]:
+    """The names that have something else than a SHA-256."""
+    return [name for name, checksum in checksums.items() if not _SHA256.fullmatch(str(checksum))]
 
 
 def pin(checksums: dict[str, str], url: str) -> str:
@@ -90,10 +99,9 @@ def same_file(entry: dict[str, t.Any], status: os.stat_result) -> bool:
 
 
 def current_version(target: str, root: str) -> str | None:
-    """The version that a symlink's target in root is of; None where the target is not ours."""
-    relative = os.path.relpath(target, root)
-    parts = relative.split(os.sep)
-    return parts[1] if os.path.isabs(target) and len(parts) == 3 and parts[0] != os.pardir else None
+    """The version that a symlink's target is of; None where it is not ROOT/COMPONENT/VERSION/BINARY, so not ours."""
+    parts = os.path.normpath(target)[len(root) :].split(os.sep) if target.startswith(f"{root}{os.sep}") else []
+    return parts[2] if len(parts) == 4 else None
 
 
 class State(t.NamedTuple):

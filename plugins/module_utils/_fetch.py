@@ -29,7 +29,7 @@ def _open(source: str, timeout: float) -> t.Any:
         return open(source, "rb")
     request = urllib.request.Request(source, headers={"User-Agent": "plainkube.cluster"})
     # urllib honours http_proxy, https_proxy and no_proxy.
-    return urllib.request.urlopen(request, timeout=timeout)
+    return urllib.request.build_opener().open(request, timeout=timeout)
 
 
 def _transient(error: Exception) -> bool:

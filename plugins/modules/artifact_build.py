@@ -404,6 +404,7 @@ class Builder:
     def programs(self, directory: str) -> list[_archive.Entry]:
         """Build all programs."""
         out = os.path.join(self.params["work_directory"], "out", str(os.getpid()))
+        os.makedirs(os.path.dirname(out), exist_ok=True)
         flags = _build.linker_flags(self.params["linker_flags"], self.time)
         entries = []
         for program in self.params["programs"]:

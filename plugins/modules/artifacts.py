@@ -168,6 +168,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._artifacts impor
     render_manifest,
     same_file,
     select,
+    wrong_pins,
 )
 from ansible_collections.plainkube.cluster.plugins.module_utils._fetch import FetchError, fetch
 
@@ -268,15 +269,23 @@ class Downloads:
         """Fetch and verify all pieces, in parallel; nothing of it is in place yet."""
         by_url: dict[str, list[Piece]] = {}
         for piece in wanted:
+            self.source(piece.url)
             by_url.setdefault(piece.url, []).append(piece)
         unpinned = sorted({piece.sums_url for piece in wanted if not pin(self.checksums, piece.url)})
-        with concurrent.futures.ThreadPoolExecutor(self.workers) as pool:
-            documents = dict(zip(unpinned, pool.map(self._document, unpinned)))
-            jobs = [(number, group, documents) for number, group in enumerate(by_url.values())]
-            staged: dict[Piece, Staged] = {}
-            for done in pool.map(lambda job: self._download(*job), jobs):
-                staged.update(done)
+        documents = dict(zip(unpinned, self._parallel(self._document, unpinned)))
+        jobs = [(number, group, documents) for number, group in enumerate(by_url.values())]
+        staged: dict[Piece, Staged] = {}
+        for done in self._parallel(lambda job: self._download(*job), jobs):
+            staged.update(done)
         return staged
+
+    def _parallel(self, work: t.Callable[[t.Any], t.Any], items: t.Sequence[t.Any]) -> list[t.Any]:
+        """The results of work for all items; after the first failure, none is begun."""
+        pool = concurrent.futures.ThreadPoolExecutor(self.workers)
+        try:
+            return list(pool.map(work, items))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def _document(self, sums_url: str) -> str:
         buffer = io.BytesIO()
@@ -391,13 +400,14 @@ def flip(links: t.Sequence[Piece]) -> None:
 
 def install(params: dict[str, t.Any], states: dict[Piece, State]) -> None:
     """Download what is missing, and when all of it is verified, put it in place and make it current."""
+    # Services run these as users of their own, whatever root's umask is.
+    os.umask(0o022)
     absent = [piece for piece, state in states.items() if state.file != "intact"]
     if absent:
         # One name for all runs: what a killed one left behind is removed by the next.
         incoming = os.path.join(params["root"], ".incoming")
         shutil.rmtree(incoming, ignore_errors=True)
-        os.makedirs(incoming, mode=0o700)
-        os.chmod(params["root"], 0o755)
+        os.makedirs(incoming)
         try:
             place(Downloads(params, incoming).stage(absent))
         finally:
@@ -427,6 +437,10 @@ def missing_packages(module: AnsibleModule) -> list[str]:
 
 def run(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
+    for name in wrong_pins(params["checksums"]):
+        raise ArtifactError(
+            f"artifacts_checksums has '{params['checksums'][name]}' for {name}: give a SHA-256, 64 hexadecimal digits."
+        )
     wanted = pieces(select(params["artifacts"], params["kinds"]), params["root"], params["bin_directory"])
     manifests = {directory: _manifest(directory) for directory in {piece.directory for piece in wanted}}
     states = {

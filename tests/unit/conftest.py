@@ -15,7 +15,7 @@ def run_module(capfd):
     `_ansible_check_mode=True` and `_ansible_diff=True` may be among the arguments.
     """
 
-    def run(module, **arguments):
+    def run(module, /, **arguments):
         with patch_module_args(arguments), pytest.raises(SystemExit):
             module.main()
         return json.loads(capfd.readouterr().out)

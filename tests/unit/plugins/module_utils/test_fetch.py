@@ -1,0 +1,113 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import hashlib
+import http.server
+import io
+import threading
+import urllib.error
+
+import pytest
+from ansible_collections.plainkube.cluster.plugins.module_utils import _fetch
+
+BODY = b"kubelet" * 500_000
+
+
+@pytest.fixture
+def server():
+    """A server that answers with the codes in its list, then with the body; 0 hangs up in the middle of it."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            code = server.codes.pop(0) if server.codes else 200
+            server.requests += 1
+            self.send_response(code or 200)
+            self.send_header("Content-Length", str(len(BODY)))
+            self.end_headers()
+            if code in (0, 200):
+                self.wfile.write(BODY[: None if code else 1000])
+
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.codes, server.requests = [], 0
+    server.url = f"http://127.0.0.1:{server.server_port}/kubelet"
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def fetch(source):
+    """The sum, what was written, and the waits."""
+    sink, waits = io.BytesIO(), []
+    return _fetch.fetch(source, sink, sleep=waits.append), sink.getvalue(), waits
+
+
+@pytest.mark.parametrize(
+    ("codes", "waits"),
+    [([], []), ([503], [0.5]), ([429, 500], [0.5, 1.5]), ([0], [0.5]), ([0, 502, 0], [0.5, 1.5, 4.0])],
+)
+def test_what_passes_is_tried_again(server, codes, waits):
+    server.codes = list(codes)
+    assert fetch(server.url) == (hashlib.sha256(BODY).hexdigest(), BODY, waits)
+
+
+@pytest.mark.parametrize(
+    ("codes", "said", "requests"),
+    [
+        ([404], "kubelet does not exist: check the version", 1),
+        ([403], "kubelet cannot be downloaded (HTTP 403): check that this host reaches it", 1),
+        ([503] * 4, "kubelet cannot be downloaded (HTTP 503)", 4),
+    ],
+)
+def test_what_stays_is_said(server, codes, said, requests):
+    server.codes = list(codes)
+    with pytest.raises(_fetch.FetchError) as error:
+        fetch(server.url)
+    assert said in str(error.value)
+    assert str(error.value).startswith(server.url)
+    assert server.requests == requests
+
+
+def test_a_server_that_is_down(server):
+    server.shutdown()
+    server.server_close()
+    waits = []
+    with pytest.raises(_fetch.FetchError, match="cannot be downloaded .*refused.*artifacts_mirror"):
+        _fetch.fetch(server.url, io.BytesIO(), sleep=waits.append)
+    assert waits == list(_fetch.PAUSES)
+
+
+def test_a_path(tmp_path):
+    (tmp_path / "kubelet").write_bytes(BODY)
+    assert fetch(str(tmp_path / "kubelet")) == (hashlib.sha256(BODY).hexdigest(), BODY, [])
+    with pytest.raises(_fetch.FetchError, match="absent does not exist: check the version"):
+        fetch(str(tmp_path / "absent"))
+
+
+def test_what_was_written_before_does_not_stay():
+    sink = io.BytesIO(b"x" * 100)
+    _fetch.fetch("/dev/null", sink)
+    assert sink.getvalue() == b""
+
+
+def test_a_proxy_of_the_environment_is_used(server, monkeypatch):
+    monkeypatch.setenv("http_proxy", server.url)
+    for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert fetch("http://mirror.invalid/kubelet")[1] == BODY
+
+
+def test_githubs_limit_is_explained():
+    error = urllib.error.HTTPError("u", 403, "rate limit exceeded", None, None)
+    assert "artifacts_checksums" in _fetch.explain("https://api.github.com/repos/o/r/releases/tags/v1", error)
+
+
+def test_a_full_disk_is_not_blamed_on_the_network():
+    with open("/dev/full", "r+b", buffering=0) as full, pytest.raises(OSError, match="No space left"):
+        full.write(b"x")
+    said = _fetch.explain("http://mirror/kubelet", OSError(28, "No space left on device"))
+    assert said.startswith("The disk is full")

@@ -1,0 +1,267 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import _archive, _sums
+from ansible_collections.plainkube.cluster.plugins.modules import artifacts
+
+KUBELET = {
+    "component": "kubernetes",
+    "version": "1.37.2",
+    "url": "https://dl.k8s.io/v1.37.2/kubelet",
+    "sums_url": "https://dl.k8s.io/v1.37.2/kubelet.sha256",
+    "binaries": {"kubelet": ""},
+    "kinds": ["node"],
+}
+ETCD = {
+    "component": "etcd",
+    "version": "3.7.3",
+    "url": "https://github.com/etcd.tar.gz",
+    "sums_url": "https://github.com/SHA256SUMS",
+    "binaries": {"etcd": "etcd-v3/etcd", "etcdctl": "etcd-v3/etcdctl"},
+    "kinds": ["etcd"],
+}
+PAUSE = {"component": "images", "url": "images/pause.tar", "sums_url": "images/SHA256SUMS"}
+NAMES = ["kubelet", "etcd", "etcdctl", "pause.tar"]
+
+
+class Host:
+    """A mirror, a host that installs from it, and the module."""
+
+    def __init__(self, directory: pathlib.Path, run_module) -> None:
+        self.mirror, self.root, self.bin = directory / "mirror", directory / "opt", directory / "bin"
+        self.bin.mkdir()
+        self._run_module = run_module
+        self.publish(KUBELET, b"kubelet 1.37.2")
+        members = [_archive.Entry(f"etcd-v3/{name}", name.encode()) for name in ("README", "etcd", "etcdctl")]
+        self.publish(ETCD, _archive.tar_gz(members))
+        self.publish(PAUSE, b"pause image")
+
+    def publish(self, artifact: dict, content: bytes) -> None:
+        """Put an artefact and its sum on the mirror."""
+        path, sums = (self.mirror / artifact[key].removeprefix("https://") for key in ("url", "sums_url"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        text = sums.read_text() if sums.exists() else ""
+        relative = str(sums.relative_to(self.mirror))
+        sums.write_text(_sums.add(text, relative, path.name, hashlib.sha256(content).hexdigest()))
+
+    def run(self, *wanted: dict, **options) -> dict:
+        return self._run_module(
+            artifacts,
+            artifacts=list(wanted) or [KUBELET, ETCD, PAUSE],
+            **{"mirror": str(self.mirror), "root": str(self.root), "bin_directory": str(self.bin), **options},
+        )
+
+    def files(self) -> dict[str, bytes]:
+        """Every installed file, without manifests."""
+        found = [path for path in self.root.rglob("*") if path.is_file() and path.name != ".plainkube.json"]
+        return {str(path.relative_to(self.root)): path.read_bytes() for path in found}
+
+    def links(self) -> dict[str, str]:
+        return {path.name: os.path.relpath(os.readlink(path), self.root) for path in self.bin.iterdir()}
+
+
+@pytest.fixture
+def host(tmp_path, run_module):
+    return Host(tmp_path, run_module)
+
+
+INSTALLED = {
+    "kubernetes/1.37.2/kubelet": b"kubelet 1.37.2",
+    "etcd/3.7.3/etcd": b"etcd",
+    "etcd/3.7.3/etcdctl": b"etcdctl",
+    "images/pause.tar": b"pause image",
+}
+LINKED = {"kubelet": "kubernetes/1.37.2/kubelet", "etcd": "etcd/3.7.3/etcd", "etcdctl": "etcd/3.7.3/etcdctl"}
+CHANGES = [
+    "kubelet absent → 1.37.2",
+    "etcd absent → 3.7.3",
+    "etcdctl absent → 3.7.3",
+    "pause.tar absent → present",
+]
+
+
+def test_a_bare_host_gets_everything(host):
+    check = host.run(_ansible_check_mode=True, _ansible_diff=True)
+    assert host.files() == {}
+    assert not host.root.exists()
+    result = host.run(_ansible_diff=True)
+    assert (result["changed"], result["changes"]) == (True, CHANGES)
+    assert result["diff"] == {"prepared": "".join(f"{line}\n" for line in CHANGES)}
+    assert (check["changed"], check["changes"], check["diff"]) == (True, CHANGES, result["diff"])
+    assert (host.files(), host.links()) == (INSTALLED, LINKED)
+    assert {path: oct(os.stat(host.root / path).st_mode)[-4:] for path in INSTALLED} == {
+        path: "0644" if path.startswith("images") else "0755" for path in INSTALLED
+    }
+    assert not (host.root / ".incoming").exists()
+
+
+def test_others_may_run_them_whatever_roots_umask(host):
+    before = os.umask(0o077)
+    try:
+        host.run()
+    finally:
+        os.umask(before)
+    directories = [host.root, *(path for path in host.root.rglob("*") if path.is_dir())]
+    assert {oct(path.stat().st_mode)[-3:] for path in directories} == {"755"}
+
+
+def test_the_second_run_needs_no_mirror_and_reads_no_file(host, monkeypatch):
+    host.run()
+    monkeypatch.setattr(_sums, "of_file", lambda path: pytest.fail(f"{path} was read"))
+    result = host.run(mirror="http://mirror.invalid")
+    assert (result["changed"], result["changes"], result["missing"]) == (False, [], [])
+
+
+def test_a_touched_file_is_as_good_as_before(host):
+    host.run()
+    os.utime(host.root / "kubernetes/1.37.2/kubelet", (1, 1))
+    assert not host.run(mirror="http://mirror.invalid")["changed"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b"Kubelet 1.37.2"),
+        lambda path: path.write_bytes(b"kubelet"),
+        lambda path: path.chmod(0o700),
+        lambda path: path.with_name(".plainkube.json").write_text("{"),
+    ],
+)
+def test_a_damaged_file_is_installed_again(host, damage):
+    host.run()
+    damage(host.root / "kubernetes/1.37.2/kubelet")
+    assert host.run()["changes"] == ["kubelet 1.37.2 (damaged) → 1.37.2"]
+    assert host.files() == INSTALLED
+    assert not host.run(mirror="http://mirror.invalid")["changed"]
+
+
+def test_a_missing_file_is_installed_again(host):
+    host.run()
+    (host.root / "etcd/3.7.3/etcd").unlink()
+    assert host.run()["changes"] == ["etcd 3.7.3 (file is missing) → 3.7.3"]
+    assert host.files() == INSTALLED
+
+
+def test_another_version_is_flipped_to_and_back_without_a_download(host):
+    host.run()
+    newer = {**KUBELET, "version": "1.38.0", "url": "https://dl.k8s.io/v1.38.0/kubelet"}
+    newer["sums_url"] = f"{newer['url']}.sha256"
+    host.publish(newer, b"kubelet 1.38.0")
+    assert host.run(newer)["changes"] == ["kubelet 1.37.2 → 1.38.0"]
+    assert host.links()["kubelet"] == "kubernetes/1.38.0/kubelet"
+    back = host.run(KUBELET, mirror="http://mirror.invalid")
+    assert (back["changes"], back["missing"]) == (["kubelet 1.38.0 → 1.37.2"], [])
+    assert host.links() == LINKED
+
+
+def test_a_wrong_sum_replaces_nothing(host):
+    host.run(KUBELET)
+    newer = {**KUBELET, "version": "1.38.0", "url": "https://dl.k8s.io/v1.38.0/kubelet"}
+    newer["sums_url"] = f"{newer['url']}.sha256"
+    host.publish(newer, b"kubelet 1.38.0")
+    (host.mirror / "images/pause.tar").write_bytes(b"tampered")
+    result = host.run(newer, ETCD, PAUSE)
+    found, published = (hashlib.sha256(text).hexdigest() for text in (b"tampered", b"pause image"))
+    assert result["failed"]
+    assert f"pause.tar has the SHA-256 {found}, but {host.mirror}/images/SHA256SUMS says {published}" in result["msg"]
+    assert host.files() == {"kubernetes/1.37.2/kubelet": b"kubelet 1.37.2"}
+    assert host.links() == {"kubelet": "kubernetes/1.37.2/kubelet"}
+
+
+def test_a_pin_overrides_the_published_sum(host):
+    host.run(KUBELET)
+    other = hashlib.sha256(b"other").hexdigest()
+    result = host.run(KUBELET, checksums={"kubelet": other})
+    assert "artifacts_checksums says" in result["msg"]
+    (host.mirror / "dl.k8s.io/v1.37.2/kubelet").write_bytes(b"other")
+    pinned = host.run(KUBELET, checksums={"v1.37.2/kubelet": other.upper()})
+    assert pinned["changes"] == ["kubelet 1.37.2 (not of the pinned SHA-256) → 1.37.2"]
+    assert pinned["missing"] == ["dl.k8s.io/v1.37.2/kubelet"]
+    assert host.files() == {"kubernetes/1.37.2/kubelet": b"other"}
+    assert not host.run(KUBELET, checksums={"kubelet": other})["changed"]
+
+
+def test_a_pin_that_is_no_sum_is_refused(host):
+    assert "give a SHA-256" in host.run(checksums={"kubelet": "sha256:1"})["msg"]
+
+
+@pytest.mark.parametrize("foreign", ["file", "link", "directory"])
+def test_what_is_not_ours_is_not_replaced(host, foreign):
+    path = host.bin / "kubelet"
+    {"file": path.touch, "link": lambda: path.symlink_to("/usr/bin/true"), "directory": path.mkdir}[foreign]()
+    for check in (True, False):
+        result = host.run(_ansible_check_mode=check)
+        assert result["msg"].startswith(f"{path} was not put there by this collection")
+    assert host.files() == {}
+
+
+@pytest.mark.parametrize(
+    ("prepare", "said"),
+    [
+        (lambda host: (host.mirror / "dl.k8s.io/v1.37.2/kubelet").unlink(), "dl.k8s.io/v1.37.2/kubelet does not exist"),
+        (
+            lambda host: (host.mirror / "github.com/SHA256SUMS").write_text(""),
+            "SHA256SUMS has no SHA-256 for etcd.tar.gz",
+        ),
+        (
+            lambda host: host.publish(ETCD, _archive.tar_gz([])),
+            "etcd.tar.gz has no file etcd-v3/etcd, etcd-v3/etcdctl in it",
+        ),
+        (lambda host: host.publish(ETCD, b"no archive"), "archive cannot be read, though its SHA-256 is right"),
+    ],
+)
+def test_a_mirror_that_is_not_right_changes_nothing(host, prepare, said):
+    prepare(host)
+    result = host.run()
+    assert said in result["msg"]
+    assert (host.files(), host.links()) == ({}, {})
+    assert not (host.root / ".incoming").exists()
+
+
+def test_image_archives_need_a_mirror(host):
+    assert host.run(PAUSE, mirror="")["msg"] == (
+        "images/pause.tar is on mirrors only: set artifacts_mirror, or artifacts_images to 'pull'."
+    )
+
+
+def test_a_plan_names_what_to_copy_and_changes_nothing(host):
+    plan = host.run(state="planned", mirror="")
+    assert (plan["changed"], plan["changes"]) == (False, CHANGES)
+    assert plan["missing"] == [
+        "dl.k8s.io/v1.37.2/kubelet",
+        "dl.k8s.io/v1.37.2/kubelet.sha256",
+        "github.com/SHA256SUMS",
+        "github.com/etcd.tar.gz",
+        "images/SHA256SUMS",
+        "images/pause.tar",
+    ]
+    assert host.files() == {}
+    host.run()
+    assert host.run(state="planned", mirror="")["missing"] == []
+
+
+def test_a_host_gets_what_is_for_its_kinds(host):
+    assert host.run(KUBELET, ETCD, PAUSE, kinds=["node"])["changes"] == [CHANGES[0], CHANGES[3]]
+
+
+def test_what_a_killed_run_left_is_removed(host):
+    (host.root / ".incoming").mkdir(parents=True)
+    (host.root / ".incoming/0").write_bytes(b"half")
+    (host.bin / ".plainkube-kubelet").symlink_to("/nowhere")
+    host.run()
+    assert (host.files(), host.links()) == (INSTALLED, LINKED)
+
+
+def test_packages_with_alternatives(host, monkeypatch):
+    out = "docker-ce installed\niptables config-files\nnftables installed\n"
+    monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command: (1, out, "no packages found"))
+    result = host.run(packages=["docker.io|docker-ce", "iptables", "nftables", "socat"])
+    assert result["missing_packages"] == ["iptables", "socat"]

@@ -1,0 +1,106 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.modules import container_images
+
+PAUSE, HELLO = "registry.k8s.io/pause:3.10.2", "docker.io/library/hello:1"
+
+
+class Engine:
+    """A Docker Engine of which only the command line is seen."""
+
+    def __init__(self) -> None:
+        self.images: set[str] = set()
+        self.archives = {"/pause.tar": PAUSE}
+        self.down = False
+        self.refusals = 0
+        self.commands: list[list[str]] = []
+
+    def run(self, module, command, check_rc=False, handle_exceptions=True):
+        if self.down:
+            return 1, "", "Cannot connect to the Docker daemon at unix:///var/run/docker.sock."
+        if command[1:3] == ["image", "inspect"]:
+            wanted = [name.removeprefix("docker.io/library/") for name in command[5:]]
+            found = [name for name in wanted if name in self.images]
+            return int(found != wanted), "\n\n".join(found), "Error: No such image: x" if found != wanted else ""
+        self.commands.append(command[1:])
+        return getattr(self, command[1])(*command[2:])
+
+    def load(self, dummy_quiet, dummy_input, archive):
+        self.images.add(self.archives.get(archive, "other:1"))
+        return 0, "", ""
+
+    def pull(self, dummy_quiet, name):
+        if self.refusals:
+            self.refusals -= 1
+            return 1, "", "manifest unknown"
+        self.images.add(name.removeprefix("docker.io/library/"))
+        return 0, "", ""
+
+    def tag(self, dummy_source, name):
+        self.images.add(name.removeprefix("docker.io/library/"))
+        return 0, "", ""
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    engine = Engine()
+    monkeypatch.setattr(AnsibleModule, "run_command", lambda module, *a, **k: engine.run(module, *a, **k))
+    monkeypatch.setattr(container_images.time, "sleep", lambda seconds: None)
+    return engine
+
+
+def run(run_module, **options):
+    images = options.pop("images", [{"name": PAUSE, "archive": "/pause.tar"}, {"name": HELLO}])
+    return run_module(container_images, images=images, **options)
+
+
+def test_missing_images_are_loaded_and_pulled(engine, run_module):
+    check = run(run_module, _ansible_check_mode=True, _ansible_diff=True)
+    assert engine.commands == []
+    result = run(run_module, _ansible_diff=True)
+    assert engine.commands == [["load", "--quiet", "--input", "/pause.tar"], ["pull", "--quiet", HELLO]]
+    assert result["changes"] == [f"{PAUSE} absent → loaded from /pause.tar", f"{HELLO} absent → pulled as {HELLO}"]
+    assert all(check[key] == result[key] for key in ("changed", "changes", "diff"))
+    assert result["changed"] is True
+
+
+def test_what_is_there_is_left_alone(engine, run_module):
+    engine.images = {PAUSE, "hello:1"}
+    assert run(run_module)["changed"] is False
+    engine.images = {PAUSE}
+    assert run(run_module)["changes"] == [f"{HELLO} absent → pulled as {HELLO}"]
+    assert engine.commands == [["pull", "--quiet", HELLO]]
+
+
+def test_from_a_registry_of_ones_own_by_digest(engine, run_module):
+    run(run_module, images=[{"name": PAUSE, "digest": "sha256:1"}], registry="r.example.com/k8s")
+    source = "r.example.com/k8s/pause@sha256:1"
+    assert engine.commands == [["pull", "--quiet", source], ["tag", source, PAUSE]]
+
+
+def test_a_pull_is_tried_three_times(engine, run_module):
+    engine.refusals = 2
+    assert run(run_module, images=[{"name": HELLO}])["changed"] is True
+    engine.images, engine.refusals = set(), 3
+    said = run(run_module, images=[{"name": HELLO}])["msg"]
+    assert said.startswith(f"{HELLO} cannot be pulled (manifest unknown): ")
+    assert "artifacts_image_registry" in said
+
+
+def test_an_archive_without_the_image(engine, run_module):
+    said = run(run_module, images=[{"name": PAUSE, "archive": "/other.tar"}])["msg"]
+    assert said == f"{PAUSE} is still absent after it was loaded from /other.tar: check what that has in it."
+
+
+def test_an_engine_that_is_down(engine, run_module):
+    engine.down = True
+    assert "Cannot connect to the Docker daemon" in run(run_module)["msg"]
+    assert run(run_module, _ansible_check_mode=True)["changed"] is True
+
+
+def test_no_images(engine, run_module):
+    assert run(run_module, images=[])["changed"] is False
