@@ -31,7 +31,7 @@ def get(tmp_path):
     """GET from a server of tmp_path, several on one connection: (status, body)."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(tmp_path)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    connection = http.client.HTTPConnection(*server.server_address)
+    connection = http.client.HTTPConnection(*server.server_address, timeout=5)
 
     def get(path):
         connection.request("GET", path)
