@@ -1,0 +1,128 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""docker0: what flannel's lease wants it to be, what it is, and whose containers are on it."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import typing as t
+
+from ansible_collections.plainkube.cluster.plugins.module_utils._docker import environment
+
+NAME = "docker0"
+_POD = "io.kubernetes.pod.name"
+_MTU = "com.docker.network.driver.mtu"
+
+
+class Subnet(t.NamedTuple):
+    """flannel's subnet file."""
+
+    address: str  # of the bridge, with prefix length
+    mtu: int
+    masquerade: bool
+
+    @property
+    def network(self) -> str:
+        return str(ipaddress.IPv4Interface(self.address).network)
+
+
+class Bridge(t.NamedTuple):
+    """docker0 in the kernel, and Docker's network bridge on it."""
+
+    address: str = ""  # empty: no docker0, or one without address
+    mtu: int = 0
+    ports: int = 0
+    network: str = ""  # Docker's subnet; empty: Docker does not run
+    network_mtu: int = 0
+
+
+def parse_subnet(text: str | None, path: str) -> Subnet:
+    """flannel's subnet file; raises ValueError with a sentence where it is missing or no lease."""
+    if text is None:
+        raise ValueError(f"flannel's subnet file {path} does not exist; is flanneld running? (journalctl -u flanneld)")
+    values = environment(text)
+    try:
+        interface = ipaddress.IPv4Interface(values["FLANNEL_SUBNET"])
+        return Subnet(str(interface), int(values["FLANNEL_MTU"]), values.get("FLANNEL_IPMASQ") == "true")
+    except (KeyError, ValueError):
+        raise ValueError(
+            f"flannel's subnet file {path} has no FLANNEL_SUBNET and FLANNEL_MTU; restart flanneld, which writes it"
+        ) from None
+
+
+def parse_addresses(text: str) -> dict[str, tuple[str, int]]:
+    """First IPv4 address and MTU of each interface, out of `ip -json -4 address show`."""
+    found = {}
+    for link in json.loads(text or "[]"):
+        for address in link.get("addr_info", [])[:1]:
+            found[link["ifname"]] = (f"{address['local']}/{address['prefixlen']}", int(link["mtu"]))
+    return found
+
+
+def parse_network(answer: t.Mapping[str, t.Any]) -> tuple[str, int]:
+    """Subnet and MTU of a network as Docker's API describes it."""
+    configs = (answer.get("IPAM") or {}).get("Config") or [{}]
+    return configs[0].get("Subnet", ""), int((answer.get("Options") or {}).get(_MTU) or 1500)
+
+
+def reasons(subnet: Subnet, bridge: Bridge) -> list[str]:
+    """Why docker0 has to be built anew, in words."""
+    if not bridge.address:
+        return [f"there is no {NAME}, flannel's subnet is {subnet.address}"] if bridge.network else []
+    if bridge.address != subnet.address:
+        return [f"{NAME} has {bridge.address}, flannel's subnet is {subnet.address}"]
+    if not bridge.network:
+        return []
+    if bridge.network != subnet.network:
+        return [f"Docker gives containers addresses of {bridge.network}, flannel's subnet is {subnet.network}"]
+    if bridge.network_mtu != subnet.mtu:
+        return [f"Docker gives containers an MTU of {bridge.network_mtu}, flannel's is {subnet.mtu}"]
+    if bridge.mtu != subnet.mtu:
+        return [f"{NAME} has an MTU of {bridge.mtu}, flannel's is {subnet.mtu}"]
+    return []
+
+
+def name(container: t.Mapping[str, t.Any]) -> str:
+    """A container's name, as `docker ps` shows it."""
+    names = container.get("Names") or []
+    return names[0].lstrip("/") if names else str(container.get("Id", ""))[:12]
+
+
+def of_kubernetes(container: t.Mapping[str, t.Any]) -> bool:
+    """Whether kubelet owns a container, and makes it again when it is gone."""
+    return _POD in (container.get("Labels") or {})
+
+
+def to_stop(
+    containers: t.Sequence[t.Mapping[str, t.Any]], rebuild: bool, live_restore: bool
+) -> tuple[list[t.Mapping], list[t.Mapping]]:
+    """The containers that Kubernetes owns, and the others, that a restart of Docker would stop.
+
+    With live-restore a restart stops none, but while one runs Docker keeps its old network: for another bridge all must
+    be stopped.
+    """
+    if live_restore and not rebuild:
+        return [], []
+    owned = [container for container in containers if of_kubernetes(container)] if rebuild else []
+    return owned, [container for container in containers if not of_kubernetes(container)]
+
+
+def docker_masquerades(rules: str) -> list[str]:
+    """Rules of `iptables -t nat -S` by which Docker masquerades what leaves docker0."""
+    return [
+        rule
+        for rule in rules.splitlines()
+        if rule.startswith("-A POSTROUTING -s ") and rule.endswith(f"! -o {NAME} -j MASQUERADE")
+    ]
+
+
+def masquerade_trouble(subnet: Subnet, rules: str, nftables: str) -> str:
+    """What is wrong with masquerading, in words; empty when Docker does not and flannel does where it says so."""
+    for rule in docker_masquerades(rules):
+        if f"-s {subnet.network} " in rule:
+            return f"Docker masquerades {subnet.network}, so pods on other hosts would see the host's address"
+    if subnet.masquerade and "FLANNEL-POSTRTG" not in rules and "flannel" not in nftables:
+        return "flannel does not masquerade though its subnet file says so, so pods could not reach beyond the cluster"
+    return ""

@@ -1,0 +1,302 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""How dockerd is started: its unit's command, its daemon.json, and the drop-in that puts docker0 on flannel's subnet."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+
+Version = tuple[int, ...]
+
+OLDEST = (20, 10)
+DAEMON_JSON = "/etc/docker/daemon.json"
+# A setting that is both a flag and in daemon.json makes dockerd exit; these are flags now, whatever daemon.json says.
+_OWNED = ("bip", "mtu", "ip-masq", "userland-proxy", "fixed-cidr")
+_RECORD = "X-PlainkubeDaemonJson="
+# Flags whose name in daemon.json is not the flag's own.
+_PLURALS = {
+    "add-runtime": "runtimes",
+    "authorization-plugin": "authorization-plugins",
+    "default-address-pool": "default-address-pools",
+    "default-ulimit": "default-ulimits",
+    "dns-opt": "dns-opts",
+    "exec-opt": "exec-opts",
+    "host": "hosts",
+    "insecure-registry": "insecure-registries",
+    "label": "labels",
+    "log-opt": "log-opts",
+    "registry-mirror": "registry-mirrors",
+    "storage-opt": "storage-opts",
+}
+_VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+
+
+def parse_version(text: str) -> Version:
+    """The version in what `dockerd --version` prints: `Docker version 20.10.24+dfsg1, build 297e128`."""
+    found = re.search(r"version (\d+)\.(\d+)(?:\.(\d+))?", text)
+    if not found:
+        raise ValueError(f"`dockerd --version` printed {text.strip()!r}, which names no version")
+    return tuple(int(part or 0) for part in found.groups())
+
+
+# --- units ---------------------------------------------------------------------------------------------------------
+
+
+def _assignments(text: str) -> t.Iterator[tuple[str, str, str]]:
+    """Section, key and value of each line of a unit file; continued lines are joined."""
+    section = ""
+    lines = [line for line in text.split("\n") if not line.lstrip().startswith(("#", ";"))]
+    for line in re.sub(r"\\\n", " ", "\n".join(lines)).split("\n"):
+        stripped = line.strip()
+        if stripped.startswith("["):
+            section = stripped.strip("[]")
+        elif "=" in stripped:
+            key, dummy, value = stripped.partition("=")
+            yield section, key.strip(), value.strip()
+
+
+def settings(units: t.Sequence[str], key: str) -> list[str]:
+    """All values of a key of [Service] in a unit and its drop-ins; an empty value forgets those before it."""
+    values: list[str] = []
+    for text in units:
+        for section, found, value in _assignments(text):
+            if (section, found) == ("Service", key):
+                values = [*values, value] if value else []
+    return values
+
+
+def start_command(units: t.Sequence[str]) -> str:
+    """The one ExecStart of a service, as the unit and its drop-ins make it."""
+    commands = settings(units, "ExecStart")
+    if len(commands) != 1:
+        raise ValueError(
+            f"docker.service has {len(commands)} ExecStart commands ({'; '.join(commands)}); it must have one"
+        )
+    return commands[0]
+
+
+def binary(command: str) -> str:
+    """The program of an ExecStart command."""
+    return command.split()[0].lstrip("-@:+!")
+
+
+def _flags(words: t.Sequence[str]) -> t.Iterator[tuple[str, str, int]]:
+    """Name and value of each long flag, and how many words it takes."""
+    for position, word in enumerate(words):
+        if not word.startswith("--"):
+            continue
+        name, equals, value = word[2:].partition("=")
+        following = words[position + 1] if position + 1 < len(words) else ""
+        if equals or not following or following.startswith(("-", "$")):
+            yield name, value if equals else "true", 1
+        else:
+            yield name, following, 2
+
+
+def environment(text: str) -> dict[str, str]:
+    """The variables of an environment file, as systemd and shells read it."""
+    found = {}
+    for line in text.splitlines():
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and re.fullmatch(r"\w+", name):
+            found[name] = value.strip().strip("\"'")
+    return found
+
+
+def flag_settings(command: str, variables: t.Mapping[str, str]) -> dict[str, str]:
+    """What flags set, by the names of daemon.json: those of the command, and of variables that it is given."""
+    words: list[str] = []
+    for word in command.split():
+        variable = _VARIABLE.fullmatch(word)
+        words += variables.get(variable.group(1), "").split() if variable else [word]
+    return {_PLURALS.get(name, name): value for name, value, dummy in _flags(words)}
+
+
+def without_owned_flags(command: str, version: Version) -> str:
+    """The command without the flags that we add ourselves."""
+    words = command.split()
+    ours = owned(version)
+    dropped: set[int] = set()
+    for position, word in enumerate(words):
+        name = word[2:].partition("=")[0] if word.startswith("--") else ""
+        if name in ours:
+            takes = next(_flags(words[position:]))[2]
+            dropped.update(range(position, position + takes))
+    if not dropped:
+        return command
+    return " ".join(word for position, word in enumerate(words) if position not in dropped)
+
+
+# --- daemon.json ---------------------------------------------------------------------------------------------------
+
+
+def owned(version: Version) -> tuple[str, ...]:
+    """The settings that the drop-in's flags decide."""
+    return (*_OWNED, "allow-direct-routing") if version >= (28, 2) else _OWNED
+
+
+def parse_daemon_json(text: str | None, path: str = DAEMON_JSON) -> dict[str, t.Any]:
+    """daemon.json's settings; none where there is no file or an empty one."""
+    if not (text or "").strip():
+        return {}
+    try:
+        current = json.loads(text or "")
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}), so Docker would not start; correct it") from None
+    if not isinstance(current, dict):
+        raise ValueError(f"{path} is not a JSON object, so Docker would not start; correct it")
+    return current
+
+
+def merge(
+    current: t.Mapping[str, t.Any],
+    recorded: t.Mapping[str, t.Any],
+    options: t.Mapping[str, t.Any],
+    flags: t.Mapping[str, str],
+    version: Version,
+) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    """daemon.json as it should be, and those of its settings that are ours.
+
+    Ours is what an earlier run recorded and nobody has changed since, and options that the administrator has set neither
+    there nor by a flag. All else is the administrator's and stays; only what the bridge's flags decide goes.
+    """
+    ours: dict[str, t.Any] = {}
+    merged: dict[str, t.Any] = {}
+    for name, value in current.items():
+        if name in owned(version):
+            continue
+        if name in recorded and recorded[name] == value:
+            if name in options and name not in flags:
+                ours[name] = merged[name] = options[name]
+        else:
+            merged[name] = value
+    for name, value in options.items():
+        if name not in merged and name not in flags:
+            ours[name] = merged[name] = value
+    return merged, ours
+
+
+def problem(merged: t.Mapping[str, t.Any], flags: t.Mapping[str, str], options: t.Mapping[str, t.Any]) -> str:
+    """Why pods could not live with these settings, in a sentence; empty when they can."""
+    both = {**merged, **flags}
+    ours = sorted(set(options) & {*_OWNED, "allow-direct-routing"})
+    if ours:
+        return f"docker_options contains {', '.join(ours)}, which docker_rebridge sets from flannel's subnet; remove it"
+    driver = both.get("log-driver", "json-file")
+    if driver != "json-file":
+        return f"Docker's log-driver is {driver}, but kubelet and kubectl logs read json-file only; remove the setting"
+    if both.get("bridge"):
+        return f"Docker's bridge is {both['bridge']}, but pods live on docker0; remove the setting"
+    if both.get("firewall-backend", "iptables") != "iptables":
+        return (
+            f"Docker's firewall-backend is {both['firewall-backend']}, but flannel needs iptables; remove the setting"
+        )
+    return ""
+
+
+def render_daemon_json(text: str | None, current: t.Mapping[str, t.Any], merged: t.Mapping[str, t.Any]) -> str | None:
+    """The file's text: as it is, to the byte, where nothing changes; None where there is none and none is needed."""
+    if merged == current:
+        return text
+    indent = re.search(r"^([ \t]+)\S", text or "", re.MULTILINE)
+    return json.dumps(merged, indent=indent.group(1) if indent else 2, ensure_ascii=False) + "\n"
+
+
+# --- the drop-ins --------------------------------------------------------------------------------------------------
+
+
+def _bridge_flags(version: Version) -> list[str]:
+    flags = ["--bip=${FLANNEL_SUBNET}", "--mtu=${FLANNEL_MTU}", "--ip-masq=false", "--userland-proxy=false"]
+    return [*flags, "--allow-direct-routing"] if version >= (28, 2) else flags
+
+
+def _bridge_mtu(version: Version) -> list[str]:
+    """Docker 20.10 leaves an empty bridge at the kernel's 1500; 26.1 is known to set it."""
+    if version >= (26, 1):
+        return []
+    return [
+        "# This Docker leaves a bridge without containers at an MTU of 1500.",
+        "ExecStartPost=-ip link set dev docker0 mtu ${FLANNEL_MTU}",
+    ]
+
+
+def _forwarding(version: Version) -> list[str]:
+    """From 28.0 on, Docker drops what is routed to its containers from other hosts, before flannel's rules are asked.
+
+    Its own chain DOCKER-USER comes first and is never edited by it. 28.2 and later also need --allow-direct-routing
+    for the raw table; 28.0 and 28.1 know only an environment variable for that.
+    """
+    if version < (28, 0):
+        return []
+    rule = "DOCKER-USER $$side $$FLANNEL_NETWORK -j ACCEPT"
+    script = f"for side in -s -d; do iptables -w -C {rule} 2>/dev/null || iptables -w -I {rule}; done"
+    lines = [
+        "# Docker's rules would drop packets that other hosts route to pods.",
+        f"ExecStartPost=/bin/sh -ec '{script}'",
+    ]
+    return lines if version >= (28, 2) else [*lines, "Environment=DOCKER_INSECURE_NO_IPTABLES_RAW=1"]
+
+
+def drop_in(command: str, version: Version, bounded: bool, ours: t.Mapping[str, t.Any], subnet_file: str) -> str:
+    """docker.service's drop-in; bounded says that the host may not lower its OOM scores."""
+    lines = [
+        "# Written by plainkube.cluster (docker_rebridge): docker0 follows flannel's lease at every start of Docker.",
+        "# The command is what docker.service and its other drop-ins say, and flags for the bridge.",
+        "[Unit]",
+        "After=flanneld.service",
+        "Wants=flanneld.service",
+        "# Without a lease Docker cannot start; it keeps trying until flannel has one.",
+        "StartLimitIntervalSec=0",
+        "",
+        "[Service]",
+        "RestartSec=2",
+        f"EnvironmentFile={subnet_file}",
+        "ExecStart=",
+        f"ExecStart={without_owned_flags(command, version)} {' '.join(_bridge_flags(version))}",
+        *_bridge_mtu(version),
+        *_forwarding(version),
+    ]
+    if bounded:
+        lines += ["# This host lacks CAP_SYS_RESOURCE, which a negative score needs.", "OOMScoreAdjust=0"]
+    if ours:
+        lines += ["# What docker_rebridge put into daemon.json; settings that you change there are yours from then on."]
+        lines += [f"{_RECORD}{json.dumps(ours, sort_keys=True)}"]
+    return "\n".join(lines) + "\n"
+
+
+def recorded(drop_in_text: str | None) -> dict[str, t.Any]:
+    """What an earlier run put into daemon.json, as the drop-in tells."""
+    for line in (drop_in_text or "").splitlines():
+        if line.startswith(_RECORD):
+            try:
+                return dict(json.loads(line[len(_RECORD) :]))
+            except ValueError:
+                return {}
+    return {}
+
+
+def containerd_drop_in(units: t.Sequence[str], bounded: bool) -> str | None:
+    """containerd.service's drop-in, where its unit asks for a negative OOM score on a host that may not set one."""
+    scores = settings(units, "OOMScoreAdjust")
+    if not bounded or not scores or not scores[-1].startswith("-"):
+        return None
+    return (
+        "# Written by plainkube.cluster (docker_rebridge): this host lacks CAP_SYS_RESOURCE, which a negative score needs.\n"
+        "[Service]\nOOMScoreAdjust=0\n"
+    )
+
+
+def lacks_sys_resource(status: str) -> bool:
+    """Whether the capability bounding set in a /proc/PID/status lacks CAP_SYS_RESOURCE (number 24)."""
+    found = re.search(r"^CapBnd:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return bool(found) and not int(found.group(1), 16) >> 24 & 1
+
+
+def failure(journal: str) -> str:
+    """What dockerd says it died of, out of its journal."""
+    lines = [line for line in journal.splitlines() if line.strip()]
+    telling = [line for line in lines if re.search(r"failed to start daemon|unable to configure|level=fatal", line)]
+    return (telling or lines or ["its journal is empty"])[-1].strip()

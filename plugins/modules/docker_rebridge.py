@@ -1,0 +1,577 @@
+#!/usr/bin/python
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: docker_rebridge
+short_description: Puts Docker's bridge docker0 on flannel's subnet
+version_added: 1.0.0
+description:
+  - Makes docker0 have exactly the address and MTU of flannel's lease, so that containers are part of the cluster's network.
+  - A drop-in for docker.service adds flags to the command that the unit and its other drop-ins say. The flags take their values
+    from flannel's subnet file at every start, so another lease is followed at the next start or reboot by itself.
+  - Keeps every other setting in C(daemon.json) and in drop-ins. Only what the flags decide (C(bip), C(mtu), C(ip-masq),
+    C(userland-proxy), C(fixed-cidr)) is taken out of C(daemon.json), because dockerd exits when it is told both ways.
+  - Does nothing, and restarts nothing, when the running daemon already has it. Otherwise stops Docker, removes the stale docker0,
+    starts it, and verifies address, MTU and masquerading. When that fails, the old configuration is put back.
+  - Containers of Kubernetes may be stopped on the way; kubelet makes them again. For others see O(foreign_containers).
+extends_documentation_fragment:
+  - plainkube.cluster.attributes
+author:
+  - The plainkube authors (@plainkube)
+options:
+  subnet_file:
+    description: The subnet file that flanneld writes.
+    type: path
+    default: /var/lib/flannel/subnet.env
+  docker_options:
+    description:
+      - Settings to put into C(daemon.json) where the administrator has not set them, there or by a flag.
+      - A setting that is removed here, or changed, is removed or changed there, unless somebody changed it there since.
+    type: dict
+    default: {}
+  foreign_containers:
+    description:
+      - What to do when containers run that Kubernetes does not own, and would be stopped.
+      - V(refuse) fails, naming them, before anything is changed.
+      - V(restart) stops them, and starts them again on the new bridge.
+      - With live-restore, a restart of Docker that leaves the bridge as it is stops no container, and refuses none.
+    type: str
+    choices: [refuse, restart]
+    default: refuse
+  wait:
+    description: Seconds to wait for the subnet file, for Docker to start, and for the bridge to be right. In check mode nothing is waited for.
+    type: int
+    default: 60
+requirements:
+  - Docker Engine 20.10 or later, started by systemd
+attributes:
+  check_mode:
+    support: full
+    details: Where Docker or flannel's lease is not there yet, it answers that Docker would be restarted.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+notes:
+  - The drop-in sorts behind those of the administrator, C(override.conf) included, and repeats their C(ExecStart).
+seealso:
+  - name: Docker's daemon.json
+    description: All settings of the daemon.
+    link: https://docs.docker.com/reference/cli/dockerd/
+"""
+
+EXAMPLES = r"""
+- name: Put docker0 on flannel's subnet
+  plainkube.cluster.docker_rebridge:
+    docker_options:
+      live-restore: true
+      log-driver: json-file
+      log-opts: {max-size: 50m, max-file: "3"}
+"""
+
+RETURN = r"""
+restart:
+  description: Whether Docker was started or restarted, or would be.
+  returned: success
+  type: bool
+reasons:
+  description: Why, in words.
+  returned: success
+  type: list
+  elements: str
+bridge:
+  description: Address and MTU of docker0 by flannel's lease. Empty in check mode where there is no lease yet.
+  returned: success
+  type: dict
+  sample: {"address": "10.244.5.1/24", "mtu": 1450}
+containers:
+  description: Names of the containers not owned by Kubernetes that were stopped and started again, or would be.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import contextlib
+import os
+import typing as t
+from multiprocessing.pool import ThreadPool
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _bridge,
+    _component,
+    _docker,
+    _docker_api,
+    _files,
+    _stamp,
+    _systemd,
+)
+from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
+
+SERVICE = "docker.service"
+# Where systemd looks for units, the first one wins.
+UNIT_DIRECTORIES = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+# Behind override.conf, which `systemctl edit` makes: our command repeats and extends what the others say.
+DROP_IN = "zz-plainkube.conf"
+INTERFACE = f"/sys/class/net/{_bridge.NAME}"
+STOP_SECONDS = 10
+
+
+class Trouble(Exception):
+    """Something failed while Docker was being restarted; the text is a sentence."""
+
+
+class Plan(t.NamedTuple):
+    """What should be, and what has to be done for it."""
+
+    files: list[dict[str, t.Any]]  # those that differ
+    found: dict[str, _files.Found | None]
+    subnet: _bridge.Subnet | None
+    reasons: list[str]
+    rebuild: bool
+    enable: bool
+    active: bool
+    owned: list[str]  # ids of Kubernetes' containers to stop
+    foreign: dict[str, str]  # id and name of others to stop and start
+
+
+# --- looking -------------------------------------------------------------------------------------------------------
+
+
+def unit_paths(unit: str) -> list[str]:
+    """The files that make up a unit: its own, then its drop-ins but ours, as systemd reads them."""
+    main = [path for path in (f"{directory}/{unit}" for directory in UNIT_DIRECTORIES) if os.path.exists(path)]
+    drop_ins: dict[str, str] = {}
+    for directory in reversed(UNIT_DIRECTORIES):
+        with contextlib.suppress(OSError):
+            names = [name for name in os.listdir(f"{directory}/{unit}.d") if name.endswith(".conf")]
+            drop_ins.update({name: f"{directory}/{unit}.d/{name}" for name in names})
+    return main[:1] + [path for name, path in sorted(drop_ins.items()) if name != DROP_IN]
+
+
+def drop_in_path(unit: str) -> str:
+    return f"{UNIT_DIRECTORIES[0]}/{unit}.d/{DROP_IN}"
+
+
+def read_all(paths: t.Sequence[str]) -> list[str]:
+    return [_files.read(path) or "" for path in paths]
+
+
+def dockerd_version(module: AnsibleModule, command: str) -> _docker.Version:
+    program = _docker.binary(command)
+    code, out, err = module.run_command([program, "--version"])
+    if code != 0:
+        module.fail_json(msg=f"`{program} --version` failed: {(err or out).strip()}; install Docker Engine again.")
+    version = _docker.parse_version(out)
+    if version < _docker.OLDEST:
+        raise ValueError(f"Docker Engine is {'.'.join(map(str, version))}; 20.10 or later is needed, so upgrade it")
+    return version
+
+
+def output(module: AnsibleModule, *command: str) -> str:
+    """What a command prints; nothing where it fails or is not installed."""
+    try:
+        return module.run_command(list(command), handle_exceptions=False)[1]
+    except OSError:
+        return ""
+
+
+def live_bridge(module: AnsibleModule, active: bool) -> _bridge.Bridge:
+    """docker0 as the kernel and, when it runs, Docker have it."""
+    out = output(module, "ip", "-json", "-4", "address", "show")
+    address, mtu = _bridge.parse_addresses(out).get(_bridge.NAME, ("", 0))
+    try:
+        ports = len(os.listdir(f"{INTERFACE}/brif"))
+    except OSError:
+        ports = 0
+    network, network_mtu = _bridge.parse_network(_docker_api.call("GET", "/networks/bridge")) if active else ("", 0)
+    return _bridge.Bridge(address, mtu, ports, network, network_mtu)
+
+
+def lease(module: AnsibleModule) -> _bridge.Subnet | None:
+    """flannel's lease, once there is one; None in check mode where there is none."""
+    path = module.params["subnet_file"]
+
+    def attempt() -> _bridge.Subnet | ValueError:
+        try:
+            return _bridge.parse_subnet(_files.read(path), path)
+        except ValueError as error:
+            return error
+
+    seconds = 0 if module.check_mode else module.params["wait"]
+    found = poll(attempt, lambda found: isinstance(found, _bridge.Subnet), seconds)
+    if isinstance(found, _bridge.Subnet):
+        return found
+    if module.check_mode:
+        return None
+    raise found
+
+
+def environment_files(units: t.Sequence[str], subnet_file: str) -> list[str]:
+    paths = [path.lstrip("-") for path in _docker.settings(units, "EnvironmentFile")]
+    return [path for path in paths if path != subnet_file and "*" not in path]
+
+
+class Wanted(t.NamedTuple):
+    """Docker's configuration as it should be."""
+
+    program: str
+    drop_in: str
+    json_path: str
+    json_before: str | None
+    json_text: str | None  # None: there is no daemon.json, and none is needed
+    containerd: str | None  # None: needs no drop-in
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """daemon.json by its path, where there should be one."""
+        return {} if self.json_text is None else {self.json_path: self.json_text}
+
+    @property
+    def mended(self) -> list[str]:
+        return [self.json_path] if self.json_text != self.json_before else []
+
+    @property
+    def live_restore(self) -> bool:
+        return _docker.parse_daemon_json(self.json_text).get("live-restore", True) is True
+
+    def files(self) -> list[dict[str, t.Any]]:
+        """The drop-in first: it carries the stamp, which no process can have before it was started again."""
+        wanted = {drop_in_path(SERVICE): self.drop_in, **self.contents}
+        if self.containerd is not None:
+            wanted[drop_in_path("containerd.service")] = self.containerd
+        return [file_entry(path, content) for path, content in wanted.items()]
+
+
+def file_entry(path: str, content: str) -> dict[str, t.Any]:
+    """A file to write; daemon.json keeps the owner and mode it has."""
+    found = None if path.endswith(DROP_IN) else _files.look(path)
+    owner, group, mode = found[1:] if found else ("root", "root", "0644")
+    return {"path": path, "content": content, "owner": owner, "group": group, "mode": mode}
+
+
+def make_wanted(module: AnsibleModule) -> Wanted:
+    params = module.params
+    paths = unit_paths(SERVICE)
+    units = read_all(paths)
+    command = _docker.start_command(units)
+    version = dockerd_version(module, command)
+    extra_files = environment_files(units, params["subnet_file"])
+    variables = {name: value for text in read_all(extra_files) for name, value in _docker.environment(text).items()}
+    flags = _docker.flag_settings(command, variables)
+
+    json_path = os.path.realpath(flags.get("config-file", _docker.DAEMON_JSON))
+    before = _files.read(json_path)
+    current = _docker.parse_daemon_json(before, json_path)
+    on_disk = _files.read(drop_in_path(SERVICE))
+    options = params["docker_options"]
+    merged, ours = _docker.merge(current, _docker.recorded(on_disk), options, flags, version)
+    trouble = _docker.problem(merged, flags, options)
+    if trouble:
+        raise ValueError(trouble)
+
+    bounded = _docker.lacks_sys_resource(_files.read("/proc/1/status") or "")
+    body = _docker.drop_in(command, version, bounded, ours, params["subnet_file"])
+    containerd = _docker.containerd_drop_in(read_all(unit_paths("containerd.service")), bounded)
+    after = _docker.render_daemon_json(before, current, merged)
+    wanted = Wanted(_docker.binary(command), body, json_path, before, after, containerd)
+    inputs = [json_path, *paths, *extra_files]
+    text = _component.wanted_unit(body, inputs, wanted.contents, on_disk, wanted.mended)
+    return wanted._replace(drop_in=text)
+
+
+def restart_reasons(wanted: Wanted, state: dict[str, str]) -> list[str]:
+    """Why Docker has to be started again, apart from its bridge."""
+    pid = int(state.get("MainPID") or 0)
+    process = _component.Process(
+        active_state=state.get("ActiveState", ""),
+        sub_state=state.get("SubState", ""),
+        pid=pid,
+        stamp=_stamp.of_process(pid),
+        other_binary=_stamp.other_binary(pid, wanted.program),
+    )
+    on_disk = _files.read(drop_in_path(SERVICE)) or ""
+    return _component.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.mended, process)
+
+
+def live_restores() -> bool:
+    """Whether the running Docker lets containers outlive it."""
+    return bool((_docker_api.call("GET", "/info") or {}).get("LiveRestoreEnabled"))
+
+
+def wake(module: AnsibleModule, subnet: _bridge.Subnet | None, state: dict[str, str]) -> dict[str, str]:
+    """Start a Docker that is stopped while containers still live on another bridge than they should.
+
+    They outlived it by live-restore; they have to be stopped, and it alone knows whose they are.
+    """
+    bridge = live_bridge(module, active=False)
+    if state.get("ActiveState") == "active" or not bridge.ports or not subnet or not _bridge.reasons(subnet, bridge):
+        return state
+    with contextlib.suppress(Trouble):
+        start_docker(module)
+    return _systemd.show(module, SERVICE)
+
+
+def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
+    subnet = lease(module)
+    if not module.check_mode:
+        state = wake(module, subnet, state)
+    wanted = make_wanted(module)
+    files = wanted.files()
+    found = {file["path"]: _files.look(file["path"]) for file in files}
+    active = state.get("ActiveState") == "active"
+    bridge_reasons = _bridge.reasons(subnet, live_bridge(module, active)) if subnet else ["flannel has no subnet yet"]
+    reasons = restart_reasons(wanted, state) + bridge_reasons
+    owned, foreign = [], []
+    if reasons and active:
+        containers = _docker_api.call("GET", "/containers/json") or []
+        outlive = bool(containers) and wanted.live_restore and live_restores()
+        owned, foreign = _bridge.to_stop(containers, bool(bridge_reasons), outlive)
+    return Plan(
+        files=[file for file in files if not _files.matches(found[file["path"]], file)],
+        found=found,
+        subnet=subnet,
+        reasons=reasons,
+        rebuild=bool(bridge_reasons),
+        enable=state.get("UnitFileState") != "enabled",
+        active=active,
+        owned=[container["Id"] for container in owned],
+        foreign={container["Id"]: _bridge.name(container) for container in foreign},
+    )
+
+
+def refuse(module: AnsibleModule, plan: Plan) -> None:
+    """Fail where containers of others would be stopped and nobody has allowed it."""
+    if plan.foreign and module.params["foreign_containers"] == "refuse":
+        module.fail_json(
+            msg=f"Docker has to be restarted ({'; '.join(plan.reasons)}), which would stop containers that Kubernetes does "
+            f"not own: {', '.join(sorted(plan.foreign.values()))}; stop them, or set foreign_containers=restart."
+        )
+
+
+# --- doing ---------------------------------------------------------------------------------------------------------
+
+
+def systemctl(module: AnsibleModule, *arguments: str) -> None:
+    command = ["systemctl", *arguments]
+    code, out, err = module.run_command(command)
+    if code != 0:
+        raise Trouble(f"`{' '.join(command)}` failed: {(err or out).strip()}")
+
+
+def stop_containers(ids: t.Sequence[str]) -> None:
+    """Stop containers, all at once."""
+
+    def stop(identifier: str) -> None:
+        _docker_api.call("POST", f"/containers/{identifier}/stop?t={STOP_SECONDS}", timeout=STOP_SECONDS + 20)
+
+    if ids:
+        try:
+            with ThreadPool(min(16, len(ids))) as pool:
+                pool.map(stop, ids)
+        except OSError as error:
+            raise Trouble(f"a container could not be stopped: {error}") from None
+
+
+def stop_docker(module: AnsibleModule, rebuild: bool) -> None:
+    """Stop Docker and the socket that would start it, and remove what the old bridge leaves."""
+    systemctl(module, "stop", "docker.socket", SERVICE)
+    rules = output(module, "iptables", "-w", "-t", "nat", "-S", "POSTROUTING")
+    for rule in _bridge.docker_masquerades(rules):
+        output(module, "iptables", "-w", "-t", "nat", "-D", *rule.split()[1:])
+    if rebuild and os.path.exists(INTERFACE):
+        code, dummy, err = module.run_command(["ip", "link", "delete", _bridge.NAME])
+        if code != 0:
+            raise Trouble(f"`ip link delete {_bridge.NAME}` failed: {err.strip()}")
+
+
+def start_docker(module: AnsibleModule) -> None:
+    """Start Docker and wait until it has started or failed; systemd's own wait may be endless."""
+    output(module, "systemctl", "reset-failed", SERVICE, "docker.socket", "containerd.service")
+    systemctl(module, "start", "--no-block", SERVICE)
+
+    def ended(state: dict[str, str]) -> bool:
+        return state.get("ActiveState") in ("active", "failed") or "auto-restart" in state.get("SubState", "")
+
+    state = poll(lambda: _systemd.show(module, SERVICE), ended, module.params["wait"])
+    if state.get("ActiveState") != "active":
+        raise Trouble(f"Docker did not start: {_docker.failure(_systemd.journal(module, SERVICE))}")
+
+
+def trouble_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
+    """What is not yet as it should be, in words; empty when all is."""
+    bridge = live_bridge(module, active=True)
+    if not bridge.address:
+        return f"there is no {_bridge.NAME}"
+    wrong = _bridge.reasons(subnet, bridge)
+    if wrong:
+        return wrong[0]
+    rules = output(module, "iptables", "-w", "-t", "nat", "-S")
+    tables = "" if "FLANNEL-POSTRTG" in rules else output(module, "nft", "list", "tables")
+    return _bridge.masquerade_trouble(subnet, rules, tables)
+
+
+def verify(module: AnsibleModule, subnet: _bridge.Subnet) -> None:
+    def attempt() -> str:
+        try:
+            return trouble_with(module, subnet)
+        except OSError as error:
+            return str(error)
+
+    trouble = poll(attempt, lambda trouble: not trouble, min(15, module.params["wait"]), interval=0.3)
+    if trouble:
+        raise Trouble(trouble)
+
+
+def write(module: AnsibleModule, files: t.Sequence[dict[str, t.Any]]) -> None:
+    for file in files:
+        _files.write(module, file)
+
+
+def restore(module: AnsibleModule, plan: Plan) -> str:
+    """Put back what was there and start it again; what that came to, in words."""
+    try:
+        stop_docker(module, plan.rebuild)
+        for file in plan.files:
+            found = plan.found[file["path"]]
+            if found is None:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(file["path"])
+            else:
+                _files.write(module, {**file, **found._asdict()})
+        systemctl(module, "daemon-reload")
+        if not plan.active:
+            return "the old configuration is back, and Docker is stopped as it was"
+        start_docker(module)
+    except (Trouble, OSError) as error:
+        return f"the old configuration could not be put back either ({error})"
+    return "the old configuration is back, and Docker runs with it"
+
+
+def start_again(module: AnsibleModule, foreign: dict[str, str]) -> None:
+    """Start the containers that were stopped on the way."""
+    for identifier, name in foreign.items():
+        try:
+            _docker_api.call("POST", f"/containers/{identifier}/start", timeout=30)
+        except OSError as error:
+            module.warn(f"Container {name} was stopped and could not be started again: {error}")
+
+
+def kubelet_runs(module: AnsibleModule) -> bool:
+    return _systemd.show(module, "kubelet.service").get("ActiveState") == "active"
+
+
+def restart(module: AnsibleModule, plan: Plan) -> None:
+    """From the old bridge to the new one, or back."""
+    try:
+        write(module, plan.files)
+        systemctl(module, "daemon-reload")
+        stop_docker(module, plan.rebuild)
+        start_docker(module)
+        verify(module, t.cast(_bridge.Subnet, plan.subnet))
+    except (Trouble, OSError) as error:
+        raise Trouble(f"{str(error).rstrip('.;')}; {restore(module, plan)}") from None
+
+
+def restart_around_containers(module: AnsibleModule, plan: Plan) -> None:
+    """Restart Docker while the containers that may not run then are stopped.
+
+    kubelet is stopped as well, else it would make its containers again on the old bridge.
+    """
+    kubelet = bool(plan.owned) and kubelet_runs(module)
+    try:
+        if kubelet:
+            systemctl(module, "stop", "kubelet.service")
+        stop_containers([*plan.owned, *plan.foreign])
+        restart(module, plan)
+    finally:
+        start_again(module, plan.foreign)
+        if kubelet:
+            systemctl(module, "start", "--no-block", "kubelet.service")
+
+
+def apply(module: AnsibleModule, plan: Plan) -> None:
+    if plan.enable:
+        _systemd.systemctl(module, "enable", "--quiet", SERVICE)
+    if plan.reasons:
+        restart_around_containers(module, plan)
+    elif plan.files:
+        write(module, plan.files)
+        _systemd.systemctl(module, "daemon-reload")
+
+
+# --- telling -------------------------------------------------------------------------------------------------------
+
+
+def plan_diff(plan: Plan, state: dict[str, str]) -> list[dict[str, str]]:
+    diff = [_files.diff(plan.found[file["path"]], file) for file in plan.files]
+    after = ["enabled"] if plan.enable else []
+    after += [f"restarted: {reason}" for reason in plan.reasons]
+    after += [f"container {name}: stopped, and started again" for name in sorted(plan.foreign.values())]
+    if plan.owned:
+        after.append(f"containers of Kubernetes stopped, which kubelet makes again: {len(plan.owned)}")
+    if after:
+        before = f"{state.get('ActiveState')}/{state.get('SubState')}\n"
+        text = "\n".join(after) + "\n"
+        diff.append({"before_header": SERVICE, "after_header": SERVICE, "before": before, "after": text})
+    return diff
+
+
+def not_installed(module: AnsibleModule) -> None:
+    """Docker's package is not there: an error, but in check mode it may be this very run that would install it."""
+    if not module.check_mode:
+        module.fail_json(
+            msg="docker.service is not on this host; install Docker Engine first (package docker.io or docker-ce)."
+        )
+    reason = "Docker Engine is not installed yet"
+    headers = {"before_header": SERVICE, "after_header": SERVICE}
+    diff = [{**headers, "before": "", "after": f"started on flannel's subnet: {reason}\n"}]
+    module.exit_json(changed=True, restart=True, reasons=[reason], bridge={}, containers=[], diff=diff)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "subnet_file": {"type": "path", "default": "/var/lib/flannel/subnet.env"},
+            "docker_options": {"type": "dict", "default": {}},
+            "foreign_containers": {"type": "str", "choices": ["refuse", "restart"], "default": "refuse"},
+            "wait": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    state = _systemd.show(module, SERVICE)
+    if not unit_paths(SERVICE):
+        not_installed(module)
+    if state.get("LoadState") == "masked":
+        module.fail_json(msg="docker.service is masked; run `systemctl unmask docker.service` first.")
+    try:
+        plan = make_plan(module, state)
+    except (ValueError, OSError) as error:
+        module.fail_json(msg=f"{error}.")
+    refuse(module, plan)
+    try:
+        if not module.check_mode:
+            apply(module, plan)
+    except Trouble as error:
+        module.fail_json(msg=f"{error}.")
+    bridge = {"address": plan.subnet.address, "mtu": plan.subnet.mtu} if plan.subnet else {}
+    module.exit_json(
+        changed=bool(plan.files or plan.enable or plan.reasons),
+        restart=bool(plan.reasons),
+        reasons=plan.reasons,
+        bridge=bridge,
+        containers=sorted(plan.foreign.values()),
+        diff=plan_diff(plan, state),
+    )
+
+
+if __name__ == "__main__":
+    main()
