@@ -44,9 +44,3 @@ def nftables_usable(kernel: str, nft: str) -> bool:
     Without an nft on the host yet, the kernel decides: Debian 12 and later bring a new enough one.
     """
     return parse_version(kernel) >= (5, 13) and (not nft or parse_version(nft) >= (1, 0, 1))
-
-
-def missing_packages(wanted: list[str], dpkg: str) -> list[str]:
-    """Those of the wanted packages that dpkg-query (`${Package} ${db:Status-Status}` a line) does not call installed."""
-    installed = {line.split()[0] for line in dpkg.splitlines() if line.endswith(" installed")}
-    return [name for name in wanted if name not in installed]

@@ -14,12 +14,6 @@ extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
   - The plainkube authors (@plainkube)
-options:
-  packages:
-    description: Names of Debian packages to look for.
-    type: list
-    elements: str
-    default: []
 attributes:
   check_mode:
     support: full
@@ -32,7 +26,6 @@ attributes:
 EXAMPLES = r"""
 - name: Look at the host
   plainkube.cluster.host_facts:
-    packages: [docker.io, iptables]
 """
 
 RETURN = r"""
@@ -86,11 +79,6 @@ ansible_facts:
           description: Memory in MiB.
           type: int
           returned: success
-        missing_packages:
-          description: Those of O(packages) that are not installed.
-          type: list
-          elements: str
-          returned: success
         nftables:
           description: Whether kube-proxy can use its nftables mode.
           type: bool
@@ -135,8 +123,6 @@ def output(module: AnsibleModule, *command: str) -> str:
 def look(module: AnsibleModule) -> dict:
     release = _host.parse_os_release(_files.read("/etc/os-release") or "")
     kernel = os.uname()
-    packages = module.params["packages"]
-    dpkg = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *packages]
     return {
         "address": default_address(),
         "architecture": _host.ARCHITECTURES.get(kernel.machine, kernel.machine),
@@ -148,7 +134,6 @@ def look(module: AnsibleModule) -> dict:
         "kernel": kernel.release,
         "machine_id": (_files.read("/etc/machine-id") or "").strip(),
         "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
-        "missing_packages": _host.missing_packages(packages, output(module, *dpkg)) if packages else [],
         "nftables": _host.nftables_usable(kernel.release, output(module, "nft", "--version")),
         "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
         "systemd": os.path.isdir("/run/systemd/system"),
@@ -156,10 +141,7 @@ def look(module: AnsibleModule) -> dict:
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={"packages": {"type": "list", "elements": "str", "default": []}},
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
     module.exit_json(changed=False, ansible_facts={"plainkube": look(module)})
 
 

@@ -33,8 +33,3 @@ def test_capability(bounding, has):
 )
 def test_nftables(kernel, nft, usable):
     assert _host.nftables_usable(kernel, nft) is usable
-
-
-def test_missing_packages_keeps_the_order_and_counts_removed_ones():
-    dpkg = "iptables installed\nsocat config-files\n"
-    assert _host.missing_packages(["socat", "iptables", "ethtool"], dpkg) == ["socat", "ethtool"]
