@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pathlib
+import sys
 import time
 import typing as t
 
@@ -16,6 +18,7 @@ from lab.lab import Lab
 NAME = "demo"
 INVENTORY = CHECKOUT / "lab" / "inventory.ini"
 KUBECONFIG = CHECKOUT / "lab" / "kubeconfig"
+BINARIES = pathlib.Path(sys.executable).parent
 
 
 class Stages:
@@ -62,6 +65,8 @@ def main(started: float | None) -> None:
         ):
             with stages.stage(text):
                 playbook(name, "-i", _short(INVENTORY))
+        # The cluster's own kubectl beside ansible-playbook: whatever the machine has may be too old for it.
+        lab.fetch("k1", "/usr/local/bin/kubectl", BINARIES / "kubectl")
     except LabError:
         if lab is not None and lab.hosts():
             print(lab.journals())
@@ -77,12 +82,12 @@ def _short(path: t.Any) -> str:
 
 
 def _next(lab: Lab) -> str:
-    site = f"ansible-playbook playbooks/site.yml -i {_short(INVENTORY)}"
-    kubectl = "sudo kubectl --kubeconfig /etc/kubernetes/admin.conf"
-    return f"""Try next, with .venv/bin in your PATH:
-  KUBECONFIG={_short(KUBECONFIG)} kubectl get nodes -o wide
-  {site} --check --diff
-  {site} -e '{{"node_labels": {{"tier": "demo"}}}}'
-  ansible-playbook playbooks/status.yml -i {_short(INVENTORY)}
-  {lab.ssh_command("k1")} {kubectl} get pods -A
+    playbooks, inventory = "ansible-playbook playbooks", _short(INVENTORY)
+    return f"""Try next:
+  export PATH=$PWD/{_short(BINARIES)}:$PATH KUBECONFIG=$PWD/{_short(KUBECONFIG)}
+  kubectl get nodes -o wide
+  {playbooks}/status.yml -i {inventory}
+  {playbooks}/site.yml -i {inventory} --check --diff -e etcd_auto_compaction_retention=10m
+  ansible n1 -i {inventory} -m command -a 'systemctl stop kubelet' ; {playbooks}/site.yml -i {inventory}
+  {lab.ssh_command("k1")}
   make demo-down"""

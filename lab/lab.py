@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
 import re
 import shutil
+import tarfile
 import typing as t
 
 import docker
@@ -122,6 +124,19 @@ class Lab:
         """Exit code and output of a command on the host, as root and without SSH."""
         code, output = self.host(name).exec_run(list(command))
         return code, output.decode(errors="replace")
+
+    def fetch(self, name: str, path: str, target: pathlib.Path) -> None:
+        """Copy a file from the host, with its mode."""
+        code, real = self.run(name, "readlink", "--canonicalize-existing", path)
+        if code:
+            raise LabError(f"{name} has no {path}.")
+        chunks, _status = self.host(name).get_archive(real.strip())
+        temporary = target.with_name(f".{target.name}.new")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            (entry,) = archive.getmembers()
+            temporary.write_bytes(archive.extractfile(entry).read())
+            temporary.chmod(entry.mode)
+        temporary.rename(target)
 
     # Faults. Each undoes the one before it in the same line: pause, unpause; kill, start; cut_off, rejoin.
 

@@ -24,10 +24,16 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         self.connection.sendfile(source)
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """Hosts come all at once, each with several downloads: none is to knock in vain and wait a second."""
+
+    request_queue_size = 128
+
+
 def main(directory: str, address: str, port: str) -> None:
     """Serve until killed."""
     handler = functools.partial(Handler, directory=directory)
-    http.server.ThreadingHTTPServer((address, int(port)), handler).serve_forever()
+    Server((address, int(port)), handler).serve_forever()
 
 
 if __name__ == "__main__":

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import http.client
-import http.server
 import threading
 
 import pytest
 
 from lab import mirror
-from lab.mirror_server import Handler
+from lab.mirror_server import Handler, Server
 
 
 @pytest.mark.parametrize(
@@ -29,7 +28,7 @@ def test_is_ours(cmdline, ours):
 @pytest.fixture
 def get(tmp_path):
     """GET from a server of tmp_path, several on one connection: (status, body)."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(tmp_path)))
+    server = Server(("127.0.0.1", 0), functools.partial(Handler, directory=str(tmp_path)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     connection = http.client.HTTPConnection(*server.server_address, timeout=5)
 
