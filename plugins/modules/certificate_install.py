@@ -87,8 +87,6 @@ def shown(content: str | None) -> str:
 
 
 def difference(found: _files.Found | None, wanted: dict[str, t.Any]) -> dict[str, str]:
-    if wanted["secret"]:
-        return _files.diff(found, wanted)
     before = found and found._replace(content=shown(found.content))
     return _files.diff(before, {**wanted, "content": shown(wanted["content"])})
 

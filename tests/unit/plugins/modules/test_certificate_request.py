@@ -46,13 +46,13 @@ def test_keys_are_made_and_asked_for(ask, tmp_path):
     assert mode(tmp_path / "pki") == mode(tmp_path / "pki/etcd") == 0o755
 
 
-def test_the_umask_of_root_does_not_matter(ask, tmp_path):
+def test_the_umask_of_root_does_not_matter(run_module, tmp_path):
     before = os.umask(0o077)
     try:
-        ask()
+        run_module(certificate_request, directory=str(tmp_path / "kubernetes/pki"), certificates=["etcd/flannel"])
     finally:
         os.umask(before)
-    assert mode(tmp_path / "pki/etcd") == 0o755
+    assert {mode(tmp_path / path) for path in ("kubernetes", "kubernetes/pki", "kubernetes/pki/etcd")} == {0o755}
 
 
 def test_keys_are_kept(ask, tmp_path):
