@@ -488,10 +488,11 @@ def message(module: AnsibleModule, directory: Directory, hosts: t.Mapping[str, t
     made = [name for name in directory.made if name != "sa.key"]
     count = sum(len(entry["reasons"]) for entry in hosts.values())
     where = sum(1 for entry in hosts.values() if entry["reasons"])
-    parts = [f"make {len(made)} CAs in {module.params['directory']}"] if made else []
-    parts += [f"issue {count} certificates for {where} hosts"] if count else []
-    would = "Would" if module.check_mode else "Did"
-    return f"{would} {' and '.join(parts)}." if parts else f"All certificates of {len(hosts)} hosts are as wanted."
+    make, issue = ("Would make", "would issue") if module.check_mode else ("Made", "issued")
+    parts = [f"{make} {len(made)} CAs in {module.params['directory']}"] if made else []
+    parts += [f"{issue} {count} certificates for {where} hosts"] if count else []
+    text = " and ".join(parts) or f"all certificates of {len(hosts)} hosts are as wanted"
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def warn_of_end(module: AnsibleModule, authority: _certificates.Authority, now: datetime.datetime) -> None:

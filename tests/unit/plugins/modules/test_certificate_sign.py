@@ -153,7 +153,7 @@ def test_bare_hosts_get_everything(site):
         "kubelet.key",
         "origin",
     ]
-    assert result["msg"] == f"Did make 3 CAs in {site.directory} and issue 9 certificates for 3 hosts."
+    assert result["msg"] == f"Made 3 CAs in {site.directory} and issued 9 certificates for 3 hosts."
 
 
 def test_a_second_run_changes_nothing(site):
@@ -229,7 +229,7 @@ def test_three_hosts_with_twelve_certificates_take_less_than_a_second(site):
 def test_check_mode_on_bare_hosts(site):
     result = site.sign(_ansible_check_mode=True)
     assert result["changed"]
-    assert result["msg"] == f"Would make 3 CAs in {site.directory} and issue 9 certificates for 3 hosts."
+    assert result["msg"] == f"Would make 3 CAs in {site.directory} and would issue 9 certificates for 3 hosts."
     assert result["hosts"]["k1"]["secret_files"] == ["ca.key", "sa.key"]
     headers = [part["after_header"] for part in result["diff"]]
     assert {f"{site.directory}/ca.crt", "k1: /apiserver.crt"} <= set(headers)
