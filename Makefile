@@ -7,6 +7,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/$(VENV)/collections
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export MOLECULE_GLOB := molecule/*/molecule.yml
+# Its boxes cut lines at the terminal's width, and with them tables.
+export MOLECULE_COMMAND_BORDERS := false
 MAKEFLAGS += --no-print-directory
 SCENARIO ?= default
 

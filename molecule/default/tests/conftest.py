@@ -1,0 +1,70 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""Witnesses: the hosts by SSH, and the API as anybody on the network sees it."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+import requests
+import testinfra
+
+PKI = "/etc/kubernetes/pki"
+
+
+class Cluster:
+    """The hosts of the inventory, and requests to them with their certificates."""
+
+    def __init__(self, inventory, directory):
+        self.inventory = inventory
+        self.directory = directory
+        self.control_planes = self._names("control_plane")
+        self.nodes = self._names("node")
+        self.ca = self.copy(self.control_planes[0], f"{PKI}/ca.crt")
+
+    def _names(self, group):
+        hosts = testinfra.get_hosts([f"ansible://{group}"], ansible_inventory=self.inventory)
+        return [host.backend.host for host in hosts]
+
+    def host(self, name):
+        return testinfra.get_host(f"ansible://{name}", ansible_inventory=self.inventory)
+
+    def address(self, name):
+        return self.host(name).ansible.get_variables()["ansible_host"]
+
+    def copy(self, name, path):
+        """A host's file on the control node."""
+        local = self.directory / name / path.lstrip("/")
+        if not local.exists():
+            local.parent.mkdir(parents=True, exist_ok=True)
+            with self.host(name).sudo():
+                local.write_bytes(self.host(name).file(path).content)
+        return str(local)
+
+    def identity(self, name, certificate):
+        """A certificate of a host and its key, as requests wants them."""
+        return tuple(self.copy(name, f"{PKI}/{certificate}.{part}") for part in ("crt", "key"))
+
+    def api(self, path, identity=None, method="GET", **options):
+        """The first API server's answer."""
+        url = f"https://{self.address(self.control_planes[0])}:6443{path}"
+        return requests.request(method, url, cert=identity, verify=self.ca, timeout=10, **options)
+
+    def kubelet(self, name, path, identity=None):
+        """A kubelet's answer."""
+        url = f"https://{self.address(name)}:10250{path}"
+        return requests.get(url, cert=identity, verify=self.ca, timeout=10)
+
+    def kubectl(self, *arguments):
+        """The output of kubectl on the first control plane."""
+        host = self.host(self.control_planes[0])
+        with host.sudo():
+            done = host.run(f"kubectl --kubeconfig /etc/kubernetes/admin.conf {shlex.join(arguments)}")
+        assert done.rc == 0, done.stderr
+        return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def cluster(request, tmp_path_factory):
+    return Cluster(request.config.option.ansible_inventory, tmp_path_factory.mktemp("cluster"))

@@ -1,0 +1,71 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""Every certificate of etcd reaches its own keys and no others."""
+
+from __future__ import annotations
+
+import pytest
+
+testinfra_hosts = ["ansible://control_plane"]
+
+PKI = "/etc/kubernetes/pki"
+FLANNEL = f"--cert={PKI}/etcd/flannel.crt --key={PKI}/etcd/flannel.key"
+APISERVER = f"--cert={PKI}/apiserver-etcd-client.crt --key={PKI}/apiserver-etcd-client.key"
+
+
+def etcdctl(host, identity, command):
+    access = f"--endpoints=https://127.0.0.1:2379 --cacert={PKI}/etcd/ca.crt --command-timeout=3s {identity}"
+    with host.sudo():
+        return host.run(f"etcdctl {access} {command}")
+
+
+@pytest.mark.parametrize(
+    ("identity", "command"),
+    [
+        (FLANNEL, "get /coreos.com/network/config"),
+        (FLANNEL, "get /coreos.com/network/subnets --prefix --keys-only"),
+        (APISERVER, "get /registry/ --prefix --keys-only --limit=1"),
+        (APISERVER, "get compact_rev_key"),
+    ],
+)
+def test_own_keys(host, identity, command):
+    done = etcdctl(host, identity, command)
+    assert done.rc == 0, done.stderr
+    if "compact_rev_key" not in command:
+        assert done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("identity", "command"),
+    [
+        (FLANNEL, "get /registry/ --prefix --keys-only --limit=1"),
+        (FLANNEL, "get /registry/secrets --prefix"),
+        (FLANNEL, "get '' --from-key --limit=1"),
+        (FLANNEL, "put /registry/plainkube-test x"),
+        (FLANNEL, "user list"),
+        (APISERVER, "get /coreos.com/network/config"),
+        (APISERVER, "put /coreos.com/network/config x"),
+        (APISERVER, "get '' --from-key --limit=1"),
+        (APISERVER, "snapshot save /dev/null"),
+    ],
+)
+def test_others_keys(host, identity, command):
+    done = etcdctl(host, identity, command)
+    assert done.rc != 0, done.stdout
+    assert "permission denied" in done.stderr
+
+
+def test_no_certificate_no_connection(host):
+    done = etcdctl(host, "", "get /coreos.com/network/config")
+    assert done.rc != 0
+    assert "certificate required" in done.stderr or "deadline exceeded" in done.stderr
+
+
+def test_another_authoritys_certificate(host):
+    done = etcdctl(host, f"--cert={PKI}/admin.crt --key={PKI}/admin.key", "get /coreos.com/network/config")
+    assert done.rc != 0
+
+
+def test_flannel_has_a_lease_for_every_host(host, cluster):
+    done = etcdctl(host, FLANNEL, "get /coreos.com/network/subnets --prefix --keys-only")
+    assert len(done.stdout.split()) == len({*cluster.control_planes, *cluster.nodes})
