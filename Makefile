@@ -48,7 +48,8 @@ destroy: setup ## remove these hosts
 molecule: artifacts ## a scenario from fresh hosts to none, SCENARIO=default
 	molecule test -s $(SCENARIO)
 
-test: unit lint molecule ## all tests
+# The artefacts first: some unit tests run against the real etcd.
+test: artifacts unit lint molecule ## all tests
 
 demo: ## a live cluster of three hosts on this machine, from nothing
 	@started=$$(date +%s) && $(MAKE) setup && $(RUN) -m lab demo --started $$started

@@ -4,7 +4,9 @@ import subprocess
 import sys
 import urllib.request
 
-with subprocess.Popen([*sys.argv[1:], "port-forward", "pod/hello", ":8080"], stdout=subprocess.PIPE, text=True) as forward:
+with subprocess.Popen(
+    [*sys.argv[1:], "port-forward", "pod/hello", ":8080"], stdout=subprocess.PIPE, text=True
+) as forward:
     try:
         # Forwarding from 127.0.0.1:PORT -> 8080
         address = forward.stdout.readline().split()[2]

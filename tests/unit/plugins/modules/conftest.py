@@ -2,6 +2,7 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import socket
@@ -9,6 +10,8 @@ import subprocess
 import typing as t
 
 import pytest
+
+from lab import mirror
 
 
 class EtcdServer(t.NamedTuple):
@@ -55,13 +58,27 @@ def _free_port() -> int:
         return server.getsockname()[1]
 
 
+@pytest.fixture(scope="session")
+def etcd_binaries(tmp_path_factory):
+    """A directory with etcd and etcdctl out of the lab's mirror (`make artifacts`); None where neither it nor PATH has them."""
+    archives = sorted(
+        glob.glob(f"{mirror.directory()}/github.com/etcd-io/etcd/releases/download/*/etcd-*-linux-amd64.tar.gz")
+    )
+    if not archives:
+        return os.path.dirname(shutil.which("etcdctl") or "") or None
+    target = tmp_path_factory.mktemp("etcd")
+    subprocess.run(
+        ["tar", "--extract", f"--file={archives[-1]}", f"--directory={target}", "--strip-components=1"], check=True
+    )
+    return str(target)
+
+
 @pytest.fixture
-def etcd(tmp_path, monkeypatch):
-    """A real etcd; its binaries come from PLAINKUBE_TEST_BINARIES or PATH, else the test is skipped."""
-    binaries = os.environ.get("PLAINKUBE_TEST_BINARIES", "")
-    monkeypatch.setenv("PATH", f"{binaries}:{os.environ['PATH']}")
-    if not shutil.which("etcd") or not shutil.which("etcdctl"):
-        pytest.skip("no etcd and etcdctl; set PLAINKUBE_TEST_BINARIES to their directory")
+def etcd(tmp_path, monkeypatch, etcd_binaries):
+    """A real etcd with TLS. Without its binaries the test is skipped; `make test` has them built first."""
+    if etcd_binaries is None:
+        pytest.skip("no etcd here; `make artifacts` builds it")
+    monkeypatch.setenv("PATH", f"{etcd_binaries}:{os.environ['PATH']}")
     directory = str(tmp_path)
     _certificates(directory)
     client, peer = (f"127.0.0.1:{_free_port()}" for dummy in range(2))
