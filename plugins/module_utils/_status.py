@@ -114,6 +114,8 @@ def unit_problems(component: dict) -> list[Problem]:
         return [Problem(f"{name} on this host does not stay up: {ends}; read {journal}", passing=True)]
     if active == "activating":
         return [Problem(f"{name} on this host is still starting ({state}); read {journal}", passing=True)]
+    if active == "deactivating":
+        return [Problem(f"{name} on this host is just stopping ({state}); read {journal}", passing=True)]
     if active == "failed":
         return [Problem(f"{name} on this host has failed ({result}); read {journal}, then run site.yml")]
     if active != "active":

@@ -9,6 +9,9 @@ import typing as t
 
 Row = t.Sequence[str]
 
+# systemd's words for a unit that is not active, as people say it.
+_STATES = {"inactive": "stopped", "activating": "starting", "deactivating": "stopping"}
+
 
 def reason(result: t.Mapping[str, t.Any]) -> str:
     """Why a host has no status; empty where it has one."""
@@ -52,7 +55,7 @@ def state(component: t.Mapping[str, t.Any]) -> str:
     if component["load"] != "loaded":
         return "absent"
     if component["active"] != "active":
-        return {"inactive": "stopped", "activating": "starting"}.get(component["active"], component["active"])
+        return _STATES.get(component["active"], component["active"])
     if not component["healthy"]:
         return "FAULTY"
     return "starting" if component["health"] and not component["health"]["ok"] else "ok"

@@ -123,6 +123,7 @@ def test_a_healthy_component_has_no_problems():
             False,
         ),
         ({"active": "activating", "sub": "start"}, "kubelet on this host is still starting (activating/start)", True),
+        ({"active": "deactivating", "sub": "stop-sigterm"}, "is just stopping (deactivating/stop-sigterm)", True),
         (
             {"active": "activating", "sub": "auto-restart", "restarts": 7, "result": "exit-code"},
             "does not stay up: systemd restarted it 7 times, the last time because of exit-code",

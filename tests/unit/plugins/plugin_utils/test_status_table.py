@@ -81,6 +81,7 @@ def test_a_host_whose_check_failed():
         ({"active": "inactive"}, "stopped"),
         ({"active": "failed"}, "failed"),
         ({"active": "activating"}, "starting"),
+        ({"active": "deactivating"}, "stopping"),
         ({"healthy": False}, "FAULTY"),
         ({"health": {"ok": False}}, "starting"),
         ({"health": {}}, "ok"),
