@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.plainkube.cluster.plugins.filter.host_address import host_address
-from ansible_collections.plainkube.cluster.plugins.filter.networks_trouble import networks_trouble
 from ansible_collections.plainkube.cluster.plugins.filter.nth_address import nth_address
 
 
@@ -35,20 +34,3 @@ FACTS = {"plainkube": {"address": "172.30.0.2"}}
 )
 def test_host_address(variables, address):
     assert host_address(variables) == address
-
-
-@pytest.mark.parametrize(
-    ("networks", "trouble"),
-    [
-        ({"a": "10.244.0.0/16", "b": "10.96.0.0/16"}, ""),
-        ({"a": "10.244.0.1/16"}, "a is '10.244.0.1/16', which has host bits set; the network is 10.244.0.0/16."),
-        ({"a": "10.244.0.0"}, "a is '10.244.0.0'; write it as a network in CIDR notation, like 10.244.0.0/16."),
-        ({"a": "fd00::/64"}, "a is 'fd00::/64', which is no IPv4 network in CIDR notation, like 10.244.0.0/16."),
-        (
-            {"a": "10.96.0.0/12", "b": "10.96.0.0/16"},
-            "a (10.96.0.0/12) overlaps b (10.96.0.0/16): choose networks that share no address.",
-        ),
-    ],
-)
-def test_networks_trouble(networks, trouble):
-    assert networks_trouble(networks) == trouble

@@ -1,0 +1,58 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: preflight_troubles
+author: The plainkube authors (@plainkube)
+version_added: 1.0.0
+short_description: What is wrong with inputs, hosts or addresses
+description:
+  - For role preflight. All checks of a kind are one task, because a task costs more than all of them.
+options:
+  _input:
+    description: What to check, as O(kind) says.
+    type: dict
+    required: true
+  kind:
+    description:
+      - V(inputs) for the cluster's variables and groups, V(host) for the fact C(plainkube) of a host,
+        V(addresses) for host names and their addresses.
+    type: str
+    choices: [inputs, host, addresses]
+    required: true
+  host:
+    description: Name of the host, for O(kind=host).
+    type: str
+  memory_mb:
+    description: Least memory of a host in MiB, for O(kind=host).
+    type: int
+"""
+
+EXAMPLES = r"""
+troubles: "{{ {'k1': '192.0.2.11', 'n1': '192.0.2.11'} | plainkube.cluster.preflight_troubles('addresses') }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Sentences; none where all is well.
+  type: list
+  elements: str
+"""
+
+from ansible_collections.plainkube.cluster.plugins.module_utils import _preflight
+
+KINDS = {
+    "inputs": _preflight.input_troubles,
+    "host": _preflight.host_troubles,
+    "addresses": _preflight.address_troubles,
+}
+
+
+def preflight_troubles(subject: dict, kind: str, **more) -> list[str]:
+    return KINDS[kind](subject, **more)
+
+
+class FilterModule:
+    def filters(self):
+        return {"preflight_troubles": preflight_troubles}
