@@ -382,8 +382,10 @@ def inspect_etcd(module: AnsibleModule) -> dict:
     etcdctl = Etcdctl(module, {**params, "wait": 0})
     etcdctl.environment.update(_ETCD_TIMEOUTS)
     try:
-        answers = etcdctl.call("endpoint", "status")
-        members = _status.etcd_members(etcdctl.call("member", "list"), answers)
+        with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+            listed = pool.submit(etcdctl.call, "member", "list")
+            answers = etcdctl.call("endpoint", "status")
+        members = _status.etcd_members(listed.result(), answers)
     except EtcdError as error:
         return {**etcd, "error": str(error)}
     leader = next((member["name"] for member in members if member["leader"]), "")
@@ -524,13 +526,15 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    certificates = inspect_certificates(module)
-    seen = poll(
-        lambda: look(module),
-        lambda seen: not any(problem.passing for problem in seen.problems),
-        params["wait"],
-        params["poll"],
-    )
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+        certificates_read = pool.submit(inspect_certificates, module)
+        seen = poll(
+            lambda: look(module),
+            lambda seen: not any(problem.passing for problem in seen.problems),
+            params["wait"],
+            params["poll"],
+        )
+    certificates = certificates_read.result()
     problems = list(seen.problems)
     for certificate in certificates:
         problems += _status.certificate_problems(certificate, params["certificate_warning_days"])
