@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: component
-short_description: A systemd service, its files, and the process that runs with them
+short_description: Systemd services, their files, and the processes that run with them
 version_added: 1.0.0
 description:
   - Writes the unit and its configuration files atomically, starts and enables the service, and waits until it is ready.
@@ -20,88 +20,96 @@ extends_documentation_fragment:
 author:
   - The plainkube authors (@plainkube)
 options:
-  name:
-    description: Name of the service, without C(.service).
-    type: str
-    required: true
-  unit:
-    description: Content of the unit file in C(/etc/systemd/system). A trailer with the digest is added to it.
-    type: str
-    required: true
-  user:
-    description: System user (and group) that the service runs as; created through sysusers.d(5) where it does not exist.
-    type: str
-  directories:
-    description: Directories that the service needs.
+  components:
+    description:
+      - The components, in the order in which they are brought up. Each is ready before the next one is touched.
+      - Several in one task cost a host a fraction of a second less each.
     type: list
     elements: dict
-    default: []
-    suboptions:
-      path:
-        description: Absolute path.
-        type: path
-        required: true
-      owner:
-        description: Name of the owner.
-        type: str
-        default: root
-      group:
-        description: Name of the group.
-        type: str
-        default: root
-      mode:
-        description: Permissions, octal.
-        type: str
-        default: "0755"
-  files:
-    description: Configuration files that the process reads when it starts. Another content means a restart.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      path:
-        description: Absolute path.
-        type: path
-        required: true
-      content:
-        description: The whole content.
-        type: str
-        required: true
-      owner:
-        description: Name of the owner.
-        type: str
-        default: root
-      group:
-        description: Name of the group.
-        type: str
-        default: root
-      mode:
-        description: Permissions, octal.
-        type: str
-        default: "0644"
-      secret:
-        description: Whether the content is left out of the diff.
-        type: bool
-        default: false
-  inputs:
-    description: Files that others write and the process reads when it starts, such as certificates and keys.
-    type: list
-    elements: path
-    default: []
-  binary:
-    description: The program that the unit starts. A process that runs another file is restarted.
-    type: path
     required: true
-  ready_url:
-    description: URL that answers with a status of 200 to 299 when the component is ready. Asked once the unit is active.
-    type: str
-  ready_ca:
-    description: CA certificate that the server at O(ready_url) must show. Without it, the certificate is not checked.
-    type: path
-  wait:
-    description: Seconds to wait until the component is ready. V(0) starts it without waiting.
-    type: int
-    default: 90
+    suboptions:
+      name:
+        description: Name of the service, without C(.service).
+        type: str
+        required: true
+      unit:
+        description: Content of the unit file in C(/etc/systemd/system). A trailer with the digest is added to it.
+        type: str
+        required: true
+      user:
+        description: System user (and group) that the service runs as; created through sysusers.d(5) where it does not exist.
+        type: str
+      directories:
+        description: Directories that the service needs.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          path:
+            description: Absolute path.
+            type: path
+            required: true
+          owner:
+            description: Name of the owner.
+            type: str
+            default: root
+          group:
+            description: Name of the group.
+            type: str
+            default: root
+          mode:
+            description: Permissions, octal.
+            type: str
+            default: "0755"
+      files:
+        description: Configuration files that the process reads when it starts. Another content means a restart.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          path:
+            description: Absolute path.
+            type: path
+            required: true
+          content:
+            description: The whole content.
+            type: str
+            required: true
+          owner:
+            description: Name of the owner.
+            type: str
+            default: root
+          group:
+            description: Name of the group.
+            type: str
+            default: root
+          mode:
+            description: Permissions, octal.
+            type: str
+            default: "0644"
+          secret:
+            description: Whether the content is left out of the diff.
+            type: bool
+            default: false
+      inputs:
+        description: Files that others write and the process reads when it starts, such as certificates and keys.
+        type: list
+        elements: path
+        default: []
+      binary:
+        description: The program that the unit starts. A process that runs another file is restarted.
+        type: path
+        required: true
+      ready_url:
+        description: URL that answers with a status of 200 to 299 when the component is ready. Asked once the unit is active.
+        type: str
+      ready_ca:
+        description: CA certificate that the server at O(ready_url) must show. Without it, the certificate is not checked.
+        type: path
+      wait:
+        description: Seconds to wait until the component is ready. V(0) starts it without waiting.
+        type: int
+        default: 90
 attributes:
   check_mode:
     support: full
@@ -120,27 +128,33 @@ seealso:
 EXAMPLES = r"""
 - name: Run the scheduler
   plainkube.cluster.component:
-    name: kube-scheduler
-    user: kube-scheduler
-    unit: "{{ lookup('ansible.builtin.template', 'kube-scheduler.service.j2') }}"
-    files:
-      - path: /etc/kubernetes/scheduler.yaml
-        content: "{{ lookup('ansible.builtin.template', 'scheduler.yaml.j2') }}"
-    inputs: [/etc/kubernetes/pki/scheduler.crt]
-    binary: /usr/local/bin/kube-scheduler
-    ready_url: https://127.0.0.1:10259/healthz
+    components:
+      - name: kube-scheduler
+        user: kube-scheduler
+        unit: "{{ lookup('ansible.builtin.template', 'kube-scheduler.service.j2') }}"
+        files:
+          - path: /etc/kubernetes/scheduler.yaml
+            content: "{{ lookup('ansible.builtin.template', 'scheduler.yaml.j2') }}"
+        inputs: [/etc/kubernetes/pki/scheduler.crt]
+        binary: /usr/local/bin/kube-scheduler
+        ready_url: https://127.0.0.1:10259/healthz
 """
 
 RETURN = r"""
-restart:
-  description: Whether the service was started or restarted, or would be.
+components:
+  description: What was done, or would be, by name of the component.
   returned: success
-  type: bool
-reasons:
-  description: Why, in words.
-  returned: success
-  type: list
-  elements: str
+  type: dict
+  contains:
+    restart:
+      description: Whether the service was started or restarted.
+      returned: success
+      type: bool
+    reasons:
+      description: Why, in words.
+      returned: success
+      type: list
+      elements: str
 """
 
 import glob
@@ -164,20 +178,19 @@ def owned_files(params: dict) -> list[dict]:
     return files
 
 
-def running(module: AnsibleModule, state: dict[str, str]) -> _component.Process:
+def running(params: dict, state: dict[str, str]) -> _component.Process:
     pid = int(state.get("MainPID") or 0)
     return _component.Process(
         active_state=state.get("ActiveState", ""),
         sub_state=state.get("SubState", ""),
         pid=pid,
         stamp=_stamp.of_process(pid),
-        other_binary=_stamp.other_binary(pid, module.params["binary"]),
+        other_binary=_stamp.other_binary(pid, params["binary"]),
     )
 
 
-def make_plan(module: AnsibleModule) -> dict:
+def make_plan(module: AnsibleModule, params: dict) -> dict:
     """What is there, what it should be, and what follows from the difference."""
-    params = module.params
     files = owned_files(params)
     contents = {file["path"]: file["content"] for file in params["files"]}
     found = {wanted["path"]: _files.look(wanted["path"]) for wanted in [*params["directories"], *files]}
@@ -199,7 +212,7 @@ def make_plan(module: AnsibleModule) -> dict:
     return {
         "different": different,
         "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different],
-        "reasons": _component.restart_reasons(text, on_disk, contents, mended, running(module, state)),
+        "reasons": _component.restart_reasons(text, on_disk, contents, mended, running(params, state)),
         "reload": unit in different or state.get("NeedDaemonReload") == "yes",
         "enable": state.get("UnitFileState") != "enabled",
         "state": f"{state.get('ActiveState')}/{state.get('SubState')}",
@@ -228,12 +241,12 @@ def ensure_user(module: AnsibleModule, user: str | None) -> None:
             module.fail_json(msg=f"systemd-sysusers could not create the user {user}: {err.strip()}")
 
 
-def write(module: AnsibleModule, different: list[dict]) -> None:
+def write(module: AnsibleModule, user: str | None, different: list[dict]) -> None:
     """The user's declaration and the user first, because files may belong to it; then in the order of the plan."""
     declarations = [wanted for wanted in different if wanted["path"].startswith(f"{SYSUSERS}/")]
     for wanted in declarations:
         _files.write(module, wanted)
-    ensure_user(module, module.params["user"])
+    ensure_user(module, user)
     for wanted in different:
         if "content" not in wanted:
             _files.make_directory(wanted)
@@ -241,9 +254,9 @@ def write(module: AnsibleModule, different: list[dict]) -> None:
             _files.write(module, wanted)
 
 
-def apply(module: AnsibleModule, plan: dict) -> None:
-    service = f"{module.params['name']}.service"
-    write(module, plan["different"])
+def apply(module: AnsibleModule, params: dict, plan: dict) -> None:
+    service = f"{params['name']}.service"
+    write(module, params["user"], plan["different"])
     if plan["reload"]:
         _systemd.systemctl(module, "daemon-reload")
     if plan["enable"]:
@@ -252,23 +265,23 @@ def apply(module: AnsibleModule, plan: dict) -> None:
         _systemd.systemctl(module, "restart", "--no-block", service)
 
 
-def readiness(module: AnsibleModule) -> str:
+def readiness(module: AnsibleModule, params: dict) -> str:
     """Why the component is not ready yet; empty when it is."""
-    state = _systemd.show(module, f"{module.params['name']}.service")
+    state = _systemd.show(module, f"{params['name']}.service")
     if state.get("ActiveState") != "active":
         return f"systemd calls it {state.get('ActiveState')}/{state.get('SubState')}"
-    url = module.params["ready_url"]
+    url = params["ready_url"]
     if not url:
         return ""
-    answer = _probe.get(url, module.params["ready_ca"])
+    answer = _probe.get(url, params["ready_ca"])
     return "" if answer.ok else f"{url} answers {answer.status or ''} {answer.text.strip()[-300:]}"
 
 
-def wait_until_ready(module: AnsibleModule) -> None:
-    seconds = module.params["wait"]
-    trouble = poll(lambda: readiness(module), lambda trouble: not trouble, seconds) if seconds else ""
+def wait_until_ready(module: AnsibleModule, params: dict) -> None:
+    seconds = params["wait"]
+    trouble = poll(lambda: readiness(module, params), lambda trouble: not trouble, seconds) if seconds else ""
     if trouble:
-        name = module.params["name"]
+        name = params["name"]
         lines = _systemd.journal(module, f"{name}.service")
         module.fail_json(
             msg=f"{name} is not ready after {seconds} s: {trouble}. The last lines of its journal "
@@ -276,32 +289,45 @@ def wait_until_ready(module: AnsibleModule) -> None:
         )
 
 
+def bring_up(module: AnsibleModule, params: dict) -> dict:
+    """Have one component as it should be, and return what was done."""
+    plan = make_plan(module, params)
+    if not module.check_mode:
+        apply(module, params, plan)
+        wait_until_ready(module, params)
+    return {
+        "changed": bool(plan["different"] or plan["enable"] or plan["reasons"]),
+        "reasons": plan["reasons"],
+        "diff": plan["diff"] + service_diff(params["name"], plan),
+    }
+
+
+COMPONENT_OPTIONS = {
+    "name": {"type": "str", "required": True},
+    "unit": {"type": "str", "required": True},
+    "user": {"type": "str"},
+    "directories": {"type": "list", "elements": "dict", "default": [], "options": _files.DIRECTORY_OPTIONS},
+    "files": {"type": "list", "elements": "dict", "default": [], "options": _files.FILE_OPTIONS},
+    "inputs": {"type": "list", "elements": "path", "default": []},
+    "binary": {"type": "path", "required": True},
+    "ready_url": {"type": "str"},
+    "ready_ca": {"type": "path"},
+    "wait": {"type": "int", "default": 90},
+}
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "name": {"type": "str", "required": True},
-            "unit": {"type": "str", "required": True},
-            "user": {"type": "str"},
-            "directories": {"type": "list", "elements": "dict", "default": [], "options": _files.DIRECTORY_OPTIONS},
-            "files": {"type": "list", "elements": "dict", "default": [], "options": _files.FILE_OPTIONS},
-            "inputs": {"type": "list", "elements": "path", "default": []},
-            "binary": {"type": "path", "required": True},
-            "ready_url": {"type": "str"},
-            "ready_ca": {"type": "path"},
-            "wait": {"type": "int", "default": 90},
+            "components": {"type": "list", "elements": "dict", "required": True, "options": COMPONENT_OPTIONS}
         },
         supports_check_mode=True,
     )
-    plan = make_plan(module)
-    if not module.check_mode:
-        apply(module, plan)
-        wait_until_ready(module)
-    restart = bool(plan["reasons"])
+    done = {params["name"]: bring_up(module, params) for params in module.params["components"]}
     module.exit_json(
-        changed=bool(plan["different"] or plan["enable"] or restart),
-        restart=restart,
-        reasons=plan["reasons"],
-        diff=plan["diff"] + service_diff(module.params["name"], plan),
+        changed=any(one["changed"] for one in done.values()),
+        components={name: {"restart": bool(one["reasons"]), "reasons": one["reasons"]} for name, one in done.items()},
+        diff=[entry for one in done.values() for entry in one["diff"]],
     )
 
 

@@ -61,7 +61,7 @@ def apply(run_module, tmp_path, systemd):
     # The unit file is root's; the tests may run as anybody.
     original = component._files.write
 
-    def run(content="a: 1\n", **more):
+    def run(content="a: 1\n", check=False, **more):
         config = {"path": str(tmp_path / "x.yaml"), "content": content, "owner": OWNER, "group": GROUP}
         arguments = {
             "name": "x",
@@ -71,8 +71,9 @@ def apply(run_module, tmp_path, systemd):
             "wait": 0,
         }
         systemd.calls.clear()
-        result = run_module(component, **{**arguments, **more})
-        return result, systemd.changes
+        result = run_module(component, components=[{**arguments, **more}], _ansible_check_mode=check)
+        # There is one component: its part of the result is what the tests are about.
+        return {**result, **result.get("components", {}).get("x", {})}, systemd.changes
 
     component._files.write = lambda module, wanted: original(module, {**wanted, "owner": OWNER, "group": GROUP})
     yield run
@@ -83,7 +84,7 @@ START = ["daemon-reload", "enable", "restart"]
 
 
 def test_check_do_check_again_do_again(apply, tmp_path):
-    planned, calls = apply(_ansible_check_mode=True)
+    planned, calls = apply(check=True)
     assert (planned["changed"], planned["restart"], calls) == (True, True, [])
     assert not (tmp_path / "x.yaml").exists()
 
@@ -95,7 +96,7 @@ def test_check_do_check_again_do_again(apply, tmp_path):
     assert (tmp_path / "x.yaml").read_text() == "a: 1\n"
 
     for check in (True, False):
-        result, calls = apply(_ansible_check_mode=check)
+        result, calls = apply(check=check)
         assert (result["changed"], result["restart"], result["diff"], calls) == (False, False, [], [])
 
 
