@@ -306,3 +306,34 @@ def node_problems(node: dict) -> list[Problem]:
         if conditions.get(kind, {}).get("status") == "True":
             problems.append(Problem(f"node {node['name']} has {kind}: {conditions[kind]['message']}"))
     return problems
+
+
+# Workloads
+
+
+def deployment_state(name: str, answer: dict, error: str = "") -> dict:
+    """What is worth knowing of a Deployment; name is NAMESPACE/NAME. An error says why it could not be read."""
+    wanted = answer.get("spec", {}).get("replicas", 0)
+    return {
+        "name": name,
+        "wanted": wanted,
+        "available": answer.get("status", {}).get("availableReplicas", 0),
+        "error": error,
+    }
+
+
+def deployment_problems(deployment: dict) -> list[Problem]:
+    """A Deployment that cannot be asked for, or has too few replicas."""
+    name = deployment["name"]
+    if deployment["error"]:
+        return [Problem(f"the state of deployment {name} is unknown: {deployment['error']}", passing=True)]
+    if deployment["available"] >= deployment["wanted"]:
+        return []
+    namespace, dummy, short = name.partition("/")
+    return [
+        Problem(
+            f"deployment {name} has {deployment['available']} of {deployment['wanted']} replicas available; "
+            f"see `kubectl -n {namespace} describe deployment {short}` and its pods",
+            passing=True,
+        )
+    ]

@@ -22,7 +22,7 @@ author:
 options:
   components:
     description:
-      - The components, in the order in which they are brought up. Each is ready before the next one is touched.
+      - The components, in the order in which they are started. Each is ready before the next one is started.
       - Several in one task cost a host a fraction of a second less each.
     type: list
     elements: dict
@@ -254,15 +254,22 @@ def write(module: AnsibleModule, user: str | None, different: list[dict]) -> Non
             _files.write(module, wanted)
 
 
-def apply(module: AnsibleModule, params: dict, plan: dict) -> None:
-    service = f"{params['name']}.service"
-    write(module, params["user"], plan["different"])
-    if plan["reload"]:
+def prepare(module: AnsibleModule, components: list[dict], plans: dict[str, dict]) -> None:
+    """Write everything, then tell systemd once: it takes longer over that than over all files together."""
+    for params in components:
+        write(module, params["user"], plans[params["name"]]["different"])
+    enable = [f"{name}.service" for name, plan in plans.items() if plan["enable"]]
+    if enable:
+        _systemd.systemctl(module, "enable", "--quiet", "--no-reload", *enable)
+    if enable or any(plan["reload"] for plan in plans.values()):
         _systemd.systemctl(module, "daemon-reload")
-    if plan["enable"]:
-        _systemd.systemctl(module, "enable", "--quiet", service)
+
+
+def start(module: AnsibleModule, params: dict, plan: dict) -> None:
+    """Start or restart a component where that is needed, and see that it is ready either way."""
     if plan["reasons"]:
-        _systemd.systemctl(module, "restart", "--no-block", service)
+        _systemd.systemctl(module, "restart", "--no-block", f"{params['name']}.service")
+    wait_until_ready(module, params)
 
 
 def readiness(module: AnsibleModule, params: dict) -> str:
@@ -289,19 +296,6 @@ def wait_until_ready(module: AnsibleModule, params: dict) -> None:
         )
 
 
-def bring_up(module: AnsibleModule, params: dict) -> dict:
-    """Have one component as it should be, and return what was done."""
-    plan = make_plan(module, params)
-    if not module.check_mode:
-        apply(module, params, plan)
-        wait_until_ready(module, params)
-    return {
-        "changed": bool(plan["different"] or plan["enable"] or plan["reasons"]),
-        "reasons": plan["reasons"],
-        "diff": plan["diff"] + service_diff(params["name"], plan),
-    }
-
-
 COMPONENT_OPTIONS = {
     "name": {"type": "str", "required": True},
     "unit": {"type": "str", "required": True},
@@ -323,11 +317,18 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    done = {params["name"]: bring_up(module, params) for params in module.params["components"]}
+    components = module.params["components"]
+    plans = {params["name"]: make_plan(module, params) for params in components}
+    if not module.check_mode:
+        prepare(module, components, plans)
+        for params in components:
+            start(module, params, plans[params["name"]])
     module.exit_json(
-        changed=any(one["changed"] for one in done.values()),
-        components={name: {"restart": bool(one["reasons"]), "reasons": one["reasons"]} for name, one in done.items()},
-        diff=[entry for one in done.values() for entry in one["diff"]],
+        changed=any(plan["different"] or plan["enable"] or plan["reasons"] for plan in plans.values()),
+        components={
+            name: {"restart": bool(plan["reasons"]), "reasons": plan["reasons"]} for name, plan in plans.items()
+        },
+        diff=[entry for name, plan in plans.items() for entry in plan["diff"] + service_diff(name, plan)],
     )
 
 

@@ -98,6 +98,19 @@ options:
           - It must have one cluster and one user, and name certificates and key by path, as those of this collection do.
         type: path
         required: true
+  workloads:
+    description: Objects in the cluster that have to be well; for control planes.
+    type: dict
+    suboptions:
+      deployments:
+        description: Deployments that have to have all their replicas available, as C(NAMESPACE/NAME).
+        type: list
+        elements: str
+        required: true
+      kubeconfig:
+        description: Kubeconfig that may read them, as for O(node.kubeconfig).
+        type: path
+        required: true
   wait:
     description: Seconds to wait until all is healthy. What time does not heal (a wrong version, say) is not waited for.
     type: int
@@ -251,6 +264,28 @@ etcd:
            "members": [{"id": "8e9e05c52164694d", "name": "cp1", "leader": true, "learner": false, "version": "3.7.3",
                         "db_size": 5353472, "db_size_in_use": 1675264, "db_size_quota": 2147483648, "errors": [],
                         "peer_urls": ["https://192.0.2.11:2380"], "client_urls": ["https://192.0.2.11:2379"]}]}
+deployments:
+  description: The Deployments asked for.
+  returned: with O(workloads)
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: C(NAMESPACE/NAME).
+      type: str
+      returned: success
+    wanted:
+      description: Replicas that it should have.
+      type: int
+      returned: success
+    available:
+      description: Replicas that are available.
+      type: int
+      returned: success
+    error:
+      description: Why it could not be read; empty where it could.
+      type: str
+      returned: success
 node:
   description: The Node object in short.
   returned: when O(node) is given
@@ -273,7 +308,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._etcdctl import 
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 _ETCD_TIMEOUTS = {"ETCDCTL_DIAL_TIMEOUT": "2s", "ETCDCTL_COMMAND_TIMEOUT": "3s"}
-_NODE_LIMIT = 1 << 20
+_OBJECT_LIMIT = 1 << 20
 
 
 class Look(t.NamedTuple):
@@ -282,6 +317,7 @@ class Look(t.NamedTuple):
     components: list[dict]
     etcd: dict | None
     node: dict | None
+    deployments: list[dict] | None
     problems: list[_status.Problem]
 
 
@@ -392,19 +428,35 @@ def inspect_etcd(module: AnsibleModule) -> dict:
     return {**etcd, "members": members, "leader": leader, "alarms": _status.etcd_alarms(members)}
 
 
-def inspect_node(module: AnsibleModule) -> dict:
-    name, kubeconfig = module.params["node"]["name"], module.params["node"]["kubeconfig"]
+def ask_api(kubeconfig: str, path: str, missing: str) -> tuple[dict, str]:
+    """The object at a path of the API, and why there is none (empty where there is; missing where the API knows none)."""
     access = _status.parse_kubeconfig(_files.read(kubeconfig) or "", os.path.dirname(kubeconfig))
     if access is None:
-        error = f"{kubeconfig} on this host does not exist, or does not name a server and certificates by path; run site.yml"
-        return _status.node_unknown(name, error)
-    url = f"{access.server}/api/v1/nodes/{name}"
-    answer = _probe.get(url, access.ca, client=(access.cert, access.key), limit=_NODE_LIMIT)
+        return (
+            {},
+            f"{kubeconfig} on this host does not exist, or does not name a server and certificates by path; run site.yml",
+        )
+    url = f"{access.server}{path}"
+    answer = _probe.get(url, access.ca, client=(access.cert, access.key), limit=_OBJECT_LIMIT)
     if answer.ok:
-        return _status.node_state(name, json.loads(answer.text))
+        return json.loads(answer.text), ""
     if answer.status == 404:
-        return _status.node_unknown(name, "the API server knows no such node; read `journalctl --unit kubelet`")
-    return _status.node_unknown(name, f"{url} says {answer.status or 'no answer'}: {_status.beginning(answer.text)}")
+        return {}, missing
+    return {}, f"{url} says {answer.status or 'no answer'}: {_status.beginning(answer.text)}"
+
+
+def inspect_node(module: AnsibleModule) -> dict:
+    name = module.params["node"]["name"]
+    missing = "the API server knows no such node; read `journalctl --unit kubelet`"
+    answer, error = ask_api(module.params["node"]["kubeconfig"], f"/api/v1/nodes/{name}", missing)
+    return _status.node_unknown(name, error) if error else _status.node_state(name, answer)
+
+
+def inspect_deployment(module: AnsibleModule, name: str) -> dict:
+    namespace, dummy, short = name.partition("/")
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{short}"
+    missing = "the API server knows no such deployment; run site.yml"
+    return _status.deployment_state(name, *ask_api(module.params["workloads"]["kubeconfig"], path, missing))
 
 
 # Certificates
@@ -469,6 +521,8 @@ def look(module: AnsibleModule) -> Look:
         asked = [pool.submit(inspect, module, one, state, sockets) for one, state in zip(wanted, states)]
         etcd = pool.submit(inspect_etcd, module) if params["etcd"] else None
         node = pool.submit(inspect_node, module) if params["node"] else None
+        names = params["workloads"]["deployments"] if params["workloads"] else []
+        deployments = [pool.submit(inspect_deployment, module, name).result() for name in names]
     problems = []
     components = []
     for one, answer in zip(wanted, asked):
@@ -480,7 +534,9 @@ def look(module: AnsibleModule) -> Look:
         problems += _status.etcd_problems(etcd.result())
     if node:
         problems += _status.node_problems(node.result())
-    return Look(components, etcd and etcd.result(), node and node.result(), problems)
+    for deployment in deployments:
+        problems += _status.deployment_problems(deployment)
+    return Look(components, etcd and etcd.result(), node and node.result(), deployments or None, problems)
 
 
 def main() -> None:
@@ -520,6 +576,13 @@ def main() -> None:
                     "kubeconfig": {"type": "path", "required": True},
                 },
             },
+            "workloads": {
+                "type": "dict",
+                "options": {
+                    "deployments": {"type": "list", "elements": "str", "required": True},
+                    "kubeconfig": {"type": "path", "required": True},
+                },
+            },
             "wait": {"type": "int", "default": 0},
             "poll": {"type": "float", "default": 0.5},
         },
@@ -539,6 +602,7 @@ def main() -> None:
     for certificate in certificates:
         problems += _status.certificate_problems(certificate, params["certificate_warning_days"])
     result = {"components": seen.components, "certificates": certificates, "etcd": seen.etcd, "node": seen.node}
+    result["deployments"] = seen.deployments
     module.exit_json(
         changed=False,
         healthy=not problems,

@@ -38,6 +38,7 @@ def document(cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]]) -> di
             "certificates": list(result.get("certificates", [])),
             "etcd": result.get("etcd"),
             "node": result.get("node"),
+            "deployments": list(result.get("deployments", [])),
         }
     return {"cluster": cluster, "healthy": all(host["healthy"] for host in hosts.values()), "hosts": hosts}
 
@@ -117,6 +118,15 @@ def etcd_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
     return rows
 
 
+def deployment_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
+    """Every control plane was asked for the same ones."""
+    found = {one["name"]: one for host in hosts.values() for one in host["deployments"]}
+    rows: list[Row] = [("DEPLOYMENT", "AVAILABLE")]
+    for name, one in found.items():
+        rows.append((name, "UNKNOWN" if one["error"] else f"{one['available']} of {one['wanted']}"))
+    return rows
+
+
 def problem_lines(hosts: t.Mapping[str, t.Any]) -> list[str]:
     return [
         f"  {problem}" if problem.startswith(name) else f"  {name}: {problem}"
@@ -141,7 +151,8 @@ def page(found: t.Mapping[str, t.Any]) -> list[str]:
     """The lines that a person reads; the verdict and what is wrong come last, where the eye is."""
     hosts = found["hosts"]
     lines: list[str] = []
-    for rows in (component_rows(hosts), certificate_rows(hosts), node_rows(hosts), etcd_rows(hosts)):
+    tables = (component_rows, certificate_rows, node_rows, etcd_rows, deployment_rows)
+    for rows in (table(hosts) for table in tables):
         if len(rows) > 1:
             lines += ["", *align(rows)]
     return [*lines, "", verdict(found), *problem_lines(hosts)]

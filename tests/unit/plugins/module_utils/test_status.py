@@ -330,3 +330,18 @@ def test_a_ready_node():
 )
 def test_node_faults(state, sentence):
     assert texts(_status.node_problems(state)) == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        ({"spec": {"replicas": 2}, "status": {"availableReplicas": 2}}, "", ""),
+        ({"spec": {"replicas": 2}, "status": {"availableReplicas": 1}}, "", "has 1 of 2 replicas available"),
+        # The API leaves a zero out.
+        ({"spec": {"replicas": 2}, "status": {}}, "", "has 0 of 2 replicas available"),
+        ({}, "403", "the state of deployment kube-system/coredns is unknown: 403"),
+    ],
+)
+def test_deployment_problems(answer, error, words):
+    problems = _status.deployment_problems(_status.deployment_state("kube-system/coredns", answer, error))
+    assert [words in problem.text and problem.passing for problem in problems] == ([True] if words else [])

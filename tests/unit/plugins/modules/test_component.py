@@ -80,7 +80,7 @@ def apply(run_module, tmp_path, systemd):
     component._files.write = original
 
 
-START = ["daemon-reload", "enable", "restart"]
+START = ["enable", "daemon-reload", "restart"]
 
 
 def test_check_do_check_again_do_again(apply, tmp_path):
@@ -164,3 +164,18 @@ def test_ready_means_that_the_url_answers(apply, monkeypatch):
     result, dummy = apply(wait=5, ready_url="http://127.0.0.1:1/readyz")
     assert result["changed"]
     assert next(answers, None) is None
+
+
+def test_several_are_written_and_announced_together_and_started_in_order(run_module, systemd, apply):
+    specs = [{"name": name, "unit": "[Service]\n", "binary": "/bin/true", "wait": 0} for name in ("x", "y")]
+    commands = []
+    original = systemd.run
+    systemd.run = lambda command: commands.append(command[1:]) or original(command)
+    result = run_module(component, components=specs)
+    assert [command for command in commands if command[0] != "show"] == [
+        ["enable", "--quiet", "--no-reload", "x.service", "y.service"],
+        ["daemon-reload"],
+        ["restart", "--no-block", "x.service"],
+        ["restart", "--no-block", "y.service"],
+    ]
+    assert list(result["components"]) == ["x", "y"]
