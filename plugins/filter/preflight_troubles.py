@@ -17,7 +17,7 @@ options:
   kind:
     description:
       - V(inputs) for the cluster's variables and groups, V(host) for the fact C(plainkube) of a host,
-        V(addresses) for host names and their addresses.
+        V(addresses) for host names and their addresses, and the cluster's networks.
     type: str
     choices: [inputs, host, addresses]
     required: true
@@ -27,10 +27,13 @@ options:
   memory_mb:
     description: Least memory of a host in MiB, for O(kind=host).
     type: int
+  kubelet_config:
+    description: The host's C(node_kubelet_config), for O(kind=host) where the host is a node.
+    type: dict
 """
 
 EXAMPLES = r"""
-troubles: "{{ {'k1': '192.0.2.11', 'n1': '192.0.2.11'} | plainkube.cluster.preflight_troubles('addresses') }}"
+troubles: "{{ {'addresses': {'k1': '192.0.2.11', 'n1': '192.0.2.11'}, 'networks': {}} | plainkube.cluster.preflight_troubles('addresses') }}"
 """
 
 RETURN = r"""

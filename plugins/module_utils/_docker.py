@@ -289,12 +289,6 @@ def containerd_drop_in(units: t.Sequence[str], bounded: bool) -> str | None:
     )
 
 
-def lacks_sys_resource(status: str) -> bool:
-    """Whether the capability bounding set in a /proc/PID/status lacks CAP_SYS_RESOURCE (number 24)."""
-    found = re.search(r"^CapBnd:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    return bool(found) and not int(found.group(1), 16) >> 24 & 1
-
-
 def failure(journal: str) -> str:
     """What dockerd says it died of, out of its journal."""
     lines = [line for line in journal.splitlines() if line.strip()]

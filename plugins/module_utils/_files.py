@@ -124,6 +124,7 @@ def write(module: AnsibleModule, wanted: dict[str, t.Any]) -> None:
     directory = os.path.dirname(wanted["path"])
     os.makedirs(directory, mode=0o755, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=directory, prefix=".plainkube-")
+    module.add_cleanup_file(temporary)
     with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
         os.fchmod(stream.fileno(), int(wanted["mode"], 8))
         os.fchown(stream.fileno(), _number(pwd.getpwnam, wanted["owner"]), _number(grp.getgrnam, wanted["group"]))
@@ -131,7 +132,6 @@ def write(module: AnsibleModule, wanted: dict[str, t.Any]) -> None:
         stream.flush()
         # A file that is renamed before its data is on disk may be empty after a power loss.
         os.fsync(stream.fileno())
-    module.add_cleanup_file(temporary)
     os.rename(temporary, wanted["path"])
 
 

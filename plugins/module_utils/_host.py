@@ -44,3 +44,8 @@ def nftables_usable(kernel: str, nft: str) -> bool:
     Without an nft on the host yet, the kernel decides: Debian 12 and later bring a new enough one.
     """
     return parse_version(kernel) >= (5, 13) and (not nft or parse_version(nft) >= (1, 0, 1))
+
+
+def swaps(text: str) -> bool:
+    """Whether /proc/swaps lists anything besides its heading; zram is memory and does not count."""
+    return any(line and not line.startswith("/dev/zram") for line in text.splitlines()[1:])

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
+import re
 import typing as t
 
 # The systems that are tested, by ID of os-release(5), and the least version of each.
-DISTRIBUTIONS = {"debian": (12,), "ubuntu": (22, 4)}
+DISTRIBUTIONS = {"debian": (12,)}
 ARCHITECTURES = ("amd64", "arm64")
 # Older ones leak through their access control (GHSA-q8m4-xhhv-38mg, GHSA-rfx7-8w68-q57q, GHSA-xg4h-6gfc-h4m8).
 LEAST_ETCD = {(3, 6): (3, 6, 14), (3, 7): (3, 7, 1)}
@@ -64,6 +65,15 @@ def member_troubles(members: t.Sequence[str], group: str) -> list[str]:
     ]
 
 
+def node_name_troubles(names: t.Sequence[str]) -> list[str]:
+    """Whether inventory names can name Nodes: RFC 1123, and short enough for a certificate's common name of 64."""
+    return [
+        f"{name} cannot name a Node: use small letters, digits, dashes and dots, 52 at most, as its name in the inventory."
+        for name in names
+        if len(name) > 52 or not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", name)
+    ]
+
+
 def input_troubles(settings: t.Mapping[str, t.Any]) -> list[str]:
     """What is wrong with the variables of role cluster and the groups."""
     if not settings["control_planes"]:
@@ -71,21 +81,29 @@ def input_troubles(settings: t.Mapping[str, t.Any]) -> list[str]:
         return [f"The inventory has no host in the group {group} (cluster_control_plane_group): add a control plane."]
     return [
         *member_troubles(settings["etcd_members"], settings["etcd_group"]),
+        *node_name_troubles(settings["nodes"]),
         *network_troubles(settings["networks"]),
         *etcd_version_troubles(settings["etcd_version"]),
     ]
 
 
-def address_troubles(addresses: t.Mapping[str, str]) -> list[str]:
-    """Host name to address: everybody has one, and nobody another's."""
+def address_troubles(subject: t.Mapping[str, t.Any]) -> list[str]:
+    """Addresses by host name: everybody has one, nobody another's, and none lies in one of the networks."""
+    addresses = subject["addresses"]
     troubles = [
-        f"{host} has no default route to tell its IPv4 address by: set cluster_address for it in the inventory."
+        f"{host} did not tell its IPv4 address (no default route, or not reached): set cluster_address for it in the inventory."
         for host, address in addresses.items()
         if not address
     ]
     hosts: dict[str, list[str]] = {}
     for host, address in addresses.items():
         hosts.setdefault(address, []).append(host)
+    troubles += [
+        f"{host} has the address {address}, which lies in {name} ({network}): choose another network for {name}."
+        for host, address in addresses.items()
+        for name, network in subject["networks"].items()
+        if address and ipaddress.IPv4Address(address) in ipaddress.IPv4Network(network)
+    ]
     return troubles + [
         f"{' and '.join(names)} have the same address {address}: set cluster_address for them in the inventory."
         for address, names in hosts.items()
@@ -93,12 +111,30 @@ def address_troubles(addresses: t.Mapping[str, str]) -> list[str]:
     ]
 
 
-def host_troubles(facts: t.Mapping[str, t.Any], host: str, memory_mb: int) -> list[str]:
-    """What keeps a host, as module host_facts saw it, from being part of a cluster."""
+def kubelet_troubles(facts: t.Mapping[str, t.Any], host: str, kubelet_config: t.Mapping[str, t.Any]) -> list[str]:
+    """What the kubelet would exit for, unless node_kubelet_config tells it not to."""
     troubles = []
+    if facts["swap"] and kubelet_config.get("failSwapOn", True):
+        troubles.append(
+            f"{host} swaps, which the kubelet refuses: switch swap off (swapoff -a, and in /etc/fstab), "
+            "or set failSwapOn: false in node_kubelet_config."
+        )
+    if facts["cgroup_version"] == 1 and kubelet_config.get("failCgroupV1", True):
+        troubles.append(
+            f"{host} has cgroup v1, which the kubelet refuses: boot it with cgroup v2 (systemd's default), "
+            "or set failCgroupV1: false in node_kubelet_config."
+        )
+    return troubles
+
+
+def host_troubles(
+    facts: t.Mapping[str, t.Any], host: str, memory_mb: int, kubelet_config: t.Mapping[str, t.Any] | None = None
+) -> list[str]:
+    """What keeps a host, as module host_facts saw it, from being part of a cluster; kubelet_config for nodes only."""
+    troubles = [] if kubelet_config is None else kubelet_troubles(facts, host, kubelet_config)
     name, version = facts["distribution"], facts["distribution_version"]
     if name not in DISTRIBUTIONS or _version(version) < DISTRIBUTIONS[name]:
-        troubles.append(f"{host} runs {name} {version}: use Debian 12 or newer, or Ubuntu 22.04 or newer.")
+        troubles.append(f"{host} runs {name} {version}: use Debian 12 or newer.")
     if not facts["systemd"]:
         troubles.append(f"{host} was not started by systemd, which runs all components: use a host that is.")
     if facts["architecture"] not in ARCHITECTURES:

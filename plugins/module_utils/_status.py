@@ -14,6 +14,8 @@ import os
 import re
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils import _bridge
+
 # Properties of a unit that are read beside those of _systemd.PROPERTIES.
 PROPERTIES = ("ExecStart", "InactiveEnterTimestamp")
 
@@ -337,3 +339,20 @@ def deployment_problems(deployment: dict) -> list[Problem]:
             passing=True,
         )
     ]
+
+
+# docker0
+
+
+def bridge_problems(address: str, subnet_file: str | None) -> list[Problem]:
+    """docker0's address (as 10.244.5.1/24; empty where there is none) against the subnet in the file that flanneld wrote."""
+    if subnet_file is None:
+        return [Problem("flannel has no subnet for this host yet; read `journalctl --unit flanneld`", passing=True)]
+    try:
+        wanted = _bridge.parse_subnet(subnet_file, "on this host").address
+    except ValueError as error:
+        return [Problem(str(error), passing=True)]
+    if address == wanted:
+        return []
+    found = f"docker0 has the address {address}" if address else "there is no docker0"
+    return [Problem(f"{found} on this host, and flannel's subnet is {wanted}; run site.yml", passing=True)]

@@ -215,6 +215,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
         "reasons": _component.restart_reasons(text, on_disk, contents, mended, running(params, state)),
         "reload": unit in different or state.get("NeedDaemonReload") == "yes",
         "enable": state.get("UnitFileState") != "enabled",
+        "stamp": str(_stamp.split(text)[2]),
         "state": f"{state.get('ActiveState')}/{state.get('SubState')}",
     }
 
@@ -269,14 +270,17 @@ def start(module: AnsibleModule, params: dict, plan: dict) -> None:
     """Start or restart a component where that is needed, and see that it is ready either way."""
     if plan["reasons"]:
         _systemd.systemctl(module, "restart", "--no-block", f"{params['name']}.service")
-    wait_until_ready(module, params)
+    wait_until_ready(module, params, plan["stamp"])
 
 
-def readiness(module: AnsibleModule, params: dict) -> str:
+def readiness(module: AnsibleModule, params: dict, stamp: str) -> str:
     """Why the component is not ready yet; empty when it is."""
     state = _systemd.show(module, f"{params['name']}.service")
     if state.get("ActiveState") != "active":
         return f"systemd calls it {state.get('ActiveState')}/{state.get('SubState')}"
+    # A restart is asked for and not waited for: for a moment the old process is still there, and well.
+    if _stamp.of_process(int(state.get("MainPID") or 0)) != stamp:
+        return "its process is still the old one"
     url = params["ready_url"]
     if not url:
         return ""
@@ -284,9 +288,9 @@ def readiness(module: AnsibleModule, params: dict) -> str:
     return "" if answer.ok else f"{url} answers {answer.status or ''} {answer.text.strip()[-300:]}"
 
 
-def wait_until_ready(module: AnsibleModule, params: dict) -> None:
+def wait_until_ready(module: AnsibleModule, params: dict, stamp: str) -> None:
     seconds = params["wait"]
-    trouble = poll(lambda: readiness(module, params), lambda trouble: not trouble, seconds) if seconds else ""
+    trouble = poll(lambda: readiness(module, params, stamp), lambda trouble: not trouble, seconds) if seconds else ""
     if trouble:
         name = params["name"]
         lines = _systemd.journal(module, f"{name}.service")

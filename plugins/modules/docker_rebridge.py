@@ -104,6 +104,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _docker,
     _docker_api,
     _files,
+    _host,
     _stamp,
     _systemd,
 )
@@ -251,10 +252,12 @@ class Wanted(t.NamedTuple):
 
 
 def file_entry(path: str, content: str) -> dict[str, t.Any]:
-    """A file to write; daemon.json keeps the owner and mode it has."""
-    found = None if path.endswith(DROP_IN) else _files.look(path)
-    owner, group, mode = found[1:] if found else ("root", "root", "0644")
-    return {"path": path, "content": content, "owner": owner, "group": group, "mode": mode}
+    """A file to write; daemon.json keeps the owner and mode it has. Proxies in it may carry passwords, and the drop-in repeats it."""
+    ours = path.endswith(DROP_IN)
+    found = None if ours else _files.look(path)
+    owner, group, mode = found[1:] if found else ("root", "root", "0600" if ours else "0644")
+    secret = not ours and int(mode, 8) & 0o004 == 0
+    return {"path": path, "content": content, "owner": owner, "group": group, "mode": mode, "secret": secret}
 
 
 def make_wanted(module: AnsibleModule) -> Wanted:
@@ -277,7 +280,7 @@ def make_wanted(module: AnsibleModule) -> Wanted:
     if trouble:
         raise ValueError(trouble)
 
-    bounded = _docker.lacks_sys_resource(_files.read("/proc/1/status") or "")
+    bounded = not _host.has_capability(_files.read("/proc/1/status") or "", _host.CAP_SYS_RESOURCE)
     body = _docker.drop_in(command, version, bounded, ours, params["subnet_file"])
     containerd = _docker.containerd_drop_in(read_all(unit_paths("containerd.service")), bounded)
     after = _docker.render_daemon_json(before, current, merged)

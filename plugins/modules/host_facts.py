@@ -59,10 +59,6 @@ ansible_facts:
           description: The C(VERSION_ID) of os-release(5).
           type: str
           returned: success
-        has_sys_resource:
-          description: Whether services may be given a negative OOM score (the capability CAP_SYS_RESOURCE).
-          type: bool
-          returned: success
         hostname:
           description: The kernel's host name.
           type: str
@@ -86,6 +82,10 @@ ansible_facts:
         resolv_conf:
           description: The resolver configuration that pods can use - systemd-resolved's own where it runs, as its stub listens on loopback.
           type: str
+          returned: success
+        swap:
+          description: Whether the host swaps to a disk.
+          type: bool
           returned: success
         systemd:
           description: Whether systemd is the init of the host.
@@ -129,13 +129,13 @@ def look(module: AnsibleModule) -> dict:
         "cgroup_version": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
         "distribution": release.get("ID", ""),
         "distribution_version": release.get("VERSION_ID", ""),
-        "has_sys_resource": _host.has_capability(_files.read("/proc/1/status") or "", _host.CAP_SYS_RESOURCE),
         "hostname": kernel.nodename,
         "kernel": kernel.release,
         "machine_id": (_files.read("/etc/machine-id") or "").strip(),
         "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
         "nftables": _host.nftables_usable(kernel.release, output(module, "nft", "--version")),
         "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
+        "swap": _host.swaps(_files.read("/proc/swaps") or ""),
         "systemd": os.path.isdir("/run/systemd/system"),
     }
 

@@ -48,6 +48,9 @@ options:
         description: Whether M(plainkube.cluster.component) wrote the unit. If so, the process is compared with what is on disk.
         type: bool
         default: true
+      stamped:
+        description: The file that carries the stamp of what the process is started from, where it is not the unit itself.
+        type: path
       grace:
         description:
           - Seconds after its start in which a component may not serve yet. Its ports and its health are not judged before.
@@ -111,6 +114,9 @@ options:
         description: Kubeconfig that may read them, as for O(node.kubeconfig).
         type: path
         required: true
+  subnet_file:
+    description: flannel's subnet file. If set, docker0 has to have the address that is in it.
+    type: path
   wait:
     description: Seconds to wait until all is healthy. What time does not heal (a wrong version, say) is not waited for.
     type: int
@@ -303,7 +309,14 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.plainkube.cluster.plugins.module_utils import _files, _probe, _stamp, _status, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _bridge,
+    _files,
+    _probe,
+    _stamp,
+    _status,
+    _systemd,
+)
 from ansible_collections.plainkube.cluster.plugins.module_utils._etcdctl import Etcdctl, EtcdError
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
@@ -349,12 +362,12 @@ def program(pid: int) -> str:
         return ""
 
 
-def outdated(state: dict, pid: int) -> str:
-    """Why the process is not what its unit and files on disk would start."""
+def outdated(state: dict, pid: int, stamped: str | None) -> str:
+    """Why the process is not what its unit and files on disk would start; stamped is the file that carries the stamp."""
     binary = _status.program_of(state.get("ExecStart", ""))
     # A unit that starts its program through a shell says nothing about the file that runs.
     same_name = os.path.basename(binary) == os.path.basename(program(pid).partition(" (deleted)")[0])
-    return _stamp.mismatch(_files.read(state["FragmentPath"]) or "", pid, binary if same_name else "")
+    return _stamp.mismatch(_files.read(stamped or state["FragmentPath"]) or "", pid, binary if same_name else "")
 
 
 # Components
@@ -386,7 +399,7 @@ def inspect(module: AnsibleModule, component: dict, state: dict, sockets: list[_
     up = active == "active" and pid > 0
     since = _status.parse_timestamp(state.get("ActiveEnterTimestamp" if up else "InactiveEnterTimestamp", ""))
     inodes = socket_inodes(pid) if up else set()
-    stale = outdated(state, pid) if up and component["managed"] else ""
+    stale = outdated(state, pid, component["stamped"]) if up and component["managed"] else ""
     if not stale and state.get("NeedDaemonReload") == "yes":
         stale = "its unit was changed on disk and systemd has not read it"
     return {
@@ -450,6 +463,16 @@ def inspect_node(module: AnsibleModule) -> dict:
     missing = "the API server knows no such node; read `journalctl --unit kubelet`"
     answer, error = ask_api(module.params["node"]["kubeconfig"], f"/api/v1/nodes/{name}", missing)
     return _status.node_unknown(name, error) if error else _status.node_state(name, answer)
+
+
+def inspect_bridge(module: AnsibleModule) -> list[_status.Problem]:
+    """What is wrong with docker0. A lease that was lost while Docker ran leaves it on a subnet of another host."""
+    path = module.params["subnet_file"]
+    if not path:
+        return []
+    dummy, out, dummy = module.run_command(["ip", "-json", "-4", "address", "show"])
+    address = _bridge.parse_addresses(out).get(_bridge.NAME, ("", 0))[0]
+    return _status.bridge_problems(address, _files.read(path))
 
 
 def inspect_deployment(module: AnsibleModule, name: str) -> dict:
@@ -534,6 +557,7 @@ def look(module: AnsibleModule) -> Look:
         problems += _status.etcd_problems(etcd.result())
     if node:
         problems += _status.node_problems(node.result())
+    problems += inspect_bridge(module)
     for deployment in deployments:
         problems += _status.deployment_problems(deployment)
     return Look(components, etcd and etcd.result(), node and node.result(), deployments or None, problems)
@@ -554,6 +578,7 @@ def main() -> None:
                     "version": {"type": "str"},
                     "version_command": {"type": "list", "elements": "str"},
                     "managed": {"type": "bool", "default": True},
+                    "stamped": {"type": "path"},
                     "grace": {"type": "int", "default": 0},
                 },
             },
@@ -583,6 +608,7 @@ def main() -> None:
                     "kubeconfig": {"type": "path", "required": True},
                 },
             },
+            "subnet_file": {"type": "path"},
             "wait": {"type": "int", "default": 0},
             "poll": {"type": "float", "default": 0.5},
         },

@@ -243,18 +243,6 @@ def test_containerd_drop_in(units, bounded, needed):
 
 
 @pytest.mark.parametrize(
-    ("status", "lacks"),
-    [
-        ("CapBnd:\t000001ffffffffff\n", False),
-        ("Name:\tx\nCapBnd:\t000001fffeffffff\nCapAmb:\t0\n", True),
-        ("", False),
-    ],
-)
-def test_lacks_sys_resource(status, lacks):
-    assert _docker.lacks_sys_resource(status) is lacks
-
-
-@pytest.mark.parametrize(
     ("journal", "reason"),
     [
         ("Starting\nfailed to start daemon: no bridge\ndocker.service: Failed\n", "failed to start daemon: no bridge"),

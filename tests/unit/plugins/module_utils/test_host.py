@@ -33,3 +33,16 @@ def test_capability(bounding, has):
 )
 def test_nftables(kernel, nft, usable):
     assert _host.nftables_usable(kernel, nft) is usable
+
+
+@pytest.mark.parametrize(
+    ("text", "swaps"),
+    [
+        ("Filename\tType\tSize\n", False),
+        ("Filename\tType\tSize\n/dev/sda2 partition 1\n", True),
+        ("Filename\tType\tSize\n/dev/zram0 partition 1\n", False),
+        ("", False),
+    ],
+)
+def test_swaps(text, swaps):
+    assert _host.swaps(text) is swaps

@@ -11,6 +11,7 @@ GOOD = {
     "etcd_members": ["k1"],
     "etcd_group": "etcd",
     "etcd_version": "3.7.3",
+    "nodes": ["n1", "node-2.example.org"],
     "networks": {"cluster_pod_network": "10.244.0.0/16", "cluster_service_network": "10.96.0.0/16"},
 }
 HOST = {
@@ -19,6 +20,8 @@ HOST = {
     "systemd": True,
     "architecture": "amd64",
     "memory_mb": 2000,
+    "swap": False,
+    "cgroup_version": 2,
 }
 
 
@@ -34,6 +37,9 @@ def test_good_inputs_are_no_trouble():
         ({"etcd_version": "3.6.9"}, "cluster_etcd_version is '3.6.9'"),
         ({"etcd_version": "3.7.0"}, "take 3.7.1 or newer"),
         ({"etcd_version": "3.5.21"}, "take 3.7.1 or newer"),
+        ({"nodes": ["n1", "Node1"]}, "Node1 cannot name a Node"),
+        ({"nodes": ["node_1"]}, "node_1 cannot name a Node"),
+        ({"nodes": ["n" * 53]}, "cannot name a Node"),
         ({"etcd_version": "latest"}, "cluster_etcd_version is 'latest'"),
         (
             {"networks": {"a": "10.96.0.0/12", "b": "10.96.0.0/16"}},
@@ -73,7 +79,7 @@ def test_a_good_host_is_no_trouble():
     ("changes", "words"),
     [
         ({"distribution_version": "11"}, "n1 runs debian 11"),
-        ({"distribution": "ubuntu", "distribution_version": "20.04"}, "n1 runs ubuntu 20.04"),
+        ({"distribution": "ubuntu", "distribution_version": "24.04"}, "n1 runs ubuntu 24.04"),
         ({"distribution": "fedora"}, "n1 runs fedora 13"),
         ({"systemd": False}, "n1 was not started by systemd"),
         ({"architecture": "riscv64"}, "n1 is riscv64"),
@@ -86,9 +92,28 @@ def test_bad_hosts(changes, words):
     assert words in troubles[0]
 
 
+@pytest.mark.parametrize(
+    ("changes", "config", "words"),
+    [
+        ({"swap": True}, {}, ["n1 swaps"]),
+        ({"swap": True}, {"failSwapOn": False}, []),
+        ({"swap": True}, None, []),
+        ({"cgroup_version": 1}, {}, ["n1 has cgroup v1"]),
+        ({"cgroup_version": 1}, {"failCgroupV1": False}, []),
+    ],
+)
+def test_what_the_kubelet_would_exit_for(changes, config, words):
+    troubles = _preflight.host_troubles({**HOST, **changes}, "n1", 900, config)
+    assert [trouble.partition(" which")[0].rstrip(",") for trouble in troubles] == words
+
+
 def test_addresses():
-    assert _preflight.address_troubles({"k1": "10.0.0.1", "n1": "10.0.0.2"}) == []
-    assert _preflight.address_troubles({"k1": "10.0.0.1", "n1": "", "n2": "10.0.0.1"}) == [
-        "n1 has no default route to tell its IPv4 address by: set cluster_address for it in the inventory.",
+    networks = GOOD["networks"]
+    assert _preflight.address_troubles({"addresses": {"k1": "10.0.0.1", "n1": "10.0.0.2"}, "networks": networks}) == []
+    addresses = {"k1": "10.0.0.1", "n1": "", "n2": "10.0.0.1", "n3": "10.244.7.1"}
+    assert _preflight.address_troubles({"addresses": addresses, "networks": networks}) == [
+        "n1 did not tell its IPv4 address (no default route, or not reached): set cluster_address for it in the inventory.",
+        "n3 has the address 10.244.7.1, which lies in cluster_pod_network (10.244.0.0/16): choose another network for "
+        "cluster_pod_network.",
         "k1 and n2 have the same address 10.0.0.1: set cluster_address for them in the inventory.",
     ]

@@ -345,3 +345,18 @@ def test_node_faults(state, sentence):
 def test_deployment_problems(answer, error, words):
     problems = _status.deployment_problems(_status.deployment_state("kube-system/coredns", answer, error))
     assert [words in problem.text and problem.passing for problem in problems] == ([True] if words else [])
+
+
+@pytest.mark.parametrize(
+    ("address", "subnet_file", "words"),
+    [
+        ("10.244.5.1/24", "FLANNEL_SUBNET=10.244.5.1/24\nFLANNEL_MTU=1450\n", ""),
+        ("10.244.9.1/24", "FLANNEL_SUBNET=10.244.5.1/24\nFLANNEL_MTU=1450\n", "docker0 has the address 10.244.9.1/24"),
+        ("", "FLANNEL_SUBNET=10.244.5.1/24\nFLANNEL_MTU=1450\n", "there is no docker0 on this host"),
+        ("10.244.5.1/24", None, "flannel has no subnet"),
+        ("10.244.5.1/24", "", "has no FLANNEL_SUBNET"),
+    ],
+)
+def test_bridge_problems(address, subnet_file, words):
+    problems = _status.bridge_problems(address, subnet_file)
+    assert [words in problem.text for problem in problems] == ([True] if words else [])

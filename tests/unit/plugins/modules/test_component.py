@@ -166,6 +166,20 @@ def test_ready_means_that_the_url_answers(apply, monkeypatch):
     assert next(answers, None) is None
 
 
+def test_the_old_process_is_not_taken_for_the_new_one(apply, systemd, monkeypatch):
+    """systemd may not have got to the restart yet when it is asked."""
+    apply()
+    old = systemd.stamp
+    stamps = iter([old, old, old])
+    monkeypatch.setattr(_stamp, "of_process", lambda pid: next(stamps, None) or systemd.stamp)
+    asked = []
+    monkeypatch.setattr(_probe, "get", lambda url, ca: asked.append(url) or _probe.Answer(200, "ok"))
+    result, dummy = apply(content="a: 2\n", wait=5, ready_url="http://127.0.0.1:1/readyz")
+    assert result["restart"]
+    assert len(asked) == 1
+    assert next(stamps, None) is None
+
+
 def test_several_are_written_and_announced_together_and_started_in_order(run_module, systemd, apply):
     specs = [{"name": name, "unit": "[Service]\n", "binary": "/bin/true", "wait": 0} for name in ("x", "y")]
     commands = []
