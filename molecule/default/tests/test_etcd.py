@@ -69,3 +69,14 @@ def test_another_authoritys_certificate(host):
 def test_flannel_has_a_lease_for_every_host(host, cluster):
     done = etcdctl(host, FLANNEL, "get /coreos.com/network/subnets --prefix --keys-only")
     assert len(done.stdout.split()) == len({*cluster.control_planes, *cluster.nodes})
+
+
+@pytest.mark.parametrize(("name", "accepted"), [("peer", True), ("flannel", False), ("server", False)])
+def test_only_members_speak_as_members(host, name, accepted):
+    """Messages between members are above access control, and every node has a certificate of the same authority."""
+    certificate = f"--cacert {PKI}/etcd/ca.crt --cert {PKI}/etcd/{name}.crt --key {PKI}/etcd/{name}.key"
+    with host.sudo():
+        address = host.check_output("ss -Hltn 'sport = :2380'").split()[3]
+        done = host.run(f"curl --silent --show-error --http1.1 --max-time 5 {certificate} https://{address}/version")
+    assert ("etcdserver" in done.stdout) is accepted, done.stdout + done.stderr
+    assert ("bad certificate" in done.stderr) is not accepted, done.stderr
