@@ -121,6 +121,8 @@ attributes:
     details: Shows what each certificate says, and why it is issued.
   idempotent:
     support: full
+notes:
+  - Runs on the control node, in Ansible's own process and as the user who started it, whatever host the task is for.
 seealso:
   - module: plainkube.cluster.certificate_request
   - module: plainkube.cluster.certificate_install
@@ -548,32 +550,40 @@ GROUP_OPTIONS: dict[str, t.Any] = {
 }
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "directory": {"type": "path", "required": True},
-            "cluster_name": {"type": "str", "required": True},
-            "groups": {"type": "list", "elements": "dict", "required": True, "options": GROUP_OPTIONS},
-            "host_directory": {"type": "path", "default": "/etc/kubernetes/pki"},
-            "addresses": {"type": "dict", "required": True},
-            "answers": {"type": "dict", "required": True},
-            "required_hosts": {"type": "list", "elements": "str", "default": []},
-            "validity_days": {"type": "int", "default": 365},
-            "renew_before_days": {"type": "int", "default": 30},
-        },
-        supports_check_mode=True,
-    )
+ARGUMENT_SPEC: dict[str, t.Any] = {
+    "directory": {"type": "path", "required": True},
+    "cluster_name": {"type": "str", "required": True},
+    "groups": {"type": "list", "elements": "dict", "required": True, "options": GROUP_OPTIONS},
+    "host_directory": {"type": "path", "default": "/etc/kubernetes/pki"},
+    "addresses": {"type": "dict", "required": True},
+    "answers": {"type": "dict", "required": True},
+    "required_hosts": {"type": "list", "elements": "str", "default": []},
+    "validity_days": {"type": "int", "default": 365},
+    "renew_before_days": {"type": "int", "default": 30},
+}
+
+
+def result_of(module: t.Any) -> dict[str, t.Any]:
+    """The whole result, a failure included; the action plugin of this name calls it within Ansible's own process."""
     if _certificates.MISSING:
-        module.fail_json(
-            msg="The Python library cryptography is missing on the control node: install it beside ansible-core (pip install cryptography).",
-            exception=_certificates.MISSING,
-        )
+        return {
+            "failed": True,
+            "msg": "The Python library cryptography is missing on the control node: install it beside ansible-core (pip install cryptography).",
+            "exception": _certificates.MISSING,
+        }
     try:
-        result = run(module)
+        return run(module)
     except _certificates.CertificateError as error:
-        module.fail_json(msg=str(error))
+        return {"failed": True, "msg": str(error)}
     except OSError as error:
-        module.fail_json(msg=f"certificates_directory {module.params['directory']} cannot be used: {error}.")
+        return {"failed": True, "msg": f"certificates_directory {module.params['directory']} cannot be used: {error}."}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    result = result_of(module)
+    if result.pop("failed", False):
+        module.fail_json(**result)
     module.exit_json(**result)
 
 
