@@ -2,10 +2,14 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
+import pathlib
+
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.plainkube.cluster.plugins.filter.host_address import host_address
 from ansible_collections.plainkube.cluster.plugins.filter.nth_address import nth_address
+from ansible_collections.plainkube.cluster.plugins.filter.role_options import role_options
 
 
 def test_nth_address():
@@ -34,3 +38,19 @@ FACTS = {"plainkube": {"address": "172.30.0.2"}}
 )
 def test_host_address(variables, address):
     assert host_address(variables) == address
+
+
+def test_role_options_merges_entry_points_and_roles():
+    node = "argument_specs: {main: {options: {a: {type: int, required: true}}}, other: {options: {b: {type: str}}}}"
+    status = "argument_specs: {main: {options: {c: {type: bool}}}, bare: {}}"
+    assert role_options([node, status]) == {
+        "a": {"type": "int", "required": False},
+        "b": {"type": "str", "required": False},
+        "c": {"type": "bool", "required": False},
+    }
+
+
+def test_preflight_checks_the_variables_of_every_role():
+    roles = pathlib.Path(__file__).parents[4] / "roles"
+    listed = yaml.safe_load((roles / "preflight/vars/main.yml").read_text())["__preflight_roles"]
+    assert listed == sorted(path.parent.parent.name for path in roles.glob("*/meta/argument_specs.yml"))
