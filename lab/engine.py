@@ -19,6 +19,10 @@ from plugins.module_utils._wait import poll
 
 RUNTIME = "bounded"
 USER_CONFIG = pathlib.Path("/etc/docker/daemon.json")
+PID_FILES = {
+    pathlib.Path("/var/run/docker.pid"): "dockerd",
+    pathlib.Path("/var/run/docker/containerd/containerd.pid"): "containerd",
+}
 
 
 def connect() -> docker.DockerClient | None:
@@ -68,8 +72,22 @@ def _start() -> docker.DockerClient:
     return client
 
 
+def forget_dead(pid_files: t.Mapping[pathlib.Path, str], processes: pathlib.Path = pathlib.Path("/proc")) -> None:
+    """Remove the pid files of daemons that were killed: a new one refuses to start when their number is another process's now."""
+    for path, program in pid_files.items():
+        try:
+            running = (
+                (processes / path.read_text(encoding="utf-8").strip() / "comm").read_text(encoding="utf-8").strip()
+            )
+        except (FileNotFoundError, NotADirectoryError):
+            running = ""
+        if running != program:
+            path.unlink(missing_ok=True)
+
+
 def _start_detached() -> pathlib.Path:
     """Run dockerd in a session of its own, with a configuration of ours; return the path of its log."""
+    forget_dead(PID_FILES)
     log, options = cache("engine", "dockerd.log"), []
     if machine.lacks_sys_resource():
         wrapper, config = cache("engine", "runc-bounded"), cache("engine", "daemon.json")
