@@ -67,7 +67,8 @@ class Definition:
             "--skip=output/dev",
             self.suite,
             output,
-            f"deb {self.mirror} {self.suite} main",
+            # Without one, mmdebstrap takes Debian's own archive.
+            *([f"deb {self.mirror} {self.suite} main"] if self.mirror else []),
         ]
 
     @property
@@ -116,7 +117,7 @@ def _archive(wanted: Definition) -> pathlib.Path:
     if os.geteuid() != 0:
         raise LabError("building the lab's image needs root: run this as root.")
     machine.install("mmdebstrap", "debian-archive-keyring")
-    with step(f"image {wanted.name}: building from {wanted.mirror}, about a minute"):
+    with step(f"image {wanted.name}: building from {wanted.mirror or 'the Debian archive'}, about a minute"):
         temporary = cache("lab-images", f".{wanted.name}.tar")
         # What a killed build left, or still writes to.
         temporary.unlink(missing_ok=True)

@@ -11,22 +11,17 @@ import shutil
 import subprocess
 
 from lab.base import LabError, run, step
+from plugins.module_utils import _host
 
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
-CAP_SYS_RESOURCE = 24
 # Settings of the machine's apt without which downloads may fail here: they go into the hosts as well.
 APT_SETTING = re.compile(r'^Acquire::(?:https?::Proxy(?:::\S+)?|Check-Valid-Until|Check-Date) ".+";$', re.MULTILINE)
 
 
-def has_capability(number: int, status: str) -> bool:
-    """Whether the capability is in the bounding set of a /proc/PID/status."""
-    found = re.search(r"^CapBnd:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    return found is None or bool(int(found.group(1), 16) >> number & 1)
-
-
 def lacks_sys_resource() -> bool:
     """Whether containers here can get neither CAP_SYS_RESOURCE nor a negative oom score."""
-    return not has_capability(CAP_SYS_RESOURCE, pathlib.Path("/proc/self/status").read_text(encoding="utf-8"))
+    return not _host.has_capability(
+        pathlib.Path("/proc/self/status").read_text(encoding="utf-8"), _host.CAP_SYS_RESOURCE
+    )
 
 
 def cgroup_version() -> int:
@@ -52,12 +47,12 @@ def _sources(text: str) -> list[tuple[str, list[str], list[str]]]:
 
 
 def debian_mirror(texts: list[str]) -> str:
-    """The Debian archive that a machine with these apt source files uses."""
+    """The Debian archive that a machine with these apt source files uses; empty where it uses none, as Ubuntu."""
     for uri, suites, components in (source for text in texts for source in _sources(text)):
         path = uri.rstrip("/")
         if path.startswith("http") and path.endswith("/debian") and "main" in components and suites:
             return path
-    return DEFAULT_MIRROR
+    return ""
 
 
 def apt_sources() -> list[str]:

@@ -50,3 +50,8 @@ def test_command():
     assert command[0] == "mmdebstrap"
     assert command[-3:] == ["trixie", "/tmp/out.tar", "deb http://m/debian trixie main"]
     assert '--aptopt=Acquire::http::Proxy "http://p"' in command
+
+
+def test_without_a_mirror_of_its_own_mmdebstrap_takes_debians():
+    wanted = image.Definition("trixie", False, "", (), False, False)
+    assert wanted.command("out")[-2:] == ["trixie", "out"]
