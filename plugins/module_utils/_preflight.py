@@ -10,6 +10,8 @@ import itertools
 import re
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils import _flannel_network
+
 # The systems that are tested, by ID of os-release(5), and the least version of each.
 DISTRIBUTIONS = {"debian": (12,)}
 ARCHITECTURES = ("amd64", "arm64")
@@ -74,15 +76,27 @@ def node_name_troubles(names: t.Sequence[str]) -> list[str]:
     ]
 
 
+def subnet_troubles(network: str, length: int) -> list[str]:
+    """Whether flannel can cut the pod network into subnets of this length, by the rules of module etcd_network_config."""
+    try:
+        _flannel_network.build(network, length)
+    except ValueError as error:
+        return [
+            f"cluster_pod_network is {network!r} and flannel_subnet_length is {length}, which flannel refuses: {error}."
+        ]
+    return []
+
+
 def input_troubles(settings: t.Mapping[str, t.Any]) -> list[str]:
     """What is wrong with the variables of role cluster and the groups."""
     if not settings["control_planes"]:
         group = settings["control_plane_group"]
         return [f"The inventory has no host in the group {group} (cluster_control_plane_group): add a control plane."]
+    networks = network_troubles(settings["networks"])
     return [
         *member_troubles(settings["etcd_members"], settings["etcd_group"]),
         *node_name_troubles(settings["nodes"]),
-        *network_troubles(settings["networks"]),
+        *(networks or subnet_troubles(settings["networks"]["cluster_pod_network"], settings["subnet_length"])),
         *etcd_version_troubles(settings["etcd_version"]),
     ]
 

@@ -11,6 +11,7 @@ GOOD = {
     "etcd_members": ["k1"],
     "etcd_group": "etcd",
     "etcd_version": "3.7.3",
+    "subnet_length": 24,
     "nodes": ["n1", "node-2.example.org"],
     "networks": {"cluster_pod_network": "10.244.0.0/16", "cluster_service_network": "10.96.0.0/16"},
 }
@@ -40,6 +41,8 @@ def test_good_inputs_are_no_trouble():
         ({"nodes": ["n1", "Node1"]}, "Node1 cannot name a Node"),
         ({"nodes": ["node_1"]}, "node_1 cannot name a Node"),
         ({"nodes": ["n" * 53]}, "cannot name a Node"),
+        ({"subnet_length": 31}, "flannel_subnet_length is 31, which flannel refuses"),
+        ({"subnet_length": 16}, "cluster_pod_network is '10.244.0.0/16' and flannel_subnet_length is 16"),
         ({"etcd_version": "latest"}, "cluster_etcd_version is 'latest'"),
         (
             {"networks": {"a": "10.96.0.0/12", "b": "10.96.0.0/16"}},
