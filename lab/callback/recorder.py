@@ -1,0 +1,95 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: recorder
+type: notification
+short_description: Write down what a run does, task by task, and kill it where it is asked to
+version_added: 1.0.0
+author: The plainkube authors (@plainkube)
+description:
+  - Writes a JSON line for each task that begins and for each result, for the lab's tests (lab/runs.py).
+  - Kills its process group with SIGKILL before a given task, as a power cut of the control node would.
+options:
+  path:
+    description: The file to write to.
+    type: path
+    env:
+      - name: PLAINKUBE_RECORD
+  kill_at:
+    description: Number of the task, from 1, before which the run is killed. 0 kills none.
+    type: int
+    default: 0
+    env:
+      - name: PLAINKUBE_KILL_AT
+"""
+
+import json
+import os
+import signal
+
+from ansible.plugins.callback import CallbackBase
+
+
+def restarts(result):
+    """Service -> reasons, of what a result of component or docker_rebridge says was, or would be, started again."""
+    components = result.get("components")
+    if isinstance(components, dict):
+        return {name: one["reasons"] for name, one in components.items() if one.get("restart")}
+    return {"docker": result["reasons"]} if result.get("restart") else {}
+
+
+def headers(result):
+    """What the diff is about."""
+    diff = result.get("diff") or []
+    entries = diff if isinstance(diff, list) else [diff]
+    return [entry["after_header"] for entry in entries if isinstance(entry, dict) and entry.get("after_header")]
+
+
+class CallbackModule(CallbackBase):
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "notification"
+    CALLBACK_NAME = "recorder"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def set_options(self, task_keys=None, var_options=None, direct=None):
+        super().set_options(task_keys=task_keys, var_options=var_options, direct=direct)
+        self._count = 0
+        self._stream = open(self.get_option("path"), "a", buffering=1, encoding="utf-8")  # noqa: SIM115
+
+    def _write(self, **event):
+        self._stream.write(json.dumps(event) + "\n")
+
+    def v2_playbook_on_task_start(self, task, is_conditional):
+        self._count += 1
+        self._write(event="start", number=self._count, task=task.get_name())
+        if self._count == self.get_option("kill_at"):
+            os.killpg(os.getpgid(0), signal.SIGKILL)
+
+    def _result(self, event, result):
+        answer = result._result
+        self._write(
+            event=event,
+            host=result._host.get_name(),
+            task=result._task.get_name(),
+            action=result._task.action,
+            changed=bool(answer.get("changed")),
+            skipped=bool(answer.get("skipped")),
+            msg=str(answer.get("msg", ""))[:2000],
+            restarts=restarts(answer),
+            changes=answer.get("changes") or [],
+            headers=headers(answer),
+        )
+
+    def v2_runner_on_ok(self, result):
+        self._result("ok", result)
+
+    def v2_runner_on_skipped(self, result):
+        self._result("ok", result)
+
+    def v2_runner_on_failed(self, result, ignore_errors=False):
+        self._result("ignored" if ignore_errors else "failed", result)
+
+    def v2_runner_on_unreachable(self, result):
+        self._result("unreachable", result)

@@ -1,0 +1,147 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""Runs of playbooks against a lab, as tests and benchmarks need them: what happened, task by task, and how long it took."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import typing as t
+
+from lab.base import CHECKOUT, LabError
+
+CALLBACKS = CHECKOUT / "lab" / "callback"
+_RECAP = re.compile(r"^(\S+)\s+: ((?:\w+=\d+\s*)+)$", re.MULTILINE)
+
+
+@dataclasses.dataclass
+class Run:
+    """A run of ansible-playbook that has ended."""
+
+    code: int  # negative: the signal that ended it
+    output: str
+    seconds: float
+    events: list[dict[str, t.Any]]  # what callback/recorder.py saw, in order
+
+    @property
+    def recap(self) -> dict[str, dict[str, int]]:
+        """Host -> what PLAY RECAP counts of it."""
+        text = self.output.rpartition("PLAY RECAP")[2]
+        return {
+            host: {key: int(value) for key, value in (word.split("=") for word in counts.split())}
+            for host, counts in _RECAP.findall(text)
+        }
+
+    @property
+    def changed(self) -> int:
+        """How many tasks changed something, on all hosts."""
+        return sum(counts["changed"] for counts in self.recap.values())
+
+    @property
+    def boundaries(self) -> int:
+        """How many tasks were begun; each is a place where a run can be killed."""
+        return sum(1 for event in self.events if event["event"] == "start")
+
+    @property
+    def host_tasks(self) -> int:
+        """How many tasks ran on hosts, a skipped one not counted."""
+        return sum(1 for event in self.events if event["event"] == "ok" and not event["skipped"])
+
+    @property
+    def changes(self) -> list[dict[str, t.Any]]:
+        """The results that changed something."""
+        return [event for event in self.events if event["event"] == "ok" and event["changed"]]
+
+    @property
+    def restarts(self) -> dict[str, dict[str, list[str]]]:
+        """Host -> service that was (or would be) started again -> why, in words."""
+        found: dict[str, dict[str, list[str]]] = {}
+        for event in self.changes:
+            if event["restarts"]:
+                found.setdefault(event["host"], {}).update(event["restarts"])
+        return found
+
+    def demand(self) -> Run:
+        """This run, if it succeeded."""
+        if self.code != 0:
+            raise LabError(f"the playbook ended with {self.code}:\n{self.output}")
+        return self
+
+
+def inventory_arguments(inventory: str | os.PathLike) -> list[str]:
+    return ["-i", os.fspath(inventory)]
+
+
+class Playbook:
+    """A run of ansible-playbook that has begun; in a process group of its own, so that it can be killed whole."""
+
+    def __init__(
+        self, name: str, *arguments: str, kill_at: int = 0, environment: t.Mapping[str, str] | None = None
+    ) -> None:
+        """name is a playbook of this checkout without .yml; kill_at is the task (from 1) before which the run is SIGKILLed."""
+        binaries = pathlib.Path(sys.executable).parent
+        self._record = pathlib.Path(tempfile.mkstemp(prefix="plainkube-run-", suffix=".jsonl")[1])
+        self._output = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        variables = {
+            **os.environ,
+            "PATH": f"{binaries}:{os.environ['PATH']}",
+            "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+            "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
+            "ANSIBLE_CALLBACKS_ENABLED": "recorder",
+            "ANSIBLE_FORCE_COLOR": "0",
+            "PLAINKUBE_RECORD": str(self._record),
+            "PLAINKUBE_KILL_AT": str(kill_at),
+            **(environment or {}),
+        }
+        command = [str(binaries / "ansible-playbook"), str(CHECKOUT / "playbooks" / f"{name}.yml"), *arguments]
+        self._started = time.monotonic()
+        self._process = subprocess.Popen(
+            command,
+            cwd=CHECKOUT,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def kill(self) -> None:
+        """End it and its workers as a power cut of the control node would."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def wait(self, seconds: float = 900) -> Run:
+        """Its end; killed after so many seconds."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self._process.wait()
+        took = time.monotonic() - self._started
+        self._output.seek(0)
+        with self._output as stream:
+            output = stream.read()
+        # The last line of a killed run may be cut.
+        lines = self._record.read_text(encoding="utf-8").splitlines()
+        self._record.unlink()
+        return Run(self._process.returncode, output, took, [*_parse(lines)])
+
+
+def _parse(lines: t.Iterable[str]) -> t.Iterator[dict[str, t.Any]]:
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)
+
+
+def playbook(name: str, inventory: str | os.PathLike, *arguments: str, **options: t.Any) -> Run:
+    """Run a playbook of this checkout to its end, whatever that is; `.demand()` insists on success."""
+    return Playbook(name, *inventory_arguments(inventory), *arguments, **options).wait()
