@@ -20,7 +20,11 @@ def arguments(command: list[str]) -> argparse.Namespace:
     verbs.add_parser("engine", help="make sure that a Docker Engine answers")
     image_verb = verbs.add_parser("image", help="build the hosts' image, if it is missing")
     up = verbs.add_parser("up", help="make and start a lab's hosts, and what is missing for them")
-    up.add_argument("--hosts", default=",".join(HOSTS), help="names, k* is a control plane, n* a node, e* etcd only")
+    up.add_argument(
+        "--hosts",
+        default=",".join(HOSTS),
+        help="names, k* is a control plane, n* a node, e* etcd only; n2:bookworm for another Debian than --suite",
+    )
     for verb in (image_verb, up):
         verb.add_argument("--prepared", action="store_true", help="with the packages that the roles install")
         verb.add_argument("--suite", default=image.SUITE, help="of Debian (%(default)s)")

@@ -31,6 +31,14 @@ UNITS = [
 ]
 
 
+def host_and_suite(text: str, suite: str) -> tuple[str, str]:
+    """Name and Debian release of a host, given as NAME or NAME:SUITE."""
+    name, dummy, own = text.partition(":")
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
+        raise LabError(f"{name!r} cannot name a host: take small letters, digits and dashes.")
+    return name, own or suite
+
+
 class Lab:
     """The lab of this name, whether it is up or not. Hosts are named as in its inventory."""
 
@@ -41,18 +49,20 @@ class Lab:
         self.name = name
         self.client = client or engine.ensure()
 
-    def up(self, names: t.Sequence[str] = HOSTS, prepared: bool = False, suite: str = image.SUITE) -> None:
-        """Have these hosts running; those that are there already stay as they are."""
-        for name in names:
-            if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
-                raise LabError(f"{name!r} cannot name a host: take small letters, digits and dashes.")
-        reference = image.ensure(self.client, prepared, suite)
-        with step(f"{self.name}: {' '.join(names)}"):
+    def up(self, wanted: t.Sequence[str] = HOSTS, prepared: bool = False, suite: str = image.SUITE) -> None:
+        """Have these hosts running; those that are there already stay as they are.
+
+        A host may name a Debian release of its own, as n2:bookworm.
+        """
+        suites = dict(host_and_suite(host, suite) for host in wanted)
+        references = {name: image.ensure(self.client, prepared, suites[name]) for name in suites}
+        names = [*suites]
+        with step(f"{self.name}: {' '.join(wanted)}"):
             with lock():
                 net = network.ensure(self.client, self.name)
                 network.contain()
                 mirror.ensure(self.name, network.subnet_and_gateway(net)[1])
-                self._create(names, reference, net)
+                self._create(references, net)
             ssh.hang_up(self.name)
             for host in self._pick(names):
                 hosts.start(host)
@@ -60,9 +70,9 @@ class Lab:
                 hosts.wait(host)
         cache("labs", self.name, "inventory.ini").write_text(self.inventory(), encoding="utf-8")
 
-    def _create(self, names: t.Sequence[str], reference: str, net: t.Any) -> None:
+    def _create(self, references: t.Mapping[str, str], net: t.Any) -> None:
         known = self.hosts()
-        for name in names:
+        for name, reference in references.items():
             if name not in known:
                 given = [hosts.address_of(host) for host in self.hosts().values()]
                 address = hosts.address(name, network.subnet_and_gateway(net)[0], given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lab.base import LabError
-from lab.lab import Lab
+from lab.lab import Lab, host_and_suite
 
 
 @pytest.mark.parametrize("name", ["", "Demo", "1demo", "a_b", "thirteenchars"])
@@ -17,3 +17,10 @@ def test_a_lab_is_named_like_a_network_interface(name):
 def test_up_refuses_a_host_name_before_it_does_anything():
     with pytest.raises(LabError, match="'K1' cannot name a host"):
         Lab("demo", client=object()).up(["n1", "K1"])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("n1", ("n1", "trixie")), ("n2:bookworm", ("n2", "bookworm"))], ids=["default", "own"]
+)
+def test_a_host_may_have_a_debian_of_its_own(text, found):
+    assert host_and_suite(text, "trixie") == found
