@@ -31,7 +31,7 @@ def _next_generation(stamp: _stamp.Stamp | None) -> str:
 def wanted_unit(
     body: str,
     inputs: t.Sequence[str],
-    contents: t.Mapping[str, str],
+    contents: _stamp.Contents,
     on_disk: str | None,
     mended: t.Sequence[str],
 ) -> str:
@@ -51,11 +51,16 @@ def wanted_unit(
 def restart_reasons(
     unit: str,
     on_disk: str | None,
-    contents: t.Mapping[str, str],
+    contents: _stamp.Contents,
     mended: t.Sequence[str],
     process: Process,
+    replaced: t.Sequence[str] = (),
 ) -> list[str]:
-    """Why the process has to be started again, in words; empty where it runs and is what the files say."""
+    """Why the process has to be started again, in words; empty where it runs and is what the files say.
+
+    replaced names the inputs that other tasks of this run write; they are worded as this component's own files are, before
+    they are written (a plan) and after.
+    """
     if on_disk is None and not process.runs:
         return ["it is not installed yet"]
     if not process.runs:
@@ -66,5 +71,9 @@ def restart_reasons(
     reasons = [f"{path} changes" for path in mended]
     if _stamp.split(on_disk or "")[0] != body:
         reasons.append("its unit file changes")
-    reasons += [f"{path} changed" for path in _stamp.changed_inputs(on_disk or "", contents) if path not in mended]
+    reasons += [
+        f"{path} {'changes' if path in replaced else 'changed'}"
+        for path in _stamp.changed_inputs(on_disk or "", contents)
+        if path not in mended
+    ]
     return reasons or ["the process was started from an older unit, configuration or binary"]

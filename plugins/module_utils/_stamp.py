@@ -26,6 +26,8 @@ _STAMP = re.compile(rf"^Environment={VARIABLE}=([0-9a-f]{{64}})\.([0-9a-z]+)$", 
 _INPUT = re.compile(r"^X-PlainkubeInput=(\S+) ([0-9a-f]{12})$", re.MULTILINE)
 # Above this, a file is known by its real path, size and time of change: hashing 100 MB binaries costs seconds.
 _HASH_LIMIT = 1 << 20
+# In place of what a file will be identified by, where a plan cannot know it: this run replaces the file before.
+PENDING = "pending"
 
 
 class Stamp(t.NamedTuple):
@@ -38,11 +40,20 @@ class Stamp(t.NamedTuple):
         return f"{self.sum}.{self.generation}"
 
 
-def fingerprint(path: str, content: str | None = None) -> str:
+class Pending:
+    """The content of a file that another task of this run will have written by the time the process starts."""
+
+
+Contents = t.Mapping[str, t.Union[str, Pending]]
+
+
+def fingerprint(path: str, content: str | Pending | None = None) -> str:
     """What identifies the file at path: its digest, or for a large one where, how big and how old it is.
 
     With content, the fingerprint that the file will have once that content is written.
     """
+    if isinstance(content, Pending):
+        return PENDING
     if content is not None:
         return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
     try:
@@ -55,26 +66,29 @@ def fingerprint(path: str, content: str | None = None) -> str:
         return "absent"
 
 
-def compute(unit: str, inputs: t.Sequence[str], contents: t.Mapping[str, str] | None = None) -> str:
-    """The sum over a unit's text (without trailer) and its inputs, sorted by path."""
+def compute(unit: str, inputs: t.Sequence[str], contents: Contents | None = None) -> str:
+    """The sum over a unit's text (without trailer) and its inputs, sorted by path; PENDING while one of them is."""
+    if any(isinstance((contents or {}).get(path), Pending) for path in inputs):
+        return PENDING
     digest = hashlib.sha256(f"{unit.rstrip()}\n".encode("utf-8", "surrogateescape"))
     for path in sorted(set(inputs)):
         digest.update(f"\n{path} {fingerprint(path, (contents or {}).get(path))}".encode())
     return digest.hexdigest()
 
 
-def append(unit: str, inputs: t.Sequence[str], stamp: Stamp, contents: t.Mapping[str, str] | None = None) -> str:
+def append(unit: str, inputs: t.Sequence[str], stamp: Stamp, contents: Contents | None = None) -> str:
     """The unit with its trailer."""
     lines = [f"X-PlainkubeInput={path} {_short(path, contents)}\n" for path in sorted(set(inputs))]
     return f"{unit.rstrip()}\n\n{_MARK}[Service]\n{''.join(lines)}Environment={VARIABLE}={stamp}\n"
 
 
-def _short(path: str, contents: t.Mapping[str, str] | None = None) -> str:
+def _short(path: str, contents: Contents | None = None) -> str:
     """Twelve digits that change with the file, so that the trailer can tell which input changed."""
-    return hashlib.sha256(fingerprint(path, (contents or {}).get(path)).encode()).hexdigest()[:12]
+    found = fingerprint(path, (contents or {}).get(path))
+    return found if found == PENDING else hashlib.sha256(found.encode()).hexdigest()[:12]
 
 
-def changed_inputs(text: str, contents: t.Mapping[str, str] | None = None) -> list[str]:
+def changed_inputs(text: str, contents: Contents | None = None) -> list[str]:
     """The inputs in a unit's trailer that are no longer what they were when the unit was written."""
     trailer = text.partition(_MARK)[2]
     return [path for path, short in _INPUT.findall(trailer) if _short(path, contents) != short]

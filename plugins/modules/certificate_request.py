@@ -68,6 +68,11 @@ certificates:
   type: dict
   sample:
     etcd/flannel: {"certificate": null, "has_key": true, "request": "-----BEGIN CERTIFICATE REQUEST-----…"}
+made:
+  description: Paths of the keys that were made, or would be.
+  returned: success
+  type: list
+  elements: str
 public:
   description: Content of O(files) that are no keys, by name. Those that are absent are left out.
   returned: success
@@ -137,7 +142,8 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     keys = [f"{name}.key" for name in names]
     found = {name: _files.look(os.path.join(top, name)) for name in [*keys, *(f"{name}.crt" for name in names), *files]}
     contents = {name: there.content or "" for name, there in found.items() if there is not None}
-    contents.update({key: new_key(module.check_mode) for key in keys if key not in contents})
+    absent = [key for key in keys if key not in contents]
+    contents.update({key: new_key(module.check_mode) for key in absent})
 
     directories = sorted({os.path.dirname(os.path.join(top, name)) for name in ("", *contents)})
     wanted = [{"path": path, "mode": "0755", **_files.me()} for path in directories]
@@ -152,6 +158,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         "changed": bool(changes),
         "diff": [_files.diff(there, entry) for there, entry in changes],
         "certificates": certificates,
+        "made": [os.path.join(top, key) for key in absent],
         "public": {name: public(contents[name]) for name in files if name in contents and not is_key(name)},
         "secret": {name: digest(contents[name]) for name in files if name in contents and is_key(name)},
     }

@@ -173,6 +173,11 @@ hosts:
       returned: success
       type: dict
       sample: {"apiserver": "the list of names lacks api.example.org"}
+    replaced:
+      description: Paths of all files that are to be written on the host.
+      returned: success
+      type: list
+      elements: str
     secret_files:
       description: Those C(files) that are keys and that the host lacks or has otherwise; install them from O(directory).
       returned: success
@@ -402,7 +407,8 @@ def sign(
         files["origin"] = _certificates.origin_text(socket.gethostname(), module.params["directory"])
     stale = [name for name in secret if answer["secret"].get(name) != digest(directory.contents[name])]
     listed = [{"path": os.path.join(top, name), "content": text} for name, text in files.items()]
-    return {"files": listed, "reasons": reasons, "secret_files": stale}, diff
+    replaced = [os.path.join(top, name) for name in (*files, *stale)]
+    return {"files": listed, "reasons": reasons, "replaced": replaced, "secret_files": stale}, diff
 
 
 def shown(text: str | None) -> str | None:

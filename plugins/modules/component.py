@@ -110,6 +110,14 @@ options:
         description: Seconds to wait until the component is ready. V(0) starts it without waiting.
         type: int
         default: 90
+  replaced:
+    description:
+      - Files that earlier tasks of this run replace, or would in check mode - binaries, authorities, keys.
+      - Check mode cannot see what they will be, so it takes a component that has one of them as an input for one that will be restarted.
+        In a real run they only word RV(components.reasons) alike.
+    type: list
+    elements: path
+    default: []
 attributes:
   check_mode:
     support: full
@@ -189,6 +197,11 @@ def running(params: dict, state: dict[str, str]) -> _component.Process:
     )
 
 
+def pending(module: AnsibleModule) -> dict[str, _stamp.Pending]:
+    """The files that this run would have replaced by now, were it not a plan."""
+    return {path: _stamp.Pending() for path in module.params["replaced"]} if module.check_mode else {}
+
+
 def make_plan(module: AnsibleModule, params: dict) -> dict:
     """What is there, what it should be, and what follows from the difference."""
     files = owned_files(params)
@@ -201,7 +214,8 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     on_disk = unit_found.content if unit_found else None
     drop_ins = glob.glob(f"{unit_path}.d/*.conf")
     inputs = [*params["inputs"], params["binary"], *contents, *drop_ins]
-    text = _component.wanted_unit(params["unit"], inputs, contents, on_disk, mended)
+    known = {**pending(module), **contents}
+    text = _component.wanted_unit(params["unit"], inputs, known, on_disk, mended)
     unit = {"path": unit_path, "content": text, "owner": "root", "group": "root", "mode": "0600"}
 
     state = _systemd.show(module, f"{params['name']}.service")
@@ -212,7 +226,9 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     return {
         "different": different,
         "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different],
-        "reasons": _component.restart_reasons(text, on_disk, contents, mended, running(params, state)),
+        "reasons": _component.restart_reasons(
+            text, on_disk, known, mended, running(params, state), module.params["replaced"]
+        ),
         "reload": unit in different or state.get("NeedDaemonReload") == "yes",
         "enable": state.get("UnitFileState") != "enabled",
         "stamp": str(_stamp.split(text)[2]),
@@ -317,7 +333,8 @@ COMPONENT_OPTIONS = {
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "components": {"type": "list", "elements": "dict", "required": True, "options": COMPONENT_OPTIONS}
+            "components": {"type": "list", "elements": "dict", "required": True, "options": COMPONENT_OPTIONS},
+            "replaced": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
     )

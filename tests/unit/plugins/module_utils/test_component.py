@@ -81,3 +81,27 @@ def test_a_changed_input_is_named(tmp_path):
 def test_on_a_bare_host():
     state = process(active_state="inactive", sub_state="dead", pid=0, stamp="")
     assert _component.restart_reasons(UNIT, None, CONTENTS, [], state) == ["it is not installed yet"]
+
+
+PLANNED = {**CONTENTS, "/bin/x": _stamp.Pending()}
+
+
+def test_a_plan_tells_of_a_restart_for_an_input_that_an_earlier_task_would_replace():
+    planned = _component.wanted_unit(BODY, INPUTS, PLANNED, UNIT, [])
+    assert "X-PlainkubeInput=/bin/x pending\n" in planned
+    assert f"{_stamp.VARIABLE}=pending.1\n" in planned
+    assert _component.restart_reasons(planned, UNIT, PLANNED, [], process(), ["/bin/x"]) == ["/bin/x changes"]
+
+
+def test_the_run_words_it_as_its_plan_did():
+    """After the earlier task: the file is another one by now."""
+    before = UNIT.replace(f"/bin/x {_stamp._short('/bin/x')}", "/bin/x 0123456789ab")
+    unit = _component.wanted_unit(BODY, INPUTS, CONTENTS, before, [])
+    reasons = _component.restart_reasons(unit, before, CONTENTS, [], process(stamp="0.1"), ["/bin/x"])
+    assert reasons == ["/bin/x changes"]
+
+
+def test_a_plan_leaves_alone_who_does_not_read_the_replaced_file():
+    planned = {**CONTENTS, "/bin/other": _stamp.Pending()}
+    assert _component.wanted_unit(BODY, INPUTS, planned, UNIT, []) == UNIT
+    assert _component.restart_reasons(UNIT, UNIT, planned, [], process(), ["/bin/other"]) == []

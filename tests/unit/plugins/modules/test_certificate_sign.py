@@ -129,7 +129,7 @@ def reasons(result):
 
 def quiet(result):
     return not result["changed"] and all(
-        entry == {"files": [], "reasons": {}, "secret_files": []} for entry in result["hosts"].values()
+        entry == {"files": [], "reasons": {}, "replaced": [], "secret_files": []} for entry in result["hosts"].values()
     )
 
 
@@ -344,7 +344,7 @@ def test_only_hosts_that_were_asked_are_signed_for(site):
 
 def test_a_host_that_needs_nothing(site):
     site.addresses["x"] = "10.0.0.5"
-    assert site.run()["hosts"]["x"] == {"files": [], "reasons": {}, "secret_files": []}
+    assert site.run()["hosts"]["x"] == {"files": [], "reasons": {}, "replaced": [], "secret_files": []}
 
 
 def test_no_authority_is_made_without_those_who_may_have_one(site):

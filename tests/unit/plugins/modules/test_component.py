@@ -61,7 +61,7 @@ def apply(run_module, tmp_path, systemd):
     # The unit file is root's; the tests may run as anybody.
     original = component._files.write
 
-    def run(content="a: 1\n", check=False, **more):
+    def run(content="a: 1\n", check=False, replaced=(), **more):
         config = {"path": str(tmp_path / "x.yaml"), "content": content, "owner": OWNER, "group": GROUP}
         arguments = {
             "name": "x",
@@ -71,7 +71,8 @@ def apply(run_module, tmp_path, systemd):
             "wait": 0,
         }
         systemd.calls.clear()
-        result = run_module(component, components=[{**arguments, **more}], _ansible_check_mode=check)
+        options = {"components": [{**arguments, **more}], "replaced": list(replaced)}
+        result = run_module(component, **options, _ansible_check_mode=check)
         # There is one component: its part of the result is what the tests are about.
         return {**result, **result.get("components", {}).get("x", {})}, systemd.changes
 
@@ -193,3 +194,18 @@ def test_several_are_written_and_announced_together_and_started_in_order(run_mod
         ["restart", "--no-block", "y.service"],
     ]
     assert list(result["components"]) == ["x", "y"]
+
+
+def test_a_binary_that_this_run_replaces_is_in_the_plan(apply, tmp_path):
+    binary = tmp_path / "x"
+    binary.write_text("old")
+    apply(binary=str(binary))
+    assert not apply(binary=str(binary), check=True)[0]["changed"]
+    planned, calls = apply(binary=str(binary), check=True, replaced=[str(binary)])
+    assert (planned["restart"], planned["reasons"], calls) == (True, [f"{binary} changes"], [])
+    binary.write_text("new")
+    done, calls = apply(binary=str(binary), replaced=[str(binary)])
+    assert (done["restart"], done["reasons"]) == (True, planned["reasons"])
+    assert [entry["after_header"] for entry in done["diff"]] == [entry["after_header"] for entry in planned["diff"]]
+    again, calls = apply(binary=str(binary), replaced=[str(binary)])
+    assert (again["changed"], calls) == (False, [])
