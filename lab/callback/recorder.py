@@ -30,21 +30,7 @@ import os
 import signal
 
 from ansible.plugins.callback import CallbackBase
-
-
-def restarts(result):
-    """Service -> reasons, of what a result of component or docker_rebridge says was, or would be, started again."""
-    components = result.get("components")
-    if isinstance(components, dict):
-        return {name: one["reasons"] for name, one in components.items() if one.get("restart")}
-    return {"docker": result["reasons"]} if result.get("restart") else {}
-
-
-def headers(result):
-    """What the diff is about."""
-    diff = result.get("diff") or []
-    entries = diff if isinstance(diff, list) else [diff]
-    return [entry["after_header"] for entry in entries if isinstance(entry, dict) and entry.get("after_header")]
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _plan
 
 
 class CallbackModule(CallbackBase):
@@ -77,9 +63,9 @@ class CallbackModule(CallbackBase):
             changed=bool(answer.get("changed")),
             skipped=bool(answer.get("skipped")),
             msg=str(answer.get("msg", ""))[:2000],
-            restarts=restarts(answer),
+            restarts=_plan.restarts(answer),
             changes=answer.get("changes") or [],
-            headers=headers(answer),
+            written=_plan.written(answer),
         )
 
     def v2_runner_on_ok(self, result):

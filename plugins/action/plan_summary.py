@@ -1,0 +1,37 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _plan
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """Prints by itself, as status_summary does. Uses no connection."""
+
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        answer = super().run(tmp, task_vars)
+        dummy, options = self.validate_argument_spec(
+            {
+                "cluster": {"type": "str", "required": True},
+                "hosts": {"type": "list", "elements": "str", "required": True},
+                "results": {"type": "list", "elements": "str", "required": True},
+            }
+        )
+        plans = {host: self._plan(host, options["results"], task_vars["hostvars"]) for host in options["hosts"]}
+        for line in _plan.page(plans):
+            display.display(line)
+        verdict = _plan.verdict(options["cluster"], plans)
+        display.display(f"\n{verdict}")
+        return {**answer, "changed": False, "msg": verdict}
+
+    def _plan(self, host, names, hostvars):
+        variables = hostvars[host]
+        # A host has the results of the roles that it went through.
+        found = [variables[name] for name in names if name in variables]
+        return [line for result in found for line in (*_plan.packages(result), *_plan.lines(result, host))]

@@ -1,0 +1,74 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""What the results of this collection's modules say would change (or has changed) on a host, as lines for a person."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _status_table
+
+Result = t.Mapping[str, t.Any]
+
+
+def restarts(result: Result) -> dict[str, list[str]]:
+    """Service -> why it is started again, of a result of component or docker_rebridge."""
+    components = result.get("components")
+    if isinstance(components, dict):
+        return {name: list(one["reasons"]) for name, one in components.items() if one.get("restart")}
+    return {"docker": list(result["reasons"])} if result.get("restart") else {}
+
+
+def written(result: Result) -> list[str]:
+    """What the diff of a result is about: paths of files, keys of etcd."""
+    diff = result.get("diff") or []
+    entries = diff if isinstance(diff, list) else [diff]
+    headers = [str(entry.get("after_header") or "") for entry in entries if isinstance(entry, dict)]
+    return [header for header in headers if header.startswith("/")]
+
+
+def issued(result: Result, host: str) -> dict[str, str]:
+    """Name of a certificate -> why it is issued, of a result of certificate_sign."""
+    return dict(((result.get("hosts") or {}).get(host) or {}).get("reasons") or {})
+
+
+def lines(result: Result, host: str) -> list[tuple[str, str]]:
+    """(verb, what) of all that a result changes on a host. One of certificate_sign is about several hosts, and may be
+    unchanged for this one."""
+    if not result.get("changed"):
+        return []
+    found = [("install", str(change)) for change in result.get("changes") or []]
+    found += [("issue", f"{name}: {why}") for name, why in issued(result, host).items()]
+    if "hosts" not in result:
+        found += [("write", path) for path in written(result)]
+    found += [("apply", str(name)) for name in result.get("objects") or []]
+    found += [("restart", f"{name}: {'; '.join(reasons)}") for name, reasons in restarts(result).items()]
+    return found
+
+
+def packages(result: Result) -> list[tuple[str, str]]:
+    """The packages that role artifacts installs by another task than its own."""
+    missing = result.get("missing_packages") or []
+    return [("install", f"packages {', '.join(missing)}")] if missing else []
+
+
+def page(plans: t.Mapping[str, t.Sequence[tuple[str, str]]]) -> list[str]:
+    """The plan of all hosts; no lines where nothing would change."""
+    rows: list[t.Sequence[str]] = []
+    for host, plan in plans.items():
+        before = ("", "")
+        for verb, what in plan:
+            first = (host if before[0] != host else "", verb if before != (host, verb) else "")
+            rows.append((*first, what))
+            before = (host, verb)
+    return _status_table.align([("HOST", "WOULD", ""), *rows]) if rows else []
+
+
+def verdict(cluster: str, plans: t.Mapping[str, t.Sequence[tuple[str, str]]]) -> str:
+    """The plan in a sentence."""
+    restarted = sum(1 for plan in plans.values() for verb, dummy in plan if verb == "restart")
+    touched = [host for host, plan in plans.items() if plan]
+    if not touched:
+        return f"{cluster}: nothing would change on {len(plans)} hosts"
+    return f"{cluster}: would change {len(touched)} of {len(plans)} hosts and start {restarted} services (again)"
