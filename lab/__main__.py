@@ -8,7 +8,7 @@ import argparse
 import pathlib
 import sys
 
-from lab import artifacts, demo, engine, hosts, image, network
+from lab import artifacts, demo, engine, hosts, image, network, torture
 from lab.base import LabError, say
 from lab.lab import HOSTS, Lab
 
@@ -31,6 +31,9 @@ def arguments(command: list[str]) -> argparse.Namespace:
     verbs.add_parser("artifacts", help="build what the hosts install, unless upstream answers")
     demo_verb = verbs.add_parser("demo", help="all of it: from nothing to a live cluster")
     demo_verb.add_argument("--started", type=float, help="when it began, in seconds since the epoch")
+    torture_verb = verbs.add_parser("torture", help="kill site.yml before each of its tasks, and see that it heals")
+    torture_verb.add_argument("--sample", type=int, default=0, help="so many tasks of each kind of run; 0 is all")
+    torture_verb.add_argument("--seed", type=int, help="of the sample")
     down = verbs.add_parser("down", help="remove a lab without a trace")
     verbs.add_parser("list", help="the labs and their hosts")
     inventory = verbs.add_parser("inventory", help="print a lab's inventory")
@@ -60,6 +63,8 @@ def main(options: argparse.Namespace) -> None:
         artifacts.ensure()
     elif options.verb == "demo":
         demo.main(options.started)
+    elif options.verb == "torture":
+        torture.main(options.sample, options.seed)
     elif options.verb == "up":
         lab = Lab(options.name)
         lab.up(options.hosts.split(","), options.prepared, options.suite)

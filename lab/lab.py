@@ -63,11 +63,7 @@ class Lab:
                 network.contain()
                 mirror.ensure(self.name, network.subnet_and_gateway(net)[1])
                 self._create(references, net)
-            ssh.hang_up(self.name)
-            for host in self._pick(names):
-                hosts.start(host)
-            for host in self._pick(names):
-                hosts.wait(host)
+            self.start(*names)
         cache("labs", self.name, "inventory.ini").write_text(self.inventory(), encoding="utf-8")
 
     def _create(self, references: t.Mapping[str, str], net: t.Any) -> None:
@@ -158,16 +154,18 @@ class Lab:
         """Let it go on."""
         self.host(name).unpause()
 
-    def kill(self, name: str) -> None:
+    def kill(self, *names: str) -> None:
         """Take the power away."""
-        self.host(name).kill()
+        for name in names:
+            self.host(name).kill()
 
-    def start(self, name: str) -> None:
-        """Give the power back, and wait until the host has booted."""
+    def start(self, *names: str) -> None:
+        """Give the power back, and wait until the hosts have booted."""
         ssh.hang_up(self.name)
-        host = self.host(name)
-        hosts.start(host)
-        hosts.wait(host)
+        for host in self._pick(names):
+            hosts.start(host)
+        for host in self._pick(names):
+            hosts.wait(host)
 
     def cut_off(self, name: str) -> None:
         """Cut the host's network at the switch: nothing gets in or out, and it sees no sign of it."""
@@ -184,6 +182,22 @@ class Lab:
             if code == 0 and path.read_text(encoding="utf-8") == peer:
                 return path.parent.name
         raise LabError(f"{name} has no network interface on this machine: is it running?")
+
+    def shut_down(self, *names: str) -> None:
+        """Have the hosts stop their services and end, all at once, as before a reboot; `start` boots them again."""
+        for name in names:
+            self.run(name, "systemctl", "--no-block", "poweroff")
+        for name in names:
+            self.host(name).wait(timeout=180)
+
+    def invocations(self) -> dict[str, str]:
+        """HOST/UNIT -> systemd's InvocationID, another one after each start; empty for a unit that does not run there."""
+        found = {}
+        for name in self.hosts():
+            units = [f"{unit}.service" for unit in UNITS]
+            output = self.run(name, "systemctl", "show", "--value", "--property=InvocationID", *units)[1]
+            found.update(zip((f"{name}/{unit}" for unit in UNITS), output.strip("\n").split("\n\n")))
+        return found
 
     def journals(self, lines: int = 40) -> str:
         """Per host the failed units, and the last lines of every unit of the cluster that exists."""

@@ -81,6 +81,11 @@ def inventory_arguments(inventory: str | os.PathLike) -> list[str]:
     return ["-i", os.fspath(inventory)]
 
 
+def extra_variables(values: t.Mapping[str, t.Any]) -> str:
+    """What follows -e."""
+    return json.dumps(values)
+
+
 class Playbook:
     """A run of ansible-playbook that has begun; in a process group of its own, so that it can be killed whole."""
 

@@ -1,14 +1,19 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Witnesses: the hosts by SSH, and the API as anybody on the network sees it."""
+"""Witnesses: the hosts by SSH, and the API as anybody on the network sees it. And runs of playbooks, with what they did."""
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 
 import pytest
 import requests
 import testinfra
+
+from lab import runs
+from lab.lab import Lab
 
 PKI = "/etc/kubernetes/pki"
 
@@ -68,3 +73,47 @@ class Cluster:
 @pytest.fixture(scope="session")
 def cluster(request, tmp_path_factory):
     return Cluster(request.config.option.ansible_inventory, tmp_path_factory.mktemp("cluster"))
+
+
+class Site:
+    """Playbooks of this checkout against the scenario's hosts, in processes of their own."""
+
+    def __init__(self, lab, inventory, directory):
+        self.lab = lab
+        self.inventory = inventory
+        self.directory = directory
+
+    def run(self, *arguments, playbook="site"):
+        """A run to its end, whatever that is."""
+        return runs.playbook(playbook, self.inventory, *arguments)
+
+    def plan(self, *arguments):
+        """A run in check mode, which must succeed and start nothing again."""
+        before = self.lab.invocations()
+        run = self.run("--check", "--diff", *arguments).demand()
+        assert self.lab.invocations() == before
+        return run
+
+    def apply(self, *arguments):
+        """A run that must succeed, and the units that it has started (again), as HOST/UNIT."""
+        before = self.lab.invocations()
+        run = self.run(*arguments).demand()
+        after = self.lab.invocations()
+        return run, {name for name, identity in after.items() if before[name] != identity}
+
+    def status(self, wait=0):
+        """What status.yml finds, as data."""
+        path = self.directory / "status.json"
+        run = self.run("-e", f"status_file={path}", "-e", f"status_wait={wait}", playbook="status")
+        assert path.exists(), run.output
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def lab():
+    return Lab(os.environ["MOLECULE_SCENARIO_NAME"])
+
+
+@pytest.fixture(scope="session")
+def site(request, lab, tmp_path_factory):
+    return Site(lab, request.config.option.ansible_inventory, tmp_path_factory.mktemp("site"))

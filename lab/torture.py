@@ -1,0 +1,150 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""Any run can die: kill site.yml before each of its tasks, and see that the next run finishes and the one after changes nothing.
+
+`python -m lab torture` walks all tasks of a fresh install and of a changed one, then cuts a host's network, and takes its
+power, in the middle of a run. With --sample it takes some at random and prints the seed that gives the same ones again.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+import typing as t
+
+from lab import runs
+from lab.base import LabError, say
+from lab.lab import Lab
+
+NAME = "torture"
+HOSTS = ("k1", "n1")
+# Two values of a setting each of etcd, the API server, the kubelet and CoreDNS, so that every run of a changed install changes all.
+FLAGS = (
+    {"etcd_auto_compaction_retention": "7m", "addons_dns_upstream": ["198.51.100.7"]},
+    {"etcd_auto_compaction_retention": "8m", "addons_dns_upstream": ["198.51.100.8"]},
+)
+
+
+class Torture:
+    """What is done to the lab, and what came of it."""
+
+    def __init__(self, sample: int, seed: int) -> None:
+        self.lab = Lab(NAME)
+        self.sample = sample
+        self.random = random.Random(seed)
+        self.done = 0
+        self.failures: list[str] = []
+        self.extra: tuple[str, ...] = ()
+
+    # Runs
+
+    def start(self, kill_at: int = 0) -> runs.Playbook:
+        return runs.Playbook("site", *runs.inventory_arguments(self.lab.inventory_path()), *self.extra, kill_at=kill_at)
+
+    def fresh(self) -> None:
+        """Hosts that never saw a run."""
+        self.lab.down()
+        self.lab.up(HOSTS)
+        self.extra = ()
+
+    def change(self, values: t.Mapping[str, t.Any]) -> None:
+        """The next runs have these settings."""
+        self.extra = ("-e", runs.extra_variables(values))
+
+    def pick(self, boundaries: int) -> list[int]:
+        """The tasks to kill a run at."""
+        every = range(1, boundaries + 1)
+        return sorted(self.random.sample(every, min(self.sample, boundaries))) if self.sample else list(every)
+
+    # What must hold afterwards
+
+    def heal(self, what: str) -> None:
+        """The next run finishes; the one after that changes and restarts nothing."""
+        self.done += 1
+        trouble = self.trouble_after()
+        say(f"{what}: {trouble.splitlines()[0] if trouble else 'healed'}")
+        if trouble:
+            self.failures.append(f"{what}: {trouble}")
+
+    def trouble_after(self) -> str:
+        healing = self.start().wait()
+        if healing.code:
+            return f"the next run ended with {healing.code}\n{healing.output}\n{self.lab.journals()}"
+        before = self.lab.invocations()
+        again = self.start().wait()
+        if again.code:
+            return f"the run after the next ended with {again.code}\n{again.output}\n{self.lab.journals()}"
+        if again.changed:
+            return f"the run after the next changed {[(one['host'], one['task'], one['written']) for one in again.changes]}"
+        restarted = sorted(name for name, identity in self.lab.invocations().items() if before[name] != identity)
+        return f"the run after the next restarted {', '.join(restarted)}" if restarted else ""
+
+    # The walks
+
+    def walk(self, what: str, prepare: t.Callable[[int], None], boundaries: int) -> None:
+        """Kill a run before each picked task."""
+        for number in self.pick(boundaries):
+            prepare(number)
+            killed = self.start(kill_at=number).wait()
+            last = killed.events[-1]["task"] if killed.events else "its start"
+            if killed.code != -9:
+                raise LabError(
+                    f"the run was to be killed at task {number} and ended with {killed.code}:\n{killed.output}"
+                )
+            self.heal(f"{what} killed before task {number} of {boundaries} ({last})")
+
+    def walk_fresh(self) -> None:
+        self.fresh()
+        whole = self.start().wait().demand()
+        self.walk("fresh install", lambda number: self.fresh(), whole.boundaries)
+
+    def walk_changed(self) -> None:
+        """On a live cluster; every run has other settings than the one before."""
+        whole = [self.start().wait().demand() for values in FLAGS for dummy in [self.change(values)]][-1]
+        self.walk("changed install", lambda number: self.change(FLAGS[number % 2]), whole.boundaries)
+        wanted = self.extra[1]
+        found = self.lab.run("k1", "sh", "-c", "tr '\\0' ' ' < /proc/$(pidof etcd)/cmdline")[1]
+        flag = re.search(r"--auto-compaction-retention=(\S+)", found)
+        if not flag or f'"{flag.group(1)}"' not in wanted:
+            self.failures.append(f"etcd does not run with what was asked for last ({wanted}): {found}")
+
+    def disturb(self, what: str, do: t.Callable[[], None], undo: t.Callable[[], None], seconds: float) -> None:
+        """Something happens to a host in the middle of a run. The run has to end, whether well or not."""
+        running = self.start()
+        time.sleep(seconds)
+        do()
+        ended = running.wait(240)
+        undo()
+        if ended.code == -9:
+            self.failures.append(f"{what}: the run did not end by itself within 240 s\n{ended.output}")
+        self.heal(f"{what} after {seconds:.0f} s (that run ended with {ended.code})")
+
+    def disturb_hosts(self) -> None:
+        lab = self.lab
+        self.change(FLAGS[0])
+        self.disturb("n1's network cut", lambda: lab.cut_off("n1"), lambda: lab.rejoin("n1"), self.random.uniform(2, 8))
+        self.change(FLAGS[1])
+        self.disturb("k1 without power", lambda: lab.kill("k1"), lambda: lab.start("k1"), self.random.uniform(2, 8))
+        self.change(FLAGS[0])
+        self.disturb("n1 rebooted", lambda: lab.shut_down("n1"), lambda: lab.start("n1"), self.random.uniform(2, 8))
+
+
+def main(sample: int, seed: int | None) -> None:
+    """All of it; a sentence and an error where something was not healed."""
+    seed = seed if seed is not None else random.SystemRandom().randrange(1 << 32)
+    say(f"torture: {f'a sample of {sample}' if sample else 'every task'}, --seed {seed}")
+    torture = Torture(sample, seed)
+    try:
+        torture.walk_fresh()
+        torture.walk_changed()
+        torture.disturb_hosts()
+    finally:
+        torture.lab.down()
+    for failure in torture.failures:
+        print(failure)
+    print(f"torture --seed {seed}: {torture.done - len(torture.failures)} passed, {len(torture.failures)} failed")
+    if torture.failures:
+        raise LabError(
+            f"{len(torture.failures)} of {torture.done} runs were not healed, see above; --seed {seed} repeats them."
+        )

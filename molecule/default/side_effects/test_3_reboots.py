@@ -1,0 +1,79 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""After a reboot or a power cut everything comes back with no playbook run: the same subnets, no orphan pod."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+UID = '{{index .Config.Labels "io.kubernetes.pod.uid"}}'
+
+
+def subnets(lab):
+    return {host: lab.run(host, "grep", "SUBNET", "/var/lib/flannel/subnet.env")[1] for host in lab.hosts()}
+
+
+def pods(cluster):
+    """UID -> pod, of what the API knows."""
+    found = json.loads(cluster.kubectl("get", "pods", "--all-namespaces", "--output=json"))["items"]
+    return {pod["metadata"]["uid"]: pod for pod in found}
+
+
+def running(lab, host):
+    """UIDs of the pods that Docker runs containers of, as Docker tells."""
+    script = f"docker ps -q | xargs -r docker inspect --format '{UID}'"
+    code, output = lab.run(host, "sh", "-c", script)
+    assert code == 0, output
+    return {line for line in output.split() if line}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def workload(cluster):
+    image = cluster.kubectl("get", "nodes", "-o", "jsonpath={.items[0].status.images[*].names[*]}").split()
+    image = next(name for name in image if "agnhost" in name)
+    cluster.kubectl("create", "deployment", "reboot", f"--image={image}", "--replicas=4", "--", "/agnhost", "pause")
+    cluster.kubectl("rollout", "status", "deployment/reboot", "--timeout=60s")
+    yield
+    cluster.kubectl("delete", "deployment", "reboot", "--wait=true")
+
+
+@pytest.fixture
+def comes_back(cluster, lab, site):
+    """What must hold some time after the hosts have power again."""
+    before = subnets(lab)
+
+    def check(what):
+        started = time.monotonic()
+        found = site.status(wait=90)
+        assert found["healthy"], [host["problems"] for host in found["hosts"].values()]
+        cluster.kubectl("rollout", "status", "deployment/reboot", "--timeout=90s")
+        print(f"{what}: all is well {time.monotonic() - started:.1f} s after the hosts answer again")
+        assert subnets(lab) == before
+        for host in cluster.nodes:
+            known = {uid for uid, pod in pods(cluster).items() if pod["spec"].get("nodeName") == host}
+            assert running(lab, host) <= known, f"{host} runs pods that the API does not know"
+        run, restarted = site.apply()
+        assert (run.changed, restarted) == (0, set())
+
+    return check
+
+
+def test_one_host_rebooted(lab, comes_back):
+    lab.shut_down("n1")
+    lab.start("n1")
+    comes_back("n1 rebooted")
+
+
+def test_power_cut_of_all_hosts_at_once(lab, comes_back):
+    lab.kill(*lab.hosts())
+    lab.start(*lab.hosts())
+    comes_back("power cut of all hosts")
+
+
+def test_all_hosts_rebooted_at_once(lab, comes_back):
+    lab.shut_down(*lab.hosts())
+    lab.start(*lab.hosts())
+    comes_back("all hosts rebooted")
