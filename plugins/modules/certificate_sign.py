@@ -476,7 +476,7 @@ def locked(directory: str) -> t.Iterator[None]:
         os.close(handle)
 
 
-def apply(module: AnsibleModule, now: datetime.datetime) -> Plan:
+def apply(module: AnsibleModule, now: datetime.datetime, before: Plan) -> Plan:
     """Write the directory. What was planned without the lock is planned again with it."""
     top = module.params["directory"]
     os.makedirs(os.path.dirname(top), exist_ok=True)
@@ -489,7 +489,9 @@ def apply(module: AnsibleModule, now: datetime.datetime) -> Plan:
                 _files.write(module, wanted)
             else:
                 _files.make_directory(wanted)
-    return plan
+    # Made for the lock already, so that the second plan found it there.
+    made = [change for change in before.changes if change[1]["path"] == top and change[0] is None]
+    return plan._replace(changes=made + [change for change in plan.changes if change[1]["path"] != top or not made])
 
 
 def message(module: AnsibleModule, directory: Directory, hosts: t.Mapping[str, t.Any]) -> str:
@@ -517,7 +519,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     _certificates.check_days(*days, "certificates_validity_days", "certificates_renew_before_days")
     plan = make_plan(module, now)
     if plan.changes and not module.check_mode:
-        plan = apply(module, now)
+        plan = apply(module, now, plan)
     signed = {host: sign(module, plan.directory, host, now) for host in module.params["answers"]}
     for authority in plan.directory.authorities.values():
         warn_of_end(module, authority, now)

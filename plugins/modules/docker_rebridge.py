@@ -529,6 +529,19 @@ def plan_diff(plan: Plan, state: dict[str, str]) -> list[dict[str, str]]:
     return diff
 
 
+def expected_files(module: AnsibleModule) -> list[dict[str, str]]:
+    """The diff of what is written once there is a Docker. The drop-in extends a command that only its package knows."""
+    before = _files.read(_docker.DAEMON_JSON)
+    current = _docker.parse_daemon_json(before)
+    merged = _docker.merge(current, {}, module.params["docker_options"], {}, _docker.OLDEST)[0]
+    text = _docker.render_daemon_json(before, current, merged)
+    wanted = [] if text is None else [file_entry(_docker.DAEMON_JSON, text)]
+    note = "# The command of docker.service, once it is installed, with flags that put docker0 on flannel's subnet.\n"
+    wanted.append(file_entry(drop_in_path(SERVICE), note))
+    found = [(_files.look(file["path"]), file) for file in wanted]
+    return [_files.diff(there, file) for there, file in found if not _files.matches(there, file)]
+
+
 def not_installed(module: AnsibleModule) -> None:
     """Docker's package is not there: an error, but in check mode it may be this very run that would install it."""
     if not module.check_mode:
@@ -537,7 +550,7 @@ def not_installed(module: AnsibleModule) -> None:
         )
     reason = "Docker Engine is not installed yet"
     headers = {"before_header": SERVICE, "after_header": SERVICE}
-    diff = [{**headers, "before": "", "after": f"started on flannel's subnet: {reason}\n"}]
+    diff = [*expected_files(module), {**headers, "before": "", "after": f"started on flannel's subnet: {reason}\n"}]
     module.exit_json(changed=True, restart=True, reasons=[reason], bridge={}, containers=[], diff=diff)
 
 

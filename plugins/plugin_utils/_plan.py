@@ -11,6 +11,10 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils import _status_t
 
 Result = t.Mapping[str, t.Any]
 
+_VERBS = ("install", "issue", "write", "apply", "start", "restart")
+# How the reasons begin for which a service that does not run is started.
+_DOWN = ("it is not installed", "it is not running", "Docker Engine is not installed")
+
 
 def restarts(result: Result) -> dict[str, list[str]]:
     """Service -> why it is started again, of a result of component or docker_rebridge."""
@@ -43,7 +47,9 @@ def lines(result: Result, host: str) -> list[tuple[str, str]]:
     if "hosts" not in result:
         found += [("write", path) for path in written(result)]
     found += [("apply", str(name)) for name in result.get("objects") or []]
-    found += [("restart", f"{name}: {'; '.join(reasons)}") for name, reasons in restarts(result).items()]
+    for name, reasons in restarts(result).items():
+        verb = "start" if reasons[0].startswith(_DOWN) else "restart"
+        found.append((verb, f"{name}: {'; '.join(reasons)}"))
     return found
 
 
@@ -58,7 +64,7 @@ def page(plans: t.Mapping[str, t.Sequence[tuple[str, str]]]) -> list[str]:
     rows: list[t.Sequence[str]] = []
     for host, plan in plans.items():
         before = ("", "")
-        for verb, what in plan:
+        for verb, what in sorted(plan, key=lambda line: _VERBS.index(line[0])):
             first = (host if before[0] != host else "", verb if before != (host, verb) else "")
             rows.append((*first, what))
             before = (host, verb)
@@ -67,8 +73,9 @@ def page(plans: t.Mapping[str, t.Sequence[tuple[str, str]]]) -> list[str]:
 
 def verdict(cluster: str, plans: t.Mapping[str, t.Sequence[tuple[str, str]]]) -> str:
     """The plan in a sentence."""
-    restarted = sum(1 for plan in plans.values() for verb, dummy in plan if verb == "restart")
+    verbs = [verb for plan in plans.values() for verb, dummy in plan]
     touched = [host for host, plan in plans.items() if plan]
     if not touched:
         return f"{cluster}: nothing would change on {len(plans)} hosts"
-    return f"{cluster}: would change {len(touched)} of {len(plans)} hosts and start {restarted} services (again)"
+    services = f"start {verbs.count('start')} and restart {verbs.count('restart')} services"
+    return f"{cluster}: would change {len(touched)} of {len(plans)} hosts, {services}"

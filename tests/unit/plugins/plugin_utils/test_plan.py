@@ -42,6 +42,11 @@ SIGNED = {
             "n1",
             [("restart", "docker: flannel has another subnet")],
         ),
+        (
+            {"changed": True, "components": {"etcd": {"restart": True, "reasons": ["it is not installed yet"]}}},
+            "k1",
+            [("start", "etcd: it is not installed yet")],
+        ),
         ({"changed": True, "changes": ["etcd absent → 3.7.3"], "diff": {"prepared": ""}}, "k1", [("install", "etcd absent → 3.7.3")]),
         ({"changed": True, "objects": ["v1.ConfigMap.a.b"]}, "k1", [("apply", "v1.ConfigMap.a.b")]),
         ({"skipped": True, "changed": False}, "k1", []),
@@ -58,7 +63,7 @@ def test_packages_are_told_though_another_task_installs_them():
 
 
 def test_the_page_names_a_host_and_a_verb_once():
-    plans = {"k1": [], "n1": [("write", "/a"), ("write", "/b"), ("restart", "x: y")], "n2": [("restart", "x: y")]}
+    plans = {"k1": [], "n1": [("write", "/a"), ("restart", "x: y"), ("write", "/b")], "n2": [("restart", "x: y")]}
     assert _plan.page(plans) == [
         "HOST  WOULD",
         "n1    write    /a",
@@ -76,4 +81,4 @@ def test_a_plan_of_nothing():
 
 def test_a_plan_in_a_sentence():
     plans = {"k1": [], "n1": [("restart", "x: y")]}
-    assert _plan.verdict("lab", plans) == "lab: would change 1 of 2 hosts and start 1 services (again)"
+    assert _plan.verdict("lab", plans) == "lab: would change 1 of 2 hosts, start 0 and restart 1 services"
