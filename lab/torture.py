@@ -39,8 +39,9 @@ class Torture:
 
     # Runs
 
-    def start(self, kill_at: int = 0) -> runs.Playbook:
-        return runs.Playbook("site", *runs.inventory_arguments(self.lab.inventory_path()), *self.extra, kill_at=kill_at)
+    def start(self, *more: str, kill_at: int = 0) -> runs.Playbook:
+        arguments = (*runs.inventory_arguments(self.lab.inventory_path()), *self.extra, *more)
+        return runs.Playbook("site", *arguments, kill_at=kill_at)
 
     def fresh(self) -> None:
         """Hosts that never saw a run."""
@@ -96,8 +97,9 @@ class Torture:
 
     def walk_fresh(self) -> None:
         self.fresh()
-        whole = self.start().wait().demand()
-        self.walk("fresh install", lambda number: self.fresh(), whole.boundaries)
+        # A plan has the tasks that the run has.
+        plan = self.start("--check").wait().demand()
+        self.walk("fresh install", lambda dummy: self.fresh(), plan.boundaries)
 
     def walk_changed(self) -> None:
         """On a live cluster; every run has other settings than the one before."""
