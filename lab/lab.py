@@ -16,6 +16,7 @@ from docker.models.containers import Container
 
 from lab import artifacts, engine, hosts, image, inventory, machine, mirror, network, ssh
 from lab.base import LabError, cache, lock, run, say, step
+from plugins.module_utils import _systemd
 
 HOSTS = ("k1", "n1", "n2")
 UNITS = [
@@ -195,8 +196,8 @@ class Lab:
         found = {}
         for name in self.hosts():
             units = [f"{unit}.service" for unit in UNITS]
-            output = self.run(name, "systemctl", "show", "--value", "--property=InvocationID", *units)[1]
-            found.update(zip((f"{name}/{unit}" for unit in UNITS), output.strip("\n").split("\n\n")))
+            shown = _systemd.parse_shows(self.run(name, "systemctl", "show", "--property=Id,InvocationID", *units)[1])
+            found.update({f"{name}/{one['Id'].removesuffix('.service')}": one["InvocationID"] for one in shown})
         return found
 
     def journals(self, lines: int = 40) -> str:

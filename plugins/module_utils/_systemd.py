@@ -32,6 +32,11 @@ def parse_show(text: str) -> dict[str, str]:
     return {key: value for key, dummy, value in pairs}
 
 
+def parse_shows(text: str) -> list[dict[str, str]]:
+    """The same for several units, which an empty line parts."""
+    return [parse_show(block) for block in text.strip("\n").split("\n\n")]
+
+
 def systemctl(module: AnsibleModule, *arguments: str, check: bool = True) -> str:
     """Run systemctl; with check, a failure ends the module with the command and what it said."""
     command = ["systemctl", *arguments]
@@ -50,7 +55,7 @@ def show_all(module: AnsibleModule, units: t.Sequence[str], *more: str) -> list[
     """The state of several units by one call, in their order: PROPERTIES and more; times as @SECONDS."""
     properties = ",".join((*PROPERTIES, *more))
     out = systemctl(module, "show", "--timestamp=unix", f"--property={properties}", *units)
-    return [parse_show(block) for block in out.strip("\n").split("\n\n")]
+    return parse_shows(out)
 
 
 def journal(module: AnsibleModule, unit: str, lines: int = 15) -> str:
