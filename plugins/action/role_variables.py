@@ -38,15 +38,18 @@ class ActionModule(ActionBase):
             }
         )
         by_role = read_options(arguments["roles"])
-        options = {name: option for role in by_role.values() for name, option in role.items()}
-        troubles = self._wrong(options, task_vars)
-        troubles += _preflight.unknown_variables(task_vars, options, by_role, arguments["foreign"])
+        known = {name for options in by_role.values() for name in options}
+        troubles = [trouble for role, some in by_role.items() for trouble in self._wrong(role, some, task_vars)]
+        troubles += _preflight.unknown_variables(task_vars, known, by_role, arguments["foreign"])
         return {
             **result,
             "failed": bool(troubles),
             "msg": "\n".join(troubles) or "All variables are as they should be.",
         }
 
-    def _wrong(self, options: dict[str, dict[str, t.Any]], variables: dict[str, t.Any]) -> list[str]:
+    def _wrong(self, role: str, options: dict[str, dict[str, t.Any]], variables: dict[str, t.Any]) -> list[str]:
         given = {name: self._templar.template(variables[name]) for name in options if name in variables}
-        return [f"{error}." for error in ArgumentSpecValidator(options).validate(given).error_messages]
+        errors = ArgumentSpecValidator(options).validate(given).error_messages
+        return [
+            f"{error.rstrip('.')}: take what `ansible-doc -t role plainkube.cluster.{role}` says." for error in errors
+        ]
