@@ -151,7 +151,6 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
-    _docker_api,
     _files,
     _host,
     _sockets,
@@ -186,14 +185,22 @@ def docker_runs() -> bool:
     return pid.isdigit() and "docker" in _sockets.name(int(pid))
 
 
-def networks(module: AnsibleModule) -> list[dict[str, str]]:
-    interfaces = _host.interface_networks(output(module, "ip", "-json", "-4", "address", "show"))
+def docker_networks(module: AnsibleModule) -> list[dict[str, t.Any]]:
+    if not docker_runs():
+        return []
+    # Here, because HTTP and TLS take 30 ms to load.
+    from ansible_collections.plainkube.cluster.plugins.module_utils import _docker_api
+
     try:
-        docker = _docker_api.call("GET", "/networks", timeout=2) if docker_runs() else []
+        return _docker_api.call("GET", "/networks", timeout=2)
     except OSError as error:
         module.warn(f"Docker does not answer ({error}): its networks are known by their interfaces only.")
-        docker = []
-    return _host.host_networks(interfaces, docker)
+        return []
+
+
+def networks(module: AnsibleModule) -> list[dict[str, str]]:
+    interfaces = _host.interface_networks(output(module, "ip", "-json", "-4", "address", "show"))
+    return _host.host_networks(interfaces, docker_networks(module))
 
 
 def free_mb(directory: str) -> int:

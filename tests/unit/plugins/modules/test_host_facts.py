@@ -10,7 +10,7 @@ import time
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates
+from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _docker_api
 from ansible_collections.plainkube.cluster.plugins.modules import host_facts
 
 
@@ -114,7 +114,7 @@ def test_networks_of_interfaces_agree_with_the_kernels_routes(run_module):
 
 def test_docker_is_asked_only_while_it_runs(run_module, monkeypatch, tmp_path):
     answer = [{"Name": "backend", "Id": "0" * 64, "Options": {}, "IPAM": {"Config": [{"Subnet": "10.9.0.0/24"}]}}]
-    monkeypatch.setattr(host_facts._docker_api, "call", lambda *dummy, **more: answer)
+    monkeypatch.setattr(_docker_api, "call", lambda *dummy, **more: answer)
 
     def names():
         return [one["name"] for one in run_module(host_facts)["ansible_facts"]["plainkube"]["networks"]]
@@ -130,7 +130,7 @@ def test_docker_is_asked_only_while_it_runs(run_module, monkeypatch, tmp_path):
         raise OSError("timed out")
 
     warned = []
-    monkeypatch.setattr(host_facts._docker_api, "call", silent)
+    monkeypatch.setattr(_docker_api, "call", silent)
     monkeypatch.setattr(AnsibleModule, "warn", lambda self, text, **dummy: warned.append(text))
     result = run_module(host_facts)
     assert [entry["name"] for entry in result["ansible_facts"]["plainkube"]["networks"]] == names()
