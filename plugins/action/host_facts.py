@@ -7,7 +7,10 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible_collections.plainkube.cluster.plugins.module_utils import _host, _preflight
+
+display = Display()
 
 # How often a clock is read again where the connection is too slow to tell it from one that is wrong.
 _READINGS = 3
@@ -26,6 +29,10 @@ class ActionModule(ActionBase):
                 answer["ansible_facts"]["plainkube"]["clock_offset"] = round(self._offset(interval), 1)
         except AnsibleConnectionFailure as error:
             answer = {"unreachable": True, "msg": _preflight.unreachable(*self._who(task_vars), str(error))}
+            if self._task.ignore_unreachable:
+                # Ansible ends a run_once or any_errors_fatal task at an unreachable host all the same.
+                display.warning(answer["msg"])
+                answer["unreachable"] = False
         return {**result, **answer}
 
     def _offset(self, interval: tuple[float, float]) -> float:

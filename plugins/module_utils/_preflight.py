@@ -274,7 +274,8 @@ def host_troubles(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str,
 
 def unreachable(host: str, address: str, error: str) -> str:
     """Why a host was not reached, and what to do about it."""
-    reason = error.strip().rstrip(".")
+    # What ssh itself says, without Ansible's introduction.
+    reason = re.sub(r"^.* (?:via|over) ssh: ", "", error.strip(), flags=re.DOTALL).rstrip(".")
     return (
         f"{host} ({address}) is unreachable ({reason}): start it or mend the way to it (ansible_host, ansible_port, ansible_user), "
         f"or leave it out with --limit '!{host}'."

@@ -20,6 +20,7 @@ class Task:
     check_mode = False
     async_val = 0
     delegate_to = None
+    ignore_unreachable = False
     args: dict = {}
 
 
@@ -90,6 +91,11 @@ def test_an_unreachable_host_is_told_in_a_sentence(monkeypatch):
     result = host.plugin.run(task_vars={"inventory_hostname": "n1"})
     assert result["unreachable"]
     assert result["msg"].startswith("n1 (192.0.2.7) is unreachable (ssh: No route to host): start it")
+    warned = []
+    monkeypatch.setattr(host_facts.display, "warning", warned.append)
+    monkeypatch.setattr(Task, "ignore_unreachable", True)
+    borne = host.plugin.run(task_vars={"inventory_hostname": "n1"})
+    assert (borne["unreachable"], warned) == (False, [result["msg"]])
 
 
 def test_a_failed_module_stays_failed(monkeypatch):

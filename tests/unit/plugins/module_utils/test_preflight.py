@@ -195,7 +195,9 @@ def test_hosts_that_have_the_same():
 
 
 def test_an_unreachable_host_is_told_in_a_sentence():
-    assert _preflight.unreachable("n2", "192.0.2.22", "ssh: No route to host.\n") == (
+    assert _preflight.unreachable(
+        "n2", "192.0.2.22", "Failed to connect to the host via ssh: ssh: No route to host.\n"
+    ) == (
         "n2 (192.0.2.22) is unreachable (ssh: No route to host): start it or mend the way to it (ansible_host, ansible_port, "
         "ansible_user), or leave it out with --limit '!n2'."
     )
