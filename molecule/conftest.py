@@ -115,5 +115,10 @@ def lab():
 
 
 @pytest.fixture(scope="session")
-def site(request, lab, tmp_path_factory):
-    return Site(lab, request.config.option.ansible_inventory, tmp_path_factory.mktemp("site"))
+def inventory(request):
+    return request.config.option.ansible_inventory
+
+
+@pytest.fixture(scope="session")
+def site(lab, inventory, tmp_path_factory):
+    return Site(lab, inventory, tmp_path_factory.mktemp("site"))

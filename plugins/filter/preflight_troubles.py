@@ -17,23 +17,20 @@ options:
   kind:
     description:
       - V(inputs) for the cluster's variables and groups, V(host) for the fact C(plainkube) of a host,
-        V(addresses) for host names and their addresses, and the cluster's networks.
+        V(hosts) for what hosts must not have in common, and the cluster's networks.
     type: str
-    choices: [inputs, host, addresses]
+    choices: [inputs, host, hosts]
     required: true
   host:
     description: Name of the host, for O(kind=host).
     type: str
-  memory_mb:
-    description: Least memory of a host in MiB, for O(kind=host).
-    type: int
-  kubelet_config:
-    description: The host's C(node_kubelet_config), for O(kind=host) where the host is a node.
+  needs:
+    description: What a host is asked for, for O(kind=host).
     type: dict
 """
 
 EXAMPLES = r"""
-troubles: "{{ {'addresses': {'k1': '192.0.2.11', 'n1': '192.0.2.11'}, 'networks': {}} | plainkube.cluster.preflight_troubles('addresses') }}"
+troubles: "{{ {'hosts': hostvars.values() | plainkube.cluster.host_identities, 'networks': {}} | plainkube.cluster.preflight_troubles('hosts') }}"
 """
 
 RETURN = r"""
@@ -48,7 +45,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _prefligh
 KINDS = {
     "inputs": _preflight.input_troubles,
     "host": _preflight.host_troubles,
-    "addresses": _preflight.address_troubles,
+    "hosts": _preflight.hosts_troubles,
 }
 
 

@@ -11,6 +11,8 @@ import re
 import typing as t
 
 MANIFEST = ".plainkube.json"
+# What is verified waits here until it is put in place; what is being fetched is in the other.
+STAGING, INCOMING = ".staged", ".incoming"
 
 
 def mirror_path(url: str) -> str:
@@ -53,10 +55,21 @@ class Piece(t.NamedTuple):
     directory: str
     mode: int
     link: str  # the symlink that makes it current; empty: none
+    setting: str = ""  # the variable that chose the version, for errors
 
     @property
     def path(self) -> str:
         return os.path.join(self.directory, self.name)
+
+    @property
+    def used_path(self) -> str:
+        """The path that it is used by."""
+        return self.link or self.path
+
+    def waiting(self, root: str) -> Piece:
+        """The same piece where it waits, verified, to be put in place."""
+        place = os.path.join(root, STAGING, os.path.relpath(self.directory, root))
+        return self._replace(directory=place, link="")
 
 
 def select(artifacts: t.Sequence[dict[str, t.Any]], kinds: t.Sequence[str]) -> list[dict[str, t.Any]]:
@@ -71,10 +84,12 @@ def pieces(artifacts: t.Sequence[dict[str, t.Any]], root: str, bin_directory: st
         version = artifact.get("version") or ""
         directory = os.path.join(root, artifact["component"], version).rstrip("/")
         source = (version, artifact["url"], artifact["sums_url"])
+        setting = artifact.get("setting") or ""
         for name, member in (artifact.get("binaries") or {}).items():
-            found.append(Piece(name, *source, member or "", directory, 0o755, os.path.join(bin_directory, name)))
+            link = os.path.join(bin_directory, name)
+            found.append(Piece(name, *source, member or "", directory, 0o755, link, setting))
         if not artifact.get("binaries"):
-            found.append(Piece(os.path.basename(artifact["url"]), *source, "", directory, 0o644, ""))
+            found.append(Piece(os.path.basename(artifact["url"]), *source, "", directory, 0o644, "", setting))
     return found
 
 
@@ -131,3 +146,12 @@ def describe(piece: Piece, state: State) -> str:
 def change(piece: Piece, state: State) -> str:
     """What is done, or would be, in one line: `kubelet 1.36.3 → 1.37.2`."""
     return f"{piece.name} {describe(piece, state)} → {piece.version if piece.link else 'present'}"
+
+
+def does_not_exist(piece: Piece, source: str, mirror: str) -> str:
+    """What to do where neither upstream nor a mirror has what a version names."""
+    otherwise = f"have artifacts_mirror ({mirror}) carry it (playbooks/build.yml makes a mirror)"
+    advice = f"correct {piece.setting or 'the version'}" + (
+        f", or {otherwise}" if mirror else " to one that was released"
+    )
+    return f"{source} does not exist: {advice}."

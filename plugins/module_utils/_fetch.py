@@ -24,10 +24,10 @@ class FetchError(Exception):
     """A download failed; the text is a sentence that names it and says what to do."""
 
 
-def _open(source: str, timeout: float) -> t.Any:
+def _open(source: str, timeout: float, method: str = "GET") -> t.Any:
     if source.startswith("/"):
         return open(source, "rb")
-    request = urllib.request.Request(source, headers={"User-Agent": "plainkube.cluster"})
+    request = urllib.request.Request(source, headers={"User-Agent": "plainkube.cluster"}, method=method)
     # urllib honours http_proxy, https_proxy and no_proxy.
     return urllib.request.build_opener().open(request, timeout=timeout)
 
@@ -40,11 +40,16 @@ def _transient(error: Exception) -> bool:
     return isinstance(error, (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError))
 
 
+def absent(error: Exception) -> bool:
+    """Whether there is no such file, as opposed to no answer."""
+    return isinstance(error, FileNotFoundError) or getattr(error, "code", 0) == 404
+
+
 def explain(source: str, error: Exception) -> str:
     """A sentence about a failed download."""
     if getattr(error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk is full ({error}) while {source} is downloaded: free space under the directory it is installed to."
-    if isinstance(error, FileNotFoundError) or getattr(error, "code", 0) == 404:
+    if absent(error):
         advice = "check the version, and that the mirror has it (playbooks/build.yml puts it there)"
         return f"{source} does not exist: {advice}."
     if getattr(error, "code", 0) in (403, 429) and "api.github.com" in source:
@@ -67,9 +72,25 @@ def fetch(
     sleep: t.Callable[[float], None] = time.sleep,
 ) -> str:
     """Copy a URL or path to an open file; return the SHA-256 of what was written."""
+    return _persist(source, lambda: _copy(source, sink, timeout), pauses, sleep)
+
+
+def probe(
+    source: str,
+    timeout: float = 30.0,
+    pauses: t.Sequence[float] = PAUSES,
+    sleep: t.Callable[[float], None] = time.sleep,
+) -> None:
+    """See that a URL or path could be fetched, without fetching it."""
+    _persist(source, lambda: _open(source, timeout, "HEAD").close(), pauses, sleep)
+
+
+def _persist(
+    source: str, work: t.Callable[[], t.Any], pauses: t.Sequence[float], sleep: t.Callable[[float], None]
+) -> t.Any:
     for pause in (*pauses, None):
         try:
-            return _copy(source, sink, timeout)
+            return work()
         except (OSError, http.client.HTTPException, ValueError) as error:
             if pause is None or not _transient(error):
                 raise FetchError(explain(source, error)) from error

@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
+import ipaddress
+import json
 import re
+import typing as t
 
 # uname -m -> the name that Go, Kubernetes and Debian use.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 # linux/capability.h
 CAP_SYS_RESOURCE = 24
+
+# Interfaces whose networks follow the cluster's own: docker0 is put on flannel's subnet, whatever it has.
+OWN_INTERFACES = ("lo", "docker0", "flannel.1")
 
 
 def parse_os_release(text: str) -> dict[str, str]:
@@ -49,3 +55,43 @@ def nftables_usable(kernel: str, nft: str) -> bool:
 def swaps(text: str) -> bool:
     """Whether /proc/swaps lists anything besides its heading; zram is memory and does not count."""
     return any(line and not line.startswith("/dev/zram") for line in text.splitlines()[1:])
+
+
+def interface_networks(text: str) -> dict[str, list[str]]:
+    """The IPv4 networks that a host is in, by interface, out of `ip -json -4 address show`; not those that follow the cluster."""
+    found: dict[str, list[str]] = {}
+    for link in json.loads(text or "[]"):
+        for address in link.get("addr_info", []) if link["ifname"] not in OWN_INTERFACES else []:
+            interface = ipaddress.IPv4Interface(f"{address['local']}/{address['prefixlen']}")
+            found.setdefault(link["ifname"], []).append(str(interface.network))
+    return found
+
+
+def docker_networks(answer: t.Iterable[t.Mapping[str, t.Any]]) -> list[tuple[str, str, list[str]]]:
+    """Name, interface and IPv4 networks of each network in Docker's answer to /networks; not docker0's."""
+    found = []
+    for entry in answer:
+        interface = (entry.get("Options") or {}).get("com.docker.network.bridge.name", f"br-{entry['Id'][:12]}")
+        subnets = [pool["Subnet"] for pool in (entry.get("IPAM") or {}).get("Config") or [] if pool.get("Subnet")]
+        if interface not in OWN_INTERFACES:
+            found.append((entry["Name"], interface, [subnet for subnet in subnets if ":" not in subnet]))
+    return found
+
+
+def host_networks(interfaces: t.Mapping[str, t.Sequence[str]], docker: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict]:
+    """What a host is in already, in words and as a network; a Docker network by its own name, not its interface's."""
+    known = docker_networks(docker)
+    bridges = {interface for dummy, interface, dummy in known}
+    named = [(f"the Docker network {name}", networks) for name, dummy, networks in known]
+    named += [(f"the interface {name}", networks) for name, networks in interfaces.items() if name not in bridges]
+    return [{"name": name, "network": network} for name, networks in named for network in networks]
+
+
+def clock_interval(before: float, host: float, after: float) -> tuple[float, float]:
+    """How far a host's clock may be ahead, least and most, when it was read at some time between two readings of this one."""
+    return host - after, host - before
+
+
+def least_offset(low: float, high: float) -> float:
+    """The offset nearest to none in an interval."""
+    return max(low, 0.0) or min(high, 0.0)

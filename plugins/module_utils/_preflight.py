@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import difflib
+import fnmatch
 import ipaddress
 import itertools
 import re
@@ -16,6 +18,10 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _flannel_
 DISTRIBUTIONS = {"debian": (12,)}
 ARCHITECTURES = ("amd64", "arm64")
 # Older ones leak through their access control (GHSA-q8m4-xhhv-38mg, GHSA-rfx7-8w68-q57q, GHSA-xg4h-6gfc-h4m8).
+# The minor versions of Kubernetes that the units and configurations of this collection are written for.
+KUBERNETES = ((1, 35), (1, 37))
+# What certificates, leases and tokens bear, in seconds.
+CLOCK_SECONDS = 2
 LEAST_ETCD = {(3, 6): (3, 6, 14), (3, 7): (3, 7, 1)}
 
 
@@ -47,11 +53,38 @@ def network_troubles(networks: t.Mapping[str, str]) -> list[str]:
     ]
 
 
+def version_troubles(versions: t.Mapping[str, str]) -> list[str]:
+    """Versions by variable name: each in full, and of Kubernetes and etcd those that are known to work."""
+    troubles = [
+        f"{name} is {version!r}: write the version in full and without a leading v, like 1.37.2."
+        for name, version in versions.items()
+        if not re.fullmatch(r"\d+\.\d+\.\d+", str(version))
+    ]
+    if troubles:
+        return troubles
+    return [
+        *kubernetes_version_troubles(versions["cluster_version"]),
+        *etcd_version_troubles(versions["cluster_etcd_version"]),
+    ]
+
+
+def kubernetes_version_troubles(version: str) -> list[str]:
+    """Whether this collection knows how to run it."""
+    least, last = KUBERNETES
+    if least <= _version(version)[:2] <= last:
+        return []
+    words = " to ".join(".".join(map(str, minor)) for minor in KUBERNETES)
+    return [
+        f"cluster_version is {version!r}, and this release of plainkube.cluster runs Kubernetes {words}: take one of these, "
+        "or another release of the collection."
+    ]
+
+
 def etcd_version_troubles(version: str) -> list[str]:
     """Whether this etcd keeps its users apart."""
     found = _version(version)
     least = LEAST_ETCD.get(found[:2], (3, 7, 1))
-    if found >= least and len(found) == 3:
+    if found >= least:
         return []
     advice = ".".join(str(part) for part in least)
     return [f"cluster_etcd_version is {version!r}, whose access control has known holes: take {advice} or newer."]
@@ -67,10 +100,11 @@ def member_troubles(members: t.Sequence[str], group: str) -> list[str]:
     ]
 
 
-def node_name_troubles(names: t.Sequence[str]) -> list[str]:
-    """Whether inventory names can name Nodes: RFC 1123, and short enough for a certificate's common name of 64."""
+def host_name_troubles(names: t.Sequence[str]) -> list[str]:
+    """Whether inventory names can name hosts of a cluster: RFC 1123, and short enough for a certificate's common name of 64."""
     return [
-        f"{name} cannot name a Node: use small letters, digits, dashes and dots, 52 at most, as its name in the inventory."
+        f"{name} cannot name a host of the cluster: use small letters, digits, dashes and dots, 52 at most, as its name in "
+        "the inventory (its address may stand in ansible_host)."
         for name in names
         if len(name) > 52 or not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", name)
     ]
@@ -95,33 +129,48 @@ def input_troubles(settings: t.Mapping[str, t.Any]) -> list[str]:
     networks = network_troubles(settings["networks"])
     return [
         *member_troubles(settings["etcd_members"], settings["etcd_group"]),
-        *node_name_troubles(settings["nodes"]),
+        *host_name_troubles(settings["hosts"]),
         *(networks or subnet_troubles(settings["networks"]["cluster_pod_network"], settings["subnet_length"])),
-        *etcd_version_troubles(settings["etcd_version"]),
+        *version_troubles(settings["versions"]),
     ]
 
 
-def address_troubles(subject: t.Mapping[str, t.Any]) -> list[str]:
-    """Addresses by host name: everybody has one, nobody another's, and none lies in one of the networks."""
-    addresses = subject["addresses"]
-    troubles = [
-        f"{host} did not tell its IPv4 address (no default route, or not reached): set cluster_address for it in the inventory."
-        for host, address in addresses.items()
-        if not address
-    ]
-    hosts: dict[str, list[str]] = {}
-    for host, address in addresses.items():
-        hosts.setdefault(address, []).append(host)
-    troubles += [
-        f"{host} has the address {address}, which lies in {name} ({network}): choose another network for {name}."
-        for host, address in addresses.items()
-        for name, network in subject["networks"].items()
-        if address and ipaddress.IPv4Address(address) in ipaddress.IPv4Network(network)
-    ]
-    return troubles + [
-        f"{' and '.join(names)} have the same address {address}: set cluster_address for them in the inventory."
-        for address, names in hosts.items()
-        if address and len(names) > 1
+def _same(hosts: t.Mapping[str, t.Mapping[str, t.Any]], key: str) -> dict[str, list[str]]:
+    """What several hosts have of a kind, and which hosts."""
+    holders: dict[str, list[str]] = {}
+    for host, known in hosts.items():
+        holders.setdefault(known[key], []).append(host)
+    return {value: names for value, names in holders.items() if value and len(names) > 1}
+
+
+def hosts_troubles(subject: t.Mapping[str, t.Any]) -> list[str]:
+    """What is wrong between hosts: everybody has an address, a machine-id and a name, and nobody another's."""
+    hosts = subject["hosts"]
+    return [
+        *(
+            f"{host} did not tell its IPv4 address (no default route, or not reached): set cluster_address for it in the inventory."
+            for host, known in hosts.items()
+            if not known["address"]
+        ),
+        *(
+            f"{host} has the address {known['address']}, which lies in {name} ({network}): choose another network for {name}."
+            for host, known in hosts.items()
+            for name, network in subject["networks"].items()
+            if known["address"] and ipaddress.IPv4Address(known["address"]) in ipaddress.IPv4Network(network)
+        ),
+        *(
+            f"{' and '.join(names)} have the same address {address}: set cluster_address for them in the inventory."
+            for address, names in _same(hosts, "address").items()
+        ),
+        *(
+            f"{' and '.join(names)} have the same machine-id {machine}, as copies of one machine do: give each its own "
+            "(rm /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup; reboot)."
+            for machine, names in _same(hosts, "machine_id").items()
+        ),
+        *(
+            f"{' and '.join(names)} have the same host name {name}: give each its own (hostnamectl set-hostname NAME)."
+            for name, names in _same(hosts, "hostname").items()
+        ),
     ]
 
 
@@ -141,11 +190,63 @@ def kubelet_troubles(facts: t.Mapping[str, t.Any], host: str, kubelet_config: t.
     return troubles
 
 
-def host_troubles(
-    facts: t.Mapping[str, t.Any], host: str, memory_mb: int, kubelet_config: t.Mapping[str, t.Any] | None = None
-) -> list[str]:
-    """What keeps a host, as module host_facts saw it, from being part of a cluster; kubelet_config for nodes only."""
-    troubles = [] if kubelet_config is None else kubelet_troubles(facts, host, kubelet_config)
+def space_troubles(facts: t.Mapping[str, t.Any], host: str, memory_mb: int, disk_mb: int) -> list[str]:
+    """Too little memory, or disk where nothing is installed yet: a host that has filled its disk since must stay mendable."""
+    troubles = []
+    if facts["memory_mb"] < memory_mb:
+        troubles.append(
+            f"{host} has {facts['memory_mb']} MiB of memory and preflight_memory_mb asks for {memory_mb}: "
+            "give it more, or lower preflight_memory_mb."
+        )
+    short = {path: free for path, free in facts["free_mb"].items() if free < disk_mb}
+    if short and not facts["installed"]:
+        troubles.append(
+            f"{host} has {min(short.values())} MiB of free disk for {' and '.join(short)} and preflight_disk_mb asks for {disk_mb}: "
+            "free some or give it a larger disk, or lower preflight_disk_mb."
+        )
+    return troubles
+
+
+def overlap_troubles(facts: t.Mapping[str, t.Any], host: str, networks: t.Mapping[str, str]) -> list[str]:
+    """The cluster's networks that overlap one that the host is in already."""
+    return [
+        f"{name} ({network}) overlaps {there['network']} of {there['name']} on {host}: choose another network for {name}."
+        for name, network in networks.items()
+        for there in facts["networks"]
+        if ipaddress.IPv4Network(network).overlaps(ipaddress.IPv4Network(there["network"]))
+    ]
+
+
+def port_troubles(facts: t.Mapping[str, t.Any], host: str, components: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
+    """Ports of components on which something else listens."""
+    needs = {int(port): component["name"] for component in components for port in component.get("ports", [])}
+    troubles = []
+    for there in facts["foreign_listeners"]:
+        who = (
+            f"{there['process']} (pid {there['pid']})" if there["pid"] else "something that is no process of this host"
+        )
+        other = ", or set cluster_api_port to another port" if needs[there["port"]] == "kube-apiserver" else ""
+        troubles.append(
+            f"{host}: {who} listens on {there['address']}, and {needs[there['port']]} needs port {there['port']}: "
+            f"stop it or give it another port{other}."
+        )
+    return troubles
+
+
+def clock_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+    """A clock that is apart from the control node's, as far as could be measured."""
+    offset = facts.get("clock_offset", 0)
+    if abs(offset) <= CLOCK_SECONDS:
+        return []
+    return [
+        f"{host}'s clock is {abs(offset):.1f} s {'ahead of' if offset > 0 else 'behind'} the control node's, and more than "
+        f"{CLOCK_SECONDS} s breaks certificates and leases: set both by NTP (timedatectl set-ntp true)."
+    ]
+
+
+def system_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+    """An operating system or architecture that nothing here was made for."""
+    troubles = []
     name, version = facts["distribution"], facts["distribution_version"]
     if name not in DISTRIBUTIONS or _version(version) < DISTRIBUTIONS[name]:
         troubles.append(f"{host} runs {name} {version}: use Debian 12 or newer.")
@@ -153,9 +254,55 @@ def host_troubles(
         troubles.append(f"{host} was not started by systemd, which runs all components: use a host that is.")
     if facts["architecture"] not in ARCHITECTURES:
         troubles.append(f"{host} is {facts['architecture']}: use a host that is {' or '.join(ARCHITECTURES)}.")
-    if facts["memory_mb"] < memory_mb:
-        troubles.append(
-            f"{host} has {facts['memory_mb']} MiB of memory and preflight_memory_mb asks for {memory_mb}: "
-            "give it more, or lower preflight_memory_mb."
-        )
+    if not facts["machine_id"]:
+        troubles.append(f"{host} has no /etc/machine-id: make one (systemd-machine-id-setup) and reboot.")
     return troubles
+
+
+def host_troubles(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str, t.Any]) -> list[str]:
+    """What keeps a host, as module host_facts saw it, from being part of a cluster."""
+    config = needs["kubelet_config"]
+    return [
+        *system_troubles(facts, host),
+        *(kubelet_troubles(facts, host, config) if config is not None else []),
+        *space_troubles(facts, host, needs["memory_mb"], needs["disk_mb"]),
+        *overlap_troubles(facts, host, needs["networks"]),
+        *port_troubles(facts, host, needs["components"]),
+        *clock_troubles(facts, host),
+    ]
+
+
+def unreachable(host: str, address: str, error: str) -> str:
+    """Why a host was not reached, and what to do about it."""
+    # What ssh itself says, without Ansible's introduction.
+    reason = re.sub(r"^.* (?:via|over) ssh: ", "", error.strip(), flags=re.DOTALL).rstrip(".")
+    return (
+        f"{host} ({address}) is unreachable ({reason}): start it or mend the way to it (ansible_host, ansible_port, ansible_user), "
+        f"or leave it out with --limit '!{host}'."
+    )
+
+
+# Unknown variables
+
+
+def unknown_variables(
+    names: t.Iterable[str], known: t.Collection[str], roles: t.Iterable[str], foreign: t.Sequence[str]
+) -> list[str]:
+    """Variables that are named as if they were this collection's and are not. Values are not shown: some are passwords."""
+    prefixes = tuple(f"{role}_" for role in roles)
+    # A role may have a family of variables with a name of its own: kubeconfig_.
+    prefixes += tuple({f"{name.partition('_')[0]}_" for name in known if not name.startswith(prefixes)})
+    unknown = [
+        name
+        for name in sorted(names)
+        if name.startswith(prefixes)
+        and name not in known
+        and not any(fnmatch.fnmatchcase(name, one) for one in foreign)
+    ]
+    return [f"{name} is no variable of plainkube.cluster: {_advice(name, known)}." for name in unknown]
+
+
+def _advice(name: str, known: t.Collection[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+    start = f"did you mean {close[0]}? If not, remove it" if close else "remove it"
+    return f"{start}, or list it in preflight_foreign_variables if something else reads it"

@@ -20,7 +20,9 @@ author:
 attributes:
   check_mode:
     support: full
-    description: Says what would be installed, without a download.
+    description:
+      - Says what would be installed, without a download. With O(state=staged), the sums are read all the same, and the server is asked whether
+        it has the files, so that what would fail then fails now.
   diff_mode:
     support: full
     description: One line for each binary, like C(kubelet 1.36.3 → 1.37.2).
@@ -63,6 +65,10 @@ options:
         type: list
         elements: str
         default: []
+      setting:
+        description: The variable that chose the version; an error names it.
+        type: str
+        default: ""
   kinds:
     description: What this host is. Artefacts for other kinds of hosts are left out, so that all hosts can be given one list. Empty means everything.
     type: list
@@ -79,9 +85,12 @@ options:
     type: dict
     default: {}
   state:
-    description: With V(planned), only says what is missing, so that a mirror that the host cannot reach can be copied to it.
+    description:
+      - V(staged) downloads and verifies what is missing and leaves it in C(ROOT/.staged), where V(present) finds it. Nothing that is in use
+        changes. So all hosts can have all they need before anything changes on one of them.
+      - With V(planned), only says what is missing, so that a mirror that the host cannot reach can be copied to it.
     type: str
-    choices: [present, planned]
+    choices: [present, staged, planned]
     default: present
   root:
     description: Where to install.
@@ -137,6 +146,12 @@ missing:
   elements: str
   returned: always
   sample: [dl.k8s.io/v1.37.2/bin/linux/amd64/kubelet, dl.k8s.io/v1.37.2/bin/linux/amd64/kubelet.sha256]
+replaced:
+  description: Paths by which files are used, symlinks where there are some, that get another content, or their first.
+  type: list
+  elements: str
+  returned: always
+  sample: [/usr/local/bin/kubelet]
 missing_packages:
   description: Of each of O(packages) that is not installed, the first alternative.
   type: list
@@ -150,16 +165,20 @@ import os
 import shutil
 import stat
 import tarfile
+import threading
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import _sums
 from ansible_collections.plainkube.cluster.plugins.module_utils._artifacts import (
+    INCOMING,
     MANIFEST,
+    STAGING,
     Piece,
     State,
     change,
     current_version,
+    does_not_exist,
     locate,
     mirror_path,
     parse_manifest,
@@ -170,7 +189,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._artifacts impor
     select,
     wrong_pins,
 )
-from ansible_collections.plainkube.cluster.plugins.module_utils._fetch import FetchError, fetch
+from ansible_collections.plainkube.cluster.plugins.module_utils._fetch import FetchError, absent, fetch, probe
 
 SPEC: dict[str, t.Any] = {
     "artifacts": {
@@ -184,12 +203,13 @@ SPEC: dict[str, t.Any] = {
             "sums_url": {"type": "str", "required": True},
             "binaries": {"type": "dict", "default": {}},
             "kinds": {"type": "list", "elements": "str", "default": []},
+            "setting": {"type": "str", "default": ""},
         },
     },
     "kinds": {"type": "list", "elements": "str", "default": []},
     "mirror": {"type": "str", "default": ""},
     "checksums": {"type": "dict", "default": {}},
-    "state": {"type": "str", "choices": ["present", "planned"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "staged", "planned"], "default": "present"},
     "root": {"type": "path", "default": "/opt/plainkube"},
     "bin_directory": {"type": "path", "default": "/usr/local/bin"},
     "packages": {"type": "list", "elements": "str", "default": []},
@@ -252,10 +272,10 @@ def look(piece: Piece, manifest: dict[str, dict[str, t.Any]], pinned: str, root:
 class Downloads:
     """Everything that is fetched into the incoming directory, verified, and made ready there."""
 
-    def __init__(self, params: dict[str, t.Any], incoming: str) -> None:
+    def __init__(self, params: dict[str, t.Any]) -> None:
         self.mirror = params["mirror"]
         self.checksums = params["checksums"]
-        self.incoming = incoming
+        self.incoming = os.path.join(params["root"], INCOMING)
         self.workers = max(1, params["parallel"])
 
     def source(self, url: str) -> str:
@@ -265,31 +285,67 @@ class Downloads:
             raise ArtifactError(f"{url} is on mirrors only: set artifacts_mirror, or artifacts_images to 'pull'.")
         return found
 
-    def stage(self, wanted: t.Sequence[Piece]) -> dict[Piece, Staged]:
-        """Fetch and verify all pieces, in parallel; nothing of it is in place yet."""
-        by_url: dict[str, list[Piece]] = {}
+    def fetch(self, wanted: t.Sequence[Piece]) -> dict[Piece, Staged]:
+        """Fetch and verify all pieces that are not in their place already, in parallel; none of them is put there yet."""
+        documents = self._documents(wanted)
+        missing = [piece for piece in wanted if not self._is_there(piece, documents)]
+        jobs = [(number, group, documents) for number, group in enumerate(_by_url(missing).values())]
+        ready: dict[Piece, Staged] = {}
+        for done in self._parallel(lambda job: self._download(*job), jobs):
+            ready.update(done)
+        return ready
+
+    def check(self, wanted: t.Sequence[Piece]) -> None:
+        """See that all pieces could be fetched and verified, without fetching them."""
+        documents = self._documents(wanted)
+        for piece in wanted:
+            self._expected(piece, documents)
+        self._parallel(self._probe, [group[0] for group in _by_url(wanted).values()])
+
+    def _documents(self, wanted: t.Sequence[Piece]) -> dict[str, str]:
+        """The published sums that are needed, by their URL."""
         for piece in wanted:
             self.source(piece.url)
-            by_url.setdefault(piece.url, []).append(piece)
-        unpinned = sorted({piece.sums_url for piece in wanted if not pin(self.checksums, piece.url)})
-        documents = dict(zip(unpinned, self._parallel(self._document, unpinned)))
-        jobs = [(number, group, documents) for number, group in enumerate(by_url.values())]
-        staged: dict[Piece, Staged] = {}
-        for done in self._parallel(lambda job: self._download(*job), jobs):
-            staged.update(done)
-        return staged
+        unpinned = {piece.sums_url: piece for piece in wanted if not pin(self.checksums, piece.url)}
+        return dict(zip(unpinned, self._parallel(self._document, [*unpinned.values()])))
+
+    def _is_there(self, piece: Piece, documents: dict[str, str]) -> bool:
+        """Whether a piece waits already, of the sum that is published now."""
+        entry = _manifest(piece.directory).get(piece.name)
+        return _file_state(piece, entry, self._expected(piece, documents)[0]) == "intact"
+
+    def _probe(self, piece: Piece) -> None:
+        self._reach(piece, piece.url, probe)
+
+    def _reach(self, piece: Piece, url: str, work: t.Callable[[str], t.Any]) -> t.Any:
+        """The result of work on a source; where there is no such file, the version is what is wrong."""
+        source = self.source(url)
+        try:
+            return work(source)
+        except FetchError as error:
+            if absent(error.__cause__):
+                raise ArtifactError(does_not_exist(piece, source, self.mirror)) from error
+            raise
 
     def _parallel(self, work: t.Callable[[t.Any], t.Any], items: t.Sequence[t.Any]) -> list[t.Any]:
         """The results of work for all items; after the first failure, none is begun."""
-        pool = concurrent.futures.ThreadPoolExecutor(self.workers)
-        try:
-            return list(pool.map(work, items))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        failed = threading.Event()
 
-    def _document(self, sums_url: str) -> str:
+        def begin(item: t.Any) -> t.Any:
+            if failed.is_set():
+                return None
+            try:
+                return work(item)
+            except BaseException:
+                failed.set()
+                raise
+
+        with concurrent.futures.ThreadPoolExecutor(self.workers) as pool:
+            return list(pool.map(begin, items))
+
+    def _document(self, piece: Piece) -> str:
         buffer = io.BytesIO()
-        fetch(self.source(sums_url), buffer)
+        self._reach(piece, piece.sums_url, lambda source: fetch(source, buffer))
         return buffer.getvalue().decode("utf-8", "replace")
 
     def _expected(self, piece: Piece, documents: dict[str, str]) -> tuple[str, str]:
@@ -310,7 +366,7 @@ class Downloads:
         expected, authority = self._expected(group[0], documents)
         path = os.path.join(self.incoming, str(number))
         with open(path, "w+b") as stream:
-            found = fetch(source, stream)
+            found = self._reach(group[0], group[0].url, lambda source: fetch(source, stream))
         if found != expected:
             raise ArtifactError(
                 f"{source} has the SHA-256 {found}, but {authority} says {expected}: nothing was replaced; check the mirror,"
@@ -340,6 +396,13 @@ class Downloads:
                 f"{source} has no file {', '.join(sorted(members))} in it: is it the download that it should be?"
             )
         return places
+
+
+def _by_url(wanted: t.Sequence[Piece]) -> dict[str, list[Piece]]:
+    groups: dict[str, list[Piece]] = {}
+    for piece in wanted:
+        groups.setdefault(piece.url, []).append(piece)
+    return groups
 
 
 def _finish(piece: Piece, path: str, source_sha256: str) -> Staged:
@@ -398,28 +461,64 @@ def flip(links: t.Sequence[Piece]) -> None:
         _sync(directory)
 
 
+def stage(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> None:
+    """Have all these pieces in the staging directory, each as it was verified."""
+    downloads = Downloads(params)
+    # One name for all runs: what a killed one left behind is removed by the next.
+    shutil.rmtree(downloads.incoming, ignore_errors=True)
+    os.makedirs(downloads.incoming)
+    try:
+        place(downloads.fetch([piece.waiting(params["root"]) for piece in wanted]))
+    finally:
+        shutil.rmtree(downloads.incoming, ignore_errors=True)
+
+
+def staged(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> dict[Piece, Staged]:
+    """The pieces that wait in the staging directory."""
+    found = {}
+    for piece in wanted:
+        waiting = piece.waiting(params["root"])
+        entry = _manifest(waiting.directory).get(piece.name)
+        if entry and _file_state(waiting, entry, pin(params["checksums"], piece.url)) == "intact":
+            found[piece] = Staged(waiting.path, entry)
+    return found
+
+
 def install(params: dict[str, t.Any], states: dict[Piece, State]) -> None:
-    """Download what is missing, and when all of it is verified, put it in place and make it current."""
-    # Services run these as users of their own, whatever root's umask is.
-    os.umask(0o022)
-    absent = [piece for piece, state in states.items() if state.file != "intact"]
-    if absent:
-        # One name for all runs: what a killed one left behind is removed by the next.
-        incoming = os.path.join(params["root"], ".incoming")
-        shutil.rmtree(incoming, ignore_errors=True)
-        os.makedirs(incoming)
-        try:
-            place(Downloads(params, incoming).stage(absent))
-        finally:
-            shutil.rmtree(incoming, ignore_errors=True)
+    """Put what is missing in place and make it current, when all of it is there and verified."""
+    absent_pieces = not_intact(states)
+    if len(staged(params, absent_pieces)) < len(absent_pieces):
+        stage(params, absent_pieces)
+    place(staged(params, absent_pieces))
+    shutil.rmtree(os.path.join(params["root"], STAGING), ignore_errors=True)
     flip([piece for piece, state in states.items() if piece.link and not state.linked])
+
+
+def not_intact(states: dict[Piece, State]) -> list[Piece]:
+    return [piece for piece, state in states.items() if state.file != "intact"]
+
+
+def act(params: dict[str, t.Any], todo: dict[Piece, State], check_mode: bool) -> None:
+    """Do what the wanted state asks for; in check mode, look whether it could be done."""
+    # Services run the binaries as users of their own, whatever root's umask is.
+    os.umask(0o022)
+    wanted = not_intact(todo)
+    if params["state"] == "staged" and check_mode:
+        Downloads(params).check(wanted)
+    elif params["state"] == "staged" and wanted:
+        stage(params, wanted)
+    elif params["state"] == "staged":
+        # What a run for other versions left.
+        shutil.rmtree(os.path.join(params["root"], STAGING), ignore_errors=True)
+    elif params["state"] == "present" and todo and not check_mode:
+        install(params, todo)
 
 
 def missing(params: dict[str, t.Any], states: dict[Piece, State]) -> list[str]:
     """Paths on a mirror of what has to be downloaded."""
-    absent = [piece for piece, state in states.items() if state.file != "intact"]
-    sums = [piece.sums_url for piece in absent if not pin(params["checksums"], piece.url)]
-    return sorted({mirror_path(url) for url in [*(piece.url for piece in absent), *sums]})
+    wanted = not_intact(states)
+    sums = [piece.sums_url for piece in wanted if not pin(params["checksums"], piece.url)]
+    return sorted({mirror_path(url) for url in [*(piece.url for piece in wanted), *sums]})
 
 
 def missing_packages(module: AnsibleModule) -> list[str]:
@@ -449,15 +548,15 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     }
     todo = {piece: state for piece, state in states.items() if not state.ok(piece)}
     changes = [change(piece, state) for piece, state in todo.items()]
-    planned = params["state"] == "planned"
-    if todo and not planned and not module.check_mode:
-        install(params, todo)
+    act(params, todo, module.check_mode)
+    present = params["state"] == "present"
     return {
-        "changed": bool(changes) and not planned,
+        "changed": bool(changes) and present,
         "changes": changes,
+        "replaced": [piece.used_path for piece in todo],
         "missing": missing(params, todo),
         "missing_packages": missing_packages(module),
-        "diff": {"prepared": "".join(f"{line}\n" for line in changes) if not planned else ""},
+        "diff": {"prepared": "".join(f"{line}\n" for line in changes) if present else ""},
     }
 
 

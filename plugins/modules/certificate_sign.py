@@ -92,9 +92,11 @@ options:
   addresses:
     description: Host to IPv4 address.
     type: dict
-    required: true
+    default: {}
   answers:
-    description: Host to the result of M(plainkube.cluster.certificate_request). Only these hosts are signed for.
+    description:
+      - Host to the result of M(plainkube.cluster.certificate_request). Only these hosts are signed for.
+      - With O(state=checked), the C(pki) of M(plainkube.cluster.host_facts) is enough, and O(groups) may be empty.
     type: dict
     required: true
   required_hosts:
@@ -112,6 +114,13 @@ options:
     description: A certificate that expires within so many days is issued anew.
     type: int
     default: 30
+  state:
+    description:
+      - With V(checked), only sees that O(directory) is in order and that no host carries another cluster's authorities. Nothing is made or issued,
+        so it can be asked before anything changes.
+    type: str
+    choices: [signed, checked]
+    default: signed
 attributes:
   check_mode:
     support: full
@@ -154,13 +163,13 @@ EXAMPLES = r"""
 RETURN = r"""
 authorities:
   description: The CAs, by name.
-  returned: success
+  returned: success with O(state=signed)
   type: dict
   sample:
     etcd: {"fingerprint": "SHA-256 8E:…", "made": false, "subject": "CN=plainkube-etcd-ca", "valid_until": "2036-01-01"}
 hosts:
   description: What is to be done on each host of O(answers). No private key is in it.
-  returned: success
+  returned: success with O(state=signed)
   type: dict
   contains:
     files:
@@ -518,6 +527,11 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     days = module.params["validity_days"], module.params["renew_before_days"]
     _certificates.check_days(*days, "certificates_validity_days", "certificates_renew_before_days")
     plan = make_plan(module, now)
+    if module.params["state"] == "checked":
+        return {
+            "changed": False,
+            "msg": f"{module.params['directory']} is in order for {len(module.params['answers'])} hosts.",
+        }
     if plan.changes and not module.check_mode:
         plan = apply(module, now, plan)
     signed = {host: sign(module, plan.directory, host, now) for host in module.params["answers"]}
@@ -563,11 +577,12 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "cluster_name": {"type": "str", "required": True},
     "groups": {"type": "list", "elements": "dict", "required": True, "options": GROUP_OPTIONS},
     "host_directory": {"type": "path", "default": "/etc/kubernetes/pki"},
-    "addresses": {"type": "dict", "required": True},
+    "addresses": {"type": "dict", "default": {}},
     "answers": {"type": "dict", "required": True},
     "required_hosts": {"type": "list", "elements": "str", "default": []},
     "validity_days": {"type": "int", "default": 365},
     "renew_before_days": {"type": "int", "default": 30},
+    "state": {"type": "str", "choices": ["signed", "checked"], "default": "signed"},
 }
 
 

@@ -9,7 +9,27 @@ short_description: What the roles need to know of a host, in one quick task
 version_added: 1.0.0
 description:
   - Sets the fact C(plainkube), which replaces M(ansible.builtin.setup) in this collection (0.2 seconds instead of 2).
-  - Changes nothing.
+  - Changes nothing. A host that cannot be reached is told in one sentence.
+options:
+  ports:
+    description: TCP ports that this collection's components need on the host; others that listen on them are looked for.
+    type: list
+    elements: int
+    default: []
+  directories:
+    description: Directories that need room. Those that do not exist yet are looked for at their nearest parent.
+    type: list
+    elements: path
+    default: []
+  pki:
+    description: Where the host keeps the certificates of its cluster.
+    type: path
+    default: /etc/kubernetes/pki
+  pki_files:
+    description: Files there that tell whose cluster the host is of. Of keys (C(*.key)) only the names are told.
+    type: list
+    elements: str
+    default: [ca.crt, etcd/ca.crt, front-proxy-ca.crt, sa.pub, sa.key, origin]
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
@@ -26,6 +46,8 @@ attributes:
 EXAMPLES = r"""
 - name: Look at the host
   plainkube.cluster.host_facts:
+    ports: [10250]
+    directories: [/opt/plainkube, /var/lib/docker]
 """
 
 RETURN = r"""
@@ -51,6 +73,12 @@ ansible_facts:
           description: V(1) or V(2).
           type: int
           returned: success
+        clock_offset:
+          description:
+            - By how many seconds, at least, the host's clock is ahead of the control node's; negative where it is behind.
+            - Known as exactly as the connection is quick. V(0) where the clocks may well agree.
+          type: float
+          returned: success
         distribution:
           description: The C(ID) of os-release(5).
           type: str
@@ -59,9 +87,22 @@ ansible_facts:
           description: The C(VERSION_ID) of os-release(5).
           type: str
           returned: success
+        foreign_listeners:
+          description: What listens on O(ports) without being this collection's, with C(address), C(port), C(pid) and C(process).
+          type: list
+          elements: dict
+          returned: success
+        free_mb:
+          description: Free disk in MiB for each of O(directories).
+          type: dict
+          returned: success
         hostname:
           description: The kernel's host name.
           type: str
+          returned: success
+        installed:
+          description: Whether artefacts of this collection are on the host.
+          type: bool
           returned: success
         kernel:
           description: The kernel's release.
@@ -75,9 +116,18 @@ ansible_facts:
           description: Memory in MiB.
           type: int
           returned: success
+        networks:
+          description: The IPv4 networks of the host's interfaces and of Docker, with C(name) and C(network); docker0 and flannel's left out.
+          type: list
+          elements: dict
+          returned: success
         nftables:
           description: Whether kube-proxy can use its nftables mode.
           type: bool
+          returned: success
+        pki:
+          description: What there is of O(pki_files) - C(public) has names and contents, C(secret) the names of keys.
+          type: dict
           returned: success
         resolv_conf:
           description: The resolver configuration that pods can use - systemd-resolved's own where it runs, as its stub listens on loopback.
@@ -94,13 +144,22 @@ ansible_facts:
 """
 
 import os
+import shutil
 import socket
+import time
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _files, _host
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _files,
+    _host,
+    _sockets,
+    _status,
+)
 
 # TEST-NET-3 (RFC 5737): connecting a UDP socket sends nothing, it only asks for the route.
 _ELSEWHERE = ("203.0.113.1", 9)
+_DOCKER_PID = "/run/docker.pid"
 _RESOLV_CONF = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 
 
@@ -120,6 +179,52 @@ def output(module: AnsibleModule, *command: str) -> str:
     return module.run_command(list(command))[1]
 
 
+def docker_runs() -> bool:
+    """Asking a stopped Docker would start it."""
+    pid = (_files.read(_DOCKER_PID) or "").strip()
+    return pid.isdigit() and "docker" in _sockets.name(int(pid))
+
+
+def docker_networks(module: AnsibleModule) -> list[dict[str, t.Any]]:
+    if not docker_runs():
+        return []
+    # Here, because HTTP and TLS take 30 ms to load.
+    from ansible_collections.plainkube.cluster.plugins.module_utils import _docker_api
+
+    try:
+        return _docker_api.call("GET", "/networks", timeout=2)
+    except OSError as error:
+        module.warn(f"Docker does not answer ({error}): its networks are known by their interfaces only.")
+        return []
+
+
+def networks(module: AnsibleModule) -> list[dict[str, str]]:
+    interfaces = _host.interface_networks(output(module, "ip", "-json", "-4", "address", "show"))
+    return _host.host_networks(interfaces, docker_networks(module))
+
+
+def free_mb(directory: str) -> int:
+    while not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    return shutil.disk_usage(directory).free >> 20
+
+
+def installed() -> bool:
+    """Whether anything is in place; what only waits to be, in directories that begin with a dot, does not count."""
+    try:
+        return any(not name.startswith(".") for name in os.listdir(_status.RELEASES))
+    except FileNotFoundError:
+        return False
+
+
+def authorities(directory: str, names: t.Sequence[str]) -> dict[str, t.Any]:
+    """What tells whose cluster the host is of, as module certificate_request answers it; no key is read."""
+    keys = [name for name in names if name.endswith(".key")]
+    texts = {name: _files.read(os.path.join(directory, name)) for name in names if name not in keys}
+    public = {name: text.encode("ascii", "replace").decode() for name, text in texts.items() if text is not None}
+    return {"public": public, "secret": [name for name in keys if os.path.exists(os.path.join(directory, name))]}
+
+
 def look(module: AnsibleModule) -> dict:
     release = _host.parse_os_release(_files.read("/etc/os-release") or "")
     kernel = os.uname()
@@ -129,20 +234,38 @@ def look(module: AnsibleModule) -> dict:
         "cgroup_version": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
         "distribution": release.get("ID", ""),
         "distribution_version": release.get("VERSION_ID", ""),
+        "foreign_listeners": _sockets.foreign_listeners(module.params["ports"], _status.RELEASES),
+        "free_mb": {path: free_mb(path) for path in module.params["directories"]},
         "hostname": kernel.nodename,
+        "installed": installed(),
         "kernel": kernel.release,
         "machine_id": (_files.read("/etc/machine-id") or "").strip(),
         "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
+        "networks": networks(module),
         "nftables": _host.nftables_usable(kernel.release, output(module, "nft", "--version")),
+        "pki": authorities(module.params["pki"], module.params["pki_files"]),
         "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
         "swap": _host.swaps(_files.read("/proc/swaps") or ""),
         "systemd": os.path.isdir("/run/systemd/system"),
     }
 
 
+PKI_FILES = ["ca.crt", "etcd/ca.crt", "front-proxy-ca.crt", "sa.pub", "sa.key", "origin"]
+
+
 def main() -> None:
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    module.exit_json(changed=False, ansible_facts={"plainkube": look(module)})
+    module = AnsibleModule(
+        argument_spec={
+            "ports": {"type": "list", "elements": "int", "default": []},
+            "directories": {"type": "list", "elements": "path", "default": []},
+            "pki": {"type": "path", "default": "/etc/kubernetes/pki"},
+            "pki_files": {"type": "list", "elements": "str", "default": PKI_FILES},
+        },
+        supports_check_mode=True,
+    )
+    facts = look(module)
+    # The action plugin of this name, which knows the control node's clock, makes clock_offset of `time`.
+    module.exit_json(changed=False, ansible_facts={"plainkube": facts}, time=time.time())
 
 
 if __name__ == "__main__":

@@ -318,6 +318,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _systemd,
 )
 from ansible_collections.plainkube.cluster.plugins.module_utils._etcdctl import Etcdctl, EtcdError
+from ansible_collections.plainkube.cluster.plugins.module_utils._sockets import listeners, program, socket_inodes
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 _ETCD_TIMEOUTS = {"ETCDCTL_DIAL_TIMEOUT": "2s", "ETCDCTL_COMMAND_TIMEOUT": "3s"}
@@ -335,31 +336,6 @@ class Look(t.NamedTuple):
 
 
 # Processes
-
-
-def listeners() -> list[_status.Listener]:
-    texts = (_files.read(f"/proc/net/{table}") or "" for table in ("tcp", "tcp6"))
-    return [listener for text in texts for listener in _status.parse_listeners(text)]
-
-
-def socket_inodes(pid: int) -> set[int]:
-    """The sockets that a process has open; none where it is gone or another user's."""
-    inodes = set()
-    for descriptor in glob.glob(f"/proc/{pid}/fd/*"):
-        try:
-            target = os.readlink(descriptor)
-        except OSError:
-            continue
-        if target.startswith("socket:["):
-            inodes.add(int(target[len("socket:[") : -1]))
-    return inodes
-
-
-def program(pid: int) -> str:
-    try:
-        return os.readlink(f"/proc/{pid}/exe")
-    except OSError:
-        return ""
 
 
 def outdated(state: dict, pid: int, stamped: str | None) -> str:

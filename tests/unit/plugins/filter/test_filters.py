@@ -2,14 +2,11 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
-import pathlib
-
 import pytest
-import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.plainkube.cluster.plugins.filter.host_address import host_address
+from ansible_collections.plainkube.cluster.plugins.filter.host_identities import host_identities
 from ansible_collections.plainkube.cluster.plugins.filter.nth_address import nth_address
-from ansible_collections.plainkube.cluster.plugins.filter.role_options import role_options
 
 
 def test_nth_address():
@@ -40,17 +37,13 @@ def test_host_address(variables, address):
     assert host_address(variables) == address
 
 
-def test_role_options_merges_entry_points_and_roles():
-    node = "argument_specs: {main: {options: {a: {type: int, required: true}}}, other: {options: {b: {type: str}}}}"
-    status = "argument_specs: {main: {options: {c: {type: bool}}}, bare: {}}"
-    assert role_options([node, status]) == {
-        "a": {"type": "int", "required": False},
-        "b": {"type": "str", "required": False},
-        "c": {"type": "bool", "required": False},
+def test_host_identities_are_empty_where_a_host_was_not_reached():
+    k1 = {
+        "inventory_hostname": "k1",
+        "ansible_facts": {"plainkube": {"address": "10.0.0.1", "machine_id": "a", "hostname": "K1"}},
     }
-
-
-def test_preflight_checks_the_variables_of_every_role():
-    roles = pathlib.Path(__file__).parents[4] / "roles"
-    listed = yaml.safe_load((roles / "preflight/vars/main.yml").read_text())["__preflight_roles"]
-    assert listed == sorted(path.parent.parent.name for path in roles.glob("*/meta/argument_specs.yml"))
+    n1 = {"inventory_hostname": "n1", "ansible_host": "10.0.0.2"}
+    assert host_identities([k1, n1]) == {
+        "k1": {"address": "10.0.0.1", "machine_id": "a", "hostname": "k1"},
+        "n1": {"address": "10.0.0.2", "machine_id": "", "hostname": ""},
+    }

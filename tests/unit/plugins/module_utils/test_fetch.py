@@ -19,20 +19,24 @@ def server():
     """A server that answers with the codes in its list, then with the body; 0 hangs up in the middle of it."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            server.heads += 1
+            self.do_GET()
+
         def do_GET(self):
             code = server.codes.pop(0) if server.codes else 200
             server.requests += 1
             self.send_response(code or 200)
             self.send_header("Content-Length", str(len(BODY)))
             self.end_headers()
-            if code in (0, 200):
+            if code in (0, 200) and self.command == "GET":
                 self.wfile.write(BODY[: None if code else 1000])
 
         def log_message(self, *arguments):
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.codes, server.requests = [], 0
+    server.codes, server.requests, server.heads = [], 0, 0
     server.url = f"http://127.0.0.1:{server.server_port}/kubelet"
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
@@ -111,3 +115,16 @@ def test_a_full_disk_is_not_blamed_on_the_network():
         full.write(b"x")
     said = _fetch.explain("http://mirror/kubelet", OSError(28, "No space left on device"))
     assert said.startswith("The disk is full")
+
+
+def test_a_probe_asks_without_fetching(server, tmp_path):
+    waits = []
+    server.codes = [503, 200]
+    _fetch.probe(server.url, sleep=waits.append)
+    assert (server.requests, server.heads, waits) == (2, 2, [0.5])
+    server.codes = [404]
+    with pytest.raises(_fetch.FetchError, match="kubelet does not exist") as error:
+        _fetch.probe(server.url)
+    assert _fetch.absent(error.value.__cause__)
+    with pytest.raises(_fetch.FetchError, match="absent does not exist"):
+        _fetch.probe(str(tmp_path / "absent"))

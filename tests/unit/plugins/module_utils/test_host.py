@@ -46,3 +46,56 @@ def test_nftables(kernel, nft, usable):
 )
 def test_swaps(text, swaps):
     assert _host.swaps(text) is swaps
+
+
+ADDRESSES = """[
+ {"ifname": "lo", "addr_info": [{"local": "127.0.0.1", "prefixlen": 8}]},
+ {"ifname": "eth0", "addr_info": [{"local": "192.0.2.7", "prefixlen": 26}, {"local": "10.1.2.3", "prefixlen": 32}]},
+ {"ifname": "docker0", "addr_info": [{"local": "10.244.3.1", "prefixlen": 24}]},
+ {"ifname": "flannel.1", "addr_info": [{"local": "10.244.3.0", "prefixlen": 32}]},
+ {"ifname": "br-0123456789ab", "addr_info": [{"local": "10.244.9.1", "prefixlen": 24}]},
+ {"ifname": "down0", "addr_info": []}
+]"""
+# As GET /networks answers.
+DOCKER = [
+    {
+        "Name": "bridge",
+        "Id": "f" * 64,
+        "Options": {"com.docker.network.bridge.name": "docker0"},
+        "IPAM": {"Config": [{"Subnet": "10.244.3.0/24"}]},
+    },
+    {
+        "Name": "backend",
+        "Id": "0123456789abcdef",
+        "Options": {},
+        "IPAM": {"Config": [{"Subnet": "10.244.9.0/24"}, {"Subnet": "fd00::/64"}]},
+    },
+    {"Name": "host", "Id": "e" * 64, "Options": None, "IPAM": {"Config": None}},
+]
+
+
+def test_networks_of_interfaces_by_prefix_and_not_those_that_follow_the_cluster():
+    networks = _host.interface_networks(ADDRESSES)
+    assert networks == {"eth0": ["192.0.2.0/26", "10.1.2.3/32"], "br-0123456789ab": ["10.244.9.0/24"]}
+    assert _host.interface_networks("") == {}
+
+
+def test_a_docker_network_goes_by_its_name():
+    interfaces = _host.interface_networks(ADDRESSES)
+    assert _host.host_networks(interfaces, DOCKER) == [
+        {"name": "the Docker network backend", "network": "10.244.9.0/24"},
+        {"name": "the interface eth0", "network": "192.0.2.0/26"},
+        {"name": "the interface eth0", "network": "10.1.2.3/32"},
+    ]
+    assert _host.host_networks(interfaces, [])[-1] == {
+        "name": "the interface br-0123456789ab",
+        "network": "10.244.9.0/24",
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "host", "after", "least"),
+    [(100, 100.5, 101, 0), (100, 107, 101, 6), (100, 95, 101, -5), (100, 103, 104, 0), (100, 100, 100, 0)],
+)
+def test_the_offset_of_a_clock_is_at_least(before, host, after, least):
+    assert _host.least_offset(*_host.clock_interval(before, host, after)) == least

@@ -10,9 +10,9 @@ GOOD = {
     "control_plane_group": "control_plane",
     "etcd_members": ["k1"],
     "etcd_group": "etcd",
-    "etcd_version": "3.7.3",
+    "versions": {"cluster_version": "1.37.2", "cluster_etcd_version": "3.7.3", "cluster_pause_version": "3.10.2"},
     "subnet_length": 24,
-    "nodes": ["n1", "node-2.example.org"],
+    "hosts": ["n1", "node-2.example.org"],
     "networks": {"cluster_pod_network": "10.244.0.0/16", "cluster_service_network": "10.96.0.0/16"},
 }
 HOST = {
@@ -23,6 +23,23 @@ HOST = {
     "memory_mb": 2000,
     "swap": False,
     "cgroup_version": 2,
+    "machine_id": "c048e1357f6a4c91825a84bc03619a06",
+    "free_mb": {"/opt/plainkube": 5000, "/var/lib/docker": 5000},
+    "installed": False,
+    "networks": [{"name": "the interface eth0", "network": "192.0.2.0/24"}],
+    "foreign_listeners": [],
+    "clock_offset": 0.0,
+}
+NEEDS = {
+    "memory_mb": 900,
+    "disk_mb": 2000,
+    "networks": GOOD["networks"],
+    "components": [
+        {"name": "kube-apiserver", "ports": ["6443"]},
+        {"name": "kubelet", "ports": [10248, 10250]},
+        {"name": "docker"},
+    ],
+    "kubelet_config": None,
 }
 
 
@@ -35,15 +52,29 @@ def test_good_inputs_are_no_trouble():
     [
         ({"control_planes": []}, "no host in the group control_plane (cluster_control_plane_group)"),
         ({"etcd_members": ["k1", "k2"]}, "2 etcd members (k1, k2)"),
-        ({"etcd_version": "3.6.9"}, "cluster_etcd_version is '3.6.9'"),
-        ({"etcd_version": "3.7.0"}, "take 3.7.1 or newer"),
-        ({"etcd_version": "3.5.21"}, "take 3.7.1 or newer"),
-        ({"nodes": ["n1", "Node1"]}, "Node1 cannot name a Node"),
-        ({"nodes": ["node_1"]}, "node_1 cannot name a Node"),
-        ({"nodes": ["n" * 53]}, "cannot name a Node"),
+        ({"versions": {**GOOD["versions"], "cluster_etcd_version": "3.6.9"}}, "cluster_etcd_version is '3.6.9'"),
+        ({"versions": {**GOOD["versions"], "cluster_etcd_version": "3.7.0"}}, "take 3.7.1 or newer"),
+        ({"versions": {**GOOD["versions"], "cluster_etcd_version": "3.5.21"}}, "take 3.7.1 or newer"),
+        ({"hosts": ["n1", "Node1"]}, "Node1 cannot name a host of the cluster: use small letters"),
+        ({"hosts": ["node_1"]}, "node_1 cannot name a host"),
+        ({"hosts": ["n" * 53]}, "cannot name a host"),
         ({"subnet_length": 31}, "flannel_subnet_length is 31, which flannel refuses"),
         ({"subnet_length": 16}, "cluster_pod_network is '10.244.0.0/16' and flannel_subnet_length is 16"),
-        ({"etcd_version": "latest"}, "cluster_etcd_version is 'latest'"),
+        ({"versions": {**GOOD["versions"], "cluster_etcd_version": "latest"}}, "cluster_etcd_version is 'latest'"),
+        (
+            {"versions": {**GOOD["versions"], "cluster_version": "1.34.9"}},
+            "cluster_version is '1.34.9', and this release",
+        ),
+        (
+            {"versions": {**GOOD["versions"], "cluster_version": "1.38.0"}},
+            "runs Kubernetes 1.35 to 1.37: take one of these",
+        ),
+        (
+            {"versions": {**GOOD["versions"], "cluster_version": "v1.37.2"}},
+            "cluster_version is 'v1.37.2': write the version",
+        ),
+        ({"versions": {**GOOD["versions"], "cluster_version": "1.37"}}, "without a leading v, like 1.37.2."),
+        ({"versions": {**GOOD["versions"], "cluster_pause_version": "3.10"}}, "cluster_pause_version is '3.10'"),
         (
             {"networks": {"a": "10.96.0.0/12", "b": "10.96.0.0/16"}},
             "a (10.96.0.0/12) overlaps b (10.96.0.0/16): choose networks that share no address.",
@@ -75,7 +106,7 @@ def test_bad_networks(network, trouble):
 
 
 def test_a_good_host_is_no_trouble():
-    assert _preflight.host_troubles(HOST, "n1", 900) == []
+    assert _preflight.host_troubles(HOST, "n1", NEEDS) == []
 
 
 @pytest.mark.parametrize(
@@ -87,12 +118,40 @@ def test_a_good_host_is_no_trouble():
         ({"systemd": False}, "n1 was not started by systemd"),
         ({"architecture": "riscv64"}, "n1 is riscv64"),
         ({"memory_mb": 512}, "n1 has 512 MiB of memory and preflight_memory_mb asks for 900"),
+        ({"machine_id": ""}, "n1 has no /etc/machine-id: make one"),
+        (
+            {"free_mb": {"/opt/plainkube": 900, "/var/lib/docker": 800, "/var/lib/etcd": 3000}},
+            "n1 has 800 MiB of free disk for /opt/plainkube and /var/lib/docker and preflight_disk_mb asks for 2000: free some",
+        ),
+        (
+            {"networks": [{"name": "the Docker network backend", "network": "10.244.5.0/24"}]},
+            "cluster_pod_network (10.244.0.0/16) overlaps 10.244.5.0/24 of the Docker network backend on n1: choose another",
+        ),
+        (
+            {"networks": [{"name": "the interface eth0", "network": "10.96.0.0/11"}]},
+            "cluster_service_network (10.96.0.0/16) overlaps 10.96.0.0/11 of the interface eth0 on n1",
+        ),
+        (
+            {"foreign_listeners": [{"port": 10250, "address": "0.0.0.0:10250", "pid": 17, "process": "python3"}]},
+            "n1: python3 (pid 17) listens on 0.0.0.0:10250, and kubelet needs port 10250: stop it or give it another port.",
+        ),
+        (
+            {"foreign_listeners": [{"port": 6443, "address": "[::]:6443", "pid": 0, "process": ""}]},
+            "kube-apiserver needs port 6443: stop it or give it another port, or set cluster_api_port to another port.",
+        ),
+        ({"clock_offset": 7.26}, "n1's clock is 7.3 s ahead of the control node's"),
+        ({"clock_offset": -2.1}, "n1's clock is 2.1 s behind the control node's"),
     ],
 )
 def test_bad_hosts(changes, words):
-    troubles = _preflight.host_troubles({**HOST, **changes}, "n1", 900)
+    troubles = _preflight.host_troubles({**HOST, **changes}, "n1", NEEDS)
     assert len(troubles) == 1
     assert words in troubles[0]
+
+
+@pytest.mark.parametrize("changes", [{"clock_offset": 2.0}, {"installed": True, "free_mb": {"/opt/plainkube": 0}}])
+def test_what_is_borne(changes):
+    assert _preflight.host_troubles({**HOST, **changes}, "n1", NEEDS) == []
 
 
 @pytest.mark.parametrize(
@@ -106,17 +165,68 @@ def test_bad_hosts(changes, words):
     ],
 )
 def test_what_the_kubelet_would_exit_for(changes, config, words):
-    troubles = _preflight.host_troubles({**HOST, **changes}, "n1", 900, config)
+    troubles = _preflight.host_troubles({**HOST, **changes}, "n1", {**NEEDS, "kubelet_config": config})
     assert [trouble.partition(" which")[0].rstrip(",") for trouble in troubles] == words
 
 
-def test_addresses():
+def test_hosts_that_have_the_same():
     networks = GOOD["networks"]
-    assert _preflight.address_troubles({"addresses": {"k1": "10.0.0.1", "n1": "10.0.0.2"}, "networks": networks}) == []
-    addresses = {"k1": "10.0.0.1", "n1": "", "n2": "10.0.0.1", "n3": "10.244.7.1"}
-    assert _preflight.address_troubles({"addresses": addresses, "networks": networks}) == [
+
+    def host(address, number):
+        return {"address": address, "machine_id": f"id{number}", "hostname": f"h{number}"}
+
+    good = {
+        "k1": host("10.0.0.1", 1),
+        "n1": host("10.0.0.2", 2),
+        "n2": {"address": "10.0.0.3", "machine_id": "", "hostname": ""},
+    }
+    unreached = {**good, "n3": {"address": "10.0.0.4", "machine_id": "", "hostname": ""}}
+    assert _preflight.hosts_troubles({"hosts": unreached, "networks": networks}) == []
+    hosts = {"k1": host("10.0.0.1", 1), "n1": host("", 2), "n2": host("10.0.0.1", 2), "n3": host("10.244.7.1", 3)}
+    assert _preflight.hosts_troubles({"hosts": hosts, "networks": networks}) == [
         "n1 did not tell its IPv4 address (no default route, or not reached): set cluster_address for it in the inventory.",
         "n3 has the address 10.244.7.1, which lies in cluster_pod_network (10.244.0.0/16): choose another network for "
         "cluster_pod_network.",
         "k1 and n2 have the same address 10.0.0.1: set cluster_address for them in the inventory.",
+        "n1 and n2 have the same machine-id id2, as copies of one machine do: give each its own "
+        "(rm /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup; reboot).",
+        "n1 and n2 have the same host name h2: give each its own (hostnamectl set-hostname NAME).",
     ]
+
+
+def test_an_unreachable_host_is_told_in_a_sentence():
+    assert _preflight.unreachable(
+        "n2", "192.0.2.22", "Failed to connect to the host via ssh: ssh: No route to host.\n"
+    ) == (
+        "n2 (192.0.2.22) is unreachable (ssh: No route to host): start it or mend the way to it (ansible_host, ansible_port, "
+        "ansible_user), or leave it out with --limit '!n2'."
+    )
+
+
+KNOWN = ["cluster_version", "node_labels", "kubeconfig_path", "control_plane_wait"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "cluster_verion",
+            "cluster_verion is no variable of plainkube.cluster: did you mean cluster_version? If not, remove it, or list",
+        ),
+        ("kubeconfig_pth", "did you mean kubeconfig_path?"),
+        (
+            "node_exporter_port",
+            "node_exporter_port is no variable of plainkube.cluster: remove it, or list it in preflight_foreign_",
+        ),
+        ("cluster_version", ""),
+        ("control_node", ""),
+        ("ansible_host", ""),
+        ("kubeconfigs", ""),
+        ("node_foreign_x", ""),
+    ],
+)
+def test_unknown_variables(name, said):
+    roles = ["cluster", "node", "control_plane", "certificates"]
+    troubles = _preflight.unknown_variables([name], KNOWN, roles, ["node_foreign_*"])
+    assert len(troubles) == bool(said)
+    assert said in "".join(troubles)

@@ -8,7 +8,7 @@ import pathlib
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _archive, _sums
+from ansible_collections.plainkube.cluster.plugins.module_utils import _archive, _fetch, _sums
 from ansible_collections.plainkube.cluster.plugins.modules import artifacts
 
 KUBELET = {
@@ -265,3 +265,76 @@ def test_packages_with_alternatives(host, monkeypatch):
     monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command: (1, out, "no packages found"))
     result = host.run(packages=["docker.io|docker-ce", "iptables", "nftables", "socat"])
     assert result["missing_packages"] == ["iptables", "socat"]
+
+
+# Staged: all hosts have what they need before anything changes on one
+
+
+def staged(host):
+    return {path.removeprefix(".staged/") for path in host.files()}
+
+
+def test_staging_changes_nothing_that_is_in_use_and_the_rest_needs_no_mirror(host):
+    result = host.run(state="staged", _ansible_diff=True)
+    assert (result["changed"], result["changes"], result["diff"]) == (False, CHANGES, {"prepared": ""})
+    assert result["replaced"] == [*(str(host.bin / name) for name in NAMES[:3]), str(host.root / "images/pause.tar")]
+    assert (staged(host), host.links()) == ({*INSTALLED}, {})
+    assert all(path.startswith(".staged/") for path in host.files())
+    placed = host.run(mirror="http://mirror.invalid")
+    assert (placed["changed"], placed["changes"], placed["replaced"]) == (True, CHANGES, result["replaced"])
+    assert (host.files(), host.links()) == (INSTALLED, LINKED)
+    assert not (host.root / ".staged").exists()
+    again = host.run(state="staged", mirror="http://mirror.invalid")
+    assert (again["changes"], again["replaced"]) == ([], [])
+
+
+def test_what_is_staged_is_not_fetched_again(host, monkeypatch):
+    host.run(state="staged")
+    fetched = []
+    monkeypatch.setattr(artifacts, "fetch", lambda source, sink: fetched.append(source) or _fetch.fetch(source, sink))
+    host.run(state="staged")
+    assert all(source.endswith(("SHA256SUMS", ".sha256")) for source in fetched)
+    # Another build under the same name.
+    host.publish(PAUSE, b"another pause")
+    host.run(state="staged")
+    assert [source for source in fetched if source.endswith("pause.tar")] == [f"{host.mirror}/images/pause.tar"]
+    host.run()
+    assert host.files() == {**INSTALLED, "images/pause.tar": b"another pause"}
+
+
+def test_what_was_tampered_with_while_it_waited_is_fetched_again(host):
+    host.run(state="staged")
+    (host.root / ".staged/kubernetes/1.37.2/kubelet").write_bytes(b"tampered")
+    host.run()
+    assert host.files() == INSTALLED
+
+
+def test_nothing_unverified_is_left(host):
+    (host.mirror / "images/pause.tar").write_bytes(b"tampered")
+    assert host.run(state="staged")["failed"]
+    assert b"tampered" not in host.files().values()
+    assert not (host.root / ".incoming").exists()
+
+
+def test_what_waits_and_is_no_longer_wanted_is_removed(host):
+    host.run(KUBELET)
+    host.run(ETCD, state="staged")
+    host.run(KUBELET, state="staged", _ansible_check_mode=True)
+    assert "etcd/3.7.3/etcd" in staged(host)
+    host.run(KUBELET, state="staged")
+    assert not (host.root / ".staged").exists()
+
+
+def test_check_mode_tells_what_would_fail(host):
+    check = {"state": "staged", "_ansible_check_mode": True}
+    assert host.run(**check)["changes"] == CHANGES
+    assert not host.root.exists()
+    (host.mirror / "dl.k8s.io/v1.37.2/kubelet").unlink()
+    artifact = {**KUBELET, "setting": "cluster_version"}
+    assert host.run(artifact, **check)["msg"] == (
+        f"{host.mirror}/dl.k8s.io/v1.37.2/kubelet does not exist: correct cluster_version, or have artifacts_mirror "
+        f"({host.mirror}) carry it (playbooks/build.yml makes a mirror)."
+    )
+    (host.mirror / "github.com/SHA256SUMS").write_text("")
+    assert "has no SHA-256 for etcd.tar.gz" in host.run(ETCD, **check)["msg"]
+    assert not host.root.exists()

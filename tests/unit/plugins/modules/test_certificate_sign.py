@@ -15,6 +15,7 @@ from ansible_collections.plainkube.cluster.plugins.modules import (
     certificate_install,
     certificate_request,
     certificate_sign,
+    host_facts,
 )
 
 GROUPS = [
@@ -90,13 +91,12 @@ class Site:
             certificate_sign,
             directory=str(self.directory),
             cluster_name="plainkube",
-            groups=self.groups,
             addresses=self.addresses,
             answers=answers,
             required_hosts=["k1"],
             host_directory="/",
             _ansible_diff=True,
-            **{**self.options, **arguments},
+            **{"groups": self.groups, **self.options, **arguments},
         )
 
     def install(self, signed, host):
@@ -566,3 +566,38 @@ def test_a_directory_that_cannot_be_used(site):
     result = site.sign()
     assert result["failed"]
     assert result["msg"].startswith(f"certificates_directory {site.directory} cannot be used: ")
+
+
+# Before anything changes
+
+
+def seen(site, host, run_module):
+    """What module host_facts tells of the host's authorities."""
+    facts = run_module(host_facts, pki=str(site.pki(host)))["ansible_facts"]["plainkube"]
+    return facts["pki"]
+
+
+def test_checking_makes_nothing_and_issues_nothing(site, run_module):
+    answers = {host: seen(site, host, run_module) for host in site.addresses}
+    result = site.sign(answers=answers, groups=[], state="checked")
+    assert (result["changed"], result["msg"]) == (False, f"{site.directory} is in order for 3 hosts.")
+    assert not site.directory.exists()
+    site.run()
+    (site.pki("n1") / "kubelet.crt").unlink()
+    answers = {host: seen(site, host, run_module) for host in site.addresses}
+    assert not site.sign(answers=answers, groups=[], state="checked")["changed"]
+
+
+@pytest.mark.parametrize("has_one", [True, False])
+def test_checking_finds_hosts_of_another_cluster(site, tmp_path, run_module, has_one):
+    site.run()
+    other = Site(run_module, tmp_path / "other")
+    if has_one:
+        other.run()
+    site.directory = other.directory
+    answers = {host: seen(site, host, run_module) for host in site.addresses}
+    result = site.sign(answers=answers, groups=[], state="checked")
+    assert result["failed"]
+    assert f"certificates_directory {other.directory} holds {'the' if has_one else 'no'} kubernetes CA" in result["msg"]
+    assert "k1 and 2 more carry certificates of" in result["msg"]
+    assert f"in {tmp_path}" in result["msg"]

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 import subprocess
+import time
 
+import pytest
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _docker_api
 from ansible_collections.plainkube.cluster.plugins.modules import host_facts
+
+
+@pytest.fixture(autouse=True)
+def no_docker(monkeypatch, tmp_path):
+    """Whether this machine runs Docker does not matter."""
+    monkeypatch.setattr(host_facts, "_DOCKER_PID", str(tmp_path / "docker.pid"))
 
 
 def test_facts_agree_with_other_witnesses(run_module):
@@ -53,5 +64,79 @@ def test_a_host_without_default_route_has_no_address(run_module, monkeypatch):
 
 def test_an_old_nft_means_no_nftables_mode(run_module, monkeypatch):
     monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda self, name, **dummy: f"/usr/sbin/{name}")
-    monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command: (0, "nftables v0.9.8 (E.D.S.)\n", ""))
+    said = {"nft": "nftables v0.9.8 (E.D.S.)\n", "ip": "[]"}
+    monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command: (0, said[command[0]], ""))
     assert run_module(host_facts)["ansible_facts"]["plainkube"]["nftables"] is False
+
+
+def test_what_listens_on_a_port_that_is_needed(run_module):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        found = run_module(host_facts, ports=[port])["ansible_facts"]["plainkube"]["foreign_listeners"]
+    assert [(one["port"], one["pid"]) for one in found] == [(port, os.getpid())]
+
+
+def test_free_disk_is_that_of_the_nearest_directory(run_module, tmp_path):
+    missing = f"{tmp_path}/not/there"
+    free = run_module(host_facts, directories=[missing])["ansible_facts"]["plainkube"]["free_mb"]
+    assert abs(free[missing] - (shutil.disk_usage(tmp_path).free >> 20)) < 500
+
+
+def test_what_waits_to_be_installed_is_not_installed(run_module, monkeypatch, tmp_path):
+    def installed():
+        return run_module(host_facts)["ansible_facts"]["plainkube"]["installed"]
+
+    monkeypatch.setattr(host_facts._status, "RELEASES", str(tmp_path / "opt"))
+    assert installed() is False
+    (tmp_path / "opt/.staged").mkdir(parents=True)
+    assert installed() is False
+    (tmp_path / "opt/etcd").mkdir()
+    assert installed() is True
+
+
+def test_authorities_are_told_and_keys_only_named(run_module, tmp_path):
+    for name in ("ca.crt", "sa.key", "origin"):
+        (tmp_path / name).write_text(f"content of {name}")
+    result = run_module(host_facts, pki=str(tmp_path))
+    assert result["ansible_facts"]["plainkube"]["pki"] == {
+        "public": {"ca.crt": "content of ca.crt", "origin": "content of origin"},
+        "secret": ["sa.key"],
+    }
+    assert {f"{stem}.crt" for stem in _certificates.AUTHORITIES.values()} < {*host_facts.PKI_FILES}
+
+
+def test_networks_of_interfaces_agree_with_the_kernels_routes(run_module):
+    found = run_module(host_facts)["ansible_facts"]["plainkube"]["networks"]
+    routes = subprocess.check_output(["ip", "-4", "route", "show", "scope", "link", "proto", "kernel"], text=True)
+    kernels = {line.split()[0] for line in routes.splitlines() if "docker0" not in line}
+    assert kernels <= {one["network"] for one in found}
+
+
+def test_docker_is_asked_only_while_it_runs(run_module, monkeypatch, tmp_path):
+    answer = [{"Name": "backend", "Id": "0" * 64, "Options": {}, "IPAM": {"Config": [{"Subnet": "10.9.0.0/24"}]}}]
+    monkeypatch.setattr(_docker_api, "call", lambda *dummy, **more: answer)
+
+    def names():
+        return [one["name"] for one in run_module(host_facts)["ansible_facts"]["plainkube"]["networks"]]
+
+    assert "the Docker network backend" not in names()
+    # A pid that another process has by now.
+    (tmp_path / "docker.pid").write_text(str(os.getpid()))
+    assert "the Docker network backend" not in names()
+    monkeypatch.setattr(host_facts._sockets, "name", lambda pid: "dockerd")
+    assert "the Docker network backend" in names()
+
+    def silent(*dummy, **more):
+        raise OSError("timed out")
+
+    warned = []
+    monkeypatch.setattr(_docker_api, "call", silent)
+    monkeypatch.setattr(AnsibleModule, "warn", lambda self, text, **dummy: warned.append(text))
+    result = run_module(host_facts)
+    assert [entry["name"] for entry in result["ansible_facts"]["plainkube"]["networks"]] == names()
+    assert warned == ["Docker does not answer (timed out): its networks are known by their interfaces only."] * 2
+
+
+def test_the_hosts_time_is_told(run_module):
+    before = time.time()
+    assert before <= run_module(host_facts)["time"] <= time.time()

@@ -1,0 +1,301 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""Wrong inputs on bare hosts k1 and n1: each is refused in one sentence, and nothing has changed anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import ipaddress
+import json
+import pathlib
+import re
+import threading
+import typing as t
+
+import pytest
+
+from lab import mirror, mirror_server, network, runs
+from lab.base import run as command
+
+# Where anything of a cluster would be. What systemd and apt note by themselves is not ours.
+PLACES = ("/etc", "/opt", "/usr/local", "/usr/lib/systemd", "/var/lib", "/root")
+NOT_OURS = re.compile(r"/var/lib/(systemd|apt|dpkg|private)(/|$)")
+# Downloads wait here until all hosts have theirs.
+STAGED = re.compile(r"/opt/plainkube(/\.staged(/.*)?|/\.copied(/.*)?)?$")
+
+
+def files(lab, host):
+    """Every file in these places: kind, mode and owner, and when it was last changed in any way; of a directory, what is in it."""
+    code, text = lab.run(host, "find", *PLACES, "-printf", r"%p\t%y %m %U %G %l\t%s %C@\n")
+    assert code == 0, text
+    rows = (line.split("\t") for line in text.splitlines())
+    return {
+        (path, what, "" if what.startswith("d") else when)
+        for path, what, when in rows
+        if not STAGED.match(path) and not NOT_OURS.match(path)
+    }
+
+
+@dataclasses.dataclass
+class Wrong:
+    """How to make something wrong: it returns more arguments for ansible-playbook, and is undone by the stack."""
+
+    make: t.Callable[[t.Any, pathlib.Path, contextlib.ExitStack], list[str]]
+    sentence: str | tuple[str, ...]
+    check_too: bool = False
+
+
+def variables(**values):
+    return lambda lab, tmp, stack: ["-e", json.dumps(values)]
+
+
+def hosts(text):
+    """More inventory; {k1} and {n1} stand for addresses."""
+
+    def make(lab, tmp, stack):
+        path = tmp / "more.ini"
+        path.write_text(text.format(k1=lab.address("k1"), n1=lab.address("n1")))
+        return ["-i", str(path)]
+
+    return make
+
+
+def on_n1(do, undo):
+    """Something is wrong on n1, by shell commands; {k1} stands for k1's machine-id."""
+
+    def make(lab, tmp, stack):
+        machine = lab.run("k1", "cat", "/etc/machine-id")[1].strip()
+        stack.callback(shell, lab, undo)
+        shell(lab, do.format(k1=machine))
+        return []
+
+    return make
+
+
+def shell(lab, script):
+    code, output = lab.run("n1", "sh", "-euc", script)
+    assert code == 0, output
+
+
+def interpreter(script):
+    """n1's Python is this script."""
+
+    def make(lab, tmp, stack):
+        # Quoted here-document: the script comes out as it is.
+        shell(lab, f"cat > /tmp/python <<'END'\n#!/bin/sh\n{script}\nEND\nchmod 755 /tmp/python")
+        stack.callback(shell, lab, "rm -rf /tmp/python /tmp/ahead")
+        return hosts("[all]\nn1 ansible_python_interpreter=/tmp/python\n")(lab, tmp, stack)
+
+    return make
+
+
+# An hour, which no slow connection can be taken for. Never the clock itself: it is the machine's.
+AHEAD = """mkdir -p /tmp/ahead
+echo 'import time; now = time.time; time.time = lambda: now() + 3600' > /tmp/ahead/sitecustomize.py
+PYTHONPATH=/tmp/ahead exec /usr/bin/python3 "$@\""""
+
+
+def services_on_the_hosts_network(lab, tmp, stack):
+    """The half of the hosts' network that none of their addresses is in."""
+    subnet = ipaddress.ip_network(network.subnet_and_gateway(network.find(lab.client, lab.name))[0])
+    return variables(cluster_service_network=str([*subnet.subnets()][1]))(lab, tmp, stack)
+
+
+class TamperedMirror(mirror_server.Handler):
+    """The lab's mirror, with another kubelet under its name."""
+
+    def translate_path(self, path):
+        found = super().translate_path(path)
+        return self.tampered if found.endswith("/kubelet") else found
+
+    def log_message(self, *arguments):
+        pass
+
+
+def tampered_mirror(lab, tmp, stack):
+    TamperedMirror.tampered = str(tmp / "kubelet")
+    pathlib.Path(TamperedMirror.tampered).write_bytes(b"something else")
+    gateway = network.subnet_and_gateway(network.find(lab.client, lab.name))[1]
+    handler = functools.partial(TamperedMirror, directory=str(mirror.directory()))
+    server = stack.enter_context(mirror_server.Server((gateway, 0), handler))
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    stack.callback(server.shutdown)
+    return variables(artifacts_mirror=f"http://{gateway}:{server.server_port}")(lab, tmp, stack)
+
+
+def make_authority(directory):
+    directory.mkdir()
+    subject = ("-subj", "/CN=other-kubernetes-ca")
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(directory / "ca.key"))
+    command("openssl", "req", "-x509", *key, "-out", str(directory / "ca.crt"), *subject, "-days", "30")
+
+
+def another_clusters_host(lab, tmp, stack):
+    """n1 is left over from another cluster."""
+    make_authority(tmp / "other")
+    text = (tmp / "other/ca.crt").read_text()
+    stack.callback(shell, lab, "rm -r /etc/kubernetes")
+    origin = "control node: elsewhere\ndirectory: /home/anna/pki\n"
+    shell(
+        lab, f"mkdir -p /etc/kubernetes/pki; cd /etc/kubernetes/pki; echo '{text}' > ca.crt; echo '{origin}' > origin"
+    )
+    return []
+
+
+def another_clusters_directory(lab, tmp, stack):
+    """Both n1 and certificates_directory belong to other clusters, and not to the same one."""
+    make_authority(tmp / "pki")
+    return another_clusters_host(lab, tmp, stack)
+
+
+WRONG = {
+    "misspelt variables": Wrong(
+        variables(cluster_verion="1.37.2", node_exporter_port=9100),
+        (
+            r"cluster_verion is no variable of plainkube\.cluster: did you mean cluster_version\? If not, remove it, or list it",
+            r"node_exporter_port is no variable of plainkube\.cluster: remove it, or list it in preflight_foreign_variables",
+        ),
+    ),
+    "a wrong type and a wrong choice": Wrong(
+        variables(cluster_api_port="https", docker_foreign_containers="kill"),
+        (
+            r"argument 'cluster_api_port' is of type .*str.* unable to convert to .*int",
+            r"docker_foreign_containers must be one of: refuse, restart, got: kill",
+        ),
+    ),
+    "networks that overlap": Wrong(
+        variables(cluster_pod_network="10.96.0.0/12"),
+        r"cluster_pod_network \(10\.96\.0\.0/12\) overlaps cluster_service_network \(10\.96\.0\.0/16\): choose networks",
+    ),
+    "a network on the hosts' own": Wrong(
+        services_on_the_hosts_network,
+        r"cluster_service_network \([\d.]+\.128/25\) overlaps [\d.]+/24 of the interface eth0 on [kn]1: choose another network",
+    ),
+    "a network on another interface's": Wrong(
+        on_n1("ip link add vpn0 type bridge; ip address add 10.244.77.1/30 dev vpn0", "ip link delete vpn0"),
+        r"cluster_pod_network \(10\.244\.0\.0/16\) overlaps 10\.244\.77\.0/30 of the interface vpn0 on n1: choose another",
+    ),
+    "host bits": Wrong(
+        variables(cluster_pod_network="10.244.0.1/16"),
+        r"cluster_pod_network is '10\.244\.0\.1/16', which has host bits set; the network is 10\.244\.0\.0/16",
+    ),
+    "an impossible subnet length": Wrong(
+        variables(flannel_subnet_length=31),
+        r"cluster_pod_network is '10\.244\.0\.0/16' and flannel_subnet_length is 31, which flannel refuses",
+    ),
+    "an even number of etcd members": Wrong(
+        hosts("[etcd]\nk1\nn1\n"), r"There are 2 etcd members \(k1, n1\), .* add one to the group etcd or remove one"
+    ),
+    "one address twice": Wrong(
+        hosts("[all]\nk1 cluster_address={k1}\nn1 cluster_address={k1}\n"),
+        r"k1 and n1 have the same address [\d.]+: set cluster_address",
+    ),
+    "one machine-id twice": Wrong(
+        on_n1("cp -p /etc/machine-id /tmp/id; echo {k1} > /etc/machine-id", "cat /tmp/id > /etc/machine-id"),
+        r"k1 and n1 have the same machine-id [0-9a-f]{32}, as copies of one machine do: give each its own",
+    ),
+    "one host name twice": Wrong(
+        on_n1("hostname k1", "hostname n1"), r"k1 and n1 have the same host name k1: give each its own"
+    ),
+    "a name with capitals and an underscore": Wrong(
+        hosts("[etcd]\nE_1 ansible_host={k1}\n"), r"E_1 cannot name a host of the cluster: use small letters, digits"
+    ),
+    "an unknown version": Wrong(
+        variables(cluster_version="1.38.0"),
+        r"cluster_version is '1\.38\.0', and this release of plainkube\.cluster runs Kubernetes [\d.]+ to [\d.]+: take one",
+    ),
+    "no version": Wrong(
+        variables(cluster_version="latest"),
+        r"cluster_version is 'latest': write the version in full and without a leading v",
+    ),
+    "an unsupported system": Wrong(
+        on_n1(
+            "printf 'ID=fedora\\nVERSION_ID=44\\n' > /tmp/release; mount --bind /tmp/release /usr/lib/os-release",
+            "umount /usr/lib/os-release",
+        ),
+        r"n1 runs fedora 44: use Debian 12 or newer",
+    ),
+    "an unsupported architecture": Wrong(
+        interpreter('exec setarch i686 /usr/bin/python3 "$@"'), r"n1 is i686: use a host that is amd64 or arm64"
+    ),
+    "too little memory": Wrong(
+        variables(preflight_memory_mb=10_000_000),
+        r"n1 has \d+ MiB of memory and preflight_memory_mb asks for 10000000: give it more, or lower preflight_memory_mb",
+    ),
+    "too little disk": Wrong(
+        variables(preflight_disk_mb=1_000_000_000),
+        r"n1 has \d+ MiB of free disk for /opt/plainkube and /var/lib/docker and preflight_disk_mb asks for 1000000000: free some",
+    ),
+    "a port in use": Wrong(
+        on_n1(
+            "systemd-run --collect --unit=squatter python3 -m http.server 10250;"
+            "until ss -ltn | grep -q :10250; do sleep 0.1; done",
+            "systemctl stop squatter",
+        ),
+        r"n1: python3 \(pid \d+\) listens on 0\.0\.0\.0:10250, and kubelet needs port 10250: stop it or give it another port",
+    ),
+    "no control plane": Wrong(
+        variables(cluster_control_plane_group="nobody"),
+        r"no host in the group nobody \(cluster_control_plane_group\): add a control plane",
+    ),
+    "an unreachable host": Wrong(
+        hosts("[all]\nn1 ansible_port=9\n"),
+        r"n1 \([\d.]+\) is unreachable \(.*refused.*\): start it or mend the way to it .*, or leave it out with --limit '!n1'",
+    ),
+    "a clock that is ahead": Wrong(
+        interpreter(AHEAD), r"n1's clock is 3[56]\d\d\.\d s ahead of the control node's, .*: set both by NTP"
+    ),
+    "a host of another cluster": Wrong(
+        another_clusters_host,
+        r"certificates_directory \S+ holds no kubernetes CA, but n1 carries certificates of CA CN=other-kubernetes-ca .*, "
+        r"made on control node elsewhere in /home/anna/pki; copy that directory here, or set certificates_directory to it",
+    ),
+    "a directory of another cluster": Wrong(
+        another_clusters_directory,
+        r"certificates_directory \S+ holds the kubernetes CA .*, but n1 carries certificates of another CA, CN=other",
+    ),
+    # The last, as they also show that all was undone: these runs come past every other check.
+    "an unavailable version": Wrong(
+        variables(cluster_version="1.37.99"),
+        r"http://\S+/v1\.37\.99/\S+ does not exist: correct cluster_version, or have artifacts_mirror \(http://\S+\) carry it",
+        check_too=True,
+    ),
+    "a mirror that does not answer": Wrong(
+        variables(artifacts_mirror="http://127.0.0.1:9"),
+        r"http://127\.0\.0\.1:9/\S+ cannot be downloaded \(.*refused\): check that this host reaches it \(artifacts_mirror,",
+        check_too=True,
+    ),
+    "a directory that is no mirror": Wrong(
+        variables(artifacts_mirror="/nowhere"),
+        r"/nowhere \(artifacts_mirror\) on the control node lacks \d+ files, the first \S+: check the versions",
+        check_too=True,
+    ),
+    "a wrong checksum": Wrong(
+        tampered_mirror,
+        r"http://\S+/kubelet has the SHA-256 [0-9a-f]{64}, but http://\S+/kubelet\.sha256 says [0-9a-f]{64}: nothing was replaced; "
+        "check the mirror",
+    ),
+}
+RUNS = [(name, check) for name, wrong in WRONG.items() for check in ([False, True] if wrong.check_too else [False])]
+
+
+@pytest.mark.parametrize(("name", "check"), RUNS, ids=[f"{name}{', check mode' * check}" for name, check in RUNS])
+def test_refused_before_anything_changes(lab, inventory, tmp_path, name, check):
+    wrong = WRONG[name]
+    with contextlib.ExitStack() as stack:
+        more = wrong.make(lab, tmp_path, stack)
+        held = sorted(path.name for path in tmp_path.glob("pki/*"))
+        before = {host: files(lab, host) for host in ("k1", "n1")}
+        directory = json.dumps({"certificates_directory": str(tmp_path / "pki")})
+        done = runs.playbook("site", inventory, "-e", directory, *more, *(["--check"] if check else []))
+        after = {host: files(lab, host) for host in ("k1", "n1")}
+    said = [event["msg"] for event in done.events if event["event"] in ("failed", "unreachable")]
+    assert done.code != 0
+    for sentence in [wrong.sentence] if isinstance(wrong.sentence, str) else wrong.sentence:
+        assert any(re.search(sentence, " ".join(text.split())) for text in said), done.output
+    assert {host: counts["changed"] for host, counts in done.recap.items()} == dict.fromkeys(done.recap, 0)
+    assert done.changed == 0
+    assert after == before
+    assert sorted(path.name for path in tmp_path.glob("pki/*")) == held

@@ -1,0 +1,65 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.plainkube.cluster.plugins.module_utils import _host, _preflight
+
+display = Display()
+
+# How often a clock is read again where the connection is too slow to tell it from one that is wrong.
+_READINGS = 3
+
+
+class ActionModule(ActionBase):
+    """Runs the module, and adds what only the control node can tell: how its clock compares, and why a host is not reached."""
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        before = time.time()
+        try:
+            answer = self._execute_module(module_name="plainkube.cluster.host_facts", task_vars=task_vars)
+            interval = _host.clock_interval(before, answer.pop("time", before), time.time())
+            if "ansible_facts" in answer:
+                answer["ansible_facts"]["plainkube"]["clock_offset"] = round(self._offset(interval), 1)
+        except AnsibleConnectionFailure as error:
+            answer = {"unreachable": True, "msg": _preflight.unreachable(*self._who(task_vars), str(error))}
+            if self._task.ignore_unreachable:
+                # Ansible ends a run_once or any_errors_fatal task at an unreachable host all the same.
+                display.warning(answer["msg"])
+                answer["unreachable"] = False
+        return {**result, **answer}
+
+    def _offset(self, interval: tuple[float, float]) -> float:
+        """The least offset of the host's clock; read again while the interval holds good offsets and bad ones."""
+        low, high = interval
+        for _reading in range(_READINGS):
+            if (
+                max(-low, high) <= _preflight.CLOCK_SECONDS
+                or abs(_host.least_offset(low, high)) > _preflight.CLOCK_SECONDS
+            ):
+                break
+            again = _host.clock_interval(*self._reading())
+            low, high = max(low, again[0]), min(high, again[1])
+        return _host.least_offset(low, high)
+
+    def _reading(self) -> tuple[float, float, float]:
+        before = time.time()
+        answer = self._low_level_execute_command("date +%s.%N", sudoable=False)
+        after = time.time()
+        try:
+            return before, float(answer["stdout"]), after
+        except ValueError:
+            raise AnsibleActionFail(
+                f"`date` did not tell the time ({answer['stdout'] or answer['stderr']!r}): look at that host."
+            ) from None
+
+    def _who(self, task_vars: dict[str, t.Any]) -> tuple[str, str]:
+        """Name and address of the host that was meant."""
+        host = self._task.delegate_to or task_vars["inventory_hostname"]
+        return host, self._play_context.remote_addr or host

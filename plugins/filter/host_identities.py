@@ -1,0 +1,45 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: host_identities
+author: The plainkube authors (@plainkube)
+version_added: 1.0.0
+short_description: What has to be each host's own
+description:
+  - Takes the variables of hosts and tells the address that the cluster knows each by, its machine-id and its host name.
+  - What was not found, because a host was not reached, is empty.
+options:
+  _input:
+    description: The hosts' variables, elements of C(hostvars).
+    type: list
+    elements: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+identities: "{{ ansible_play_hosts | map('extract', hostvars) | plainkube.cluster.host_identities }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Inventory name to C(address), C(machine_id) and C(hostname).
+  type: dict
+"""
+
+from ansible_collections.plainkube.cluster.plugins.filter.host_address import host_address
+
+
+def host_identities(hosts) -> dict[str, dict[str, str]]:
+    found = {}
+    for variables in hosts:
+        facts = variables.get("ansible_facts", {}).get("plainkube", {})
+        seen = {"machine_id": facts.get("machine_id", ""), "hostname": facts.get("hostname", "").lower()}
+        found[variables["inventory_hostname"]] = {"address": host_address(variables), **seen}
+    return found
+
+
+class FilterModule:
+    def filters(self):
+        return {"host_identities": host_identities}

@@ -1,0 +1,51 @@
+#!/usr/bin/python
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: role_variables
+short_description: Check the variables of all roles of this collection, in one quick task
+version_added: 1.0.0
+description:
+  - Checks types and choices of a host's variables against the argument specs of all roles. None is required, since no host uses all roles.
+  - Refuses variables that begin like those of a role and are none, with the name that may have been meant.
+author:
+  - The plainkube authors (@plainkube)
+options:
+  roles:
+    description: Directory of the roles, each with C(meta/argument_specs.yml).
+    type: path
+    required: true
+  foreign:
+    description: Patterns (C(*), C(?), C([…])) of variables that something else reads, though they begin like those of a role.
+    type: list
+    elements: str
+    default: []
+extends_documentation_fragment:
+  - plainkube.cluster.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: N/A
+  idempotent:
+    support: full
+notes:
+  - Runs on the control node.
+"""
+
+EXAMPLES = r"""
+- name: Check the variables of all roles
+  plainkube.cluster.role_variables:
+    roles: "{{ role_path }}/.."
+    foreign: [node_exporter_*]
+"""
+
+RETURN = r"""
+msg:
+  description: What is wrong, a sentence a line; or that nothing is.
+  returned: always
+  type: str
+  sample: "etcd_wiat is no variable of plainkube.cluster: did you mean etcd_wait?"
+"""

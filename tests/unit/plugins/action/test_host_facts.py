@@ -1,0 +1,105 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import pytest
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible_collections.plainkube.cluster.plugins.action import host_facts
+
+
+class Context:
+    remote_addr = "192.0.2.7"
+
+
+class Connection:
+    class _shell:  # noqa: N801
+        tmpdir = "/nowhere"
+
+
+class Task:
+    check_mode = False
+    async_val = 0
+    delegate_to = None
+    ignore_unreachable = False
+    args: dict = {}
+
+
+class Host:
+    """A host whose clock is ahead by `ahead`, behind a connection that takes `module` and then `command` seconds, half of it each way."""
+
+    def __init__(self, monkeypatch, ahead, module, command):
+        self.now, self.ahead, self.command, self.readings = 1000.0, ahead, command, 0
+        self.plugin = host_facts.ActionModule(Task(), Connection, Context(), None, None, None)
+        monkeypatch.setattr(host_facts.time, "time", lambda: self.now)
+        monkeypatch.setattr(self.plugin, "_execute_module", lambda **dummy: self.answer(module))
+        monkeypatch.setattr(self.plugin, "_low_level_execute_command", self.read)
+
+    def clock(self, seconds):
+        self.now += seconds / 2
+        found = self.now + self.ahead
+        self.now += seconds / 2
+        return found
+
+    def answer(self, seconds):
+        return {"changed": False, "ansible_facts": {"plainkube": {}}, "time": self.clock(seconds)}
+
+    def read(self, command, sudoable):
+        self.readings += 1
+        return {"stdout": f"{self.clock(self.command):.9f}\n", "stderr": ""}
+
+    def offset(self):
+        return self.plugin.run(task_vars={"inventory_hostname": "n1"})["ansible_facts"]["plainkube"]["clock_offset"]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "module", "command", "offset", "readings"),
+    [
+        (0, 1, 0.1, 0, 0),
+        (1.4, 1, 0.1, 0.9, 0),
+        # So far off that a slow connection does not matter.
+        (-60, 10, 0.1, -55, 0),
+        (7, 1, 0.1, 6.5, 0),
+        # A slow module could hide it, or be taken for it: the clock is read again.
+        (3, 6, 0.2, 2.9, 1),
+        (-3, 6, 0.2, -2.9, 1),
+        (0, 6, 0.2, 0, 1),
+        # Never to be told on this connection, so it is not held against the host.
+        (3, 20, 20, 0, 3),
+    ],
+)
+def test_the_clock(monkeypatch, ahead, module, command, offset, readings):
+    host = Host(monkeypatch, ahead, module, command)
+    assert (host.offset(), host.readings) == (offset, readings)
+
+
+def test_a_host_that_does_not_tell_the_time(monkeypatch):
+    host = Host(monkeypatch, 0, 6, 0.1)
+    monkeypatch.setattr(
+        host.plugin, "_low_level_execute_command", lambda *dummy, **more: {"stdout": "", "stderr": "no date"}
+    )
+    with pytest.raises(AnsibleActionFail, match="did not tell the time .'no date'"):
+        host.offset()
+
+
+def test_an_unreachable_host_is_told_in_a_sentence(monkeypatch):
+    host = Host(monkeypatch, 0, 1, 1)
+
+    def fail(**dummy):
+        raise AnsibleConnectionFailure("ssh: No route to host")
+
+    monkeypatch.setattr(host.plugin, "_execute_module", fail)
+    result = host.plugin.run(task_vars={"inventory_hostname": "n1"})
+    assert result["unreachable"]
+    assert result["msg"].startswith("n1 (192.0.2.7) is unreachable (ssh: No route to host): start it")
+    warned = []
+    monkeypatch.setattr(host_facts.display, "warning", warned.append)
+    monkeypatch.setattr(Task, "ignore_unreachable", True)
+    borne = host.plugin.run(task_vars={"inventory_hostname": "n1"})
+    assert (borne["unreachable"], warned) == (False, [result["msg"]])
+
+
+def test_a_failed_module_stays_failed(monkeypatch):
+    host = Host(monkeypatch, 0, 1, 1)
+    monkeypatch.setattr(host.plugin, "_execute_module", lambda **dummy: {"failed": True, "msg": "no Python"})
+    result = host.plugin.run(task_vars={"inventory_hostname": "n1"})
+    assert (result["failed"], result["msg"]) == (True, "no Python")

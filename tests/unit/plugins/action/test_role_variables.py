@@ -1,0 +1,68 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import pathlib
+import typing as t
+
+import pytest
+from ansible_collections.plainkube.cluster.plugins.action import role_variables
+
+ROLES = pathlib.Path(__file__).parents[4] / "roles"
+DIRECTORIES = sorted(path.name for path in ROLES.iterdir())
+
+
+class Templar:
+    def template(self, value: t.Any) -> t.Any:
+        return value
+
+
+class Connection:
+    class _shell:  # noqa: N801
+        tmpdir = "/nowhere"
+
+
+class Task:
+    check_mode = False
+    async_val = 0
+
+    def __init__(self, args: dict) -> None:
+        self.args = args
+
+
+def check(variables, **args):
+    """What the task says of a host with these variables."""
+    task = Task({"roles": str(ROLES), **args})
+    plugin = role_variables.ActionModule(task, Connection, None, None, Templar(), None)
+    return plugin.run(task_vars=variables)
+
+
+def test_every_role_has_its_options_described():
+    assert sorted(role_variables.read_options(str(ROLES))) == DIRECTORIES
+
+
+def test_good_variables():
+    variables = {"cluster_api_port": "6443", "node_labels": {}, "ansible_host": "n1", "inventory_hostname": "n1"}
+    assert check(variables)["failed"] is False
+
+
+@pytest.mark.parametrize("role", DIRECTORIES)
+def test_a_misspelt_variable_of_any_role(role):
+    result = check({f"{role}_no_such_thing": 1})
+    assert result["failed"]
+    assert result["msg"].startswith(f"{role}_no_such_thing is no variable of plainkube.cluster: ")
+
+
+def test_types_choices_and_unknown_ones_in_one_go_and_no_values_of_those():
+    variables = {"cluster_api_port": "https", "docker_foreign_containers": "kill", "node_lables": "secret"}
+    lines = check(variables)["msg"].splitlines()
+    assert any("cluster_api_port" in line and "int" in line for line in lines)
+    assert any("docker_foreign_containers must be one of: refuse, restart, got: kill" in line for line in lines)
+    assert any("node_lables is no variable of plainkube.cluster: did you mean node_labels?" in line for line in lines)
+    assert len(lines) == 3
+    assert "secret" not in "".join(lines)
+
+
+def test_variables_of_others_can_be_listed():
+    assert check({"node_exporter_port": 9100}, foreign=["node_exporter_*"])["failed"] is False
+    assert check({"node_exporter_port": 9100}, foreign=["node_other_*"])["failed"] is True
