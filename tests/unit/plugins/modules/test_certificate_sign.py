@@ -483,19 +483,21 @@ def test_a_run_that_is_killed_while_it_makes_the_authorities_is_completed(site, 
     class KilledError(BaseException):
         pass
 
-    for survived in range(9):
-        site.directory = site.top / f"control{survived}"
-        written = []
-
-        def killed(module, wanted, written=written, survived=survived):
+    def killed_after(survived, written):
+        def killed(module, wanted):
             if len(written) == survived:
                 raise KilledError
             written.append(wanted["path"])
             write(module, wanted)
 
+        return killed
+
+    for survived in range(9):
+        site.directory = site.top / f"control{survived}"
+        written = []
         answers = {host: site.ask(host) for host in site.addresses}
         with monkeypatch.context() as patch:
-            patch.setattr(certificate_sign._files, "write", killed)
+            patch.setattr(certificate_sign._files, "write", killed_after(survived, written))
             with pytest.raises(KilledError):
                 site.sign(answers=answers)
         kept = {path: path.read_bytes() for path in site.directory.rglob("*") if path.is_file()}
