@@ -62,14 +62,23 @@ class Core(t.NamedTuple):
 
 def find_python(minor: str) -> str | None:
     """The program of a Python of this version, in PATH or of pyenv."""
-    candidates = [shutil.which(f"python{minor}"), *glob.glob(os.path.expanduser(f"~/.pyenv/versions/{minor}.*/bin/python"))]
+    candidates = [
+        shutil.which(f"python{minor}"),
+        *glob.glob(os.path.expanduser(f"~/.pyenv/versions/{minor}.*/bin/python")),
+    ]
     usable = [path for path in candidates if path and _run([path, "-c", "import ensurepip, venv"]).returncode == 0]
     return usable[0] if usable else None
 
 
 def _run(command: list[str], **options: t.Any) -> subprocess.CompletedProcess:
     return subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, check=False, **options
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        check=False,
+        **options,
     )
 
 
@@ -103,7 +112,11 @@ def make_venv(core: Core) -> None:
     site_packages = _run([str(core.venv / "bin" / "python"), "-c", SITE_PACKAGES]).stdout.strip()
     requirements = pathlib.Path(site_packages, "ansible_test", "_data", "requirements")
     use_the_index(requirements)
-    run(core, "pip", [*pip, "-r", str(requirements / "units.txt"), "-r", str(CHECKOUT / "tests" / "unit" / "requirements.txt")])
+    run(
+        core,
+        "pip",
+        [*pip, "-r", str(requirements / "units.txt"), "-r", str(CHECKOUT / "tests" / "unit" / "requirements.txt")],
+    )
     marker.write_text(wanted, encoding="utf-8")
 
 
@@ -121,7 +134,9 @@ def make_home(core: Core) -> None:
     requirements = next(core.venv.glob("lib/python*/site-packages/ansible_test/_internal/python_requirements.py"))
     version = re.search(r"pip='([\d.]+)'", requirements.read_text(encoding="utf-8"))
     if version is None:
-        raise FailedError(f"{requirements} does not tell the version of pip it wants: adapt {__file__} to ansible-core {core.version}.")
+        raise FailedError(
+            f"{requirements} does not tell the version of pip it wants: adapt {__file__} to ansible-core {core.version}."
+        )
     (stand_in / f"get_pip_{version[1].replace('.', '_')}.py").write_text(GET_PIP, encoding="utf-8")
     for name in (".config/pip", ".pip", ".cache/pip"):
         link, target = core.home / name, pathlib.Path.home() / name
@@ -134,7 +149,10 @@ def copy_checkout(core: Core) -> None:
     """What git knows of, or would, as it is now."""
     shutil.rmtree(core.tree, ignore_errors=True)
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=CHECKOUT, capture_output=True, check=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        check=True,
     )
     for name in listed.stdout.decode().split("\0"):
         if name and (CHECKOUT / name).exists():
@@ -160,7 +178,9 @@ def check(version: str) -> str:
     python, minor = next(((found, minor) for minor in CORES[version] if (found := find_python(minor))), (None, ""))
     if python is None:
         wanted = ", ".join(CORES[version])
-        raise FailedError(f"ansible-core {version} needs Python {wanted}, and none of them is here: install one, with its venv module.")
+        raise FailedError(
+            f"ansible-core {version} needs Python {wanted}, and none of them is here: install one, with its venv module."
+        )
     core = Core(version, python, cache("ansible-test", version, "x").parent)
     make_venv(core)
     make_home(core)
@@ -169,7 +189,19 @@ def check(version: str) -> str:
     ansible_test(core, "units", "units", "--local", "--python", minor, "--num-workers", "1")
     ansible_test(core, "sanity", "sanity", "--local", "--python", minor)
     if oldest:
-        ansible_test(core, "oldest", "sanity", "--local", "--python", OLDEST, "--test", "compile", "--test", "import", oldest=oldest)
+        ansible_test(
+            core,
+            "oldest",
+            "sanity",
+            "--local",
+            "--python",
+            OLDEST,
+            "--test",
+            "compile",
+            "--test",
+            "import",
+            oldest=oldest,
+        )
     modules = f"modules on {OLDEST} too" if oldest else f"no Python {OLDEST} here to import modules with"
     return f"sanity: ansible-core {version} on Python {minor}: sanity and units are green, {modules} ({time.monotonic() - started:.0f} s)"
 

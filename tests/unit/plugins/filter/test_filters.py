@@ -40,6 +40,12 @@ def test_host_address(variables, address):
     assert host_address(variables) == address
 
 
+def test_host_address_says_whose_is_missing():
+    with pytest.raises(AnsibleFilterError, match=r"host n1 is known: run role plainkube\.cluster\.preflight"):
+        host_address({"ansible_host": "n1.example.org", "inventory_hostname": "n1"}, required=True)
+    assert host_address({"inventory_hostname": "10.0.0.4"}, required=True) == "10.0.0.4"
+
+
 def test_role_options_merges_entry_points_and_roles():
     node = "argument_specs: {main: {options: {a: {type: int, required: true}}}, other: {options: {b: {type: str}}}}"
     status = "argument_specs: {main: {options: {c: {type: bool}}}, bare: {}}"
