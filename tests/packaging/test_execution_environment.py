@@ -11,10 +11,6 @@ from lab.base import CHECKOUT
 from tests.packaging.archive import Installed, build, command
 
 
-# Whatever engine is here.
-NAMED = ("--output-filename", "Containerfile")
-
-
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     return Installed(build(tmp_path_factory.mktemp("built")), tmp_path_factory.mktemp("installed"))
@@ -23,9 +19,9 @@ def installed(tmp_path_factory):
 def test_the_image_definition_is_accepted(tmp_path):
     """`create` writes the build context, whose Containerfile installs the collection and what it asks for."""
     definition = str(CHECKOUT / "docs" / "execution-environment.yml")
-    command(
-        tmp_path, "ansible-builder", "create", "--file", definition, "--context", str(tmp_path / "context"), *NAMED
-    ).demand()
+    words = ["ansible-builder", "create", "--file", definition, "--context", str(tmp_path / "context")]
+    # A name of its own, whatever engine is here.
+    command(tmp_path, *words, "--output-filename", "Containerfile").demand()
     containerfile = (tmp_path / "context" / "Containerfile").read_text(encoding="utf-8")
     assert "ansible-galaxy collection install" in containerfile
     requirements = yaml.safe_load((tmp_path / "context" / "_build" / "requirements.yml").read_text(encoding="utf-8"))
