@@ -12,7 +12,7 @@ export MOLECULE_COMMAND_BORDERS := false
 MAKEFLAGS += --no-print-directory
 SCENARIO ?= default
 
-.PHONY: help setup unit lint artifacts converge verify destroy molecule test demo demo-down clean
+.PHONY: help setup unit lint docs sanity package artifacts converge verify destroy molecule test demo demo-down clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -27,11 +27,27 @@ $(VENV)/.made: requirements.txt lab/setup.sh
 unit: setup ## unit tests
 	pytest
 
-lint: setup ## ruff, yamllint, ansible-lint
+lint: setup ## ruff, yamllint, ansible-lint; documentation, and what is generated from it
 	ruff check
 	ruff format --check
 	yamllint .
 	ansible-lint
+	@$(RUN) docs/generate.py --check
+	antsibull-changelog lint
+	@antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs dependent --disallow-unknown-collection-refs \
+	  $(VENV)/collections/ansible_collections/plainkube/cluster
+
+docs: setup ## README tables and role pages from their sources; the reference of everything in docs/reference
+	@$(RUN) docs/generate.py
+	@mkdir -p -m 0755 docs/reference
+	antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --output-format simplified-rst \
+	  --dest-dir docs/reference plainkube.cluster
+
+sanity: setup ## ansible-test sanity and units, on every ansible-core that is supported
+	@$(RUN) -m tests.matrix
+
+package: setup ## the archive: what is in it, and that it works where there is nothing else
+	$(RUN) -m pytest tests/packaging
 
 artifacts: setup ## binaries and images for the lab: built, unless the upstream downloads can be reached
 	@$(RUN) -m lab artifacts

@@ -92,7 +92,7 @@ class Playbook:
     def __init__(
         self, name: str, *arguments: str, kill_at: int = 0, environment: t.Mapping[str, str] | None = None
     ) -> None:
-        """name is a playbook of this checkout without .yml; kill_at is the task (from 1) before which the run is SIGKILLed."""
+        """name is a playbook of this checkout, or a path, without .yml; kill_at is the task (from 1) before which the run is SIGKILLed."""
         binaries = pathlib.Path(sys.executable).parent
         self._record = pathlib.Path(tempfile.mkstemp(prefix="plainkube-run-", suffix=".jsonl")[1])
         self._output = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")  # noqa: SIM115

@@ -11,12 +11,16 @@ description:
   - Takes a host's variables. The first of these that is an IPv4 address counts.
   - C(cluster_address), which the inventory may set per host; the address that role preflight found on the host
     (the source address of its default route); C(ansible_host); the host's name in the inventory.
-  - Empty where none is, as for a host that was not reached and is named by DNS.
+  - Empty where none is and O(required=false), as for a host that was not reached and is named by DNS.
 options:
   _input:
     description: A host's variables, an element of C(hostvars).
     type: dict
     required: true
+  required:
+    description: Whether it is an error that none is known.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -31,6 +35,8 @@ _value:
 
 import ipaddress
 
+from ansible.errors import AnsibleFilterError
+
 
 def _is_ipv4(text) -> bool:
     try:
@@ -40,7 +46,7 @@ def _is_ipv4(text) -> bool:
     return True
 
 
-def host_address(variables) -> str:
+def host_address(variables, required: bool = False) -> str:
     facts = variables.get("ansible_facts", {}).get("plainkube", {})
     candidates = (
         variables.get("cluster_address"),
@@ -48,7 +54,13 @@ def host_address(variables) -> str:
         variables.get("ansible_host"),
         variables.get("inventory_hostname"),
     )
-    return next((str(candidate) for candidate in candidates if _is_ipv4(candidate)), "")
+    address = next((str(candidate) for candidate in candidates if _is_ipv4(candidate)), "")
+    if required and not address:
+        raise AnsibleFilterError(
+            f"No IPv4 address of host {variables.get('inventory_hostname')} is known: run role plainkube.cluster.preflight, or module"
+            " plainkube.cluster.host_facts, on it before, or set cluster_address for it."
+        )
+    return address
 
 
 class FilterModule:

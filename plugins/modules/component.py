@@ -14,7 +14,7 @@ description:
   - It learns that from the process and not from what changed in this run. The unit puts a digest of all its inputs into the
     process's environment, and the module reads it back from C(/proc). So a run that was killed between writing
     and restarting is healed by the next one, and a process that somebody started from a file edited by hand is found.
-  - In check mode it answers with the same diff, and with RV(restart) and RV(reasons).
+  - In check mode it answers with the same diff, and with RV(components.restart) and RV(components.reasons).
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
@@ -104,7 +104,7 @@ options:
         description: URL that answers with a status of 200 to 299 when the component is ready. Asked once the unit is active.
         type: str
       ready_ca:
-        description: CA certificate that the server at O(ready_url) must show. Without it, the certificate is not checked.
+        description: CA certificate that the server at O(components[].ready_url) must show. Without it, the certificate is not checked.
         type: path
       wait:
         description: Seconds to wait until the component is ready. V(0) starts it without waiting.

@@ -32,8 +32,8 @@ def running(lab, host):
 
 @pytest.fixture(scope="module", autouse=True)
 def workload(cluster):
-    image = cluster.kubectl("get", "nodes", "-o", "jsonpath={.items[0].status.images[*].names[*]}").split()
-    image = next(name for name in image if "agnhost" in name)
+    images = cluster.kubectl("get", "nodes", "-o", "jsonpath={.items[0].status.images[*].names[*]}").split()
+    image = [name for name in images if "agnhost" in name][0]
     cluster.kubectl("create", "deployment", "reboot", f"--image={image}", "--replicas=4", "--", "/agnhost", "pause")
     cluster.kubectl("rollout", "status", "deployment/reboot", "--timeout=60s")
     yield

@@ -47,3 +47,9 @@ def test_host_identities_are_empty_where_a_host_was_not_reached():
         "k1": {"address": "10.0.0.1", "machine_id": "a", "hostname": "k1"},
         "n1": {"address": "10.0.0.2", "machine_id": "", "hostname": ""},
     }
+
+
+def test_host_address_says_whose_is_missing():
+    with pytest.raises(AnsibleFilterError, match=r"host n1 is known: run role plainkube\.cluster\.preflight"):
+        host_address({"ansible_host": "n1.example.org", "inventory_hostname": "n1"}, required=True)
+    assert host_address({"inventory_hostname": "10.0.0.4"}, required=True) == "10.0.0.4"

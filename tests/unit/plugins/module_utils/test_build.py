@@ -14,19 +14,19 @@ go 1.26.0
 godebug default=go1.26
 
 godebug (
-	panicnil=1
+\tpanicnil=1
 )
 
 require (
-	github.com/x/y v1.2.3 // indirect
-	k8s.io/api v0.0.0
-	k8s.io/klog/v2 v2.130.1
+\tgithub.com/x/y v1.2.3 // indirect
+\tk8s.io/api v0.0.0
+\tk8s.io/klog/v2 v2.130.1
 )
 
 require k8s.io/apimachinery v0.0.0
 
 replace (
-	k8s.io/api => ./staging/src/k8s.io/api
+\tk8s.io/api => ./staging/src/k8s.io/api
 )
 """
 

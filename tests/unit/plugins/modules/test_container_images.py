@@ -19,7 +19,7 @@ class Engine:
         self.refusals = 0
         self.commands: list[list[str]] = []
 
-    def run(self, module, command, check_rc=False, handle_exceptions=True):
+    def run(self, command, check_rc=False, handle_exceptions=True):
         if self.down:
             return 1, "", "Cannot connect to the Docker daemon at unix:///var/run/docker.sock."
         if command[1:3] == ["image", "inspect"]:
@@ -48,7 +48,7 @@ class Engine:
 @pytest.fixture
 def engine(monkeypatch):
     engine = Engine()
-    monkeypatch.setattr(AnsibleModule, "run_command", lambda module, *a, **k: engine.run(module, *a, **k))
+    monkeypatch.setattr(AnsibleModule, "run_command", engine.run)
     monkeypatch.setattr(container_images.time, "sleep", lambda seconds: None)
     return engine
 

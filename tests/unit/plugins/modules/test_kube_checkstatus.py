@@ -48,7 +48,7 @@ class Host:
         pid = os.getpid() if pid is None else pid
         self.units[f"{name}.service"] = SHOW.format(active=active, sub=sub, load=load, pid=pid, fragment=fragment)
 
-    def run_command(self, dummy, command, **kwargs):
+    def run_command(self, command, **kwargs):
         self.commands.append(command)
         if command[:2] == ["systemctl", "show"]:
             self.looks += 1
@@ -64,9 +64,7 @@ class Host:
 @pytest.fixture
 def host(monkeypatch):
     fake = Host()
-    monkeypatch.setattr(
-        AnsibleModule, "run_command", lambda self, command, **kwargs: fake.run_command(self, command, **kwargs)
-    )
+    monkeypatch.setattr(AnsibleModule, "run_command", fake.run_command)
     return fake
 
 
