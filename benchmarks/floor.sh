@@ -103,7 +103,7 @@ flannel() {
   tar -xzC /usr/local/bin --no-same-owner -f flannel-v$flannel-linux-amd64.tar.gz flanneld
 }
 if [ $kind = control ]; then
-  systemd-sysusers
+  systemd-sysusers 2> /dev/null
   fetch github.com/etcd-io/etcd/releases/download/v$etcd/etcd-v$etcd-linux-amd64.tar.gz github.com/etcd-io/etcd/releases/download/v$etcd/SHA256SUMS
   tar -xzC /usr/local/bin --no-same-owner --strip-components=1 -f etcd-v$etcd-linux-amd64.tar.gz
   kubernetes kube-apiserver kube-controller-manager kube-scheduler kubectl kube-proxy & first=$!

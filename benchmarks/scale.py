@@ -99,8 +99,21 @@ def shared_answers(directory: pathlib.Path) -> None:
 
 def real_facts() -> dict[str, t.Any]:
     """What host_facts says of this machine; only what must differ from host to host is made up."""
-    command = [*ansible("ansible"), "localhost", "-i", "localhost,", "-c", "local", "-m", "plainkube.cluster.host_facts"]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
+    command = [
+        *ansible("ansible"),
+        "localhost",
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+        "-m",
+        "plainkube.cluster.host_facts",
+    ]
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+    }
     done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise LabError(f"host_facts failed here: {done.stdout}{done.stderr}")
@@ -225,7 +238,9 @@ def measure(count: int) -> Measured:
         simulation.certificates(next(event["signed"] for event in events if "signed" in event))
         say(f"{count} hosts: second run")
         events, output = simulation.run()
-    if "changed=0" not in output or any("changed=" in line and "changed=0 " not in line for line in output.splitlines()):
+    if "changed=0" not in output or any(
+        "changed=" in line and "changed=0 " not in line for line in output.splitlines()
+    ):
         raise LabError(f"the simulated second run changed something:\n{output[-4000:]}")
     marks = [event for event in events if "task" in event]
     whole = Cost(marks[-1]["seconds"] - marks[0]["seconds"], marks[-1]["cpu"] - marks[0]["cpu"])
@@ -262,8 +277,10 @@ def main() -> int:
     small, large = (measure(size) for size in sizes)
     print(table(rows(small, large)))
     ratio = growth(small.whole, large.whole, (small.hosts, large.hosts))
-    print(f"\nCPU of the control node: {small.per_host:.3f} s a host of {small.hosts}, {large.per_host:.3f} s a host of {large.hosts}: "
-          f"{ratio:.2f}, the bar is {BAR:.2f}")
+    print(
+        f"\nCPU of the control node: {small.per_host:.3f} s a host of {small.hosts}, {large.per_host:.3f} s a host of {large.hosts}: "
+        f"{ratio:.2f}, the bar is {BAR:.2f}"
+    )
     return 0 if ratio <= BAR else 1
 
 
