@@ -2,7 +2,7 @@
 # The same hosts as a cluster by kubeadm, with our binaries in images of the names that it expects. For benchmarks/ only.
 #   kubeadm.sh prepare|measure DIRECTORY CONTROL=ADDRESS NODE=ADDRESS ...
 # prepare is what is there before somebody types `kubeadm init`: Docker Engine, cri-dockerd, kubelet, and all images loaded.
-# DIRECTORY has HOST.tar with cri-dockerd's unit and Docker's settings, and kubelet.json with the hosts' kubelet settings.
+# DIRECTORY has NODE.tar with cri-dockerd's unit and Docker's settings, and kubelet.json with the hosts' kubelet settings.
 # From the environment: SSH, MIRROR, KUBERNETES, ETCD, CRI_DOCKERD, COREDNS, IMAGES, POD_NETWORK, SERVICE_NETWORK, HELLO.
 set -eu
 what=$1
@@ -16,7 +16,7 @@ finish() { for job in "$@"; do wait "$job"; done; }
 
 prepare() { # HOST ADDRESS
   $SSH "ops@$2" sudo tar -xC / --no-same-owner etc/docker/daemon.json etc/systemd/system/cri-dockerd.service \
-    etc/systemd/system/containerd.service.d < "$1.tar"
+    etc/systemd/system/containerd.service.d < "${nodes[0]%=*}.tar"
   {
     echo "mirror=$MIRROR kubernetes=$KUBERNETES etcd=$ETCD cri_dockerd=$CRI_DOCKERD coredns=$COREDNS images='$IMAGES'"
     cat << 'REMOTE'

@@ -29,10 +29,11 @@ Every cluster starts on fresh hosts that have Debian's packages already; binarie
 What is counted:
 
 - **{floor}**: `benchmarks/floor.sh`, one shell script over the same SSH connections, with no configuration manager. It makes authorities,
-  keys and certificates (on the control node, which is quicker than on the hosts), downloads binaries and images with their SHA-256, makes users, starts etcd
-  with its access control, gives flannel its network, runs the control plane, flannel, Docker on flannel's subnet, loads the images, runs
-  kubelet and kube-proxy, applies the addons, and starts a pod. Units, configurations and addons are the ones that site.yml wrote, made before the clock starts. It checks nothing and cannot be
-  run twice. After each measurement `verify.yml` says that its cluster works.
+  keys and certificates (on the control node, which is quicker than on the hosts), downloads binaries and images with their SHA-256, makes
+  users, starts etcd with its access control, gives flannel its network, runs the control plane, flannel, Docker on flannel's subnet, loads
+  the images, runs kubelet and kube-proxy, applies the addons, and starts a pod. Units, configurations and addons are the ones that site.yml
+  wrote, made before the clock starts. It checks nothing and cannot be run twice. After each measurement `verify.yml` says that its cluster
+  works.
 - **{site}**: `playbooks/site.yml`, which ends with all components and CoreDNS well, and then a pod.
 - **{kubeadm}**: `benchmarks/kubeadm.sh` with the same binaries in images. Docker, cri-dockerd, the kubelet's unit and all images are there before the clock
   starts, and there is no network between the hosts' pods, which kubeadm leaves to others: it does much less.
