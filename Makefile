@@ -12,7 +12,7 @@ export MOLECULE_COMMAND_BORDERS := false
 MAKEFLAGS += --no-print-directory
 SCENARIO ?= default
 
-.PHONY: help setup unit lint artifacts converge verify destroy molecule test demo demo-down clean
+.PHONY: help setup unit lint artifacts converge verify destroy molecule test benchmark benchmark-scale demo demo-down clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -50,6 +50,12 @@ molecule: artifacts ## a scenario from fresh hosts to none, SCENARIO=default
 
 # The artefacts first: some unit tests run against the real etcd.
 test: artifacts unit lint molecule ## all tests
+
+benchmark: artifacts ## site.yml against a plain script and kubeadm, three rounds on a quiet machine; writes docs/benchmark.md
+	@$(RUN) -m benchmarks
+
+benchmark-scale: setup ## what a host costs the control node, with 100 and with 500 made-up hosts
+	@$(RUN) -m benchmarks.scale
 
 demo: ## a live cluster of three hosts on this machine, from nothing
 	@started=$$(date +%s) && $(MAKE) setup && $(RUN) -m lab demo --started $$started
