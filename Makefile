@@ -11,8 +11,9 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 export MOLECULE_COMMAND_BORDERS := false
 MAKEFLAGS += --no-print-directory
 SCENARIO ?= default
+SAMPLE ?= 0
 
-.PHONY: help setup unit lint docs sanity package artifacts converge verify destroy molecule test demo demo-down clean
+.PHONY: help setup unit lint docs sanity package artifacts converge verify destroy molecule torture test benchmark benchmark-scale demo demo-down clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -61,11 +62,21 @@ verify: setup ## the tests on these hosts
 destroy: setup ## remove these hosts
 	molecule destroy -s $(SCENARIO)
 
-molecule: artifacts ## a scenario from fresh hosts to none, SCENARIO=default
-	molecule test -s $(SCENARIO)
+molecule: artifacts ## all scenarios, from fresh hosts to none
+	molecule test --all
+
+torture: artifacts ## kill site.yml before each of its tasks, and see that it heals: SAMPLE=0 is all of them, SEED=N repeats a sample
+	@$(RUN) -m lab torture --sample $(SAMPLE) $(if $(SEED),--seed $(SEED))
 
 # The artefacts first: some unit tests run against the real etcd.
-test: artifacts unit lint molecule ## all tests
+test: SAMPLE = 2
+test: artifacts unit lint package sanity molecule torture ## all tests; of torture a sample
+
+benchmark: artifacts ## site.yml against a plain script and kubeadm, three rounds on a quiet machine; writes docs/benchmark.md
+	@$(RUN) -m benchmarks
+
+benchmark-scale: setup ## what a host costs the control node, with 100 and with 500 made-up hosts
+	@$(RUN) -m benchmarks.scale
 
 demo: ## a live cluster of three hosts on this machine, from nothing
 	@started=$$(date +%s) && $(MAKE) setup && $(RUN) -m lab demo --started $$started

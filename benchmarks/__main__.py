@@ -1,0 +1,136 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""How long a cluster takes by site.yml, by a plain script and by kubeadm, in one run: `python -m benchmarks` (after `make artifacts`).
+
+Prints a line a round, then the tables, and writes docs/benchmark.md and docs/benchmark.svg. The exit code tells whether the bars are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+import typing as t
+
+from benchmarks import clusters, report
+from lab import mirror, runs
+from lab.base import CHECKOUT, LabError, playbook, say
+from lab.lab import HOSTS, Lab
+
+NAME = "bench"
+# A cluster at rest, as it is when somebody runs the playbook again.
+REST = 20
+FLAG = "etcd_auto_compaction_retention=10m"
+
+
+class Results:
+    """Seconds, tasks and memory as they come in, and what was not as it should be."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = {}
+        self.tasks: dict[str, int] = {}
+        self.memory: dict[str, dict[str, tuple[int, int]]] = {}
+        self.troubles: list[str] = []
+
+    def add(self, name: str, seconds: float, run: runs.Run | None = None) -> None:
+        self.seconds.setdefault(name, []).append(seconds)
+        if run is not None:
+            self.tasks[name] = run.host_tasks
+        say(f"{name}: {seconds:.1f} s")
+
+    def expect(self, right: bool, text: str) -> None:
+        if not right:
+            self.troubles.append(text)
+            say(text)
+
+    def check_bars(self) -> None:
+        """The promises, by the medians."""
+        medians = {name: statistics.median(values) for name, values in self.seconds.items()}
+        for name, bar in ((report.AGAIN, 10), (report.FLAG, 12), (report.STATUS, 4)):
+            self.expect(medians[name] <= bar, f"{name} took {medians[name]:.1f} s, the bar is {bar} s")
+        ratio = medians[report.SITE] / medians[report.FLOOR]
+        self.expect(ratio <= 2, f"{report.SITE} took {ratio:.2f} times as long as the script, the bar is 2")
+
+
+def measure_site(lab: Lab, results: Results) -> None:
+    """Fresh hosts, once more, with one flag changed, and the status."""
+    inventory = lab.inventory_path()
+    started = time.monotonic()
+    site = runs.playbook("site", inventory).demand()
+    clusters.run_pod(lab)
+    results.add(report.SITE, time.monotonic() - started, site)
+
+    time.sleep(REST)
+    results.memory = clusters.memory(lab)
+    before = clusters.invocations(lab)
+    again = runs.playbook("site", inventory).demand()
+    results.add(report.AGAIN, again.seconds, again)
+    after = clusters.invocations(lab)
+    moved = clusters.restarted(before, after)
+    results.expect(not again.changed and not moved, f"the second run changed {again.changed} and restarted {moved}")
+
+    status = runs.playbook("status", inventory).demand()
+    results.add(report.STATUS, status.seconds, status)
+
+    flag = runs.playbook("site", inventory, "-e", FLAG).demand()
+    results.add(report.FLAG, flag.seconds, flag)
+    moved = clusters.restarted(after, clusters.invocations(lab))
+    wanted = [f"{host}/etcd" for host in lab.hosts() if host.startswith("k")]
+    results.expect(moved == wanted, f"with {FLAG}, {moved} restarted and {wanted} should have")
+
+
+def one_round(lab: Lab, results: Results, hosts: t.Sequence[str]) -> None:
+    with tempfile.TemporaryDirectory(prefix="plainkube-benchmark-") as name:
+        directory = pathlib.Path(name)
+        clusters.renew(lab, hosts)
+        measure_site(lab, results)
+        # With the flag changed, which costs the script nothing.
+        clusters.keep_files(lab, directory)
+        clusters.renew(lab, hosts)
+        seconds, laps = clusters.floor(lab, directory)
+        results.add(report.FLOOR, seconds)
+        say(f"its steps:\n{laps.rstrip()}")
+        clusters.renew(lab, hosts)
+        results.add(report.KUBEADM, clusters.kubeadm(lab, directory))
+
+
+def machine() -> str:
+    model = next(
+        line for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if "model name" in line
+    )
+    return f"{os.cpu_count()} cores ({model.partition(':')[2].strip()}) for"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--hosts", default=",".join(HOSTS), help="one control plane first, then nodes")
+    parser.add_argument("--output", type=pathlib.Path, default=CHECKOUT / "docs", help="directory of benchmark.md")
+    options = parser.parse_args()
+    hosts, results = options.hosts.split(","), Results()
+    # For kubeadm, which site.yml does without.
+    playbook("build.yml", "-e", f"build_directory={mirror.directory()}", "-e", '{"build_extra": ["kubeadm"]}')
+    with clusters.lab_of(NAME) as lab:
+        for number in range(1, options.rounds + 1):
+            say(f"round {number} of {options.rounds}")
+            one_round(lab, results, hosts)
+    times = report.table(report.rows(results.seconds, results.tasks))
+    sizes = report.table(report.memory_rows(results.memory))
+    options.output.mkdir(exist_ok=True)
+    head = report.introduction(options.rounds, machine(), f"{len(hosts)} Debian hosts")
+    (options.output / "benchmark.md").write_text(report.page(head, times, sizes), encoding="utf-8")
+    (options.output / "benchmark.svg").write_text(report.plot(results.seconds), encoding="utf-8")
+    print(f"{times}\n\n{sizes}")
+    results.check_bars()
+    return 1 if results.troubles else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except LabError as error:
+        sys.exit(f"benchmarks: {error}")

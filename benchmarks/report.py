@@ -1,0 +1,108 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""The measured seconds as a page for the docs, and as a plot. No I/O."""
+
+from __future__ import annotations
+
+import html
+import statistics
+import typing as t
+
+# In this order; the first is what the others are compared with.
+FLOOR = "plain script, to the first pod"
+SITE = "site.yml, to the first pod"
+AGAIN = "site.yml again, nothing to do"
+FLAG = "site.yml with one flag changed"
+STATUS = "status.yml"
+KUBEADM = "kubeadm init and joins, to the first pod"
+ORDER = (FLOOR, SITE, KUBEADM, FLAG, AGAIN, STATUS)
+_COLOURS = {FLOOR: "#888888", KUBEADM: "#888888"}
+
+INTRODUCTION = """\
+# How long it takes
+
+Written by `make benchmark`; {rounds} round{s} on {machine}, {hosts} (containers) and the control node together.
+Every cluster starts on fresh hosts that have Debian's packages already; binaries and images come from a mirror on the same machine.
+
+![seconds, median](benchmark.svg)
+
+What is counted:
+
+- **{floor}**: `benchmarks/floor.sh`, one shell script over the same SSH connections, with no configuration manager. It makes authorities,
+  keys and certificates (on the control node, which is quicker than on the hosts), downloads binaries and images with their SHA-256, makes
+  users, starts etcd with its access control, gives flannel its network, runs the control plane, flannel, Docker on flannel's subnet, loads
+  the images, runs kubelet and kube-proxy, applies the addons, and starts a pod. Units, configurations and addons are the ones that site.yml
+  wrote, made before the clock starts. It checks nothing and cannot be run twice. After each measurement `verify.yml` says that its cluster
+  works.
+- **{site}**: `playbooks/site.yml`, which ends with all components and CoreDNS well, and then a pod.
+- **{kubeadm}**: `benchmarks/kubeadm.sh` with the same binaries in images. Docker, cri-dockerd, the kubelet's unit and all images are there before the clock
+  starts, and there is no network between the hosts' pods, which kubeadm leaves to others: it does much less.
+- **{flag}**: `-e etcd_auto_compaction_retention=10m`; exactly etcd restarts.
+"""
+
+
+def compared(name: str, median: float, medians: t.Mapping[str, float]) -> str:
+    return f"{median / medians[FLOOR]:.2f}" if FLOOR in medians and name != FLOOR else ""
+
+
+def rows(seconds: t.Mapping[str, t.Sequence[float]], tasks: t.Mapping[str, int]) -> list[list[str]]:
+    """A row for each measurement."""
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    lines = [["", "median s", "least s", "most s", "ratio to the script", "tasks on hosts"]]
+    for name in ORDER:
+        if name in medians:
+            spread = (medians[name], min(seconds[name]), max(seconds[name]))
+            cells = [*(f"{value:.1f}" for value in spread), compared(name, medians[name], medians)]
+            lines.append([name, *cells, str(tasks.get(name, ""))])
+    return lines
+
+
+def memory_rows(sizes: t.Mapping[str, t.Mapping[str, tuple[int, int]]]) -> list[list[str]]:
+    """RSS and PSS in MiB: a row for each component, columns for each host."""
+    hosts = sorted({host for found in sizes.values() for host in found})
+    lines = [["", *(f"{host} {kind}" for host in hosts for kind in ("RSS", "PSS"))]]
+    for name, found in sizes.items():
+        cells = [f"{size / 1024:.0f}" for host in hosts for size in found.get(host, ()) or (0, 0)]
+        lines.append([name, *("" if cell == "0" else cell for cell in cells)])
+    return lines
+
+
+def table(lines: t.Sequence[t.Sequence[str]]) -> str:
+    """Rows as a Markdown table, the first column on the left."""
+    head, *body = lines
+    rule = ["---", *("---:" for dummy in head[1:])]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, rule, *body])
+
+
+def plot(seconds: t.Mapping[str, t.Sequence[float]]) -> str:
+    """Bars of the medians, with lines from the least to the most, as SVG."""
+    names = [name for name in ORDER if name in seconds]
+    left, width, step = 300, 420, 34
+    scale = width / max(max(values) for values in seconds.values())
+    height = step * len(names) + 16
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 80} {height}" '
+        'font-family="sans-serif" font-size="14">',
+        '<rect width="100%" height="100%" fill="#ffffff"/>',
+    ]
+    for number, name in enumerate(names):
+        values, top = seconds[name], 8 + step * number
+        median, middle = statistics.median(values), 8 + step * number + step / 2
+        parts += [
+            f'<text x="{left - 10}" y="{middle + 5:.0f}" text-anchor="end" fill="#222222">{html.escape(name)}</text>',
+            f'<rect x="{left}" y="{top + 5}" width="{median * scale:.1f}" height="{step - 10}" '
+            f'fill="{_COLOURS.get(name, "#326ce5")}"/>',
+            f'<path d="M{left + min(values) * scale:.1f} {middle}H{left + max(values) * scale:.1f}" stroke="#222222"/>',
+            f'<text x="{left + max(values) * scale + 8:.1f}" y="{middle + 5:.0f}" fill="#222222">{median:.1f} s</text>',
+        ]
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def introduction(rounds: int, machine: str, hosts: str) -> str:
+    names = {"floor": FLOOR, "site": SITE, "kubeadm": KUBEADM, "flag": FLAG}
+    return INTRODUCTION.format(rounds=rounds, s="" if rounds == 1 else "s", machine=machine, hosts=hosts, **names)
+
+
+def page(head: str, times: str, sizes: str) -> str:
+    """The whole page."""
+    return f"{head}\n{times}\n\nIdle memory of each component in MiB, a while after the first pod:\n\n{sizes}\n"

@@ -1,0 +1,294 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""What a host costs the control node in a second run of site.yml, by number of hosts: `python -m benchmarks.scale`.
+
+The hosts are made up: connections are local, and a stub in the place of Python answers what a live, unchanged host answers.
+All that runs on the control node is real: playbooks, roles, filters, the signing, and Ansible.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import typing as t
+
+from benchmarks import report
+from lab.base import CHECKOUT, LabError, say
+from plugins.module_utils import _certificates
+
+SIZES = (100, 500)
+FORKS = 50
+BAR = 1.10
+CALLBACKS = CHECKOUT / "benchmarks" / "callback"
+SERVERS = 3
+PKI = "/etc/kubernetes/pki/"
+# Takes the module's name out of what Ansible sends to Python, and answers with the file of that name: the host's own
+# if there is one, else that of all hosts.
+STUB = r"""#!/bin/sh
+name=$(sed -n "s/^module_fqn='.*[.]\([a-z_]*\)',$/\1/p")
+own=${0%/*}/$name.json
+[ -e "$own" ] || own=${0%/*}/../../answers/$name.json
+exec cat "$own"
+"""
+
+
+@dataclasses.dataclass
+class Cost:
+    """What a task, or a whole run, took: wall clock and CPU of the control node, in seconds."""
+
+    seconds: float
+    cpu: float
+
+
+@dataclasses.dataclass
+class Measured:
+    """A second run with so many hosts."""
+
+    hosts: int
+    whole: Cost
+    tasks: dict[str, Cost]
+
+    @property
+    def per_host(self) -> float:
+        """CPU seconds a host."""
+        return self.whole.cpu / self.hosts
+
+
+def host_names(count: int) -> list[str]:
+    return [f"h{number:03d}" for number in range(1, count + 1)]
+
+
+def address(number: int) -> str:
+    return f"10.77.{number // 200}.{number % 200 + 1}"
+
+
+def write(path: pathlib.Path, answer: t.Any) -> None:
+    path.write_text(json.dumps(answer) + "\n", encoding="utf-8")
+
+
+def component(name: str) -> dict[str, t.Any]:
+    """A component as kube_checkstatus tells of it."""
+    health = {"url": "http://127.0.0.1:1/healthz", "ok": True, "answer": "ok"}
+    counts = {"restarts": 0, "seconds": 90, "since": "2026-01-01T00:00:00Z", "pid": 1}
+    listening = ["127.0.0.1:10248", "10.77.0.1:10250"]
+    states = {"load": "loaded", "active": "active", "sub": "running", "healthy": True, "health": health}
+    return {"name": name, "version": "1.37.2", "listening": listening, **states, **counts}
+
+
+def shared_answers(directory: pathlib.Path) -> None:
+    """What every host answers alike."""
+    directory.mkdir()
+    for name in ("component", "docker_rebridge", "etcd_network_config", "etcd_rbac", "certificate_install"):
+        write(directory / f"{name}.json", {"changed": False})
+    for name in ("container_images", "kube_objects"):
+        write(directory / f"{name}.json", {"changed": False, "changes": []})
+    write(directory / "artifacts.json", {"changed": False, "changes": [], "missing": [], "missing_packages": []})
+    units = ("flanneld", "kube-proxy", "docker", "cri-dockerd", "kubelet")
+    certificates = [{"path": f"{PKI}{name}.crt", "days_left": 364} for name in ("kubelet-client", "kube-proxy")]
+    node = {"name": "a-node", "ready": True, "schedulable": True, "version": "1.37.2", "error": ""}
+    answer = {"changed": False, "healthy": True, "problems": [], "certificates": certificates, "node": node}
+    write(directory / "kube_checkstatus.json", {**answer, "components": [component(name) for name in units]})
+
+
+def real_facts() -> dict[str, t.Any]:
+    """What host_facts says of this machine; only what must differ from host to host is made up."""
+    command = [
+        *ansible("ansible"),
+        "localhost",
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+        "-m",
+        "plainkube.cluster.host_facts",
+    ]
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+    }
+    done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(f"host_facts failed here: {done.stdout}{done.stderr}")
+    return json.loads(done.stdout[done.stdout.index("{") :])["ansible_facts"]["plainkube"]
+
+
+def host_answers(directory: pathlib.Path, name: str, number: int, facts: dict[str, t.Any]) -> None:
+    """A Debian host, bare."""
+    directory.mkdir(parents=True)
+    stub = directory / "python"
+    stub.write_text(STUB, encoding="utf-8")
+    stub.chmod(0o755)
+    own = {"address": address(number), "hostname": name, "machine_id": hashlib.md5(name.encode()).hexdigest()}
+    debian = {"distribution": "debian", "distribution_version": "13", "systemd": True, "swap": False}
+    machine = {"cgroup_version": 2, "architecture": "amd64", "memory_mb": 8000}
+    write(
+        directory / "host_facts.json",
+        {"changed": False, "ansible_facts": {"plainkube": {**facts, **debian, **machine, **own}}},
+    )
+
+
+class Simulation:
+    """So many hosts in a temporary directory."""
+
+    def __init__(self, directory: pathlib.Path, count: int) -> None:
+        self.directory, self.names = directory, host_names(count)
+        self.keys: dict[str, dict[str, str]] = {}
+        shared_answers(directory / "answers")
+        facts = real_facts()
+        for number, name in enumerate(self.names, 1):
+            host_answers(directory / "hosts" / name, name, number, facts)
+        (directory / "inventory.ini").write_text(self.inventory(), encoding="utf-8")
+
+    def inventory(self) -> str:
+        """Three control planes, all others nodes."""
+        lines = ["[control_plane]", *self.names[:SERVERS], "[node]", *self.names[SERVERS:], "[all:vars]"]
+        values = {
+            "ansible_connection": "local",
+            "ansible_become": "false",
+            "ansible_python_interpreter": f"{self.directory}/hosts/{{{{ inventory_hostname }}}}/python",
+            "artifacts_mirror": "http://198.51.100.1:8000",
+        }
+        return "\n".join([*lines, *(f"{key}={value}" for key, value in values.items())]) + "\n"
+
+    def certificates(self, signed: dict[str, list[dict[str, str]]]) -> None:
+        """Let every host answer certificate_request with what it was given; at first, nothing but requests."""
+        secrets = {
+            name: hashlib.sha256((self.directory / "pki/plainkube" / name).read_bytes()).hexdigest()
+            for name in ("sa.key", "ca.key")
+            if signed
+        }
+        for host in self.names:
+            files = {one["path"].removeprefix(PKI): one["content"] for one in signed.get(host, [])}
+            requests = self.keys.setdefault(host, {})
+            leaves = {
+                name.removesuffix(".crt"): text
+                for name, text in files.items()
+                if name.endswith(".crt") and not name.endswith("ca.crt")
+            }
+            answer = {
+                name: {
+                    "request": requests.setdefault(name, _certificates.request(_certificates.new_key())),
+                    "certificate": leaves.get(name),
+                    "has_key": True,
+                }
+                for name in (leaves or NAMES)
+            }
+            public = {name: text for name, text in files.items() if name.removesuffix(".crt") not in leaves}
+            answers = {"changed": False, "certificates": answer, "public": public, "secret": secrets}
+            write(self.directory / "hosts" / host / "certificate_request.json", answers)
+
+    def install(self) -> None:
+        """Give every host its certificates: a run that ends as soon as they are signed."""
+        stub = self.directory / "answers" / "certificate_install.json"
+        write(stub, {"failed": True, "msg": "The simulated first run ends here."})
+        self.certificates({})
+        events, output = self.run()
+        signed = [event["signed"] for event in events if "signed" in event]
+        if not signed:
+            raise LabError(f"the simulated first run signed nothing:\n{output[-4000:]}")
+        self.certificates(signed[0])
+        write(stub, {"changed": False})
+
+    def run_again(self) -> tuple[list[dict[str, t.Any]], str]:
+        """The second run, which succeeds and changes nothing."""
+        events, output = self.run()
+        recap = output.rpartition("PLAY RECAP")[2]
+        if len(re.findall(r"changed=0 +unreachable=0 +failed=0 ", recap)) != len(self.names):
+            raise LabError(f"the simulated second run failed or changed something:\n{output[-4000:]}")
+        return events, output
+
+    def run(self) -> tuple[list[dict[str, t.Any]], str]:
+        """Run site.yml to its end, whatever that is; what callback/costs.py saw, and the output."""
+        record = self.directory / "costs.jsonl"
+        record.unlink(missing_ok=True)
+        environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+            "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
+            "ANSIBLE_CALLBACKS_ENABLED": "costs",
+            "ANSIBLE_FORCE_COLOR": "0",
+            "PLAINKUBE_COSTS": str(record),
+        }
+        command = [*ansible("ansible-playbook"), "playbooks/site.yml", "-i", str(self.directory / "inventory.ini")]
+        command += ["--forks", str(FORKS)]
+        done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+        return [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()], done.stdout + done.stderr
+
+
+# Every certificate that any host asks for.
+NAMES = (
+    *("etcd/server", "etcd/peer", "etcd/root", "etcd/flannel", "apiserver", "apiserver-kubelet-client"),
+    *("apiserver-etcd-client", "front-proxy-client", "controller-manager", "scheduler", "admin", "kube-proxy"),
+    *("kubelet-client", "kubelet-server"),
+)
+
+
+def ansible(name: str) -> list[str]:
+    return [str(pathlib.Path(sys.executable).parent / name)]
+
+
+def costs(events: t.Sequence[dict[str, t.Any]]) -> dict[str, Cost]:
+    """Cost by task, in order; tasks of one name are one."""
+    marks = [event for event in events if "task" in event]
+    found: dict[str, Cost] = {}
+    for mark, following in zip(marks, marks[1:]):
+        cost = found.setdefault(mark["task"], Cost(0, 0))
+        cost.seconds += following["seconds"] - mark["seconds"]
+        cost.cpu += following["cpu"] - mark["cpu"]
+    return found
+
+
+def measure(count: int) -> Measured:
+    """A first run, to have certificates; then the second, which is measured and must change nothing."""
+    with tempfile.TemporaryDirectory(prefix="plainkube-scale-") as name:
+        simulation = Simulation(pathlib.Path(name), count)
+        say(f"{count} hosts: certificates")
+        simulation.install()
+        say(f"{count} hosts: second run")
+        events, dummy = simulation.run_again()
+    marks = [event for event in events if "task" in event]
+    whole = Cost(marks[-1]["seconds"] - marks[0]["seconds"], marks[-1]["cpu"] - marks[0]["cpu"])
+    return Measured(count, whole, costs(events))
+
+
+def growth(small: Cost, large: Cost, sizes: tuple[int, int]) -> float:
+    """The CPU time a host among many over that among few; 1 where it does not depend on their number."""
+    return (large.cpu / sizes[1]) / (small.cpu / sizes[0]) if small.cpu else 0.0
+
+
+def rows(small: Measured, large: Measured) -> list[list[str]]:
+    """The table, dearest task first, the whole last."""
+    sizes = (small.hosts, large.hosts)
+    lines = [["task", *(f"CPU s, {size} hosts" for size in sizes), "wall s", "wall s", "a host, ratio"]]
+    both = [(name, small.tasks[name], cost) for name, cost in large.tasks.items() if name in small.tasks]
+    for name, few, many in [*sorted(both, key=lambda one: -one[2].cpu), ("all of it", small.whole, large.whole)]:
+        figures = (few.cpu, many.cpu, few.seconds, many.seconds, growth(few, many, sizes))
+        lines.append([name, *(f"{figure:.2f}" for figure in figures)])
+    return lines
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sizes", type=int, nargs="*", default=SIZES, help="two numbers of hosts")
+    sizes = parser.parse_args().sizes
+    small, large = (measure(size) for size in sizes)
+    print(report.table(rows(small, large)))
+    ratio = growth(small.whole, large.whole, (small.hosts, large.hosts))
+    print(
+        f"\nCPU of the control node: {small.per_host:.3f} s a host of {small.hosts}, {large.per_host:.3f} s a host of {large.hosts}: "
+        f"{ratio:.2f}, the bar is {BAR:.2f}"
+    )
+    return 0 if ratio <= BAR else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

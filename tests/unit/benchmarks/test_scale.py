@@ -1,0 +1,46 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from benchmarks import scale
+
+EVENTS = [
+    {"task": "one", "seconds": 1.0, "cpu": 1.0},
+    {"signed": {}},
+    {"task": "two", "seconds": 2.0, "cpu": 4.0},
+    {"task": "one", "seconds": 5.0, "cpu": 5.0},
+    {"task": "", "seconds": 7.0, "cpu": 6.0},
+]
+
+
+def test_tasks_of_one_name_are_added():
+    assert scale.costs(EVENTS) == {"one": scale.Cost(3.0, 4.0), "two": scale.Cost(3.0, 1.0)}
+
+
+@pytest.mark.parametrize(("cpu", "ratio"), [(50.0, 1.0), (55.0, 1.1), (250.0, 5.0)])
+def test_growth_is_one_where_a_host_costs_the_same(cpu, ratio):
+    assert scale.growth(scale.Cost(1, 10.0), scale.Cost(1, cpu), (100, 500)) == pytest.approx(ratio)
+
+
+def test_five_hundred_hosts_have_their_own_names_and_addresses():
+    assert len(set(scale.host_names(500))) == 500
+    assert len({scale.address(number) for number in range(1, 501)}) == 500
+
+
+def test_stub_answers_for_the_module_and_prefers_the_host_s_own_answer(tmp_path):
+    scale.shared_answers(tmp_path / "answers")
+    scale.host_answers(tmp_path / "hosts" / "h001", "h001", 1, {"kernel": "6"})
+
+    def ask(module):
+        sent = f"#!/usr/bin/python3\nmodule_fqn='ansible_collections.plainkube.cluster.plugins.modules.{module}',\n"
+        stub = str(tmp_path / "hosts" / "h001" / "python")
+        return json.loads(subprocess.run([stub], input=sent, capture_output=True, text=True, check=True).stdout)
+
+    assert ask("component") == {"changed": False}
+    facts = ask("host_facts")["ansible_facts"]["plainkube"]
+    assert (facts["hostname"], facts["address"], facts["kernel"]) == ("h001", "10.77.0.2", "6")
