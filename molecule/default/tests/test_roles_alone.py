@@ -12,7 +12,7 @@ from lab import runs
 from lab.base import CHECKOUT
 
 PLAYS = pathlib.Path(__file__).resolve().parent.parent / "roles_alone"
-# cluster has no tasks. build is all that playbooks/build.yml has, which needs no hosts and may take minutes.
+# cluster has no tasks; build is all that playbooks/build.yml has, and may take minutes; reset is the end of a cluster.
 ELSEWHERE = {"build", "cluster", "reset"}
 
 
