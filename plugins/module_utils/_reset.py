@@ -46,7 +46,9 @@ def owned_users(passwd: str) -> list[str]:
 
 def mounts_below(mountinfo: str, directory: str) -> list[str]:
     """Mount points below a directory, the deepest first, each as often as something is mounted there."""
-    found = [re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), line.split()[4]) for line in mountinfo.splitlines()]
+    found = [
+        re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), line.split()[4]) for line in mountinfo.splitlines()
+    ]
     below = [path for path in found if path.startswith(f"{directory}/")]
     return sorted(below, key=lambda path: path.count("/"), reverse=True)
 
@@ -97,8 +99,22 @@ def owned_routes(listed: str, network: str) -> list[str]:
     return [
         f"{route['dst']} via {route['gateway']} dev {route['dev']}"
         for route in routes
-        if route.get("gateway") and not route.get("protocol", "boot").startswith("kernel") and within(route["dst"], network)
+        if route.get("gateway")
+        and not route.get("protocol", "boot").startswith("kernel")
+        and within(route["dst"], network)
     ]
+
+
+def sorted_images(
+    images: t.Sequence[t.Mapping[str, t.Any]], used: t.Container[str], names: t.Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Those of the names to remove, and those to keep: a container of others has the image, and it has no other name."""
+    remove, keep = [], []
+    for image in images:
+        tags = image.get("RepoTags") or []
+        ours = [tag for tag in tags if tag in names]
+        (keep if image["Id"] in used and len(ours) == len(tags) else remove).extend(ours)
+    return sorted(remove), sorted(keep)
 
 
 def starts(bounded: bool, score: str) -> bool:
@@ -129,11 +145,17 @@ def limit_troubles(parts: t.Sequence[str], hosts: t.Sequence[str], known: t.Sequ
     if files:
         return [f"--limit is {files[0]}, a file, and reset.yml asks for names: give --limit or reset_hosts the hosts."]
     unknown = [part for part in parts if not _matches(part, known)]
-    return [f"--limit has {part}, which is no host or group of the inventory: {_guess(part, hosts)}" for part in unknown]
+    return [
+        f"--limit has {part}, which is no host or group of the inventory: {_guess(part, hosts)}" for part in unknown
+    ]
 
 
 def host_troubles(
-    hosts: t.Sequence[str], named: t.Sequence[str], limited: t.Sequence[str] | None, parts: t.Sequence[str], known: t.Sequence[str]
+    hosts: t.Sequence[str],
+    named: t.Sequence[str],
+    limited: t.Sequence[str] | None,
+    parts: t.Sequence[str],
+    known: t.Sequence[str],
 ) -> list[str]:
     """Why it is not clear which hosts are meant, in sentences.
 

@@ -9,7 +9,14 @@ import shutil
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _bridge, _docker, _docker_api, _files, _host, _stamp
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _bridge,
+    _docker,
+    _docker_api,
+    _files,
+    _host,
+    _stamp,
+)
 from ansible_collections.plainkube.cluster.plugins.modules import docker_rebridge
 
 UNIT = "[Service]\nExecStart=/usr/sbin/dockerd -H fd:// $DOCKER_OPTS\n"
