@@ -135,7 +135,7 @@ def _matches(pattern: str, names: t.Iterable[str]) -> bool:
 
 
 def _guess(name: str, known: t.Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, 1)
+    close = difflib.get_close_matches(name, known, 1, cutoff=0.5)
     return f"did you mean {close[0]}?" if close else f"the cluster's hosts are {', '.join(known) or 'none'}."
 
 

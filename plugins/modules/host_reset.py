@@ -74,6 +74,7 @@ kept:
   elements: str
 """
 
+import concurrent.futures
 import glob
 import grp
 import os
@@ -295,11 +296,11 @@ class Host:
         return sorted(_bridge.name(one) for one in running if not _bridge.of_kubernetes(one))
 
     def remove_containers(self, names: list[str]) -> None:
-        # Imported here: it would cost every run 12 ms, and few need it.
-        from multiprocessing.pool import ThreadPool
+        def remove(name: str) -> None:
+            _docker_api.call("DELETE", f"/containers/{name}?force=1&v=1", timeout=60)
 
-        with ThreadPool(8) as pool:
-            pool.map(lambda name: _docker_api.call("DELETE", f"/containers/{name}?force=1&v=1", timeout=60), names)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(remove, names))
 
     def sorted_images(self) -> tuple[list[str], list[str]]:
         """Those of the collection's images to remove, and those to keep."""
@@ -357,7 +358,7 @@ class Host:
 
     def startable(self) -> bool:
         """Whether Docker can start without our drop-in."""
-        bounded = not _host.has_capability(_files.read("/proc/1/status") or "", _host.CAP_SYS_RESOURCE)
+        bounded = not _host.has_capability(_files.read(at("/proc/1/status")) or "", _host.CAP_SYS_RESOURCE)
         shown = _systemd.parse_show(output(self.module, "systemctl", "show", "--property=OOMScoreAdjust", SERVICE))
         return _reset.starts(bounded, shown.get("OOMScoreAdjust", ""))
 
@@ -454,7 +455,7 @@ class Host:
 
     def mounts(self) -> list[str]:
         return (
-            _reset.mounts_below(_files.read("/proc/self/mountinfo") or "", "/var/lib/kubelet")
+            _reset.mounts_below(_files.read(at("/proc/self/mountinfo")) or "", "/var/lib/kubelet")
             if self.has("kubelet")
             else []
         )

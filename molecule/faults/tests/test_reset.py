@@ -47,15 +47,32 @@ docker network create --subnet 198.18.7.0/24 foreign
 docker run --detach --name foreign --volume foreign:/data {OWN_IMAGE} pause
 docker run --detach --name foreign-apart --network foreign {OWN_IMAGE} pause
 """
+GONE = """
+systemctl stop foreign.service
+rm -f /etc/systemd/system/foreign.service /etc/kubernetes/foreign.conf /etc/kubernetes/pki/foreign.crt /usr/local/bin/foreign*
+rm -f /etc/systemd/system/*.service.d/10-foreign.conf
+rmdir --ignore-fail-on-non-empty /etc/kubernetes/pki /etc/kubernetes /etc/systemd/system/docker.service.d /etc/systemd/system/containerd.service.d
+systemctl daemon-reload
+userdel foreign
+nft delete table inet foreign
+iptables -w -D INPUT -s 192.0.2.77/32 -j ACCEPT
+"""
+GONE_DOCKER = f"""
+docker rm --force foreign foreign-apart
+docker network rm foreign
+docker volume rm foreign
+docker image rm {OWN_IMAGE}
+"""
 # What a host is, as far as a playbook could change it.
 FINGERPRINT = f"""
-find /etc /usr/local /opt /root /var/lib/kubelet /var/lib/flannel -printf '%p %l %i %u %g %m\\n' | grep -v '/pods\\|/root/.ansible' | sort
+find /etc /usr/local /opt /root /var/lib/flannel -printf '%p %l %i %u %g %m\\n' | grep -v /root/.ansible | sort
+ls /var/lib/kubelet
 systemctl show --property=Id,ActiveState,UnitFileState,InvocationID {SERVICES} docker foreign
 iptables-save | sed 's/\\[.*//' | grep -v '^#'
 nft list tables
 cat /etc/passwd /etc/group
 ip -oneline link | cut -d: -f2; ip route
-test ! -S /run/docker.sock || {{ docker ps --all --no-trunc --format '{{{{.ID}}}} {{{{.Names}}}}' | sort; docker image ls; docker volume ls; }}
+test ! -S /run/docker.sock || {{ docker ps --no-trunc --format '{{{{.ID}}}} {{{{.Names}}}}' | sort; docker image ls --quiet; docker volume ls; }}
 """
 # Names of what is left of us on the file system; the lab's own files and the foreign ones are not ours.
 LEFT = r"""
@@ -98,7 +115,7 @@ def shell(lab, host, script, code=0):
 
 
 def fingerprints(lab):
-    return {host: shell(lab, host, FINGERPRINT) for host in HOSTS}
+    return [f"{host}: {line}" for host in HOSTS for line in shell(lab, host, FINGERPRINT).splitlines()]
 
 
 def containers(lab):
@@ -108,9 +125,17 @@ def containers(lab):
     )
 
 
+def remove_foreign(lab):
+    """What is not there is not removed."""
+    lab.run("n1", "sh", "-c", GONE_DOCKER)
+    for host in HOSTS:
+        lab.run(host, "sh", "-c", GONE)
+
+
 @pytest.fixture(scope="module")
 def foreign(lab):
     """The foreign containers, with all that is foreign beside them."""
+    remove_foreign(lab)  # what a run that was stopped left
     for host in HOSTS:
         shell(lab, host, FOREIGN)
     shell(lab, "n1", FOREIGN_DOCKER)
@@ -128,7 +153,7 @@ def foreign(lab):
         (("-e", "reset_hosts=k1", "--limit", "n1", *CONFIRMED), "reset_hosts is k1, but --limit leaves n1"),
         (("-e", "reset_confirm=nonsense"), "reset_confirm is 'nonsense', and the cluster's name is plainkube"),
         ((), "Nothing was reset: '' was answered, and the cluster's name is plainkube"),
-        (("-i", "unreachable.ini", *CONFIRMED), "n7 cannot be reached, so nothing was reset"),
+        (("-i", "unreachable.ini", *CONFIRMED), "n7 cannot be reached or looked at, so nothing was reset"),
     ],
 )
 def test_resets_nothing(lab, reset, foreign, tmp_path, arguments, sentence):
@@ -231,7 +256,8 @@ def test_docker_gets_its_own_bridge_when_nobody_is_on_the_old_one(lab, reset):
     assert reset(*CONFIRMED).demand().changed == 0
 
 
-def test_site_works_as_on_fresh_hosts(inventory):
+def test_site_works_as_on_fresh_hosts(lab, inventory):
+    remove_foreign(lab)
     assert playbook("site", inventory).demand().changed > 0
     playbook("verify", inventory).demand()
     assert playbook("site", inventory).demand().changed == 0
