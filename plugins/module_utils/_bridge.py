@@ -12,6 +12,7 @@ import typing as t
 from ansible_collections.plainkube.cluster.plugins.module_utils._docker import environment
 
 NAME = "docker0"
+INTERFACE = f"/sys/class/net/{NAME}"
 _POD = "io.kubernetes.pod.name"
 _MTU = "com.docker.network.driver.mtu"
 

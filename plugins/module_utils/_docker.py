@@ -13,6 +13,8 @@ Version = tuple[int, ...]
 
 OLDEST = (20, 10)
 DAEMON_JSON = "/etc/docker/daemon.json"
+# Behind override.conf, which `systemctl edit` makes: our command repeats and extends what the others say.
+DROP_IN = "zz-plainkube.conf"
 # A setting that is both a flag and in daemon.json makes dockerd exit; these are flags now, whatever daemon.json says.
 _OWNED = ("bip", "mtu", "ip-masq", "userland-proxy", "fixed-cidr")
 _RECORD = "X-PlainkubeDaemonJson="
@@ -177,6 +179,11 @@ def merge(
         if name not in merged and name not in flags:
             ours[name] = merged[name] = value
     return merged, ours
+
+
+def unmerge(current: t.Mapping[str, t.Any], recorded: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """daemon.json without what `merge` put there and nobody has changed since."""
+    return {name: value for name, value in current.items() if name not in recorded or recorded[name] != value}
 
 
 def problem(merged: t.Mapping[str, t.Any], flags: t.Mapping[str, str], options: t.Mapping[str, t.Any]) -> str:

@@ -103,14 +103,16 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _component,
     _docker,
     _docker_api,
+    _docker_service,
     _files,
     _host,
     _stamp,
     _systemd,
 )
+from ansible_collections.plainkube.cluster.plugins.module_utils._docker_service import Trouble, output, systemctl
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
-SERVICE = "docker.service"
+SERVICE = _docker_service.SERVICE
 # Where systemd looks for units, the first one wins.
 UNIT_DIRECTORIES = (
     "/etc/systemd/system",
@@ -119,14 +121,8 @@ UNIT_DIRECTORIES = (
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 )
-# Behind override.conf, which `systemctl edit` makes: our command repeats and extends what the others say.
-DROP_IN = "zz-plainkube.conf"
-INTERFACE = f"/sys/class/net/{_bridge.NAME}"
+DROP_IN = _docker.DROP_IN
 STOP_SECONDS = 10
-
-
-class Trouble(Exception):
-    """Something failed while Docker was being restarted; the text is a sentence."""
 
 
 class Plan(t.NamedTuple):
@@ -176,20 +172,12 @@ def dockerd_version(module: AnsibleModule, command: str) -> _docker.Version:
     return version
 
 
-def output(module: AnsibleModule, *command: str) -> str:
-    """What a command prints; nothing where it fails or is not installed."""
-    try:
-        return module.run_command(list(command), handle_exceptions=False)[1]
-    except OSError:
-        return ""
-
-
 def live_bridge(module: AnsibleModule, active: bool) -> _bridge.Bridge:
     """docker0 as the kernel and, when it runs, Docker have it."""
     out = output(module, "ip", "-json", "-4", "address", "show")
     address, mtu = _bridge.parse_addresses(out).get(_bridge.NAME, ("", 0))
     try:
-        ports = len(os.listdir(f"{INTERFACE}/brif"))
+        ports = len(os.listdir(f"{_bridge.INTERFACE}/brif"))
     except OSError:
         ports = 0
     network, network_mtu = _bridge.parse_network(_docker_api.call("GET", "/networks/bridge")) if active else ("", 0)
@@ -318,7 +306,7 @@ def wake(module: AnsibleModule, subnet: _bridge.Subnet | None, state: dict[str, 
     if state.get("ActiveState") == "active" or not bridge.ports or not subnet or not _bridge.reasons(subnet, bridge):
         return state
     with contextlib.suppress(Trouble):
-        start_docker(module)
+        _docker_service.start(module, module.params["wait"])
     return _systemd.show(module, SERVICE)
 
 
@@ -362,13 +350,6 @@ def refuse(module: AnsibleModule, plan: Plan) -> None:
 # --- doing ---------------------------------------------------------------------------------------------------------
 
 
-def systemctl(module: AnsibleModule, *arguments: str) -> None:
-    command = ["systemctl", *arguments]
-    code, out, err = module.run_command(command)
-    if code != 0:
-        raise Trouble(f"`{' '.join(command)}` failed: {(err or out).strip()}")
-
-
 def stop_containers(ids: t.Sequence[str]) -> None:
     """Stop containers, all at once."""
     # Imported here: it would cost every run 12 ms, and few need it.
@@ -383,31 +364,6 @@ def stop_containers(ids: t.Sequence[str]) -> None:
                 pool.map(stop, ids)
         except OSError as error:
             raise Trouble(f"a container could not be stopped: {error}") from None
-
-
-def stop_docker(module: AnsibleModule, rebuild: bool) -> None:
-    """Stop Docker and the socket that would start it, and remove what the old bridge leaves."""
-    systemctl(module, "stop", "docker.socket", SERVICE)
-    rules = output(module, "iptables", "-w", "-t", "nat", "-S", "POSTROUTING")
-    for rule in _bridge.docker_masquerades(rules):
-        output(module, "iptables", "-w", "-t", "nat", "-D", *rule.split()[1:])
-    if rebuild and os.path.exists(INTERFACE):
-        code, dummy, err = module.run_command(["ip", "link", "delete", _bridge.NAME])
-        if code != 0:
-            raise Trouble(f"`ip link delete {_bridge.NAME}` failed: {err.strip()}")
-
-
-def start_docker(module: AnsibleModule) -> None:
-    """Start Docker and wait until it has started or failed; systemd's own wait may be endless."""
-    output(module, "systemctl", "reset-failed", SERVICE, "docker.socket", "containerd.service")
-    systemctl(module, "start", "--no-block", SERVICE)
-
-    def ended(state: dict[str, str]) -> bool:
-        return state.get("ActiveState") in ("active", "failed") or "auto-restart" in state.get("SubState", "")
-
-    state = poll(lambda: _systemd.show(module, SERVICE), ended, module.params["wait"])
-    if state.get("ActiveState") != "active":
-        raise Trouble(f"Docker did not start: {_docker.failure(_systemd.journal(module, SERVICE))}")
 
 
 def trouble_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
@@ -443,7 +399,7 @@ def write(module: AnsibleModule, files: t.Sequence[dict[str, t.Any]]) -> None:
 def restore(module: AnsibleModule, plan: Plan) -> str:
     """Put back what was there and start it again; what that came to, in words."""
     try:
-        stop_docker(module, plan.rebuild)
+        _docker_service.stop(module, plan.rebuild)
         for file in plan.files:
             found = plan.found[file["path"]]
             if found is None:
@@ -454,7 +410,7 @@ def restore(module: AnsibleModule, plan: Plan) -> str:
         systemctl(module, "daemon-reload")
         if not plan.active:
             return "the old configuration is back, and Docker is stopped as it was"
-        start_docker(module)
+        _docker_service.start(module, module.params["wait"])
     except (Trouble, OSError) as error:
         return f"the old configuration could not be put back either ({error})"
     return "the old configuration is back, and Docker runs with it"
@@ -478,8 +434,8 @@ def restart(module: AnsibleModule, plan: Plan) -> None:
     try:
         write(module, plan.files)
         systemctl(module, "daemon-reload")
-        stop_docker(module, plan.rebuild)
-        start_docker(module)
+        _docker_service.stop(module, plan.rebuild)
+        _docker_service.start(module, module.params["wait"])
         verify(module, t.cast(_bridge.Subnet, plan.subnet))
     except (Trouble, OSError) as error:
         raise Trouble(f"{str(error).rstrip('.;')}; {restore(module, plan)}") from None

@@ -257,3 +257,12 @@ def test_failure(journal, reason):
 def test_the_record_survives_json():
     ours = {"log-opts": {"max-file": "3", "labels": 'a"b%c'}}
     assert _docker.recorded(_docker.drop_in(COMMAND, OLD, False, ours, "/s")) == json.loads(json.dumps(ours))
+
+
+def test_unmerge_takes_back_what_merge_put_there():
+    mine = {"runtimes": {"bounded": {}}, "log-driver": "json-file"}
+    options = {"live-restore": True, "log-driver": "json-file", "log-opts": {"max-size": "50m"}}
+    merged, ours = _docker.merge(mine, {}, options, {}, (26, 1, 5))
+    assert _docker.unmerge(merged, ours) == mine
+    assert _docker.unmerge({**merged, "live-restore": False}, ours) == {**mine, "live-restore": False}
+    assert _docker.unmerge({}, ours) == {}

@@ -9,7 +9,14 @@ import shutil
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _docker, _docker_api, _files, _host, _stamp
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _bridge,
+    _docker,
+    _docker_api,
+    _files,
+    _host,
+    _stamp,
+)
 from ansible_collections.plainkube.cluster.plugins.modules import docker_rebridge
 
 UNIT = "[Service]\nExecStart=/usr/sbin/dockerd -H fd:// $DOCKER_OPTS\n"
@@ -127,7 +134,7 @@ class Host:
 def host(tmp_path, monkeypatch):
     fake = Host(str(tmp_path))
     monkeypatch.setattr(docker_rebridge, "UNIT_DIRECTORIES", (fake.etc, fake.units))
-    monkeypatch.setattr(docker_rebridge, "INTERFACE", fake.interface)
+    monkeypatch.setattr(_bridge, "INTERFACE", fake.interface)
     monkeypatch.setattr(_docker, "DAEMON_JSON", fake.json)
     monkeypatch.setattr(_host, "has_capability", lambda status, capability: True)
     monkeypatch.setattr(_docker_api, "call", fake.call)

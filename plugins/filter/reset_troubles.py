@@ -1,0 +1,61 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: reset_troubles
+author: The plainkube authors (@plainkube)
+version_added: 1.0.0
+short_description: Why it is not clear which hosts are to be reset
+description:
+  - For role reset. Ansible itself only warns of a name in C(--limit) that it does not know, and goes on with the others.
+options:
+  _input:
+    description: The hosts that C(reset_hosts) names.
+    type: list
+    elements: str
+    required: true
+  hosts:
+    description: The hosts of the cluster.
+    type: list
+    elements: str
+    required: true
+  groups:
+    description: Ansible's variable C(groups).
+    type: dict
+    required: true
+  limit:
+    description: Ansible's variable C(ansible_limit), empty without C(--limit).
+    type: str
+    default: ""
+  play_hosts:
+    description: The hosts that C(--limit) leaves.
+    type: list
+    elements: str
+    required: true
+"""
+
+EXAMPLES = r"""
+troubles: "{{ ['n9'] | plainkube.cluster.reset_troubles(hosts=['k1', 'n1'], groups=groups, play_hosts=ansible_play_hosts_all) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Sentences; none where it is clear.
+  type: list
+  elements: str
+"""
+
+from ansible.inventory.manager import split_host_pattern
+from ansible_collections.plainkube.cluster.plugins.module_utils import _reset
+
+
+def reset_troubles(named, hosts, groups, play_hosts, limit="") -> list[str]:
+    known = [*groups, *groups["all"]]
+    limited = [host for host in hosts if host in play_hosts] if limit else None
+    return _reset.host_troubles(hosts, named, limited, split_host_pattern(limit) if limit else [], known)
+
+
+class FilterModule:
+    def filters(self):
+        return {"reset_troubles": reset_troubles}

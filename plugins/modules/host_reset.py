@@ -1,0 +1,597 @@
+#!/usr/bin/python
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_reset
+short_description: Removes everything that this collection made on a host, and nothing else
+version_added: 1.0.0
+description:
+  - Stops and removes the services with their users, configuration, data and binaries, the containers of Kubernetes and their mounts, the images
+    that the collection brought, and flannel's and kube-proxy's interfaces, routes and rules. Gives Docker Engine its own bridge back.
+  - What is the collection's tells itself. A unit carries its stamp, and without the unit of a component nothing of that component is
+    touched; users, files and links have its name in them, containers the kubelet's labels.
+  - Units go last, so that a run that was killed is finished by the next one.
+  - Stays as it is - packages, sysctls that are in force, images that pods pulled, and everything that others made.
+  - Containers that Kubernetes does not own go on running. While they do, Docker keeps its process and with it the bridge, because a restart would
+    stop them; run the module again when they have ended, and Docker gets its own bridge back.
+extends_documentation_fragment:
+  - plainkube.cluster.attributes
+author:
+  - The plainkube authors (@plainkube)
+options:
+  certificates:
+    description: Files of the collection below C(/etc/kubernetes/pki). Files of other names stay.
+    type: list
+    elements: str
+    default: []
+  images:
+    description: Names of the images to remove. An image that a container of others uses stays, and one that has another name keeps that one.
+    type: list
+    elements: str
+    default: []
+  pod_network:
+    description: The pod network, where flannel's own file does not tell it any more.
+    type: str
+    required: true
+  cgroup_root:
+    description: The kubelet's setting C(cgroupRoot).
+    type: str
+    default: ""
+  wait:
+    description: Seconds to wait for Docker to start.
+    type: int
+    default: 60
+attributes:
+  check_mode:
+    support: full
+    details: Containers and images of a Docker that does not run cannot be listed.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Remove all of the cluster from this host
+  plainkube.cluster.host_reset:
+    certificates: [origin, ca.crt, kubelet-client.crt, kubelet-client.key]
+    images: ["registry.k8s.io/pause:3.10.2"]
+    pod_network: 10.244.0.0/16
+"""
+
+RETURN = r"""
+removed:
+  description: What was removed, or would be, by kind.
+  returned: success
+  type: dict
+  sample: {"service": ["kubelet"], "interface": ["flannel.1"]}
+kept:
+  description: What could not be undone yet, in sentences.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import concurrent.futures
+import glob
+import grp
+import os
+import pwd
+import shutil
+import typing as t
+import urllib.parse
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _bridge,
+    _docker,
+    _docker_api,
+    _docker_service,
+    _files,
+    _host,
+    _reset,
+    _stamp,
+    _systemd,
+)
+from ansible_collections.plainkube.cluster.plugins.module_utils._docker_service import SERVICE, Trouble, output
+from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
+
+# Tests put a directory of theirs before all paths.
+ROOT = ""
+UNITS = "/etc/systemd/system"
+PKI = f"{_reset.CONFIGURATION}/pki"
+# Files with a text of ours in them, and those whose name is ours.
+SIGNED = ("/etc/network-environment", "/etc/sysctl.d/60-plainkube.conf")
+NAMED = ("/etc/modules-load.d/plainkube.conf", "/etc/sysusers.d/plainkube-*.conf")
+SIGNATURE = "Written by plainkube.cluster"
+# What a killed run may have left beside the files that it wrote.
+TEMPORARY = (
+    "/etc",
+    UNITS,
+    f"{UNITS}/docker.service.d",
+    "/etc/sysctl.d",
+    "/etc/modules-load.d",
+    "/etc/sysusers.d",
+    "/etc/docker",
+)
+TEMPORARY += (_reset.CONFIGURATION, PKI, f"{PKI}/etcd", "/usr/local/bin")
+# What services keep, by the one whose unit tells that it is ours.
+DATA = {
+    "etcd": ["/var/lib/etcd/data"],
+    "flanneld": ["/var/lib/flannel", "/run/flannel"],
+    "cri-dockerd": ["/var/lib/cri-dockerd", "/run/cri-dockerd.sock"],
+    "kubelet": ["/var/lib/kubelet", "/var/log/pods", "/var/log/containers"],
+}
+# Directories that services or the collection made, and others may use: they go when nothing is left in them.
+PLUGINS = "/usr/libexec/kubernetes"
+SHARED = {
+    "etcd": ["/var/lib/etcd"],
+    "cri-dockerd": ["/etc/cni/net.d", "/etc/cni"],
+    "kubelet": [
+        f"{PLUGINS}/kubelet-plugins/volume/exec",
+        f"{PLUGINS}/kubelet-plugins/volume",
+        f"{PLUGINS}/kubelet-plugins",
+        PLUGINS,
+    ],
+}
+ALWAYS_SHARED = [f"{PKI}/etcd", PKI, _reset.CONFIGURATION, "/etc/sysusers.d"]
+ALWAYS_SHARED += [f"{UNITS}/docker.service.d", f"{UNITS}/containerd.service.d"]
+KUBECTL_CACHE = "/root/.kube/cache"
+
+
+class Part(t.NamedTuple):
+    """One kind of things: how to find them, in words that name them, and how to remove them."""
+
+    kind: str
+    find: t.Callable[[], list[str]]
+    remove: t.Callable[[list[str]], None]
+
+
+def at(path: str) -> str:
+    return f"{ROOT}{path}"
+
+
+def there(paths: t.Iterable[str]) -> list[str]:
+    return [path for path in paths if os.path.lexists(at(path))]
+
+
+def matching(pattern: str) -> list[str]:
+    return sorted(path[len(ROOT) :] for path in glob.glob(at(pattern)))
+
+
+def listed(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(at(directory)))
+    except OSError:
+        return []
+
+
+def remove_path(path: str) -> None:
+    """Remove a file, or a directory with all in it; of a mount point, what is in it."""
+    place = at(path)
+    if os.path.islink(place) or not os.path.isdir(place):
+        os.unlink(place)
+    elif os.path.ismount(place):
+        for name in os.listdir(place):
+            remove_path(f"{path}/{name}")
+        os.chown(place, 0, 0)
+    else:
+        shutil.rmtree(place)
+
+
+def remove_paths(paths: t.Iterable[str]) -> None:
+    for path in paths:
+        remove_path(path)
+
+
+def remove_cgroup(path: str) -> OSError | None:
+    """Remove a cgroup with those below it; the error where one of them still has processes."""
+    try:
+        for directory, _names, _files_in_it in os.walk(at(path), topdown=False):
+            os.rmdir(directory)
+    except OSError as error:
+        return error
+    return None
+
+
+class Host:
+    """The host as it is now. What is ours is told by the units that were there when it began."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.units = {path: _files.read(at(path)) or "" for path in matching(f"{UNITS}/*.service")}
+        names = {os.path.basename(path)[: -len(".service")]: text for path, text in self.units.items()}
+        self.ours = _reset.owned_units(names)
+        self.network = self.pod_network()
+        self.going: set[str] = set()  # in a look at everything, what will be gone before directories are
+        self.kept: list[str] = []
+
+    def pod_network(self) -> str:
+        found = _docker.environment(_files.read(at("/var/lib/flannel/subnet.env")) or "")
+        return found.get("FLANNEL_NETWORK") or self.module.params["pod_network"]
+
+    def parts(self) -> list[Part]:
+        """In the order in which they are removed. Units are last: they tell what is ours."""
+        return [
+            Part("service", self.services, self.stop_services),
+            Part("container", self.containers, self.remove_containers),
+            Part("image", self.images, self.remove_images),
+            Part("setting of Docker", self.settings, self.take_back_settings),
+            Part("file", self.drop_ins, self.remove_drop_ins),
+            Part("Docker's process", self.docker_process, self.restart_docker),
+            Part("interface", self.interfaces, self.remove_interfaces),
+            Part("route", self.routes, self.remove_routes),
+            Part("rules", lambda: self.rules("iptables"), lambda found: self.remove_rules("iptables")),
+            Part("rules", lambda: self.rules("ip6tables"), lambda found: self.remove_rules("ip6tables")),
+            Part("nftables table", self.tables, self.remove_tables),
+            Part("mount", self.mounts, self.unmount),
+            Part("data", self.data, remove_paths),
+            Part("cgroup", self.cgroups, self.remove_cgroups),
+            Part("file", self.files, remove_paths),
+            Part("link", self.links, remove_paths),
+            Part("binaries", lambda: there(["/opt/plainkube"]), remove_paths),
+            Part("user", self.users, self.remove_users),
+            Part("directory", self.directories, self.remove_directories),
+            Part("unit", self.unit_files, self.remove_units),
+        ]
+
+    def run(self, *command: str, **options: t.Any) -> None:
+        code, out, err = self.module.run_command(list(command), **options)
+        if code != 0:
+            raise Trouble(f"`{' '.join(command)}` failed: {(err or out).strip()}")
+
+    def has(self, *names: str) -> bool:
+        return any(name in self.ours for name in names)
+
+    # --- services --------------------------------------------------------------------------------------------------
+
+    def services(self) -> list[str]:
+        states = {name: _systemd.show(self.module, f"{name}.service") for name in self.ours}
+        return [
+            name
+            for name, state in states.items()
+            if state.get("ActiveState") not in ("inactive", None) or state.get("UnitFileState") == "enabled"
+        ]
+
+    def stop_services(self, names: list[str]) -> None:
+        units = [f"{name}.service" for name in names]
+        # Each for itself until none is left that makes containers, the others side by side in systemd's order.
+        for unit in [unit for unit in units if unit in ("kubelet.service", "cri-dockerd.service")]:
+            _docker_service.systemctl(self.module, "stop", unit)
+        _docker_service.systemctl(self.module, "stop", *units)
+        _docker_service.systemctl(self.module, "disable", "--quiet", *units)
+        output(self.module, "systemctl", "reset-failed", *units)
+
+    def unit_files(self) -> list[str]:
+        return there(f"{UNITS}/{name}.service" for name in self.ours)
+
+    def remove_units(self, paths: list[str]) -> None:
+        remove_paths(paths)
+        _docker_service.systemctl(self.module, "daemon-reload")
+
+    # --- Docker ----------------------------------------------------------------------------------------------------
+
+    def docker(self) -> dict[str, str]:
+        return _systemd.show(self.module, SERVICE)
+
+    def docker_runs(self) -> bool:
+        return self.docker().get("ActiveState") == "active"
+
+    def drop_in(self) -> str:
+        return f"{UNITS}/{SERVICE}.d/{_docker.DROP_IN}"
+
+    def all_containers(self) -> list[dict[str, t.Any]]:
+        return _docker_api.call("GET", "/containers/json?all=1") or [] if self.docker_runs() else []
+
+    def containers(self) -> list[str]:
+        if not self.has("kubelet", "cri-dockerd"):
+            return []
+        return sorted(_bridge.name(one) for one in self.all_containers() if _bridge.of_kubernetes(one))
+
+    def foreign(self) -> list[str]:
+        """Names of the containers of others that run."""
+        running = [one for one in self.all_containers() if one.get("State") in ("running", "paused", "restarting")]
+        return sorted(_bridge.name(one) for one in running if not _bridge.of_kubernetes(one))
+
+    def remove_containers(self, names: list[str]) -> None:
+        def remove(name: str) -> None:
+            _docker_api.call("DELETE", f"/containers/{name}?force=1&v=1", timeout=60)
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(remove, names))
+
+    def sorted_images(self) -> tuple[list[str], list[str]]:
+        """Those of the collection's images to remove, and those to keep."""
+        if not self.has("kubelet", "cri-dockerd") or not self.docker_runs():
+            return [], []
+        images = _docker_api.call("GET", "/images/json") or []
+        used = {one["ImageID"] for one in self.all_containers() if not _bridge.of_kubernetes(one)}
+        return _reset.sorted_images(images, used, self.module.params["images"])
+
+    def images(self) -> list[str]:
+        return self.sorted_images()[0]
+
+    def remove_images(self, names: list[str]) -> None:
+        for name in names:
+            _docker_api.call("DELETE", f"/images/{urllib.parse.quote(name, safe='/:@')}", timeout=60)
+
+    def recorded(self) -> tuple[str, str | None, dict[str, t.Any]]:
+        """daemon.json's path and text, and what docker_rebridge put there."""
+        text = _files.read(at(self.drop_in()))
+        inputs = _stamp.split(text or "")[1]
+        path = next((path for path in inputs if path.endswith(".json")), _docker.DAEMON_JSON)
+        return path, _files.read(at(path)), _docker.recorded(text)
+
+    def settings(self) -> list[str]:
+        path, text, recorded = self.recorded()
+        current = _docker.parse_daemon_json(text, path) if recorded else {}
+        return [f"{name} in {path}" for name in current if name not in _docker.unmerge(current, recorded)]
+
+    def take_back_settings(self, dummy: list[str]) -> None:
+        path, text, recorded = self.recorded()
+        current = _docker.parse_daemon_json(text, path)
+        own = _docker.unmerge(current, recorded)
+        found = _files.look(at(path))
+        if own and found:
+            content = _docker.render_daemon_json(text, current, own)
+            _files.write(self.module, {**found._asdict(), "path": at(path), "content": content})
+        else:
+            os.unlink(at(path))
+
+    def drop_ins(self) -> list[str]:
+        return there(f"{UNITS}/{unit}.d/{_docker.DROP_IN}" for unit in (SERVICE, "containerd.service"))
+
+    def remove_drop_ins(self, paths: list[str]) -> None:
+        remove_paths(paths)
+        _docker_service.systemctl(self.module, "daemon-reload")
+
+    def stamped(self) -> bool:
+        """Whether Docker's process was started with our flags."""
+        return bool(_stamp.of_process(int(self.docker().get("MainPID") or 0)))
+
+    def docker_process(self) -> list[str]:
+        if not self.stamped() or self.foreign():
+            return []
+        return ["restarted, so that docker0 is its own again"]
+
+    def startable(self) -> bool:
+        """Whether Docker can start without our drop-in."""
+        bounded = not _host.has_capability(_files.read(at("/proc/1/status")) or "", _host.CAP_SYS_RESOURCE)
+        shown = _systemd.parse_show(output(self.module, "systemctl", "show", "--property=OOMScoreAdjust", SERVICE))
+        return _reset.starts(bounded, shown.get("OOMScoreAdjust", ""))
+
+    def restart_docker(self, dummy: list[str]) -> None:
+        _docker_service.stop(self.module, rebuild=True)
+        if self.startable():
+            _docker_service.start(self.module, self.module.params["wait"])
+        else:
+            self.kept.append(
+                "Docker is stopped: its unit asks for a negative OOMScoreAdjust, which this host may not set, and could not be started before either."
+            )
+
+    def wake_docker(self) -> None:
+        """Start a Docker that should run and does not: only it can list containers and images."""
+        state = self.docker()
+        wanted = self.has("kubelet", "cri-dockerd") and state.get("UnitFileState") == "enabled"
+        if not wanted or state.get("ActiveState") == "active" or not self.startable():
+            return
+        if not os.path.exists(at(self.drop_in())) and not listed(f"{_bridge.INTERFACE}/brif"):
+            # A killed run had stopped it on the way back to its own bridge.
+            _docker_service.delete_bridge(self.module)
+        _docker_service.start(self.module, self.module.params["wait"])
+
+    def keeps(self) -> list[str]:
+        """What stays for now, because containers of others run."""
+        foreign = self.foreign()
+        kept = []
+        if foreign and self.stamped():
+            kept.append(
+                f"Docker keeps its process and docker0 its address, because a restart would stop {', '.join(foreign)}: "
+                "run reset.yml once more when they have ended."
+            )
+        in_use = self.sorted_images()[1]
+        if in_use:
+            kept.append(f"Images that containers of others use stay: {', '.join(in_use)}.")
+        return kept
+
+    # --- network ---------------------------------------------------------------------------------------------------
+
+    def addresses(self) -> dict[str, tuple[str, int]]:
+        return _bridge.parse_addresses(output(self.module, "ip", "-json", "-4", "address", "show"))
+
+    def interfaces(self) -> list[str]:
+        links = ["flannel.1", "flannel-v6.1"] if self.has("flanneld") else []
+        return [link for link in links if os.path.exists(at(f"/sys/class/net/{link}"))]
+
+    def remove_interfaces(self, links: list[str]) -> None:
+        for link in links:
+            self.run("ip", "link", "delete", link)
+
+    def routes(self) -> list[str]:
+        if not self.has("flanneld"):
+            return []
+        found = _reset.owned_routes(output(self.module, "ip", "-json", "route", "show"), self.network)
+        # Those through flannel.1 go with it.
+        return [route for route in found if not route.endswith(" dev flannel.1")]
+
+    def remove_routes(self, routes: list[str]) -> None:
+        for route in routes:
+            self.run("ip", "route", "delete", *route.split())
+
+    def owned_rules(self, command: str) -> dict[str, list[str]]:
+        if not self.has("flanneld", "kube-proxy", "kubelet"):
+            return {}
+        return _reset.owned_rules(output(self.module, f"{command}-save"), self.network)
+
+    def rules(self, command: str) -> list[str]:
+        return [
+            f"{command} {table}: {' '.join(line.split()[1:])}"
+            for table, lines in self.owned_rules(command).items()
+            for line in lines
+            if not line.startswith("-F ")
+        ]
+
+    def remove_rules(self, command: str) -> None:
+        tables = self.owned_rules(command)
+        bridge = self.addresses().get(_bridge.NAME)
+        if command == "iptables" and "nat" in tables and bridge and self.stamped():
+            # Containers of others stay on docker0, whose way out flannel's rule was. This is Docker's own, and Docker removes it.
+            subnet = _bridge.Subnet(bridge[0], bridge[1], False).network
+            tables["nat"].append(f"-A POSTROUTING -s {subnet} ! -o {_bridge.NAME} -j MASQUERADE")
+        self.run(f"{command}-restore", "--noflush", "--wait", data=_reset.restore_script(tables))
+
+    def tables(self) -> list[str]:
+        if not self.has("flanneld", "kube-proxy"):
+            return []
+        return _reset.owned_tables(output(self.module, "nft", "list", "tables"))
+
+    def remove_tables(self, tables: list[str]) -> None:
+        for table in tables:
+            self.run("nft", "delete", "table", *table.split())
+
+    # --- files -----------------------------------------------------------------------------------------------------
+
+    def mounts(self) -> list[str]:
+        return (
+            _reset.mounts_below(_files.read(at("/proc/self/mountinfo")) or "", "/var/lib/kubelet")
+            if self.has("kubelet")
+            else []
+        )
+
+    def unmount(self, mounts: list[str]) -> None:
+        for mount in mounts:
+            self.run("umount", mount)
+
+    def data(self) -> list[str]:
+        paths = there(path for name, paths in DATA.items() if name in self.ours for path in paths)
+        servers = listed(f"{KUBECTL_CACHE}/discovery") if self.has("kube-apiserver") else []
+        if servers and all(server.startswith("127.0.0.1_") for server in servers):
+            paths.append(KUBECTL_CACHE)
+        return [path for path in paths if not os.path.ismount(at(path)) or listed(path)]
+
+    def cgroups(self) -> list[str]:
+        if not self.has("kubelet"):
+            return []
+        root = self.module.params["cgroup_root"].rstrip("/")
+        pods = [f"/sys/fs/cgroup{hierarchy}{root}/kubepods{end}" for hierarchy in ("", "/*") for end in ("", ".slice")]
+        return [path for pattern in pods for path in matching(pattern)]
+
+    def remove_cgroups(self, paths: list[str]) -> None:
+        if any(path.endswith(".slice") for path in paths):
+            output(self.module, "systemctl", "stop", "kubepods.slice")
+        for path in paths:
+            # The kernel takes a moment over a container that has just ended.
+            trouble = poll(lambda path=path: remove_cgroup(path), lambda trouble: trouble is None, seconds=10)
+            if trouble is not None:
+                raise trouble
+
+    def files(self) -> list[str]:
+        wanted = {
+            *_reset.configuration(self.units[path] for path in self.unit_files()),
+            *(path for name in NAMED for path in matching(name)),
+        }
+        wanted |= {path for path in SIGNED if SIGNATURE in (_files.read(at(path)) or "")}
+        wanted |= {path for directory in TEMPORARY for path in matching(f"{directory}/.plainkube-*")}
+        certificates = self.certificates()
+        # The one that tells whose directory it is goes last.
+        return [*there(sorted(wanted - {*certificates})), *there(certificates)]
+
+    def certificates(self) -> list[str]:
+        """Our files below the PKI directory; an authority without a note of ours beside it is somebody else's."""
+        if there([f"{PKI}/ca.crt"]) and not there([f"{PKI}/origin"]):
+            return []
+        names = sorted({*self.module.params["certificates"]} - {"origin"})
+        return [f"{PKI}/{name}" for name in [*names, "origin"]]
+
+    def links(self) -> list[str]:
+        paths = [f"/usr/local/bin/{name}" for name in listed("/usr/local/bin")]
+        return [
+            path for path in paths if os.path.islink(at(path)) and os.readlink(at(path)).startswith("/opt/plainkube/")
+        ]
+
+    def users(self) -> list[str]:
+        return _reset.owned_users(_files.read(at("/etc/passwd")) or "")
+
+    def remove_users(self, names: list[str]) -> None:
+        for name in names:
+            user = pwd.getpwnam(name)
+            # Of its state, a mount point is left.
+            for path in SHARED["etcd"]:
+                if there([path]) and os.stat(at(path)).st_uid == user.pw_uid:
+                    os.chown(at(path), 0, 0)
+            self.run("userdel", name)
+            if any(entry.gr_name == name and entry.gr_gid == user.pw_gid for entry in grp.getgrall()):
+                self.run("groupdel", name)
+
+    def directories(self) -> list[str]:
+        """Directories that are empty, or will be when the ones below them are gone."""
+        gone: list[str] = []
+        shared = [path for name, paths in SHARED.items() if name in self.ours for path in paths]
+        shared += ["/root/.kube"] if self.has("kube-apiserver") else []
+        for path in [*shared, *ALWAYS_SHARED]:
+            empty = not [name for name in listed(path) if f"{path}/{name}" not in {*gone, *self.going}]
+            if there([path]) and empty and not os.path.ismount(at(path)):
+                gone.append(path)
+        return gone
+
+    def remove_directories(self, paths: list[str]) -> None:
+        for path in paths:
+            os.rmdir(at(path))
+
+
+def look(host: Host, parts: list[Part]) -> dict[str, list[str]]:
+    """What there is, by kind."""
+    found: dict[str, list[str]] = {}
+    for part in parts:
+        names = part.find()
+        host.going = {*host.going, *names}
+        if names:
+            found.setdefault(part.kind, []).extend(names)
+    return found
+
+
+def apply(host: Host, parts: list[Part]) -> None:
+    """Remove part after part, and look anew before each: until it was stopped, the kubelet may have made more."""
+    host.going = set()
+    host.wake_docker()
+    for part in parts:
+        names = part.find()
+        if names:
+            part.remove(names)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "certificates": {"type": "list", "elements": "str", "default": []},
+            "images": {"type": "list", "elements": "str", "default": []},
+            "pod_network": {"type": "str", "required": True},
+            "cgroup_root": {"type": "str", "default": ""},
+            "wait": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        host = Host(module)
+        parts = host.parts()
+        before = look(host, parts)
+        kept = host.keeps()
+        if before and not module.check_mode:
+            apply(host, parts)
+    except (Trouble, OSError, ValueError) as error:
+        module.fail_json(
+            msg=f"{str(error).rstrip('.')}. Put that right, and run the reset again: it goes on from here."
+        )
+    lines = [f"{kind} {name}\n" for kind, names in before.items() for name in names]
+    module.exit_json(
+        changed=bool(before),
+        removed=before,
+        kept=[*kept, *host.kept],
+        diff={"before_header": "this host", "after_header": "this host", "before": "".join(lines), "after": ""},
+    )
+
+
+if __name__ == "__main__":
+    main()

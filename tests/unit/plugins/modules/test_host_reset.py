@@ -1,0 +1,325 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import pwd
+import types
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import _bridge, _docker_api, _stamp
+from ansible_collections.plainkube.cluster.plugins.modules import host_reset
+
+STAMP = _stamp.Stamp("a" * 64, "1")
+PAUSE = "registry.k8s.io/pause:3.10.2"
+POD = {"Id": "p", "Names": ["/k8s_POD"], "Labels": {"io.kubernetes.pod.name": "x"}, "State": "running", "ImageID": "i1"}
+MINE = {"Id": "m", "Names": ["/mine"], "Labels": {}, "State": "running", "ImageID": "i2"}
+OPTIONS = {
+    "certificates": ["origin", "ca.crt", "etcd/flannel.key"],
+    "images": [PAUSE],
+    "pod_network": "10.244.0.0/16",
+    "wait": 0,
+}
+UNITS = {
+    "kubelet": ["/etc/kubernetes/kubelet.yaml", "/usr/local/bin/kubelet"],
+    "cri-dockerd": [],
+    "flanneld": ["/etc/sysctl.d/60-plainkube.conf"],
+    "etcd": [],
+}
+RULES = "*nat\n:FLANNEL-POSTRTG - [0:0]\n-A POSTROUTING -j FLANNEL-POSTRTG\n-A POSTROUTING -j MINE\nCOMMIT\n"
+OURS = {
+    "/etc/kubernetes/kubelet.yaml": "x",
+    "/etc/kubernetes/pki/origin": "x",
+    "/etc/kubernetes/pki/ca.crt": "x",
+    "/etc/kubernetes/pki/etcd/flannel.key": "x",
+    "/etc/kubernetes/.plainkube-abc": "x",
+    "/etc/network-environment": "# Written by plainkube.cluster\n",
+    "/etc/sysctl.d/60-plainkube.conf": "# Written by plainkube.cluster.\n",
+    "/etc/sysusers.d/plainkube-etcd.conf": "u",
+    "/opt/plainkube/kubernetes/1/kubelet": "x",
+    "/var/lib/etcd/data/db": "x",
+    "/var/lib/flannel/subnet.env": "FLANNEL_NETWORK=10.244.0.0/16\n",
+    "/var/lib/kubelet/pods/p/token": "x",
+    "/run/cri-dockerd.sock": "",
+    "/sys/class/net/flannel.1/mtu": "1450",
+}
+THEIRS = {
+    "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+    "/etc/docker/daemon.json": '{"debug": true}\n',
+    "/etc/systemd/system/mine.service": "[Service]\n",
+    "/etc/systemd/system/kubelet.service.d/10-mine.conf": "[Service]\n",
+    "/usr/local/bin/mine": "x",
+    "/proc/1/status": "CapBnd:\tffffffffffffffff\n",
+    "/proc/self/mountinfo": "",
+}
+
+
+class Killed(BaseException):
+    """The run ends here, as by SIGKILL."""
+
+
+class FakeHost:
+    """Files below a directory, and as much of systemd, Docker and the network as a reset asks for."""
+
+    def __init__(self, root):
+        self.root = root
+        self.states = {name: "active" for name in [*UNITS, "docker"]}
+        self.enabled = {*self.states}
+        self.stamp = ""
+        self.containers, self.images = [], []
+        self.rules, self.restored = "", ""
+        self.done = []
+        self.kill_at = None
+        self.stuck = False
+        for path, text in THEIRS.items():
+            self.write(path, text)
+
+    def write(self, path, text):
+        place = pathlib.Path(f"{self.root}{path}")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8")
+
+    def install(self):
+        """What site.yml leaves."""
+        for path, text in OURS.items():
+            self.write(path, text)
+        for name, inputs in UNITS.items():
+            self.write(f"/etc/systemd/system/{name}.service", _stamp.append("[Service]\n", inputs, STAMP))
+        record = 'X-PlainkubeDaemonJson={"live-restore": true}'
+        drop_in = _stamp.append(f"[Service]\n{record}\n", [f"{'/etc/docker/daemon.json'}"], STAMP)
+        self.write("/etc/systemd/system/docker.service.d/zz-plainkube.conf", drop_in)
+        self.write("/etc/docker/daemon.json", json.dumps({"debug": True, "live-restore": True}, indent=2))
+        self.write("/etc/passwd", THEIRS["/etc/passwd"] + "etcd:x:995:995:etcd, run by plainkube.cluster:/:/x\n")
+        self.write("/proc/self/mountinfo", "1 2 0:1 / /var/lib/kubelet/pods/p/v rw - tmpfs tmpfs rw\n")
+        os.symlink("/opt/plainkube/kubernetes/1/kubelet", f"{self.root}/usr/local/bin/kubelet")
+        self.stamp = str(STAMP)
+        self.containers, self.images = [POD], [{"Id": "i1", "RepoTags": [PAUSE]}]
+        self.rules = RULES
+
+    def files(self):
+        return {
+            str(path)[len(self.root) :]: path.read_text(encoding="utf-8")
+            for path in pathlib.Path(self.root).rglob("*")
+            if path.is_file() or path.is_symlink()
+            if path.exists()
+        }
+
+    def act(self, what):
+        """Something changes; here a run may be killed."""
+        self.done.append(what)
+        if self.kill_at == len(self.done):
+            raise Killed
+
+    def systemctl(self, verb, *arguments):
+        names = [word.removesuffix(".service") for word in arguments if word.endswith(".service")]
+        if verb == "show":
+            state = self.states.get(names[0], "inactive")
+            file_state = "enabled" if names[0] in self.enabled else ""
+            pid = 7 if state == "active" else 0
+            return f"ActiveState={state}\nUnitFileState={file_state}\nMainPID={pid}\nOOMScoreAdjust=0\n"
+        if verb == "stop":
+            self.states.update(dict.fromkeys(names, "inactive"))
+            self.stamp = "" if "docker" in names else self.stamp
+        elif verb == "start":
+            self.states.update(dict.fromkeys(names, "active"))
+            drop_in = f"{self.root}/etc/systemd/system/docker.service.d/zz-plainkube.conf"
+            self.stamp = str(STAMP) if os.path.exists(drop_in) else ""
+        elif verb == "disable":
+            self.enabled -= {*names}
+        if verb != "reset-failed":
+            self.act(f"systemctl {verb} {' '.join(names)}".strip())
+        return ""
+
+    def run_command(self, command, data=None, **dummy):
+        program, *words = command
+        if program == "systemctl":
+            return 0, self.systemctl(*words), ""
+        if command == ["iptables-save"]:
+            return 0, self.rules, ""
+        if program == "iptables-restore":
+            self.restored, self.rules = data, ""
+        elif command[:3] == ["ip", "link", "delete"]:
+            os.unlink(f"{self.root}/sys/class/net/{command[3]}/mtu")
+            os.rmdir(f"{self.root}/sys/class/net/{command[3]}")
+        elif program == "ip":
+            address = [{"ifname": "docker0", "mtu": 1450, "addr_info": [{"local": "10.244.5.1", "prefixlen": 24}]}]
+            return 0, json.dumps(address if "address" in command else []), ""
+        elif program == "umount":
+            if self.stuck:
+                return 32, "", "umount: target is busy."
+            self.write("/proc/self/mountinfo", "")
+        elif program == "userdel":
+            self.write("/etc/passwd", THEIRS["/etc/passwd"])
+        else:
+            return 0, "", ""
+        self.act(" ".join(command))
+        return 0, "", ""
+
+    def call(self, method, path, **dummy):
+        assert self.states["docker"] == "active", "the API's socket would start Docker"
+        if path.startswith("/containers/json"):
+            return self.containers
+        if path == "/images/json":
+            return self.images
+        if path.startswith("/containers/"):
+            self.containers = [one for one in self.containers if f"{_bridge.name(one)}?" not in path]
+        else:
+            self.images = []
+        self.act(f"{method} {path}")
+        return None
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    fake = FakeHost(str(tmp_path))
+    monkeypatch.setattr(host_reset, "ROOT", fake.root)
+    monkeypatch.setattr(_bridge, "INTERFACE", f"{fake.root}/sys/class/net/docker0")
+    monkeypatch.setattr(_docker_api, "call", fake.call)
+    monkeypatch.setattr(_stamp, "of_process", lambda pid: fake.stamp if pid else "")
+    monkeypatch.setattr(
+        AnsibleModule, "run_command", lambda self, command, **options: fake.run_command(command, **options)
+    )
+    user, known = types.SimpleNamespace(pw_uid=54321, pw_gid=54321), pwd.getpwnam
+    monkeypatch.setattr(pwd, "getpwnam", lambda name: user if name == "etcd" else known(name))
+    return fake
+
+
+@pytest.fixture
+def run(host, run_module):
+    def run_it(**arguments):
+        host.done.clear()
+        return run_module(host_reset, **{**OPTIONS, **arguments})
+
+    return run_it
+
+
+def test_a_bare_host_has_nothing_to_remove(host, run):
+    host.write("/var/lib/kubelet/mine", "x")
+    result = run()
+    assert result == {
+        "changed": False,
+        "removed": {},
+        "kept": [],
+        "diff": {**result["diff"], "before": "", "after": ""},
+    }
+    assert host.done == []
+    assert host.files() == {**THEIRS, "/var/lib/kubelet/mine": "x"}
+
+
+def test_all_of_ours_goes_and_nothing_else(host, run):
+    host.install()
+    before = host.files()
+    told = run(_ansible_check_mode=True)
+    assert host.done == []
+    assert host.files() == before
+    result = run()
+    assert result == told
+    assert result["changed"]
+    assert "service kubelet\n" in result["diff"]["before"]
+    assert host.files() == {**THEIRS, "/etc/docker/daemon.json": '{\n  "debug": true\n}\n'}
+    assert [
+        one for one in ("/etc/kubernetes", "/opt/plainkube", "/var/lib/etcd") if os.path.exists(f"{host.root}{one}")
+    ] == []
+    assert host.restored == "*nat\n-D POSTROUTING -j FLANNEL-POSTRTG\n-F FLANNEL-POSTRTG\n-X FLANNEL-POSTRTG\nCOMMIT\n"
+    assert (host.containers, host.images, host.stamp, host.states["docker"]) == ([], [], "", "active")
+    assert not run()["changed"]
+    assert host.done == []
+
+
+def test_the_kubelet_is_stopped_before_its_containers_are_removed(host, run):
+    host.install()
+    run()
+    removed = next(number for number, what in enumerate(host.done) if what.startswith("DELETE /containers"))
+    assert host.done[0] == "systemctl stop kubelet"
+    assert removed < host.done.index("umount /var/lib/kubelet/pods/p/v")
+
+
+def test_a_run_killed_anywhere_is_finished_by_the_next(tmp_path, host, run, run_module):
+    host.install()
+    run()
+    steps, left = len(host.done), host.files()
+    assert steps > 12
+    for step in range(1, steps + 1):
+        host.__init__(host.root)
+        host.install()
+        host.kill_at = step
+        with pytest.raises(Killed):
+            run()
+        host.kill_at = None
+        run()
+        assert host.files() == left, step
+        assert (host.containers, host.images, host.stamp, host.states["docker"], host.rules) == (
+            [],
+            [],
+            "",
+            "active",
+            "",
+        )
+        assert not run()["changed"], step
+
+
+def test_units_of_others_keep_what_is_theirs(host, run):
+    host.write("/etc/systemd/system/kubelet.service", "[Service]\nExecStart=/usr/bin/kubelet\n")
+    for path in (
+        "/var/lib/kubelet/pods/x",
+        "/etc/kubernetes/pki/ca.crt",
+        "/etc/kubernetes/kubelet.yaml",
+        "/etc/network-environment",
+    ):
+        host.write(path, "theirs")
+    host.containers, host.images, host.rules = [POD], [{"Id": "i1", "RepoTags": [PAUSE]}], RULES
+    before = host.files()
+    assert not run()["changed"]
+    assert host.done == []
+    assert host.files() == before
+
+
+def test_files_of_others_keep_their_directory(host, run):
+    host.install()
+    host.write("/etc/kubernetes/pki/mine.crt", "x")
+    run()
+    assert [path for path in host.files() if path.startswith("/etc/kubernetes")] == ["/etc/kubernetes/pki/mine.crt"]
+
+
+def test_containers_of_others_keep_docker_as_it_is_and_a_way_out(host, run):
+    host.install()
+    host.containers = [POD, MINE]
+    result = run()
+    assert "would stop mine: run reset.yml once more" in result["kept"][0]
+    assert host.containers == [MINE]
+    assert "systemctl stop docker" not in host.done
+    assert "-A POSTROUTING -s 10.244.5.0/24 ! -o docker0 -j MASQUERADE\nCOMMIT" in host.restored
+    assert not run()["changed"]
+    host.containers = [{**MINE, "State": "exited"}]
+    assert run()["removed"] == {"Docker's process": ["restarted, so that docker0 is its own again"]}
+    assert host.done == ["systemctl stop docker", "systemctl start docker"]
+
+
+def test_an_image_that_a_container_of_others_needs_stays(host, run):
+    host.install()
+    host.containers = [{**MINE, "State": "exited", "ImageID": "i1"}]
+    result = run()
+    assert result["kept"] == [f"Images that containers of others use stay: {PAUSE}."]
+    assert host.images
+
+
+def test_nothing_is_deleted_below_a_mount_that_stays(host, run):
+    host.install()
+    host.stuck = True
+    result = run()
+    assert "`umount /var/lib/kubelet/pods/p/v` failed: umount: target is busy" in result["msg"]
+    assert "/var/lib/kubelet/pods/p/token" in host.files()
+
+
+def test_docker_that_cannot_start_without_us_is_told_of(host, run, monkeypatch):
+    host.install()
+    host.write("/proc/1/status", "CapBnd:\t0000000000000000\n")
+    show = host.systemctl
+    monkeypatch.setattr(
+        host, "systemctl", lambda *words: show(*words).replace("OOMScoreAdjust=0", "OOMScoreAdjust=-500")
+    )
+    assert "Docker is stopped: its unit asks for a negative OOMScoreAdjust" in run()["kept"][-1]
+    assert host.states["docker"] == "inactive"
