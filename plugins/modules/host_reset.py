@@ -106,6 +106,8 @@ PKI = f"{_reset.CONFIGURATION}/pki"
 SIGNED = ("/etc/network-environment", "/etc/sysctl.d/60-plainkube.conf")
 NAMED = ("/etc/modules-load.d/plainkube.conf", "/etc/sysusers.d/plainkube-*.conf")
 SIGNATURE = "Written by plainkube.cluster"
+# For one start of Docker on the way back to its own bridge; gone at the next boot whatever happens.
+BRIDGELESS = f"/run/systemd/system/{SERVICE}.d/{_docker.DROP_IN}"
 # What a killed run may have left beside the files that it wrote.
 TEMPORARY = (
     "/etc",
@@ -137,7 +139,7 @@ SHARED = {
     ],
 }
 ALWAYS_SHARED = [f"{PKI}/etcd", PKI, _reset.CONFIGURATION, "/etc/sysusers.d"]
-ALWAYS_SHARED += [f"{UNITS}/docker.service.d", f"{UNITS}/containerd.service.d"]
+ALWAYS_SHARED += [f"{UNITS}/docker.service.d", f"{UNITS}/containerd.service.d", os.path.dirname(BRIDGELESS)]
 KUBECTL_CACHE = "/root/.kube/cache"
 
 
@@ -341,7 +343,7 @@ class Host:
             os.unlink(at(path))
 
     def drop_ins(self) -> list[str]:
-        return there(f"{UNITS}/{unit}.d/{_docker.DROP_IN}" for unit in (SERVICE, "containerd.service"))
+        return there([*(f"{UNITS}/{unit}.d/{_docker.DROP_IN}" for unit in (SERVICE, "containerd.service")), BRIDGELESS])
 
     def remove_drop_ins(self, paths: list[str]) -> None:
         remove_paths(paths)
@@ -365,11 +367,35 @@ class Host:
     def restart_docker(self, dummy: list[str]) -> None:
         _docker_service.stop(self.module, rebuild=True)
         if self.startable():
+            self.forget_bridge()
             _docker_service.start(self.module, self.module.params["wait"])
         else:
             self.kept.append(
                 "Docker is stopped: its unit asks for a negative OOMScoreAdjust, which this host may not set, and could not be started before either."
             )
+
+    def forget_bridge(self) -> None:
+        """Have Docker forget the network of docker0, which it keeps on disk with the old address, beside those of others.
+
+        It does so when it starts without a bridge. Where the administrator says which address, nothing is kept.
+        """
+        command = _docker.start_command([output(self.module, "systemctl", "cat", SERVICE)])
+        told = {**_docker.parse_daemon_json(self.recorded()[1]), **_docker.flag_settings(command, {})}
+        if {"bip", "bridge"} & {*told}:
+            return
+        # With a stamp, so that a run that is killed now finds a Docker that has to be restarted.
+        lines = [
+            "[Service]",
+            "ExecStart=",
+            f"ExecStart={command} --bridge=none",
+            f"Environment={_stamp.VARIABLE}=reset",
+        ]
+        drop_in = {"path": at(BRIDGELESS), "content": "\n".join(lines) + "\n", "mode": "0644", **_files.me()}
+        _files.write(self.module, drop_in)
+        _docker_service.systemctl(self.module, "daemon-reload")
+        _docker_service.start(self.module, self.module.params["wait"])
+        _docker_service.stop(self.module, rebuild=True)
+        self.remove_drop_ins([BRIDGELESS])
 
     def wake_docker(self) -> None:
         """Start a Docker that should run and does not: only it can list containers and images."""

@@ -63,8 +63,8 @@ docker image rm {OWN_IMAGE}
 """
 # What a host is, as far as a playbook could change it.
 FINGERPRINT = f"""
-find /etc /usr/local /opt /root /var/lib/flannel -printf '%p %l %i %u %g %m\\n' | grep -v /root/.ansible | sort
-ls /var/lib/kubelet
+find /etc /usr/local /opt /root -printf '%p %l %i %u %g %m\\n' | grep -v /root/.ansible | sort
+ls /var/lib/kubelet /var/lib/flannel 2>/dev/null
 systemctl show --property=Id,ActiveState,UnitFileState,InvocationID {SERVICES} docker foreign
 iptables-save | sed 's/\\[.*//' | grep -v '^#'
 nft list tables
@@ -76,7 +76,7 @@ test ! -S /run/docker.sock || {{ docker ps --no-trunc --format '{{{{.ID}}}} {{{{
 LEFT = r"""
 find / -xdev \( -path /proc -o -path /sys -o -path /usr/share -o -path /usr/lib -o -path /var/lib/docker -o -path /var/log/journal \) -prune \
   -o \( -iname '*kube*' -o -iname '*etcd*' -o -iname '*flannel*' -o -iname '*cri-dockerd*' -o -iname '*plainkube*' -o -name cni \) -print
-find /run /var/lib/kubelet /var/lib/etcd -mindepth 1 \( -iname '*kube*' -o -iname '*etcd*' -o -iname '*flannel*' -o -name '*cri-dockerd*' -o -name '*.sock' \)
+find /run /var/lib/kubelet /var/lib/etcd -mindepth 1 \( -iname '*kube*' -o -iname '*etcd*' -o -iname '*flannel*' -o -name '*cri-dockerd*' \)
 find /usr/local/bin -type l -lname '/opt/*'
 """
 LEFT_OF_THE_LAB = {
@@ -85,9 +85,6 @@ LEFT_OF_THE_LAB = {
     "/etc/kubernetes",
     "/var/lib/kubelet",
     "/var/lib/etcd",
-    "/run/docker.sock",
-    "/run/containerd/containerd.sock",
-    "/run/docker/metrics.sock",
 }
 
 

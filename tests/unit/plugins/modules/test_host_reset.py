@@ -71,6 +71,7 @@ class FakeHost:
         self.stamp = ""
         self.containers, self.images = [], []
         self.rules, self.restored = "", ""
+        self.network = ""  # what Docker keeps of docker0
         self.done = []
         self.kill_at = None
         self.stuck = False
@@ -95,7 +96,7 @@ class FakeHost:
         self.write("/etc/passwd", THEIRS["/etc/passwd"] + "etcd:x:995:995:etcd, run by plainkube.cluster:/:/x\n")
         self.write("/proc/self/mountinfo", "1 2 0:1 / /var/lib/kubelet/pods/p/v rw - tmpfs tmpfs rw\n")
         os.symlink("/opt/plainkube/kubernetes/1/kubelet", f"{self.root}/usr/local/bin/kubelet")
-        self.stamp = str(STAMP)
+        self.stamp, self.network = str(STAMP), "10.244.5.0/24"
         self.containers, self.images = [POD], [{"Id": "i1", "RepoTags": [PAUSE]}]
         self.rules = RULES
 
@@ -115,6 +116,8 @@ class FakeHost:
 
     def systemctl(self, verb, *arguments):
         names = [word.removesuffix(".service") for word in arguments if word.endswith(".service")]
+        if verb == "cat":
+            return "[Service]\nExecStart=/usr/sbin/dockerd -H fd://\n"
         if verb == "show":
             state = self.states.get(names[0], "inactive")
             file_state = "enabled" if names[0] in self.enabled else ""
@@ -125,8 +128,13 @@ class FakeHost:
             self.stamp = "" if "docker" in names else self.stamp
         elif verb == "start":
             self.states.update(dict.fromkeys(names, "active"))
-            drop_in = f"{self.root}/etc/systemd/system/docker.service.d/zz-plainkube.conf"
-            self.stamp = str(STAMP) if os.path.exists(drop_in) else ""
+            drop_ins = [
+                f"{self.root}{top}/systemd/system/docker.service.d/zz-plainkube.conf" for top in ("/etc", "/run")
+            ]
+            self.stamp = str(STAMP) if any(map(os.path.exists, drop_ins)) else ""
+            # Docker keeps the network of docker0 over a start with a bridge.
+            if os.path.exists(drop_ins[1]):
+                self.network = ""
         elif verb == "disable":
             self.enabled -= {*names}
         if verb != "reset-failed":
@@ -295,7 +303,15 @@ def test_containers_of_others_keep_docker_as_it_is_and_a_way_out(host, run):
     assert not run()["changed"]
     host.containers = [{**MINE, "State": "exited"}]
     assert run()["removed"] == {"Docker's process": ["restarted, so that docker0 is its own again"]}
-    assert host.done == ["systemctl stop docker", "systemctl start docker"]
+    assert host.done == [
+        "systemctl stop docker",
+        "systemctl daemon-reload",
+        "systemctl start docker",
+        "systemctl stop docker",
+        "systemctl daemon-reload",
+        "systemctl start docker",
+    ]
+    assert (host.stamp, host.network) == ("", "")
 
 
 def test_an_image_that_a_container_of_others_needs_stays(host, run):
