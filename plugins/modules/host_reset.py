@@ -143,6 +143,10 @@ ALWAYS_SHARED += [f"{UNITS}/docker.service.d", f"{UNITS}/containerd.service.d", 
 KUBECTL_CACHE = "/root/.kube/cache"
 
 
+# As long as a service that is to go may take to end by itself.
+STOP_SECONDS = 15
+
+
 class Part(t.NamedTuple):
     """One kind of things: how to find them, in words that name them, and how to remove them."""
 
@@ -259,12 +263,22 @@ class Host:
 
     def stop_services(self, names: list[str]) -> None:
         units = [f"{name}.service" for name in names]
-        # Each for itself until none is left that makes containers, the others side by side in systemd's order.
+        # Each for itself until none is left that makes containers.
         for unit in [unit for unit in units if unit in ("kubelet.service", "cri-dockerd.service")]:
             _docker_service.systemctl(self.module, "stop", unit)
+        # An API server whose etcd is gone, here or on another host, would wait for it in vain for two minutes.
+        servers = [unit for unit in units if unit != "etcd.service"]
+        if servers:
+            _docker_service.systemctl(self.module, "stop", "--no-block", *servers)
+            late = poll(lambda: [unit for unit in servers if self.runs(unit)], lambda left: not left, STOP_SECONDS)
+            if late:
+                output(self.module, "systemctl", "kill", "--signal=KILL", *late)
         _docker_service.systemctl(self.module, "stop", *units)
         _docker_service.systemctl(self.module, "disable", "--quiet", *units)
         output(self.module, "systemctl", "reset-failed", *units)
+
+    def runs(self, unit: str) -> bool:
+        return _systemd.show(self.module, unit).get("ActiveState") not in ("inactive", "failed")
 
     def unit_files(self) -> list[str]:
         return there(f"{UNITS}/{name}.service" for name in self.ours)
