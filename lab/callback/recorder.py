@@ -28,6 +28,7 @@ options:
 import json
 import os
 import signal
+import time
 
 from ansible.plugins.callback import CallbackBase
 from ansible_collections.plainkube.cluster.plugins.plugin_utils import _plan
@@ -45,7 +46,7 @@ class CallbackModule(CallbackBase):
         self._stream = open(self.get_option("path"), "a", buffering=1, encoding="utf-8")  # noqa: SIM115
 
     def _write(self, **event):
-        self._stream.write(json.dumps(event) + "\n")
+        self._stream.write(json.dumps({"at": round(time.monotonic(), 3), **event}) + "\n")
 
     def v2_playbook_on_task_start(self, task, is_conditional):
         self._count += 1

@@ -91,6 +91,13 @@ containers:
   returned: success
   type: list
   elements: str
+images:
+  description:
+    - Names, with tags, of the images that Docker has. It is asked anyway, and who needs images can tell by this whether some are absent.
+    - Empty in check mode where Docker does not run.
+  returned: success
+  type: list
+  elements: str
 """
 
 import contextlib
@@ -471,6 +478,14 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
 # --- telling -------------------------------------------------------------------------------------------------------
 
 
+def images(plan: Plan, check_mode: bool) -> list[str]:
+    """Names of the images that Docker has, where it runs by now."""
+    if not plan.active and (check_mode or not plan.reasons):
+        return []
+    listed = _docker_api.call("GET", "/images/json") or []
+    return sorted({tag for image in listed for tag in image.get("RepoTags") or []})
+
+
 def plan_diff(plan: Plan, state: dict[str, str]) -> list[dict[str, str]]:
     diff = [_files.diff(plan.found[file["path"]], file) for file in plan.files]
     after = ["enabled"] if plan.enable else []
@@ -507,7 +522,7 @@ def not_installed(module: AnsibleModule) -> None:
     reason = "Docker Engine is not installed yet"
     headers = {"before_header": SERVICE, "after_header": SERVICE}
     diff = [*expected_files(module), {**headers, "before": "", "after": f"started on flannel's subnet: {reason}\n"}]
-    module.exit_json(changed=True, restart=True, reasons=[reason], bridge={}, containers=[], diff=diff)
+    module.exit_json(changed=True, restart=True, reasons=[reason], bridge={}, containers=[], images=[], diff=diff)
 
 
 def main() -> None:
@@ -542,6 +557,7 @@ def main() -> None:
         reasons=plan.reasons,
         bridge=bridge,
         containers=sorted(plan.foreign.values()),
+        images=images(plan, module.check_mode),
         diff=plan_diff(plan, state),
     )
 

@@ -240,6 +240,10 @@ WRONG = {
         variables(cluster_control_plane_group="nobody"),
         r"no host in the group nobody \(cluster_control_plane_group\): add a control plane",
     ),
+    "no host in any group": Wrong(
+        variables(cluster_control_plane_group="nobody", cluster_node_group="none"),
+        r"no host in the group nobody \(cluster_control_plane_group\) nor in none \(cluster_node_group\): add a control plane",
+    ),
     "an unreachable host": Wrong(
         hosts("[all]\nn1 ansible_port=9\n"),
         r"n1 \([\d.]+\) is unreachable \(.*refused.*\): start it or mend the way to it .*, or leave it out with --limit '!n1'",
