@@ -76,7 +76,7 @@ class Definition:
         """Changes with everything that changes the image, and with nothing else."""
         inputs = [repr(dataclasses.astuple(self)), *self.command("")]
         text = "\0".join(inputs).replace(str(FILES), "")
-        files = b"\0".join(path.name.encode() + path.read_bytes() for path in sorted(FILES.iterdir()))
+        files = b"\0".join(path.name.encode() + path.read_bytes() for path in sorted(FILES.iterdir()) if path.is_file())
         return hashlib.sha256(text.encode() + files).hexdigest()[:12]
 
     @property
