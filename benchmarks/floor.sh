@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # The cluster of site.yml by a plain script, with no configuration manager: as fast as these steps go. For benchmarks/ only:
 # it checks nothing, cannot be run twice, and makes the keys on the control node.
 #   floor.sh DIRECTORY CONTROL=ADDRESS NODE=ADDRESS ...

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # The same hosts as a cluster by kubeadm, with our binaries in images of the names that it expects. For benchmarks/ only.
 #   kubeadm.sh prepare|measure DIRECTORY CONTROL=ADDRESS NODE=ADDRESS ...
 # prepare is what is there before somebody types `kubeadm init`: Docker Engine, cri-dockerd, kubelet, and all images loaded.

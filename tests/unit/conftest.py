@@ -18,8 +18,9 @@ def run_module(capfd):
     def run(module, /, **arguments):
         with patch_module_args(arguments), pytest.raises(SystemExit):
             module.main()
-        # What begins with _ansible_ is for Ansible itself, which takes it out: secrets to mask, for one.
+        # What begins with _ansible_ is for Ansible itself, which takes it out: secrets to mask, for one. ansible-core 2.20 adds
+        # the arguments.
         result = json.loads(capfd.readouterr().out)
-        return {name: value for name, value in result.items() if not name.startswith("_ansible_")}
+        return {name: value for name, value in result.items() if not name.startswith(("_ansible_", "invocation"))}
 
     return run

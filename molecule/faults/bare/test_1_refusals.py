@@ -100,7 +100,8 @@ PYTHONPATH=/tmp/ahead exec /usr/bin/python3 "$@\""""
 def services_on_the_hosts_network(lab, tmp, stack):
     """The half of the hosts' network that none of their addresses is in."""
     subnet = ipaddress.ip_network(network.subnet_and_gateway(network.find(lab.client, lab.name))[0])
-    return variables(cluster_service_network=str([*subnet.subnets()][1]))(lab, tmp, stack)
+    dummy, upper = subnet.subnets()
+    return variables(cluster_service_network=str(upper))(lab, tmp, stack)
 
 
 class TamperedMirror(mirror_server.Handler):

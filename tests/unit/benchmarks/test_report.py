@@ -34,7 +34,7 @@ def test_table_is_markdown():
 def test_plot_is_well_formed_and_longer_times_have_longer_bars():
     root = xml.etree.ElementTree.fromstring(report.plot(SECONDS))
     rectangles = root.iter("{http://www.w3.org/2000/svg}rect")
-    bars = [float(bar.get("width")) for bar in rectangles if bar.get("x")]
+    bars = [float(one.get("width")) for one in rectangles if one.get("x")]
     assert len(bars) == 3
     assert bars[1] == 2 * bars[0]
 
