@@ -102,7 +102,7 @@ def machine() -> str:
     model = next(
         line for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if "model name" in line
     )
-    return f"{os.cpu_count()} cores ({model.partition(':')[2].strip()}) for"
+    return f"{os.cpu_count()} cores ({model.partition(':')[2].strip()})"
 
 
 def main() -> int:

@@ -21,7 +21,7 @@ _COLOURS = {FLOOR: "#888888", KUBEADM: "#888888"}
 INTRODUCTION = """\
 # How long it takes
 
-Written by `make benchmark`; {rounds} round{s} on {machine}, {hosts} (containers) and the control node together.
+Written by `make benchmark`; {rounds} round{s} on {machine} for {hosts} (containers) and the control node together.
 Every cluster starts on fresh hosts that have Debian's packages already; binaries and images come from a mirror on the same machine.
 
 ![seconds, median](benchmark.svg)
