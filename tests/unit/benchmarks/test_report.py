@@ -40,8 +40,8 @@ def test_plot_is_well_formed_and_longer_times_have_longer_bars():
 
 
 def test_page_has_what_was_measured():
-    head = report.introduction(1, "2 cores for", "3 Debian hosts")
+    head = report.introduction(1, "2 cores", "3 Debian hosts")
     text = report.page(head, "TIMES", "SIZES")
-    assert "1 round on 2 cores for, 3 Debian hosts" in text
+    assert "1 round on 2 cores for 3 Debian hosts" in text
     assert text.index("TIMES") < text.index("SIZES")
     assert "{" not in text
