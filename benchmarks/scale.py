@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,10 +23,12 @@ import typing as t
 
 from benchmarks import report
 from lab.base import CHECKOUT, LabError, say
+from lab.runs import Playbook, inventory_arguments
 from plugins.module_utils import _certificates
 
 SIZES = (100, 500)
 FORKS = 50
+LONGEST = 3600.0  # seconds that a run may take
 BAR = 1.10
 CALLBACKS = CHECKOUT / "benchmarks" / "callback"
 SERVERS = 3
@@ -211,17 +214,13 @@ class Simulation:
         record = self.directory / "costs.jsonl"
         record.unlink(missing_ok=True)
         environment = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
             "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
             "ANSIBLE_CALLBACKS_ENABLED": "costs",
-            "ANSIBLE_FORCE_COLOR": "0",
             "PLAINKUBE_COSTS": str(record),
         }
-        command = [*ansible("ansible-playbook"), "playbooks/site.yml", "-i", str(self.directory / "inventory.ini")]
-        command += ["--forks", str(FORKS)]
-        done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
-        return [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()], done.stdout + done.stderr
+        arguments = [*inventory_arguments(self.directory / "inventory.ini"), "--forks", str(FORKS)]
+        done = Playbook("site", *arguments, environment=environment).wait(LONGEST)
+        return [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()], done.output
 
 
 # Every certificate that any host asks for.
@@ -257,6 +256,7 @@ def measure(count: int) -> Measured:
         events, dummy = simulation.run_again()
     marks = [event for event in events if "task" in event]
     whole = Cost(marks[-1]["seconds"] - marks[0]["seconds"], marks[-1]["cpu"] - marks[0]["cpu"])
+    say(f"{count} hosts: {whole.cpu / count:.3f} CPU s a host")
     return Measured(count, whole, costs(events))
 
 
@@ -280,6 +280,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", type=int, nargs="*", default=SIZES, help="two numbers of hosts")
     sizes = parser.parse_args().sizes
+    # Ended by a time limit, it takes its ansible-playbook along (lab/runs.py).
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     small, large = (measure(size) for size in sizes)
     print(report.table(rows(small, large)))
     ratio = growth(small.whole, large.whole, (small.hosts, large.hosts))

@@ -87,7 +87,7 @@ def extra_variables(values: t.Mapping[str, t.Any]) -> str:
 
 
 class Playbook:
-    """A run of ansible-playbook that has begun; in a process group of its own, so that it can be killed whole."""
+    """A run of ansible-playbook that has begun; it can be killed whole."""
 
     def __init__(
         self, name: str, *arguments: str, kill_at: int = 0, environment: t.Mapping[str, str] | None = None
@@ -122,7 +122,16 @@ class Playbook:
     def kill(self) -> None:
         """End it and its workers as a power cut of the control node would."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Kill what outlived it. Ansible's workers have sessions of their own; what tells them is the environment they were born with."""
+        mark = f"PLAINKUBE_RECORD={self._record}".encode()
+        for directory in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if mark in (directory / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(directory.name), signal.SIGKILL)
 
     def wait(self, seconds: float = 900) -> Run:
         """Its end; killed after so many seconds."""
@@ -131,7 +140,12 @@ class Playbook:
         except subprocess.TimeoutExpired:
             self.kill()
             self._process.wait()
+        except BaseException:
+            self.kill()  # who waits is ended; nothing may be left running
+            raise
         took = time.monotonic() - self._started
+        if self._process.returncode < 0:
+            self._sweep()
         self._output.seek(0)
         with self._output as stream:
             output = stream.read()

@@ -17,16 +17,24 @@ _READINGS = 3
 
 
 class ActionModule(ActionBase):
-    """Runs the module, and adds what only the control node can tell: how its clock compares, and why a host is not reached."""
+    """Runs the module, and adds what only the control node can tell: how its clock compares, whether the host will do, and why it is
+    not reached."""
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
+        arguments = {**self._task.args}
+        needs = arguments.pop("needs", None)
         before = time.time()
         try:
-            answer = self._execute_module(module_name="plainkube.cluster.host_facts", task_vars=task_vars)
+            answer = self._execute_module(
+                module_name="plainkube.cluster.host_facts", module_args=arguments, task_vars=task_vars
+            )
             interval = _host.clock_interval(before, answer.pop("time", before), time.time())
             if "ansible_facts" in answer:
-                answer["ansible_facts"]["plainkube"]["clock_offset"] = round(self._offset(interval), 1)
+                facts = answer["ansible_facts"]["plainkube"]
+                facts["clock_offset"] = round(self._offset(interval), 1)
+                troubles = _preflight.host_troubles(facts, self._who(task_vars)[0], needs) if needs else []
+                answer.update({"failed": True, "msg": "\n".join(troubles)} if troubles else {})
         except AnsibleConnectionFailure as error:
             answer = {"unreachable": True, "msg": _preflight.unreachable(*self._who(task_vars), str(error))}
             if self._task.ignore_unreachable:

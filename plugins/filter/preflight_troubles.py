@@ -16,17 +16,10 @@ options:
     required: true
   kind:
     description:
-      - V(inputs) for the cluster's variables and groups, V(host) for the fact C(plainkube) of a host,
-        V(hosts) for what hosts must not have in common, and the cluster's networks.
+      - V(inputs) for the cluster's variables and groups, V(hosts) for what hosts must not have in common, and the cluster's networks.
     type: str
-    choices: [inputs, host, hosts]
+    choices: [inputs, hosts]
     required: true
-  host:
-    description: Name of the host, for O(kind=host).
-    type: str
-  needs:
-    description: What a host is asked for, for O(kind=host).
-    type: dict
 """
 
 EXAMPLES = r"""
@@ -44,13 +37,12 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _prefligh
 
 KINDS = {
     "inputs": _preflight.input_troubles,
-    "host": _preflight.host_troubles,
     "hosts": _preflight.hosts_troubles,
 }
 
 
-def preflight_troubles(subject: dict, kind: str, **more) -> list[str]:
-    return KINDS[kind](subject, **more)
+def preflight_troubles(subject: dict, kind: str) -> list[str]:
+    return KINDS[kind](subject)
 
 
 class FilterModule:

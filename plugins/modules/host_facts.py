@@ -30,6 +30,14 @@ options:
     type: list
     elements: str
     default: [ca.crt, etcd/ca.crt, front-proxy-ca.crt, sa.pub, sa.key, origin]
+  needs:
+    description:
+      - What role preflight asks of the host for its part in the cluster - C(memory_mb), C(disk_mb) (asked of O(directories) as long as
+        nothing is installed), C(networks) by the name of their variable, C(components) with C(name) and C(ports), and the C(kubelet_config)
+        of a host that is to be a Node.
+      - A host that falls short is refused, with a sentence for each need that names the host, what was found, and what to do.
+      - By default, nothing is asked.
+    type: dict
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
@@ -260,6 +268,7 @@ def main() -> None:
             "directories": {"type": "list", "elements": "path", "default": []},
             "pki": {"type": "path", "default": "/etc/kubernetes/pki"},
             "pki_files": {"type": "list", "elements": "str", "default": PKI_FILES},
+            "needs": {"type": "dict"},  # the action plugin's
         },
         supports_check_mode=True,
     )

@@ -81,6 +81,39 @@ def test_a_host_that_does_not_tell_the_time(monkeypatch):
         host.offset()
 
 
+NEEDS = {"memory_mb": 1700, "disk_mb": 0, "networks": {}, "components": [], "kubelet_config": None}
+GOOD = {
+    "architecture": "amd64",
+    "distribution": "debian",
+    "distribution_version": "13",
+    "foreign_listeners": [],
+    "free_mb": {},
+    "installed": False,
+    "machine_id": "a",
+    "memory_mb": 1800,
+    "networks": [],
+    "swap": False,
+    "systemd": True,
+}
+
+
+@pytest.mark.parametrize(("memory", "refused"), [(1800, False), (900, True)])
+def test_a_host_that_falls_short_is_refused(monkeypatch, memory, refused):
+    host = Host(monkeypatch, 0, 1, 1)
+    asked = []
+
+    def answer(module_args, **dummy):
+        asked.append(module_args)
+        return {"changed": False, "ansible_facts": {"plainkube": {**GOOD, "memory_mb": memory}}, "time": host.clock(1)}
+
+    monkeypatch.setattr(host.plugin, "_execute_module", answer)
+    monkeypatch.setattr(Task, "args", {"ports": [1], "needs": NEEDS})
+    result = host.plugin.run(task_vars={"inventory_hostname": "n1"})
+    assert asked == [{"ports": [1]}]
+    assert result.get("failed", False) == refused
+    assert not refused or result["msg"].startswith("n1 has 900 MiB of memory")
+
+
 def test_an_unreachable_host_is_told_in_a_sentence(monkeypatch):
     host = Host(monkeypatch, 0, 1, 1)
 
