@@ -124,13 +124,14 @@ def real_facts() -> dict[str, t.Any]:
     return json.loads(done.stdout[done.stdout.index("{") :])["ansible_facts"]["plainkube"]
 
 
-def host_answers(directory: pathlib.Path, name: str, number: int, facts: dict[str, t.Any]) -> None:
-    """A Debian host, bare."""
-    directory.mkdir(parents=True)
+def host_answers(directory: pathlib.Path, name: str, number: int, facts: dict[str, t.Any], installed: bool) -> None:
+    """A Debian host, bare or installed."""
+    directory.mkdir(parents=True, exist_ok=True)
     stub = directory / "python"
     stub.write_text(STUB, encoding="utf-8")
     stub.chmod(0o755)
     own = {"address": address(number), "hostname": name, "machine_id": hashlib.md5(name.encode()).hexdigest()}
+    own["installed"] = installed
     debian = {"distribution": "debian", "distribution_version": "13", "systemd": True, "swap": False}
     machine = {"cgroup_version": 2, "architecture": "amd64", "memory_mb": 8000}
     write(
@@ -146,10 +147,13 @@ class Simulation:
         self.directory, self.names = directory, host_names(count)
         self.keys: dict[str, dict[str, str]] = {}
         shared_answers(directory / "answers")
-        facts = real_facts()
-        for number, name in enumerate(self.names, 1):
-            host_answers(directory / "hosts" / name, name, number, facts)
+        self.facts = real_facts()
+        self.hosts(installed=False)
         (directory / "inventory.ini").write_text(self.inventory(), encoding="utf-8")
+
+    def hosts(self, installed: bool) -> None:
+        for number, name in enumerate(self.names, 1):
+            host_answers(self.directory / "hosts" / name, name, number, self.facts, installed)
 
     def inventory(self) -> str:
         """Three control planes, all others nodes."""
@@ -188,6 +192,8 @@ class Simulation:
             public = {name: text for name, text in files.items() if name.removesuffix(".crt") not in leaves}
             answers = {"changed": False, "certificates": answer, "public": public, "secret": secrets}
             write(self.directory / "hosts" / host / "certificate_request.json", answers)
+            survey = {"changed": False, "answers": {"certificates": answers}, "to_do": []}
+            write(self.directory / "hosts" / host / "survey.json", survey)
 
     def install(self) -> None:
         """Give every host its certificates: a run that ends as soon as they are signed."""
@@ -199,6 +205,7 @@ class Simulation:
         if not signed:
             raise LabError(f"the simulated first run signed nothing:\n{output[-4000:]}")
         self.certificates(signed[0])
+        self.hosts(installed=True)
         write(stub, {"changed": False})
 
     def run_again(self) -> tuple[list[dict[str, t.Any]], str]:

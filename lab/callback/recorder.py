@@ -30,6 +30,7 @@ import os
 import signal
 import time
 
+from ansible import constants as C
 from ansible.plugins.callback import CallbackBase
 from ansible_collections.plainkube.cluster.plugins.plugin_utils import _plan
 
@@ -49,6 +50,9 @@ class CallbackModule(CallbackBase):
         self._stream.write(json.dumps({"at": round(time.monotonic(), 3), **event}) + "\n")
 
     def v2_playbook_on_task_start(self, task, is_conditional):
+        # Ansible itself does those, and tells of them once a host.
+        if task.action in C._ACTION_META:
+            return
         self._count += 1
         self._write(event="start", number=self._count, task=task.get_name())
         if self._count == self.get_option("kill_at"):

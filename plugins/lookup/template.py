@@ -12,7 +12,7 @@ description:
     those of a run with 500 hosts too, which was an eighth of the control node's work.
 options:
   _terms:
-    description: Files in the directory C(templates) of the role, or absolute paths.
+    description: Templates as C(ROLE/FILE), which is C(roles/ROLE/templates/FILE) of this collection, wherever the task is.
     type: list
     elements: str
     required: true
@@ -23,7 +23,7 @@ options:
 """
 
 EXAMPLES = r"""
-unit: "{{ lookup('plainkube.cluster.template', 'etcd.service.j2') }}"
+unit: "{{ lookup('plainkube.cluster.template', 'etcd/etcd.service.j2') }}"
 """
 
 RETURN = r"""
@@ -33,19 +33,24 @@ _raw:
   elements: str
 """
 
+import pathlib
+
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.template import trust_as_template
+
+ROLES = pathlib.Path(__file__).parents[2] / "roles"
 
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables, direct=kwargs)
         templar = self._templar.copy_with_new_env(available_variables={**variables, **self.get_option("template_vars")})
-        return [templar.template(self._source(term, variables)) for term in terms]
+        return [templar.template(self._source(term)) for term in terms]
 
-    def _source(self, term, variables):
-        path = self.find_file_in_search_path(variables, "templates", term)
-        if not path:
-            raise AnsibleLookupError(f"there is no template {term}: it has to be in the role's directory templates")
-        return trust_as_template(self._loader.get_text_file_contents(path))
+    def _source(self, term):
+        role, dummy, name = term.partition("/")
+        path = ROLES / role / "templates" / name
+        if not path.is_file():
+            raise AnsibleLookupError(f"there is no template {term}: give ROLE/FILE, for roles/ROLE/templates/FILE")
+        return trust_as_template(self._loader.get_text_file_contents(str(path)))

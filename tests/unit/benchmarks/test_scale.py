@@ -34,7 +34,7 @@ def test_five_hundred_hosts_have_their_own_names_and_addresses():
 
 def test_stub_answers_for_the_module_and_prefers_the_host_s_own_answer(tmp_path):
     scale.shared_answers(tmp_path / "answers")
-    scale.host_answers(tmp_path / "hosts" / "h001", "h001", 1, {"kernel": "6"})
+    scale.host_answers(tmp_path / "hosts" / "h001", "h001", 1, {"kernel": "6"}, installed=False)
 
     def ask(module):
         sent = f"#!/usr/bin/python3\nmodule_fqn='ansible_collections.plainkube.cluster.plugins.modules.{module}',\n"

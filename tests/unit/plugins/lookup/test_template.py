@@ -34,6 +34,16 @@ OPTIONS = {
 }
 
 
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    """The file behind aname/x.j2."""
+    monkeypatch.setattr(template, "ROLES", tmp_path)
+    path = tmp_path / "aname" / "templates" / "x.j2"
+    path.parent.mkdir(parents=True)
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
 def lookup(path, plugin=template.LookupModule, **options):
     loader = DataLoader()
     made = plugin(loader=loader, templar=Templar(loader=loader, variables=VARIABLES))
@@ -44,15 +54,14 @@ def lookup(path, plugin=template.LookupModule, **options):
 
 
 @pytest.mark.parametrize("options", [{}, {"template_vars": {"more": 1}}])
-def test_it_gives_what_the_builtin_gives(tmp_path, options):
-    path = tmp_path / "x.j2"
-    path.write_text(TEXT, encoding="utf-8")
-    found = lookup(path, **options)
+def test_it_gives_what_the_builtin_gives(path, options):
+    found = lookup("aname/x.j2", **options)
     assert "--key=etcd.key" in found[0]
     assert ("more=1" in found[0]) == bool(options)
     assert found == lookup(path, Builtin, **options)
 
 
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(AnsibleLookupError, match="there is no template .*nowhere.j2"):
-        lookup(tmp_path / "nowhere.j2")
+@pytest.mark.parametrize("term", ["aname/nowhere.j2", "nobody/x.j2", "x.j2"])
+def test_a_missing_file_is_named(path, term):
+    with pytest.raises(AnsibleLookupError, match=f"there is no template {term}: give ROLE/FILE"):
+        lookup(term)

@@ -9,7 +9,7 @@ import pathlib
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import _archive, _fetch, _sums
-from ansible_collections.plainkube.cluster.plugins.modules import artifacts
+from ansible_collections.plainkube.cluster.plugins.module_utils._modules import artifacts
 
 KUBELET = {
     "component": "kubernetes",

@@ -8,7 +8,7 @@ import stat
 
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates
-from ansible_collections.plainkube.cluster.plugins.modules import certificate_request
+from ansible_collections.plainkube.cluster.plugins.module_utils._modules import certificate_request
 
 
 @pytest.fixture

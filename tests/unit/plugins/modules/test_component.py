@@ -9,7 +9,7 @@ import pwd
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import _probe, _stamp
-from ansible_collections.plainkube.cluster.plugins.modules import component
+from ansible_collections.plainkube.cluster.plugins.module_utils._modules import component
 
 OWNER = pwd.getpwuid(os.getuid()).pw_name
 GROUP = grp.getgrgid(os.getgid()).gr_name

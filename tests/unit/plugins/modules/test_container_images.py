@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.modules import container_images
+from ansible_collections.plainkube.cluster.plugins.module_utils._modules import container_images
 
 PAUSE, HELLO = "registry.k8s.io/pause:3.10.2", "docker.io/library/hello:1"
 

@@ -8,7 +8,7 @@ import json
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import _etcdctl
-from ansible_collections.plainkube.cluster.plugins.modules import etcd_network_config
+from ansible_collections.plainkube.cluster.plugins.module_utils._modules import etcd_network_config
 
 KEY = "/coreos.com/network/config"
 LEASE = "/coreos.com/network/subnets/10.244.5.0-24"

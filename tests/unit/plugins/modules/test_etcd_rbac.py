@@ -7,7 +7,7 @@ import json
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import _etcdctl
-from ansible_collections.plainkube.cluster.plugins.modules import etcd_rbac
+from ansible_collections.plainkube.cluster.plugins.module_utils._modules import etcd_rbac
 
 REFUSED = (1, "", '{"level":"warn","error":"connection refused"}\nError: context deadline exceeded\n')
 WANTED = {

@@ -1,0 +1,426 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""What module artifacts does; here, where module survey finds it too."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import io
+import os
+import shutil
+import stat
+import tarfile
+import threading
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import _sums
+from ansible_collections.plainkube.cluster.plugins.module_utils._artifacts import (
+    INCOMING,
+    MANIFEST,
+    STAGING,
+    Piece,
+    State,
+    change,
+    current_version,
+    does_not_exist,
+    locate,
+    mirror_path,
+    parse_manifest,
+    pieces,
+    pin,
+    render_manifest,
+    same_file,
+    select,
+    wrong_pins,
+)
+from ansible_collections.plainkube.cluster.plugins.module_utils._fetch import FetchError, absent, fetch, probe
+
+SPEC: dict[str, t.Any] = {
+    "artifacts": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "component": {"type": "str", "required": True},
+            "version": {"type": "str", "default": ""},
+            "url": {"type": "str", "required": True},
+            "sums_url": {"type": "str", "required": True},
+            "binaries": {"type": "dict", "default": {}},
+            "kinds": {"type": "list", "elements": "str", "default": []},
+            "setting": {"type": "str", "default": ""},
+        },
+    },
+    "kinds": {"type": "list", "elements": "str", "default": []},
+    "mirror": {"type": "str", "default": ""},
+    "checksums": {"type": "dict", "default": {}},
+    "state": {"type": "str", "choices": ["present", "staged", "planned"], "default": "present"},
+    "root": {"type": "path", "default": "/opt/plainkube"},
+    "bin_directory": {"type": "path", "default": "/usr/local/bin"},
+    "packages": {"type": "list", "elements": "str", "default": []},
+    "parallel": {"type": "int", "default": 4},
+}
+_BLOCK = 1 << 20
+
+
+class ArtifactError(Exception):
+    """Installing is not possible; the text is a sentence that says why and what to do."""
+
+
+class Staged(t.NamedTuple):
+    """A verified file that only has to be renamed into place."""
+
+    path: str
+    entry: dict[str, t.Any]  # its line in the manifest
+
+
+# What is there
+
+
+def _manifest(directory: str) -> dict[str, dict[str, t.Any]]:
+    try:
+        with open(os.path.join(directory, MANIFEST), encoding="utf-8") as stream:
+            return parse_manifest(stream.read())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+
+
+def _file_state(piece: Piece, entry: dict[str, t.Any] | None, pinned: str) -> str:
+    try:
+        status = os.lstat(piece.path)
+    except (FileNotFoundError, NotADirectoryError):
+        return "absent"
+    if entry is None or not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) != piece.mode:
+        return "damaged"
+    if not same_file(entry, status) and _sums.of_file(piece.path) != entry.get("sha256"):
+        return "damaged"
+    return "unpinned" if pinned and entry.get("source_sha256") != pinned else "intact"
+
+
+def look(piece: Piece, manifest: dict[str, dict[str, t.Any]], pinned: str, root: str) -> State:
+    """What the host has of a piece."""
+    file = _file_state(piece, manifest.get(piece.name), pinned)
+    if not piece.link or not os.path.lexists(piece.link):
+        return State(file)
+    target = os.readlink(piece.link) if os.path.islink(piece.link) else ""
+    version = current_version(target, root)
+    if version is None:
+        raise ArtifactError(
+            f"{piece.link} was not put there by this collection and would be replaced: remove it, or the package it came with."
+        )
+    return State(file, version, target == piece.path)
+
+
+# Downloading and verifying
+
+
+class Downloads:
+    """Everything that is fetched into the incoming directory, verified, and made ready there."""
+
+    def __init__(self, params: dict[str, t.Any]) -> None:
+        self.mirror = params["mirror"]
+        self.checksums = params["checksums"]
+        self.incoming = os.path.join(params["root"], INCOMING)
+        self.workers = max(1, params["parallel"])
+
+    def source(self, url: str) -> str:
+        """Where to read what upstream has at url."""
+        found = locate(self.mirror, url)
+        if not found:
+            raise ArtifactError(f"{url} is on mirrors only: set artifacts_mirror, or artifacts_images to 'pull'.")
+        return found
+
+    def fetch(self, wanted: t.Sequence[Piece]) -> dict[Piece, Staged]:
+        """Fetch and verify all pieces that are not in their place already, in parallel; none of them is put there yet."""
+        documents = self._documents(wanted)
+        missing = [piece for piece in wanted if not self._is_there(piece, documents)]
+        jobs = [(number, group, documents) for number, group in enumerate(_by_url(missing).values())]
+        ready: dict[Piece, Staged] = {}
+        for done in self._parallel(lambda job: self._download(*job), jobs):
+            ready.update(done)
+        return ready
+
+    def check(self, wanted: t.Sequence[Piece]) -> None:
+        """See that all pieces could be fetched and verified, without fetching them."""
+        documents = self._documents(wanted)
+        for piece in wanted:
+            self._expected(piece, documents)
+        self._parallel(self._probe, [group[0] for group in _by_url(wanted).values()])
+
+    def _documents(self, wanted: t.Sequence[Piece]) -> dict[str, str]:
+        """The published sums that are needed, by their URL."""
+        for piece in wanted:
+            self.source(piece.url)
+        unpinned = {piece.sums_url: piece for piece in wanted if not pin(self.checksums, piece.url)}
+        return dict(zip(unpinned, self._parallel(self._document, [*unpinned.values()])))
+
+    def _is_there(self, piece: Piece, documents: dict[str, str]) -> bool:
+        """Whether a piece waits already, of the sum that is published now."""
+        entry = _manifest(piece.directory).get(piece.name)
+        return _file_state(piece, entry, self._expected(piece, documents)[0]) == "intact"
+
+    def _probe(self, piece: Piece) -> None:
+        self._reach(piece, piece.url, probe)
+
+    def _reach(self, piece: Piece, url: str, work: t.Callable[[str], t.Any]) -> t.Any:
+        """The result of work on a source; where there is no such file, the version is what is wrong."""
+        source = self.source(url)
+        try:
+            return work(source)
+        except FetchError as error:
+            if absent(error.__cause__):
+                raise ArtifactError(does_not_exist(piece, source, self.mirror)) from error
+            raise
+
+    def _parallel(self, work: t.Callable[[t.Any], t.Any], items: t.Sequence[t.Any]) -> list[t.Any]:
+        """The results of work for all items; after the first failure, none is begun."""
+        failed = threading.Event()
+
+        def begin(item: t.Any) -> t.Any:
+            if failed.is_set():
+                return None
+            try:
+                return work(item)
+            except BaseException:
+                failed.set()
+                raise
+
+        with concurrent.futures.ThreadPoolExecutor(self.workers) as pool:
+            return list(pool.map(begin, items))
+
+    def _document(self, piece: Piece) -> str:
+        buffer = io.BytesIO()
+        self._reach(piece, piece.sums_url, lambda source: fetch(source, buffer))
+        return buffer.getvalue().decode("utf-8", "replace")
+
+    def _expected(self, piece: Piece, documents: dict[str, str]) -> tuple[str, str]:
+        """The SHA-256 that a download must have, and who says so."""
+        pinned = pin(self.checksums, piece.url)
+        if pinned:
+            return pinned, "artifacts_checksums"
+        where = self.source(piece.sums_url)
+        found = _sums.find(documents[piece.sums_url], os.path.basename(piece.url))
+        if not found:
+            raise ArtifactError(
+                f"{where} has no SHA-256 for {os.path.basename(piece.url)}: give it in artifacts_checksums, or check the mirror."
+            )
+        return found, where
+
+    def _download(self, number: int, group: list[Piece], documents: dict[str, str]) -> dict[Piece, Staged]:
+        source = self.source(group[0].url)
+        expected, authority = self._expected(group[0], documents)
+        path = os.path.join(self.incoming, str(number))
+        with open(path, "w+b") as stream:
+            found = self._reach(group[0], group[0].url, lambda source: fetch(source, stream))
+        if found != expected:
+            raise ArtifactError(
+                f"{source} has the SHA-256 {found}, but {authority} says {expected}: nothing was replaced; check the mirror,"
+                f" or give the right sum in artifacts_checksums."
+            )
+        plain = {piece: path for piece in group if not piece.member}
+        unpacked = self._unpack(source, path, [piece for piece in group if piece.member])
+        return {piece: _finish(piece, place, expected) for piece, place in {**plain, **unpacked}.items()}
+
+    def _unpack(self, source: str, path: str, group: list[Piece]) -> dict[Piece, str]:
+        """Take the pieces out of an archive, in one pass."""
+        places: dict[Piece, str] = {}
+        members = {piece.member: piece for piece in group}
+        if members:
+            # Stream mode: a compressed archive is read once, not once to list and once to extract.
+            with tarfile.open(path, mode="r|*") as archive:
+                for info in archive:
+                    piece = members.pop(os.path.normpath(info.name), None) if info.isfile() else None
+                    content = archive.extractfile(info) if piece else None
+                    if piece and content:
+                        places[piece] = f"{path}-{piece.name}"
+                        with open(places[piece], "wb") as stream:
+                            shutil.copyfileobj(content, stream, _BLOCK)
+            os.unlink(path)
+        if members:
+            raise ArtifactError(
+                f"{source} has no file {', '.join(sorted(members))} in it: is it the download that it should be?"
+            )
+        return places
+
+
+def _by_url(wanted: t.Sequence[Piece]) -> dict[str, list[Piece]]:
+    groups: dict[str, list[Piece]] = {}
+    for piece in wanted:
+        groups.setdefault(piece.url, []).append(piece)
+    return groups
+
+
+def _finish(piece: Piece, path: str, source_sha256: str) -> Staged:
+    """Mode, disk and manifest entry of a file that is complete."""
+    checksum = _sums.of_file(path) if piece.member else source_sha256
+    with open(path, "rb") as stream:
+        os.fchmod(stream.fileno(), piece.mode)
+        os.fsync(stream.fileno())
+        status = os.fstat(stream.fileno())
+    entry = {"sha256": checksum, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    return Staged(path, {**entry, "url": piece.url, "source_sha256": source_sha256})
+
+
+# Putting in place
+
+
+def _sync(directory: str) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def place(staged: dict[Piece, Staged]) -> None:
+    """Rename verified files into place, and write down what they are."""
+    by_directory: dict[str, dict[Piece, Staged]] = {}
+    for piece, ready in staged.items():
+        by_directory.setdefault(piece.directory, {})[piece] = ready
+    for directory, group in by_directory.items():
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+        files = {**_manifest(directory), **{piece.name: ready.entry for piece, ready in group.items()}}
+        for piece, ready in group.items():
+            os.rename(ready.path, piece.path)
+        temporary = os.path.join(directory, f"{MANIFEST}.new")
+        with open(temporary, "w", encoding="utf-8") as stream:
+            stream.write(render_manifest(files))
+            os.fchmod(stream.fileno(), 0o644)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.rename(temporary, os.path.join(directory, MANIFEST))
+        _sync(directory)
+
+
+def flip(links: t.Sequence[Piece]) -> None:
+    """Make the pieces current, each in one step."""
+    for piece in links:
+        directory = os.path.dirname(piece.link)
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+        temporary = os.path.join(directory, f".plainkube-{piece.name}")
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
+        os.symlink(piece.path, temporary)
+        os.rename(temporary, piece.link)
+    for directory in sorted({os.path.dirname(piece.link) for piece in links}):
+        _sync(directory)
+
+
+def stage(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> None:
+    """Have all these pieces in the staging directory, each as it was verified."""
+    downloads = Downloads(params)
+    # One name for all runs: what a killed one left behind is removed by the next.
+    shutil.rmtree(downloads.incoming, ignore_errors=True)
+    os.makedirs(downloads.incoming)
+    try:
+        place(downloads.fetch([piece.waiting(params["root"]) for piece in wanted]))
+    finally:
+        shutil.rmtree(downloads.incoming, ignore_errors=True)
+
+
+def staged(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> dict[Piece, Staged]:
+    """The pieces that wait in the staging directory."""
+    found = {}
+    for piece in wanted:
+        waiting = piece.waiting(params["root"])
+        entry = _manifest(waiting.directory).get(piece.name)
+        if entry and _file_state(waiting, entry, pin(params["checksums"], piece.url)) == "intact":
+            found[piece] = Staged(waiting.path, entry)
+    return found
+
+
+def install(params: dict[str, t.Any], states: dict[Piece, State]) -> None:
+    """Put what is missing in place and make it current, when all of it is there and verified."""
+    absent_pieces = not_intact(states)
+    if len(staged(params, absent_pieces)) < len(absent_pieces):
+        stage(params, absent_pieces)
+    place(staged(params, absent_pieces))
+    shutil.rmtree(os.path.join(params["root"], STAGING), ignore_errors=True)
+    flip([piece for piece, state in states.items() if piece.link and not state.linked])
+
+
+def not_intact(states: dict[Piece, State]) -> list[Piece]:
+    return [piece for piece, state in states.items() if state.file != "intact"]
+
+
+def act(params: dict[str, t.Any], todo: dict[Piece, State], check_mode: bool) -> None:
+    """Do what the wanted state asks for; in check mode, look whether it could be done."""
+    # Services run the binaries as users of their own, whatever root's umask is.
+    os.umask(0o022)
+    wanted = not_intact(todo)
+    if params["state"] == "staged" and check_mode:
+        Downloads(params).check(wanted)
+    elif params["state"] == "staged" and wanted:
+        stage(params, wanted)
+    elif params["state"] == "staged":
+        # What a run for other versions left.
+        shutil.rmtree(os.path.join(params["root"], STAGING), ignore_errors=True)
+    elif params["state"] == "present" and todo and not check_mode:
+        install(params, todo)
+
+
+def missing(params: dict[str, t.Any], states: dict[Piece, State]) -> list[str]:
+    """Paths on a mirror of what has to be downloaded."""
+    wanted = not_intact(states)
+    sums = [piece.sums_url for piece in wanted if not pin(params["checksums"], piece.url)]
+    return sorted({mirror_path(url) for url in [*(piece.url for piece in wanted), *sums]})
+
+
+def missing_packages(module: AnsibleModule) -> list[str]:
+    """Of each wanted package that is not installed, the first alternative."""
+    wanted = module.params["packages"]
+    if not wanted:
+        return []
+    names = [name for alternatives in wanted for name in alternatives.split("|")]
+    # It fails when one name is unknown, and still prints the others.
+    command = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *names]
+    out = module.run_command(command)[1]
+    installed = {line.split()[0] for line in out.splitlines() if line.endswith(" installed")}
+    return [alternatives.split("|")[0] for alternatives in wanted if not installed & set(alternatives.split("|"))]
+
+
+def compare(module: AnsibleModule) -> dict[str, t.Any]:
+    params = module.params
+    for name in wrong_pins(params["checksums"]):
+        raise ArtifactError(
+            f"artifacts_checksums has '{params['checksums'][name]}' for {name}: give a SHA-256, 64 hexadecimal digits."
+        )
+    wanted = pieces(select(params["artifacts"], params["kinds"]), params["root"], params["bin_directory"])
+    manifests = {directory: _manifest(directory) for directory in {piece.directory for piece in wanted}}
+    states = {
+        piece: look(piece, manifests[piece.directory], pin(params["checksums"], piece.url), params["root"])
+        for piece in wanted
+    }
+    todo = {piece: state for piece, state in states.items() if not state.ok(piece)}
+    changes = [change(piece, state) for piece, state in todo.items()]
+    leftovers = not todo and os.path.isdir(os.path.join(params["root"], STAGING))
+    act(params, todo, module.check_mode)
+    present = params["state"] == "present"
+    return {
+        "changed": bool(changes) and present,
+        "changes": changes,
+        "replaced": [piece.used_path for piece in todo],
+        "missing": missing(params, todo),
+        "missing_packages": missing_packages(module),
+        "leftovers": leftovers,
+        "diff": {"prepared": "".join(f"{line}\n" for line in changes) if present else ""},
+    }
+
+
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    try:
+        return compare(module)
+    except (ArtifactError, FetchError) as error:
+        module.fail_json(msg=str(error))
+    except tarfile.TarError as error:
+        module.fail_json(msg=f"A downloaded archive cannot be read, though its SHA-256 is right: {error}.")
+    except OSError as error:
+        module.fail_json(
+            msg=f"Installing under {module.params['root']} failed: {error}; free space, or check the file system."
+        )
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    module.exit_json(**run(module))

@@ -1,0 +1,197 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""What module component does; here, where module survey finds it too."""
+
+from __future__ import annotations
+
+import glob
+import pwd
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import _component, _files, _probe, _stamp, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
+
+UNITS = "/etc/systemd/system"
+SYSUSERS = "/etc/sysusers.d"
+
+
+def owned_files(params: dict) -> list[dict]:
+    """The component's configuration files, and the declaration of its user."""
+    files = list(params["files"])
+    if params["user"]:
+        line = f'u {params["user"]} - "{params["name"]}, run by plainkube.cluster" -\n'
+        declaration = {"path": f"{SYSUSERS}/plainkube-{params['user']}.conf", "content": line, "secret": False}
+        files.append({**declaration, "owner": "root", "group": "root", "mode": "0644"})
+    return files
+
+
+def running(params: dict, state: dict[str, str]) -> _component.Process:
+    pid = int(state.get("MainPID") or 0)
+    return _component.Process(
+        active_state=state.get("ActiveState", ""),
+        sub_state=state.get("SubState", ""),
+        pid=pid,
+        stamp=_stamp.of_process(pid),
+        other_binary=_stamp.other_binary(pid, params["binary"]),
+    )
+
+
+def pending(module: AnsibleModule) -> dict[str, _stamp.Pending]:
+    """The files that this run would have replaced by now, were it not a plan."""
+    return {path: _stamp.Pending() for path in module.params["replaced"]} if module.check_mode else {}
+
+
+def make_plan(module: AnsibleModule, params: dict) -> dict:
+    """What is there, what it should be, and what follows from the difference."""
+    files = owned_files(params)
+    contents = {file["path"]: file["content"] for file in params["files"]}
+    found = {wanted["path"]: _files.look(wanted["path"]) for wanted in [*params["directories"], *files]}
+    mended = [path for path, content in contents.items() if found[path] is None or found[path].content != content]
+
+    unit_path = f"{UNITS}/{params['name']}.service"
+    unit_found = _files.look(unit_path)
+    on_disk = unit_found.content if unit_found else None
+    drop_ins = glob.glob(f"{unit_path}.d/*.conf")
+    inputs = [*params["inputs"], params["binary"], *contents, *drop_ins]
+    known = {**pending(module), **contents}
+    text = _component.wanted_unit(params["unit"], inputs, known, on_disk, mended)
+    unit = {"path": unit_path, "content": text, "owner": "root", "group": "root", "mode": "0600"}
+
+    state = _systemd.show(module, f"{params['name']}.service")
+    found[unit_path] = unit_found
+    different = [
+        wanted for wanted in [unit, *params["directories"], *files] if not _files.matches(found[wanted["path"]], wanted)
+    ]
+    return {
+        "different": different,
+        "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different],
+        "reasons": _component.restart_reasons(
+            text, on_disk, known, mended, running(params, state), module.params["replaced"]
+        ),
+        "reload": unit in different or state.get("NeedDaemonReload") == "yes",
+        "enable": state.get("UnitFileState") != "enabled",
+        "stamp": str(_stamp.split(text)[2]),
+        "state": f"{state.get('ActiveState')}/{state.get('SubState')}",
+    }
+
+
+def service_diff(name: str, plan: dict) -> list[dict]:
+    """The service's own part of the diff."""
+    after = ["enabled"] if plan["enable"] else []
+    after += [f"restarted: {reason}" for reason in plan["reasons"]]
+    if not after:
+        return []
+    header = f"{name}.service"
+    before = f"{plan['state']}\n"
+    return [{"before_header": header, "after_header": header, "before": before, "after": "\n".join(after) + "\n"}]
+
+
+def ensure_user(module: AnsibleModule, user: str | None) -> None:
+    if not user:
+        return
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        code, dummy, err = module.run_command(["systemd-sysusers", f"{SYSUSERS}/plainkube-{user}.conf"])
+        if code != 0:
+            module.fail_json(msg=f"systemd-sysusers could not create the user {user}: {err.strip()}")
+
+
+def write(module: AnsibleModule, user: str | None, different: list[dict]) -> None:
+    """The user's declaration and the user first, because files may belong to it; then in the order of the plan."""
+    declarations = [wanted for wanted in different if wanted["path"].startswith(f"{SYSUSERS}/")]
+    for wanted in declarations:
+        _files.write(module, wanted)
+    ensure_user(module, user)
+    for wanted in different:
+        if "content" not in wanted:
+            _files.make_directory(wanted)
+        elif wanted not in declarations:
+            _files.write(module, wanted)
+
+
+def prepare(module: AnsibleModule, components: list[dict], plans: dict[str, dict]) -> None:
+    """Write everything, then tell systemd once: it takes longer over that than over all files together."""
+    for params in components:
+        write(module, params["user"], plans[params["name"]]["different"])
+    enable = [f"{name}.service" for name, plan in plans.items() if plan["enable"]]
+    if enable:
+        _systemd.systemctl(module, "enable", "--quiet", "--no-reload", *enable)
+    if enable or any(plan["reload"] for plan in plans.values()):
+        _systemd.systemctl(module, "daemon-reload")
+
+
+def start(module: AnsibleModule, params: dict, plan: dict) -> None:
+    """Start or restart a component where that is needed, and see that it is ready either way."""
+    if plan["reasons"]:
+        _systemd.systemctl(module, "restart", "--no-block", f"{params['name']}.service")
+    wait_until_ready(module, params, plan["stamp"])
+
+
+def readiness(module: AnsibleModule, params: dict, stamp: str) -> str:
+    """Why the component is not ready yet; empty when it is."""
+    state = _systemd.show(module, f"{params['name']}.service")
+    if state.get("ActiveState") != "active":
+        return f"systemd calls it {state.get('ActiveState')}/{state.get('SubState')}"
+    # A restart is asked for and not waited for: for a moment the old process is still there, and well.
+    if _stamp.of_process(int(state.get("MainPID") or 0)) != stamp:
+        return "its process is still the old one"
+    url = params["ready_url"]
+    if not url:
+        return ""
+    answer = _probe.get(url, params["ready_ca"])
+    return "" if answer.ok else f"{url} answers {answer.status or ''} {answer.text.strip()[-300:]}"
+
+
+def wait_until_ready(module: AnsibleModule, params: dict, stamp: str) -> None:
+    seconds = params["wait"]
+    trouble = poll(lambda: readiness(module, params, stamp), lambda trouble: not trouble, seconds) if seconds else ""
+    if trouble:
+        name = params["name"]
+        lines = _systemd.journal(module, f"{name}.service")
+        module.fail_json(
+            msg=f"{name} is not ready after {seconds} s: {trouble}. The last lines of its journal "
+            f"(journalctl -u {name} has more): {lines}"
+        )
+
+
+COMPONENT_OPTIONS = {
+    "name": {"type": "str", "required": True},
+    "unit": {"type": "str", "required": True},
+    "user": {"type": "str"},
+    "directories": {"type": "list", "elements": "dict", "default": [], "options": _files.DIRECTORY_OPTIONS},
+    "files": {"type": "list", "elements": "dict", "default": [], "options": _files.FILE_OPTIONS},
+    "inputs": {"type": "list", "elements": "path", "default": []},
+    "binary": {"type": "path", "required": True},
+    "ready_url": {"type": "str"},
+    "ready_ca": {"type": "path"},
+    "wait": {"type": "int", "default": 90},
+}
+
+
+SPEC = {
+    "components": {"type": "list", "elements": "dict", "required": True, "options": COMPONENT_OPTIONS},
+    "replaced": {"type": "list", "elements": "path", "default": []},
+}
+
+
+def run(module: AnsibleModule) -> dict:
+    components = module.params["components"]
+    plans = {params["name"]: make_plan(module, params) for params in components}
+    if not module.check_mode:
+        prepare(module, components, plans)
+        for params in components:
+            start(module, params, plans[params["name"]])
+    return {
+        "changed": any(plan["different"] or plan["enable"] or plan["reasons"] for plan in plans.values()),
+        "components": {
+            name: {"restart": bool(plan["reasons"]), "reasons": plan["reasons"]} for name, plan in plans.items()
+        },
+        "diff": [entry for name, plan in plans.items() for entry in plan["diff"] + service_diff(name, plan)],
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    module.exit_json(**run(module))

@@ -1,0 +1,112 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""What module container_images does; here, where module survey finds it too."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils._images import (
+    RUNTIMES,
+    familiar,
+    from_registry,
+    pull_reference,
+)
+
+SPEC: dict[str, t.Any] = {
+    "images": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "archive": {"type": "path"},
+            "digest": {"type": "str"},
+        },
+    },
+    "registry": {"type": "str", "default": ""},
+    "runtime": {"type": "str", "choices": ["docker"], "default": "docker"},
+}
+# The waits between attempts to pull; a registry that refuses answers the same three times, 10 seconds later.
+PAUSES = (2.0, 8.0)
+
+
+def present(module: AnsibleModule, runtime: t.Any, names: list[str]) -> set[str]:
+    """Which of the names the runtime has. In check mode, one that is not installed or not running has none."""
+    command = runtime.list(names)
+    try:
+        code, out, err = module.run_command(command, handle_exceptions=False)
+    except OSError as error:
+        code, out, err = 1, "", str(error)
+    if code != 0 and "no such image" not in err.lower() and not module.check_mode:
+        module.fail_json(
+            msg=f"The container runtime cannot be asked for its images: `{' '.join(command)}` says: {err.strip()}"
+        )
+    known = {line.strip() for line in out.splitlines()}
+    return {name for name in names if familiar(name) in known}
+
+
+def reference(image: dict[str, t.Any], registry: str) -> str:
+    """What to pull for an image."""
+    return pull_reference(from_registry(image["name"], registry), image["digest"] or "")
+
+
+def how(image: dict[str, t.Any], registry: str) -> str:
+    """How an image comes, for people."""
+    return f"loaded from {image['archive']}" if image["archive"] else f"pulled as {reference(image, registry)}"
+
+
+def load(module: AnsibleModule, runtime: t.Any, image: dict[str, t.Any]) -> None:
+    """Load an image from its archive."""
+    code, out, err = module.run_command(runtime.load(image["archive"]))
+    if code != 0:
+        module.fail_json(msg=f"{image['archive']} cannot be loaded for {image['name']}: {(err or out).strip()}")
+
+
+def pull(module: AnsibleModule, runtime: t.Any, image: dict[str, t.Any]) -> None:
+    """Pull an image, and give it its name."""
+    source = reference(image, module.params["registry"])
+    code, out, err = module.run_command(runtime.pull(source))
+    for pause in PAUSES:
+        if code == 0:
+            break
+        time.sleep(pause)
+        code, out, err = module.run_command(runtime.pull(source))
+    if code != 0:
+        module.fail_json(
+            msg=f"{source} cannot be pulled ({(err or out).strip()}): check that this host reaches the registry,"
+            " or set artifacts_image_registry to one that it reaches, or artifacts_images to 'archive'."
+        )
+    if source != image["name"]:
+        module.run_command(runtime.tag(source, image["name"]), check_rc=True)
+
+
+def provide(module: AnsibleModule, runtime: t.Any, absent: list[dict[str, t.Any]]) -> None:
+    """Load or pull images, and see that they are there."""
+    for image in absent:
+        (load if image["archive"] else pull)(module, runtime, image)
+    there = present(module, runtime, [image["name"] for image in absent])
+    lost = [image for image in absent if image["name"] not in there]
+    if lost:
+        was = how(lost[0], module.params["registry"])
+        module.fail_json(msg=f"{lost[0]['name']} is still absent after it was {was}: check what that has in it.")
+
+
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    runtime = RUNTIMES[module.params["runtime"]]
+    images = module.params["images"]
+    there = present(module, runtime, [image["name"] for image in images]) if images else set()
+    absent = [image for image in images if image["name"] not in there]
+    changes = [f"{image['name']} absent → {how(image, module.params['registry'])}" for image in absent]
+    if absent and not module.check_mode:
+        provide(module, runtime, absent)
+    diff = {"prepared": "".join(f"{line}\n" for line in changes)}
+    return {"changed": bool(changes), "changes": changes, "diff": diff}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    module.exit_json(**run(module))

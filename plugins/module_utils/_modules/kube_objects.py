@@ -1,0 +1,173 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""What module kube_objects does; here, where module survey finds it too."""
+
+from __future__ import annotations
+
+import os
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import _objects
+from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
+
+_MISSING = -1
+
+
+class Answer(t.NamedTuple):
+    """What a kubectl command did; _MISSING where it cannot even be tried."""
+
+    code: int
+    out: str
+    complaint: str
+
+    @property
+    def nobody(self) -> bool:
+        """Whether there is no API server to talk to."""
+        return self.code == _MISSING or (self.code != 0 and _objects.silent(self.complaint))
+
+
+def binary(module: AnsibleModule) -> str | None:
+    return module.get_bin_path("kubectl", opt_dirs=["/usr/local/bin"])
+
+
+def kubectl(module: AnsibleModule, *arguments: str) -> Answer:
+    params = module.params
+    path = binary(module)
+    if path is None:
+        return Answer(_MISSING, "", "there is no kubectl on this host, as role artifacts installs it on control planes")
+    if not os.path.exists(params["kubeconfig"]):
+        return Answer(_MISSING, "", "this host has no such file, as role control_plane writes it")
+    command = [path, f"--kubeconfig={params['kubeconfig']}", "--request-timeout=20s", *arguments, "--filename=-"]
+    # A user's own diff program may not print what is read here.
+    environment = {"KUBECTL_EXTERNAL_DIFF": "diff -u -N"}
+    return Answer(*module.run_command(command, data=params["manifest"], environ_update=environment))
+
+
+def patiently(module: AnsibleModule, good: t.Container[int], *arguments: str) -> Answer:
+    """Run kubectl until the API server is all there; check mode does not wait, because nobody started one."""
+    return poll(
+        lambda: kubectl(module, *arguments),
+        lambda answer: answer.code in good or not _objects.early(answer.complaint),
+        0 if module.check_mode else module.params["wait"],
+        0.5,
+    )
+
+
+def checked(module: AnsibleModule, answer: Answer, good: t.Container[int], verb: str) -> Answer:
+    if answer.code not in good:
+        module.fail_json(
+            msg=f"kubectl could not {verb} the objects with kubeconfig {module.params['kubeconfig']}: "
+            f"{_objects.reason(answer.complaint)}"
+        )
+    return answer
+
+
+def look_present(module: AnsibleModule) -> Answer:
+    ownership = ["--server-side", "--force-conflicts", f"--field-manager={module.params['field_manager']}"]
+    return patiently(module, (0, 1), "diff", "--concurrency=8", *ownership)
+
+
+def look_absent(module: AnsibleModule) -> Answer:
+    return patiently(module, (0,), "get", "--ignore-not-found", "--output=name")
+
+
+def apply(module: AnsibleModule) -> str:
+    ownership = ["--server-side", "--force-conflicts", f"--field-manager={module.params['field_manager']}"]
+    return checked(module, patiently(module, (0,), "apply", *ownership), (0,), "apply").out
+
+
+def delete(module: AnsibleModule) -> None:
+    timeout = f"--timeout={max(1, module.params['wait'])}s"
+    checked(module, patiently(module, (0,), "delete", "--ignore-not-found", "--wait=true", timeout), (0,), "delete")
+
+
+def wait_until_available(module: AnsibleModule) -> None:
+    end = time.monotonic() + module.params["wait"]
+    for entry in module.params["available"]:
+        rollout = _objects.Rollout(entry["namespace"], entry["kind"], entry["name"])
+        seconds = max(1, round(end - time.monotonic()))
+        where = [f"--kubeconfig={module.params['kubeconfig']}", f"--namespace={rollout.namespace}"]
+        command = [
+            binary(module),
+            *where,
+            "rollout",
+            "status",
+            f"{rollout.kind}/{rollout.name}",
+            f"--timeout={seconds}s",
+        ]
+        code, out, err = module.run_command(command)
+        if code != 0:
+            module.fail_json(
+                msg=f"{rollout} is not available after {module.params['wait']} s: {_objects.reason(err or out)}; "
+                f"see `kubectl -n {rollout.namespace} describe {rollout.kind} {rollout.name}` and its pods"
+            )
+
+
+def make_present(module: AnsibleModule) -> dict:
+    answer = look_present(module)
+    if module.check_mode and answer.nobody:
+        msg = f"no API server answers ({_objects.reason(answer.complaint)}), so all objects would be applied"
+        return {"changed": True, "objects": [], "msg": msg, "diff": all_new(module)}
+    if _objects.in_new_namespace(answer.complaint, module.params["manifest"]):
+        objects = [] if module.check_mode else _objects.applied(apply(module))
+        result = {"changed": True, "objects": objects, "diff": all_new(module)}
+    else:
+        text = checked(module, answer, (0, 1), "compare").out
+        objects = _objects.differing(text)
+        if objects and not module.check_mode:
+            apply(module)
+        result = {"changed": bool(objects), "objects": objects, "diff": {"prepared": _objects.clean_diff(text)}}
+    if not module.check_mode:
+        wait_until_available(module)
+    return result
+
+
+def all_new(module: AnsibleModule) -> dict:
+    return {"before": "", "after": module.params["manifest"], "after_header": "objects"}
+
+
+def make_absent(module: AnsibleModule) -> dict:
+    answer = look_absent(module)
+    if module.check_mode and answer.nobody:
+        msg = f"no API server answers ({_objects.reason(answer.complaint)}), so nothing is known of the objects"
+        return {"changed": False, "objects": [], "msg": msg}
+    objects = checked(module, answer, (0,), "look for").out.split()
+    if objects and not module.check_mode:
+        delete(module)
+    diff = {"before": "".join(f"{name}\n" for name in objects), "after": ""}
+    return {"changed": bool(objects), "objects": objects, "diff": diff}
+
+
+SPEC = {
+    "manifest": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
+    "field_manager": {"type": "str", "default": "plainkube"},
+    "available": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "kind": {
+                "type": "str",
+                "choices": ["deployment", "daemonset", "statefulset"],
+                "default": "deployment",
+            },
+            "name": {"type": "str", "required": True},
+            "namespace": {"type": "str", "required": True},
+        },
+    },
+    "wait": {"type": "int", "default": 60},
+}
+
+
+def run(module: AnsibleModule) -> dict:
+    return (make_present if module.params["state"] == "present" else make_absent)(module)
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    module.exit_json(**run(module))

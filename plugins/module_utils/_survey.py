@@ -1,0 +1,28 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""Which steps of a run a host needs, by what the modules of the steps answer in check mode."""
+
+from __future__ import annotations
+
+import typing as t
+
+Answer = t.Mapping[str, t.Any]
+
+
+def has_work(answer: Answer) -> bool:
+    """Whether a step has something to do. A module that fails has: in its place in the run, it will say why."""
+    work = ("changed", "failed", "changes", "missing_packages", "leftovers")
+    return any(answer.get(key) for key in work)
+
+
+def to_do(answers: t.Mapping[str, Answer], builds_on: t.Mapping[str, t.Collection[str] | None]) -> list[str]:
+    """The steps to take, of all in their order: those that have something to do, and those that build on one to take.
+
+    builds_on has the steps that one builds on by its name; None are all before it."""
+    names: list[str] = []
+    for name, answer in answers.items():
+        below = builds_on.get(name)
+        if has_work(answer) or (names if below is None else set(below) & set(names)):
+            names.append(name)
+    return names

@@ -1,0 +1,188 @@
+#!/usr/bin/python
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: survey
+short_description: What modules of this collection would change on a host, in one task
+version_added: 1.0.0
+description:
+  - Runs other modules of this collection as in check mode, one after the other in one process, and changes nothing.
+  - A task costs a host half a second of CPU time, of which Python and Ansible need nearly all. So a run that has nothing to do asks for
+    everything at once, and is done; only a host that differs goes through the tasks.
+options:
+  steps:
+    description: The tasks of the run that is to come, in their order.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: What the step is called in RV(to_do) and RV(answers).
+        type: str
+        required: true
+      module:
+        description: The module that takes the step.
+        type: str
+        required: true
+        choices:
+          - artifacts
+          - certificate_request
+          - component
+          - container_images
+          - docker_rebridge
+          - etcd_network_config
+          - etcd_rbac
+          - kube_objects
+      options:
+        description: The module's options.
+        type: dict
+        default: {}
+      builds_on:
+        description:
+          - Names of the steps that make what this one checks. Where one of them has something to do, this one counts as such too.
+          - By default, all steps before it.
+        type: list
+        elements: str
+extends_documentation_fragment:
+  - plainkube.cluster.attributes
+author:
+  - The plainkube authors (@plainkube)
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: N/A
+  idempotent:
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: See what differs
+  plainkube.cluster.survey:
+    steps:
+      - name: docker
+        module: docker_rebridge
+  register: survey
+
+- name: Put docker0 on flannel's subnet
+  plainkube.cluster.docker_rebridge:
+  when: "'docker' in survey.to_do"
+"""
+
+RETURN = r"""
+answers:
+  description:
+    - What the module of each step answers, without its diff.
+    - Where a module fails, or its options are wrong, C(failed) and C(msg); the survey itself does not fail.
+  type: dict
+  returned: success
+to_do:
+  description:
+    - The names of the steps to take - those that would change something or fail, and those that build on one of them.
+    - Empty where all is as it should be.
+  type: list
+  elements: str
+  returned: success
+"""
+
+import copy
+import types
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.plainkube.cluster.plugins.module_utils import _survey
+
+MODULES = [
+    *("artifacts", "certificate_request", "component", "container_images", "docker_rebridge"),
+    *("etcd_network_config", "etcd_rbac", "kube_objects"),
+]
+
+
+class StepEnds(Exception):
+    """A step's module called exit_json or fail_json."""
+
+    def __init__(self, answer: dict[str, t.Any]) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+def load(name: str) -> types.ModuleType:
+    """The code of a module. Ansible sends the source: what a host does not need, it need not compile."""
+    if name == "artifacts":
+        from ansible_collections.plainkube.cluster.plugins.module_utils._modules import artifacts as found
+    elif name == "certificate_request":
+        from ansible_collections.plainkube.cluster.plugins.module_utils._modules import certificate_request as found
+    elif name == "component":
+        from ansible_collections.plainkube.cluster.plugins.module_utils._modules import component as found
+    elif name == "container_images":
+        from ansible_collections.plainkube.cluster.plugins.module_utils._modules import container_images as found
+    elif name == "docker_rebridge":
+        from ansible_collections.plainkube.cluster.plugins.module_utils._modules import docker_rebridge as found
+    elif name == "etcd_network_config":
+        from ansible_collections.plainkube.cluster.plugins.module_utils._modules import etcd_network_config as found
+    elif name == "etcd_rbac":
+        from ansible_collections.plainkube.cluster.plugins.module_utils._modules import etcd_rbac as found
+    else:
+        from ansible_collections.plainkube.cluster.plugins.module_utils._modules import kube_objects as found
+    return found
+
+
+def leave(**answer: t.Any) -> t.NoReturn:
+    raise StepEnds(answer)
+
+
+def fail(msg: str, **dummy: t.Any) -> t.NoReturn:
+    raise StepEnds({"failed": True, "msg": msg})
+
+
+def prepare(module: AnsibleModule, spec: dict[str, t.Any], options: dict[str, t.Any]) -> AnsibleModule:
+    """What the step's module takes for its AnsibleModule."""
+    checked = ArgumentSpecValidator(copy.deepcopy(spec)).validate(options)
+    if checked.error_messages:
+        fail("; ".join(checked.error_messages))
+    prepared = copy.copy(module)
+    prepared.params, prepared.check_mode = checked.validated_parameters, True
+    prepared.exit_json, prepared.fail_json = leave, fail
+    return prepared
+
+
+def ask(module: AnsibleModule, step: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What the step's module would do."""
+    try:
+        code = load(step["module"])
+        answer = code.run(prepare(module, code.SPEC, step["options"]))
+    except StepEnds as end:
+        answer = end.answer
+    except Exception as error:  # whatever it is, the step's own task will meet it, and end the run
+        return {"failed": True, "msg": f"{type(error).__name__}: {error}"}
+    return {key: value for key, value in answer.items() if key != "diff"}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "steps": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "module": {"type": "str", "required": True, "choices": MODULES},
+                    "options": {"type": "dict", "default": {}},
+                    "builds_on": {"type": "list", "elements": "str"},
+                },
+            }
+        },
+        supports_check_mode=True,
+    )
+    steps = module.params["steps"]
+    answers = {step["name"]: ask(module, step) for step in steps}
+    builds_on = {step["name"]: step["builds_on"] for step in steps}
+    module.exit_json(changed=False, answers=answers, to_do=_survey.to_do(answers, builds_on))
+
+
+if __name__ == "__main__":
+    main()

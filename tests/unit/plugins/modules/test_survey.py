@@ -1,0 +1,102 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import pytest
+from ansible_collections.plainkube.cluster.plugins.module_utils import _survey
+from ansible_collections.plainkube.cluster.plugins.module_utils._modules import certificate_request
+from ansible_collections.plainkube.cluster.plugins.modules import survey
+
+
+def files(directory):
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
+
+
+def step(name, module, **options):
+    return {"name": name, "module": module, "options": options}
+
+
+@pytest.fixture
+def certificates(tmp_path):
+    return {"directory": str(tmp_path / "pki"), "certificates": ["a", "etcd/b"]}
+
+
+def test_it_says_what_a_module_would_do_and_does_nothing(run_module, certificates, tmp_path):
+    steps = [step("certificates", "certificate_request", **certificates)]
+    before = run_module(survey, steps=steps)
+    assert (before["changed"], before["to_do"]) == (False, ["certificates"])
+    assert before["answers"]["certificates"]["made"] == [
+        f"{certificates['directory']}/{name}.key" for name in ("a", "etcd/b")
+    ]
+    assert files(tmp_path) == []
+
+    run_module(certificate_request, **certificates)
+    made = files(tmp_path)
+    assert made
+    after = run_module(survey, steps=steps)
+    assert after["to_do"] == []
+    real = run_module(certificate_request, **certificates)
+    for key in set(real) - {"diff", "certificates"}:  # a request is signed, and no two signatures are alike
+        assert after["answers"]["certificates"][key] == real[key]
+    assert list(after["answers"]["certificates"]["certificates"]) == certificates["certificates"]
+    assert files(tmp_path) == made
+
+
+def test_a_step_that_fails_is_to_do_and_the_survey_goes_on(run_module, certificates):
+    run_module(certificate_request, **certificates)
+    done = run_module(
+        survey,
+        steps=[
+            step("certificates", "certificate_request", **certificates),
+            step("pins", "artifacts", artifacts=[], kinds=[], checksums={"a.tgz": "12"}),
+            step("wrong", "docker_rebridge", no_such_option=1),
+            {**step("apart", "certificate_request", **certificates), "builds_on": ["certificates"]},
+            step("again", "certificate_request", **certificates),
+        ],
+    )
+    assert done["to_do"] == ["pins", "wrong", "again"]
+    assert "artifacts_checksums has '12' for a.tgz" in done["answers"]["pins"]["msg"]
+    assert "no_such_option" in done["answers"]["wrong"]["msg"]
+    assert not done["answers"]["again"].get("failed")
+
+
+def test_a_module_that_raises_or_ends_by_itself(run_module, monkeypatch):
+    def run(module):
+        if module.params["state"] == "raise":
+            raise ZeroDivisionError("division by zero")
+        module.exit_json(changed=module.check_mode, state=module.params["state"])
+
+    class Code:
+        SPEC = {"state": {"type": "str", "default": "exit"}}
+
+    Code.run = staticmethod(run)
+    monkeypatch.setattr(survey, "load", lambda name: Code)
+    done = run_module(survey, steps=[step("one", "component"), step("two", "component", state="raise")])
+    assert done["answers"] == {
+        "one": {"changed": True, "state": "exit"},
+        "two": {"failed": True, "msg": "ZeroDivisionError: division by zero"},
+    }
+
+
+@pytest.mark.parametrize("name", survey.MODULES)
+def test_every_module_can_be_asked(name):
+    code = survey.load(name)
+    assert code.__name__.endswith(f"._modules.{name}")
+    assert isinstance(code.SPEC, dict)
+    assert callable(code.run)
+
+
+@pytest.mark.parametrize(
+    ("work", "expected"),
+    [
+        ({}, []),
+        ({"b": {"changed": True}}, ["b", "c", "e"]),
+        ({"a": {"failed": True}}, ["a", "b", "c", "d", "e"]),
+        ({"a": {"changes": []}, "c": {"missing_packages": ["socat"]}}, ["c", "e"]),
+        # e builds on c, which builds on b, and not on d.
+        ({"d": {"leftovers": True}}, ["d"]),
+    ],
+)
+def test_to_do_is_what_has_work_and_what_builds_on_it(work, expected):
+    answers = {name: {"changed": False, **work.get(name, {})} for name in "abcde"}
+    assert _survey.to_do(answers, {"a": None, "b": None, "c": None, "d": ["a"], "e": ["c"]}) == expected

@@ -1,0 +1,56 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""Role survey asks for what the roles' tasks do."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+import yaml
+
+ROLES = pathlib.Path(__file__).parents[3] / "roles"
+# What only says how to go about it: what to wait for, and what the run has done before.
+MANNERS = {"wait", "available", "replaced", "state"}
+
+
+def load(path):
+    return yaml.safe_load((ROLES / path).read_text(encoding="utf-8"))
+
+
+STEPS = {
+    value["name"]: value
+    for name, value in load("survey/vars/main.yml").items()
+    if isinstance(value, dict) and name.startswith("__survey_")
+}
+# Step -> the file of tasks that takes it.
+TASKS = {
+    "artifacts": "artifacts/tasks/missing.yml",
+    "certificates": "certificates/tasks/main.yml",
+    "etcd": "etcd/tasks/main.yml",
+    "etcd_rbac": "etcd/tasks/main.yml",
+    "flannel_network": "flannel/tasks/network.yml",
+    "control_plane": "control_plane/tasks/main.yml",
+    "addons": "addons/tasks/main.yml",
+    "flannel": "flannel/tasks/main.yml",
+    "docker": "docker/tasks/main.yml",
+    "images": "artifacts/tasks/images.yml",
+    "node": "node/tasks/main.yml",
+}
+
+
+def essential(options):
+    return {name: value for name, value in options.items() if name not in MANNERS}
+
+
+def test_every_step_is_known():
+    assert list(STEPS) == list(TASKS)
+    assert load("cluster/vars/main.yml")["__cluster_steps"] == list(TASKS)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_step_has_the_options_of_its_task(name):
+    module = f"plainkube.cluster.{STEPS[name]['module']}"
+    tasks = [task for task in load(TASKS[name]) if module in task]
+    assert len(tasks) == 1
+    assert essential(STEPS[name]["options"]) == essential(tasks[0][module])
