@@ -36,6 +36,7 @@ class Docker(t.NamedTuple):
     """The commands of Docker Engine; another runtime has a class with the same methods."""
 
     command: str = "docker"
+    service: str = "docker.service"
 
     def list(self, names: t.Sequence[str]) -> list[str]:
         """Print the tags of those of the names that exist, one a line; code 1 when one does not."""

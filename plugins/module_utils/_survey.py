@@ -11,8 +11,10 @@ Answer = t.Mapping[str, t.Any]
 
 
 def has_work(answer: Answer) -> bool:
-    """Whether a step has something to do. A module that fails has: in its place in the run, it will say why."""
-    work = ("changed", "failed", "changes", "missing_packages", "leftovers")
+    """Whether a step has something to do. A module that fails has: in its place in the run, it will say why.
+
+    What is `pending` is to do, and no change: to wait for what starts, or to remove what a killed run left."""
+    work = ("changed", "failed", "changes", "missing_packages", "pending")
     return any(answer.get(key) for key in work)
 
 

@@ -152,15 +152,18 @@ replaced:
   elements: str
   returned: always
   sample: [/usr/local/bin/kubelet]
-leftovers:
-  description: Whether nothing is missing, and downloads wait that were verified for a run with other versions. O(state=staged) removes them.
-  type: bool
-  returned: always
 missing_packages:
   description: Of each of O(packages) that is not installed, the first alternative.
   type: list
   elements: str
   returned: always
+pending:
+  description:
+    - What is to do though it changes nothing, in words.
+    - Here, to remove downloads that were verified for a run with other versions, as O(state=staged) does.
+  returned: always
+  type: list
+  elements: str
 """
 
 from ansible_collections.plainkube.cluster.plugins.module_utils._modules.artifacts import main

@@ -73,6 +73,13 @@ made:
   returned: success
   type: list
   elements: str
+pending:
+  description:
+    - What is to do though it changes nothing, in words.
+    - Here, to install the library cryptography, which check mode gets along without.
+  returned: success
+  type: list
+  elements: str
 public:
   description: Content of O(files) that are no keys, by name. Those that are absent are left out.
   returned: success

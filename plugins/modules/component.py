@@ -163,6 +163,13 @@ components:
       returned: success
       type: list
       elements: str
+pending:
+  description:
+    - What is to do though it changes nothing, in words.
+    - Here, in check mode, that systemd has to read a unit again, or that a component which is waited for is not ready.
+  returned: success
+  type: list
+  elements: str
 """
 
 from ansible_collections.plainkube.cluster.plugins.module_utils._modules.component import main

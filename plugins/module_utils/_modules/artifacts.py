@@ -394,7 +394,8 @@ def compare(module: AnsibleModule) -> dict[str, t.Any]:
     }
     todo = {piece: state for piece, state in states.items() if not state.ok(piece)}
     changes = [change(piece, state) for piece, state in todo.items()]
-    leftovers = not todo and os.path.isdir(os.path.join(params["root"], STAGING))
+    staging = os.path.join(params["root"], STAGING)
+    leftovers = [f"{staging}, of a run for other versions, is removed"] if not todo and os.path.isdir(staging) else []
     act(params, todo, module.check_mode)
     present = params["state"] == "present"
     return {
@@ -403,7 +404,7 @@ def compare(module: AnsibleModule) -> dict[str, t.Any]:
         "replaced": [piece.used_path for piece in todo],
         "missing": missing(params, todo),
         "missing_packages": missing_packages(module),
-        "leftovers": leftovers,
+        "pending": leftovers,
         "diff": {"prepared": "".join(f"{line}\n" for line in changes) if present else ""},
     }
 

@@ -96,13 +96,14 @@ SPEC = {
 def run(module: AnsibleModule) -> dict[str, t.Any]:
     # Unprivileged components read the certificates, whatever the umask of root.
     os.umask(0o022)
+    missing = []
     if _certificates.MISSING:
-        missing = "The Python library cryptography is missing on this host: install the package python3-cryptography."
+        missing = ["The Python library cryptography is missing on this host: install the package python3-cryptography."]
         if not module.check_mode:
-            module.fail_json(msg=missing, exception=_certificates.MISSING)
-        module.warn(missing)
+            module.fail_json(msg=missing[0], exception=_certificates.MISSING)
+        module.warn(missing[0])
     try:
-        return make(module)
+        return {**make(module), "pending": missing}
     except _certificates.CertificateError as error:
         module.fail_json(msg=str(error))
 

@@ -37,7 +37,7 @@ def running(params: dict, state: dict[str, str]) -> _component.Process:
     )
 
 
-def pending(module: AnsibleModule) -> dict[str, _stamp.Pending]:
+def replaced(module: AnsibleModule) -> dict[str, _stamp.Pending]:
     """The files that this run would have replaced by now, were it not a plan."""
     return {path: _stamp.Pending() for path in module.params["replaced"]} if module.check_mode else {}
 
@@ -54,7 +54,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     on_disk = unit_found.content if unit_found else None
     drop_ins = glob.glob(f"{unit_path}.d/*.conf")
     inputs = [*params["inputs"], params["binary"], *contents, *drop_ins]
-    known = {**pending(module), **contents}
+    known = {**replaced(module), **contents}
     text = _component.wanted_unit(params["unit"], inputs, known, on_disk, mended)
     unit = {"path": unit_path, "content": text, "owner": "root", "group": "root", "mode": "0600"}
 
@@ -69,11 +69,20 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
         "reasons": _component.restart_reasons(
             text, on_disk, known, mended, running(params, state), module.params["replaced"]
         ),
+        "user": bool(params["user"]) and not user_exists(params["user"]),
         "reload": unit in different or state.get("NeedDaemonReload") == "yes",
         "enable": state.get("UnitFileState") != "enabled",
         "stamp": str(_stamp.split(text)[2]),
         "state": f"{state.get('ActiveState')}/{state.get('SubState')}",
     }
+
+
+def user_diff(params: dict, plan: dict) -> list[dict]:
+    """The user's part of the diff."""
+    header = f"user {params['user']}"
+    return (
+        [{"before_header": header, "after_header": header, "before": "", "after": "present\n"}] if plan["user"] else []
+    )
 
 
 def service_diff(name: str, plan: dict) -> list[dict]:
@@ -87,12 +96,16 @@ def service_diff(name: str, plan: dict) -> list[dict]:
     return [{"before_header": header, "after_header": header, "before": before, "after": "\n".join(after) + "\n"}]
 
 
-def ensure_user(module: AnsibleModule, user: str | None) -> None:
-    if not user:
-        return
+def user_exists(name: str) -> bool:
     try:
-        pwd.getpwnam(user)
+        pwd.getpwnam(name)
     except KeyError:
+        return False
+    return True
+
+
+def ensure_user(module: AnsibleModule, user: str | None) -> None:
+    if user and not user_exists(user):
         code, dummy, err = module.run_command(["systemd-sysusers", f"{SYSUSERS}/plainkube-{user}.conf"])
         if code != 0:
             module.fail_json(msg=f"systemd-sysusers could not create the user {user}: {err.strip()}")
@@ -176,19 +189,41 @@ SPEC = {
 }
 
 
+def pending(module: AnsibleModule, params: dict, plan: dict) -> list[str]:
+    """What a run would do though it changes nothing: have systemd read the unit, and wait for what is not ready."""
+    found = [f"systemd has not read {params['name']}.service as it is"] if plan["reload"] else []
+    if params["wait"] and not plan["reasons"]:
+        trouble = readiness(module, params, plan["stamp"])
+        found += [f"{params['name']} is not ready: {trouble}"] if trouble else []
+    return found
+
+
+def changed(plan: dict) -> bool:
+    return bool(plan["different"] or plan["user"] or plan["enable"] or plan["reasons"])
+
+
 def run(module: AnsibleModule) -> dict:
     components = module.params["components"]
     plans = {params["name"]: make_plan(module, params) for params in components}
-    if not module.check_mode:
+    waiting = []
+    if module.check_mode:
+        waiting = [line for params in components for line in pending(module, params, plans[params["name"]])]
+    else:
         prepare(module, components, plans)
         for params in components:
             start(module, params, plans[params["name"]])
+    told = [(params, plans[params["name"]]) for params in components]
     return {
-        "changed": any(plan["different"] or plan["enable"] or plan["reasons"] for plan in plans.values()),
+        "changed": any(changed(plan) for plan in plans.values()),
         "components": {
             name: {"restart": bool(plan["reasons"]), "reasons": plan["reasons"]} for name, plan in plans.items()
         },
-        "diff": [entry for name, plan in plans.items() for entry in plan["diff"] + service_diff(name, plan)],
+        "pending": waiting,
+        "diff": [
+            entry
+            for params, plan in told
+            for entry in user_diff(params, plan) + plan["diff"] + service_diff(params["name"], plan)
+        ],
     }
 
 

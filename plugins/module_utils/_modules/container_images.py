@@ -9,6 +9,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import _systemd
 from ansible_collections.plainkube.cluster.plugins.module_utils._images import (
     RUNTIMES,
     familiar,
@@ -36,6 +37,8 @@ PAUSES = (2.0, 8.0)
 
 def present(module: AnsibleModule, runtime: t.Any, names: list[str]) -> set[str]:
     """Which of the names the runtime has. In check mode, one that is not installed or not running has none."""
+    if module.check_mode and _systemd.show(module, runtime.service).get("ActiveState") != "active":
+        return set()  # to ask would start it, by its socket
     command = runtime.list(names)
     try:
         code, out, err = module.run_command(command, handle_exceptions=False)

@@ -319,10 +319,12 @@ def test_nothing_unverified_is_left(host):
 def test_what_waits_and_is_no_longer_wanted_is_removed(host):
     host.run(KUBELET)
     host.run(ETCD, state="staged")
-    host.run(KUBELET, state="staged", _ansible_check_mode=True)
+    planned = host.run(KUBELET, state="staged", _ansible_check_mode=True)
+    assert planned["pending"] == [f"{host.root}/.staged, of a run for other versions, is removed"]
     assert "etcd/3.7.3/etcd" in staged(host)
     host.run(KUBELET, state="staged")
     assert not (host.root / ".staged").exists()
+    assert host.run(KUBELET, state="planned")["pending"] == []
 
 
 def test_check_mode_tells_what_would_fail(host):

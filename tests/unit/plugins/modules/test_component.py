@@ -25,6 +25,7 @@ class Systemd:
         self.enabled = False
         self.stamp = ""
         self.fails = False
+        self.stale = False
 
     def run(self, command):
         if command[0] != "systemctl":
@@ -35,8 +36,11 @@ class Systemd:
             self.stamp = str(_stamp.split((self.units / "x.service").read_text())[2])
         if command[1] == "enable":
             self.enabled = True
+        if command[1] == "daemon-reload":
+            self.stale = False
         state = ("active", "running", 42) if self.active else ("inactive", "dead", 0)
         show = "ActiveState={}\nSubState={}\nMainPID={}\n".format(*state)
+        show += f"NeedDaemonReload={'yes' if self.stale else 'no'}\n"
         return 0, show + f"UnitFileState={'enabled' if self.enabled else ''}\n", ""
 
     @property
@@ -122,6 +126,43 @@ def test_a_stopped_service_is_started(apply, systemd):
     systemd.active = False
     result, calls = apply()
     assert (result["reasons"], calls) == (["it is not running (inactive/dead)"], ["restart"])
+
+
+def test_a_unit_that_systemd_has_not_read_is_pending(apply, systemd):
+    apply()
+    systemd.stale = True
+    planned, dummy = apply(check=True)
+    assert (planned["changed"], planned["pending"]) == (False, ["systemd has not read x.service as it is"])
+    result, calls = apply()
+    assert (result["changed"], result["pending"], calls) == (False, [], ["daemon-reload"])
+
+
+def test_a_component_that_is_not_ready_is_pending(apply, monkeypatch):
+    url = "http://127.0.0.1:1/readyz"
+    answers = [_probe.Answer(503, "starting")]
+    monkeypatch.setattr(_probe, "get", lambda *dummy: answers[-1])
+    apply(ready_url=url)
+    planned, dummy = apply(check=True, ready_url=url, wait=5)
+    assert (planned["changed"], planned["pending"]) == (False, [f"x is not ready: {url} answers 503 starting"])
+    # Who is not waited for may take its time.
+    assert apply(check=True, ready_url=url, wait=0)[0]["pending"] == []
+    answers.append(_probe.Answer(200, "ok"))
+    assert apply(check=True, ready_url=url, wait=5)[0]["pending"] == []
+
+
+def test_a_user_that_was_deleted_is_made_again(apply, monkeypatch):
+    apply()
+    made = []
+    monkeypatch.setattr(component, "user_exists", lambda name: name in made)
+    monkeypatch.setattr(component, "SYSUSERS", str(component.UNITS))
+    monkeypatch.setattr(component, "ensure_user", lambda module, user: made.append(user))
+    apply(user="someone")
+    made.clear()
+    planned, dummy = apply(check=True, user="someone")
+    assert planned["changed"]
+    assert [entry["after_header"] for entry in planned["diff"]] == ["user someone"]
+    assert apply(user="someone")[0]["diff"] == planned["diff"]
+    assert not apply(user="someone")[0]["changed"]
 
 
 def test_a_run_that_died_before_the_restart_is_healed(apply, systemd):

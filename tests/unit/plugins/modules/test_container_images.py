@@ -16,10 +16,13 @@ class Engine:
         self.images: set[str] = set()
         self.archives = {"/pause.tar": PAUSE}
         self.down = False
+        self.active = True
         self.refusals = 0
         self.commands: list[list[str]] = []
 
     def run(self, command, check_rc=False, handle_exceptions=True):
+        if command[0] == "systemctl":
+            return 0, f"ActiveState={'active' if self.active else 'inactive'}\n", ""
         if self.down:
             return 1, "", "Cannot connect to the Docker daemon at unix:///var/run/docker.sock."
         if command[1:3] == ["image", "inspect"]:
@@ -104,3 +107,15 @@ def test_an_engine_that_is_down(engine, run_module):
 
 def test_no_images(engine, run_module):
     assert run(run_module, images=[])["changed"] is False
+
+
+def test_check_mode_does_not_start_a_docker_that_is_stopped(engine, run_module, monkeypatch):
+    engine.images = {PAUSE, "hello:1"}
+    assert run(run_module, _ansible_check_mode=True)["changed"] is False
+    engine.active = False
+    asked = []
+    monkeypatch.setattr(
+        AnsibleModule, "run_command", lambda self, command, **dummy: asked.append(command) or engine.run(command)
+    )
+    assert run(run_module, _ansible_check_mode=True)["changed"] is True
+    assert [command[0] for command in asked] == ["systemctl"]

@@ -94,7 +94,7 @@ def test_every_module_can_be_asked(name):
         ({"a": {"failed": True}}, ["a", "b", "c", "d", "e"]),
         ({"a": {"changes": []}, "c": {"missing_packages": ["socat"]}}, ["c", "e"]),
         # e builds on c, which builds on b, and not on d.
-        ({"d": {"leftovers": True}}, ["d"]),
+        ({"d": {"pending": ["x is not ready"]}}, ["d"]),
     ],
 )
 def test_to_do_is_what_has_work_and_what_builds_on_it(work, expected):
