@@ -120,13 +120,10 @@ class Playbook:
         )
 
     def kill(self) -> None:
-        """End it and its workers as a power cut of the control node would."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        self._sweep()
+        """End it and its workers as a power cut of the control node would.
 
-    def _sweep(self) -> None:
-        """Kill what outlived it. Ansible's workers have sessions of their own; what tells them is the environment they were born with."""
+        The workers have sessions of their own and outlive it; what tells them is the environment they were born with."""
+        self._process.kill()
         mark = f"PLAINKUBE_RECORD={self._record}".encode()
         for directory in pathlib.Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -145,7 +142,7 @@ class Playbook:
             raise
         took = time.monotonic() - self._started
         if self._process.returncode < 0:
-            self._sweep()
+            self.kill()  # its workers
         self._output.seek(0)
         with self._output as stream:
             output = stream.read()

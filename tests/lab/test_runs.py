@@ -2,6 +2,7 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
+import os
 import pathlib
 import time
 
@@ -18,6 +19,10 @@ SLEEPER = """
     - name: Not reached
       ansible.builtin.command: sleep {seconds}
 """
+
+
+# A length of sleep that is this test run's alone: one that went wrong may have left some behind.
+LONG = f"400.{os.getpid()}"
 
 
 def sleepers(seconds):
@@ -46,26 +51,25 @@ def wait_for(condition):
     raise AssertionError("waited 10 s in vain")
 
 
-@pytest.mark.parametrize("seconds", [411.25])
-def test_a_killed_run_leaves_no_worker_and_no_module(tmp_path, seconds):
-    running = sleeping(tmp_path, seconds)
-    wait_for(lambda: sleepers(seconds))
+def test_a_killed_run_leaves_no_worker_and_no_module(tmp_path):
+    running = sleeping(tmp_path, LONG)
+    wait_for(lambda: sleepers(LONG))
     running.kill()
     ended = running.wait()
     assert ended.code == -9
     assert [event["event"] for event in ended.events] == ["start"]
-    wait_for(lambda: not sleepers(seconds))
+    wait_for(lambda: not sleepers(LONG))
 
 
 def test_a_run_that_takes_too_long_is_killed(tmp_path):
-    ended = sleeping(tmp_path, 412.25).wait(4)
+    ended = sleeping(tmp_path, LONG).wait(4)
     assert ended.code == -9
-    wait_for(lambda: not sleepers(412.25))
+    wait_for(lambda: not sleepers(LONG))
 
 
 def test_who_waits_is_interrupted(tmp_path, monkeypatch):
-    running = sleeping(tmp_path, 413.25)
-    wait_for(lambda: sleepers(413.25))
+    running = sleeping(tmp_path, LONG)
+    wait_for(lambda: sleepers(LONG))
 
     def interrupt(dummy):
         raise KeyboardInterrupt
@@ -73,7 +77,7 @@ def test_who_waits_is_interrupted(tmp_path, monkeypatch):
     monkeypatch.setattr(running._process, "wait", interrupt)
     with pytest.raises(KeyboardInterrupt):
         running.wait()
-    wait_for(lambda: not sleepers(413.25))
+    wait_for(lambda: not sleepers(LONG))
 
 
 def test_a_run_is_killed_before_the_task_that_was_asked_for(tmp_path):

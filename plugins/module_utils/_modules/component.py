@@ -79,10 +79,10 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
 
 def user_diff(params: dict, plan: dict) -> list[dict]:
     """The user's part of the diff."""
+    if not plan["user"]:
+        return []
     header = f"user {params['user']}"
-    return (
-        [{"before_header": header, "after_header": header, "before": "", "after": "present\n"}] if plan["user"] else []
-    )
+    return [{"before_header": header, "after_header": header, "before": "", "after": "present\n"}]
 
 
 def service_diff(name: str, plan: dict) -> list[dict]:
@@ -94,6 +94,10 @@ def service_diff(name: str, plan: dict) -> list[dict]:
     header = f"{name}.service"
     before = f"{plan['state']}\n"
     return [{"before_header": header, "after_header": header, "before": before, "after": "\n".join(after) + "\n"}]
+
+
+def whole_diff(params: dict, plan: dict) -> list[dict]:
+    return [*user_diff(params, plan), *plan["diff"], *service_diff(params["name"], plan)]
 
 
 def user_exists(name: str) -> bool:
@@ -212,18 +216,13 @@ def run(module: AnsibleModule) -> dict:
         prepare(module, components, plans)
         for params in components:
             start(module, params, plans[params["name"]])
-    told = [(params, plans[params["name"]]) for params in components]
     return {
         "changed": any(changed(plan) for plan in plans.values()),
         "components": {
             name: {"restart": bool(plan["reasons"]), "reasons": plan["reasons"]} for name, plan in plans.items()
         },
         "pending": waiting,
-        "diff": [
-            entry
-            for params, plan in told
-            for entry in user_diff(params, plan) + plan["diff"] + service_diff(params["name"], plan)
-        ],
+        "diff": [entry for params in components for entry in whole_diff(params, plans[params["name"]])],
     }
 
 
