@@ -13,6 +13,15 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _prefligh
 # Every host evaluates this: the C parser takes 1 ms a file, the other one 10.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+# Ansible would take a text for these and split it, but only here: the roles would see the text.
+_SHAPES = {"list": "[a, b]", "dict": "{a: b}"}
+
+
+def _as_text(name: str, value: str, shape: str) -> str:
+    # The values of a dict may be secrets.
+    shown = f" {value!r}" if shape == "list" else ""
+    return f"{name} is the text{shown}, where a {shape} is needed: write it as YAML, {_SHAPES[shape]}, and as JSON behind -e."
+
 
 def read_options(roles: str) -> dict[str, dict[str, dict[str, t.Any]]]:
     """Role -> its options, those of all entry points together; none of them required."""
@@ -49,7 +58,9 @@ class ActionModule(ActionBase):
 
     def _wrong(self, role: str, options: dict[str, dict[str, t.Any]], variables: dict[str, t.Any]) -> list[str]:
         given = {name: self._templar.template(variables[name]) for name in options if name in variables}
-        errors = ArgumentSpecValidator(options).validate(given).error_messages
-        return [
+        texts = {name for name, value in given.items() if isinstance(value, str) and options[name]["type"] in _SHAPES}
+        rest = {name: value for name, value in given.items() if name not in texts}
+        errors = ArgumentSpecValidator(options).validate(rest).error_messages
+        return [_as_text(name, given[name], options[name]["type"]) for name in sorted(texts)] + [
             f"{error.rstrip('.')}: take what `ansible-doc -t role plainkube.cluster.{role}` says." for error in errors
         ]

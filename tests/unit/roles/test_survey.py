@@ -26,7 +26,7 @@ STEPS = {
 # Step -> the file of tasks that takes it.
 TASKS = {
     "artifacts": "artifacts/tasks/missing.yml",
-    "certificates": "certificates/tasks/main.yml",
+    "certificates": "certificates/tasks/ask.yml",
     "etcd": "etcd/tasks/main.yml",
     "etcd_rbac": "etcd/tasks/main.yml",
     "flannel_network": "flannel/tasks/network.yml",

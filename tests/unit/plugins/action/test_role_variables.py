@@ -63,6 +63,14 @@ def test_types_choices_and_unknown_ones_in_one_go_and_no_values_of_those():
     assert "secret" not in "".join(lines)
 
 
+def test_a_text_is_neither_list_nor_dict():
+    lines = check({"certificates_extra_sans": "api.example.org", "node_labels": "secret=1"})["msg"].splitlines()
+    assert lines == [
+        "certificates_extra_sans is the text 'api.example.org', where a list is needed: write it as YAML, [a, b], and as JSON behind -e.",
+        "node_labels is the text, where a dict is needed: write it as YAML, {a: b}, and as JSON behind -e.",
+    ]
+
+
 def test_variables_of_others_can_be_listed():
     assert check({"node_exporter_port": 9100}, foreign=["node_exporter_*"])["failed"] is False
     assert check({"node_exporter_port": 9100}, foreign=["node_other_*"])["failed"] is True
