@@ -100,6 +100,7 @@ class Playbook:
             **os.environ,
             "PATH": f"{binaries}:{os.environ['PATH']}",
             "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".venv" / "collections"),
             "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
             "ANSIBLE_CALLBACKS_ENABLED": "recorder",
             "ANSIBLE_FORCE_COLOR": "0",
