@@ -275,15 +275,14 @@ def measure(simulation: Simulation) -> Measured:
     return Measured(count, whole, costs(events))
 
 
-def mean(one: Measured, other: Measured) -> Measured:
-    """Of two runs with the same hosts."""
+def mean(runs: t.Sequence[Measured]) -> Measured:
+    """Of several runs with the same hosts."""
 
-    def of(first: Cost, second: Cost) -> Cost:
-        return Cost((first.seconds + second.seconds) / 2, (first.cpu + second.cpu) / 2)
+    def of(costs_of_runs: t.Sequence[Cost]) -> Cost:
+        return Cost(*(sum(column) / len(runs) for column in zip(*map(dataclasses.astuple, costs_of_runs))))
 
-    return Measured(
-        one.hosts, of(one.whole, other.whole), {name: of(cost, other.tasks[name]) for name, cost in one.tasks.items()}
-    )
+    tasks = {name: of([run.tasks[name] for run in runs]) for name in runs[0].tasks}
+    return Measured(runs[0].hosts, of([run.whole for run in runs]), tasks)
 
 
 def growth(small: Cost, large: Cost, sizes: tuple[int, int]) -> float:
@@ -309,9 +308,12 @@ def main() -> int:
     # Ended by a time limit, it takes its ansible-playbook along (lab/runs.py).
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with simulated(sizes[0]) as few, simulated(sizes[1]) as many:
-        # Few hosts before and after the many: what the machine does meanwhile to its own speed is no growth.
-        before, large, after = measure(few), measure(many), measure(few)
-    small = mean(before, after)
+        # As many hosts either way, few at a time before the many and after them: what the machine's speed does meanwhile, and does
+        # under long load, is no growth.
+        times = max(2, sizes[1] // sizes[0])
+        before = [measure(few) for _time in range(times // 2)]
+        large = measure(many)
+        small = mean(before + [measure(few) for _time in range(times - times // 2)])
     print(report.table(rows(small, large)))
     ratio = growth(small.whole, large.whole, (small.hosts, large.hosts))
     print(

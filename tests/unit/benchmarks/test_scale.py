@@ -44,3 +44,11 @@ def test_stub_answers_for_the_module_and_prefers_the_host_s_own_answer(tmp_path)
     assert ask("component") == {"changed": False}
     facts = ask("host_facts")["ansible_facts"]["plainkube"]
     assert (facts["hostname"], facts["address"], facts["kernel"]) == ("h001", "10.77.0.2", "6")
+
+
+def test_the_mean_of_runs():
+    runs = [
+        scale.Measured(100, scale.Cost(4.0, 2.0), {"one": scale.Cost(1.0, 2.0)}),
+        scale.Measured(100, scale.Cost(6.0, 4.0), {"one": scale.Cost(3.0, 6.0)}),
+    ]
+    assert scale.mean(runs) == scale.Measured(100, scale.Cost(5.0, 3.0), {"one": scale.Cost(2.0, 4.0)})
