@@ -8,6 +8,7 @@ power, in the middle of a run. With --sample it takes some at random and prints 
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 import time
@@ -104,7 +105,9 @@ class Torture:
     def walk_changed(self) -> None:
         """On a live cluster; every run has other settings than the one before."""
         whole = [self.start().wait().demand() for values in FLAGS for dummy in [self.change(values)]][-1]
-        self.walk("changed install", lambda number: self.change(FLAGS[number % 2]), whole.boundaries)
+        # In turn, and not by the task's number: a sample may have two even ones, and the second would find nothing to change.
+        turns = itertools.cycle(FLAGS)
+        self.walk("changed install", lambda number: self.change(next(turns)), whole.boundaries)
         wanted = self.extra[1]
         found = self.lab.run("k1", "sh", "-c", "tr '\\0' ' ' < /proc/$(pidof etcd)/cmdline")[1]
         flag = re.search(r"--auto-compaction-retention=(\S+)", found)
