@@ -48,7 +48,13 @@ def test_stub_answers_for_the_module_and_prefers_the_host_s_own_answer(tmp_path)
 
 def test_the_mean_of_runs():
     runs = [
-        scale.Measured(100, scale.Cost(4.0, 2.0), {"one": scale.Cost(1.0, 2.0)}),
-        scale.Measured(100, scale.Cost(6.0, 4.0), {"one": scale.Cost(3.0, 6.0)}),
+        scale.Measured(100, scale.Cost(4.0, 2.0), {"one": scale.Cost(1.0, 2.0)}, 0.25),
+        scale.Measured(100, scale.Cost(6.0, 4.0), {"one": scale.Cost(3.0, 6.0)}, 0.75),
     ]
-    assert scale.mean(runs) == scale.Measured(100, scale.Cost(5.0, 3.0), {"one": scale.Cost(2.0, 4.0)})
+    assert scale.mean(runs) == scale.Measured(100, scale.Cost(5.0, 3.0), {"one": scale.Cost(2.0, 4.0)}, 0.5)
+
+
+def test_the_pace_is_the_cpu_time_of_the_same_work():
+    with scale.Pace() as pace:
+        pass  # it is measured once at least
+    assert 0.001 < pace.seconds < 1
