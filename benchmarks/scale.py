@@ -17,6 +17,7 @@ import os
 import pathlib
 import re
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -280,7 +281,7 @@ class Pace:
     @property
     def seconds(self) -> float:
         """CPU seconds for the piece of work."""
-        return sum(self._taken) / len(self._taken)
+        return statistics.fmean(self._taken)
 
     def _measure(self) -> None:
         document = {f"host {number}": {"facts": ["a", "b", number], "name": f"{number}"} for number in range(1000)}
@@ -319,24 +320,27 @@ def mean(runs: t.Sequence[Measured]) -> Measured:
     """Of several runs with the same hosts."""
 
     def of(costs_of_runs: t.Sequence[Cost]) -> Cost:
-        return Cost(*(sum(column) / len(runs) for column in zip(*map(dataclasses.astuple, costs_of_runs))))
+        return Cost(*map(statistics.fmean, zip(*map(dataclasses.astuple, costs_of_runs))))
 
     tasks = {name: of([run.tasks[name] for run in runs]) for name in runs[0].tasks}
-    return Measured(runs[0].hosts, of([run.whole for run in runs]), tasks, sum(run.pace for run in runs) / len(runs))
+    return Measured(runs[0].hosts, of([run.whole for run in runs]), tasks, statistics.fmean(run.pace for run in runs))
 
 
-def growth(small: Cost, large: Cost, sizes: tuple[int, int]) -> float:
-    """The CPU time a host among many over that among few; 1 where it does not depend on their number."""
-    return (large.cpu / sizes[1]) / (small.cpu / sizes[0]) if small.cpu else 0.0
+def growth(small: Cost, large: Cost, sizes: tuple[int, int], slower: float = 1.0) -> float:
+    """The CPU time a host among many over that among few; 1 where it does not depend on their number.
+
+    slower is how many times as long the machine took for the same work while there were many (Pace).
+    """
+    return (large.cpu / sizes[1]) / (small.cpu / sizes[0]) / slower if small.cpu else 0.0
 
 
 def rows(small: Measured, large: Measured) -> list[list[str]]:
-    """The table, dearest task first, the whole last."""
-    sizes = (small.hosts, large.hosts)
+    """The table, dearest task first, the whole last. Ratios are at one pace, times as they were taken."""
+    sizes, slower = (small.hosts, large.hosts), large.pace / small.pace
     lines = [["task", *(f"CPU s, {size} hosts" for size in sizes), "wall s", "wall s", "a host, ratio"]]
     both = [(name, small.tasks[name], cost) for name, cost in large.tasks.items() if name in small.tasks]
     for name, few, many in [*sorted(both, key=lambda one: -one[2].cpu), ("all of it", small.whole, large.whole)]:
-        figures = (few.cpu, many.cpu, few.seconds, many.seconds, growth(few, many, sizes))
+        figures = (few.cpu, many.cpu, few.seconds, many.seconds, growth(few, many, sizes, slower))
         lines.append([name, *(f"{figure:.2f}" for figure in figures)])
     return lines
 
@@ -355,10 +359,11 @@ def main() -> int:
         large = measure(many)
         small = mean(before + [measure(few) for _time in range(times - times // 2)])
     print(report.table(rows(small, large)))
-    ratio = growth(small.whole, large.whole, (small.hosts, large.hosts)) * small.pace / large.pace
+    slower = large.pace / small.pace
+    ratio = growth(small.whole, large.whole, (small.hosts, large.hosts), slower)
     print(
         f"\nCPU of the control node: {small.per_host:.3f} s a host of {small.hosts}, {large.per_host:.3f} s a host of {large.hosts}: "
-        f"{ratio * large.pace / small.pace:.2f}. The machine took {large.pace / small.pace:.3f} times as long for the same work meanwhile, "
+        f"{large.per_host / small.per_host:.2f}. The machine took {slower:.3f} times as long for the same work meanwhile, "
         f"so a host's work is {ratio:.2f} times as much; the bar is {BAR:.2f}"
     )
     return 0 if ratio <= BAR else 1

@@ -2,6 +2,7 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 
@@ -25,6 +26,15 @@ def test_tasks_of_one_name_are_added():
 @pytest.mark.parametrize(("cpu", "ratio"), [(50.0, 1.0), (55.0, 1.1), (250.0, 5.0)])
 def test_growth_is_one_where_a_host_costs_the_same(cpu, ratio):
     assert scale.growth(scale.Cost(1, 10.0), scale.Cost(1, cpu), (100, 500)) == pytest.approx(ratio)
+
+
+def test_a_machine_that_was_slower_is_no_growth():
+    few = scale.Measured(100, scale.Cost(5.0, 10.0), {"one": scale.Cost(1.0, 2.0)}, 0.010)
+    many = scale.Measured(500, scale.Cost(30.0, 66.0), {"one": scale.Cost(6.0, 12.0)}, 0.011)
+    assert scale.growth(few.whole, many.whole, (100, 500), 1.1) == pytest.approx(1.2)
+    dummy, one, whole = scale.rows(few, many)
+    assert (one[-1], whole[-1]) == ("1.09", "1.20")
+    assert whole[1:3] == ["10.00", "66.00"], "times are as they were taken"
 
 
 def test_five_hundred_hosts_have_their_own_names_and_addresses():
@@ -54,7 +64,12 @@ def test_the_mean_of_runs():
     assert scale.mean(runs) == scale.Measured(100, scale.Cost(5.0, 3.0), {"one": scale.Cost(2.0, 4.0)}, 0.5)
 
 
-def test_the_pace_is_the_cpu_time_of_the_same_work():
+def test_the_pace_is_the_cpu_time_of_the_same_work(monkeypatch):
     with scale.Pace() as pace:
         pass  # it is measured once at least
     assert 0.001 < pace.seconds < 1
+    # However often it is measured: a second of CPU time each.
+    monkeypatch.setattr(scale.time, "thread_time", itertools.count(1.0).__next__)
+    with scale.Pace() as pace:
+        pass
+    assert pace.seconds == 1.0
