@@ -59,6 +59,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     unit = {"path": unit_path, "content": text, "owner": "root", "group": "root", "mode": "0600"}
 
     state = _systemd.show(module, f"{params['name']}.service")
+    process = running(params, state)
     found[unit_path] = unit_found
     different = [
         wanted for wanted in [unit, *params["directories"], *files] if not _files.matches(found[wanted["path"]], wanted)
@@ -66,9 +67,8 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     return {
         "different": different,
         "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different],
-        "reasons": _component.restart_reasons(
-            text, on_disk, known, mended, running(params, state), module.params["replaced"]
-        ),
+        "reasons": _component.restart_reasons(text, on_disk, known, mended, process, module.params["replaced"]),
+        "running": process.runs,
         "user": bool(params["user"]) and not user_exists(params["user"]),
         "reload": unit in different or state.get("NeedDaemonReload") == "yes",
         "enable": state.get("UnitFileState") != "enabled",
@@ -219,7 +219,8 @@ def run(module: AnsibleModule) -> dict:
     return {
         "changed": any(changed(plan) for plan in plans.values()),
         "components": {
-            name: {"restart": bool(plan["reasons"]), "reasons": plan["reasons"]} for name, plan in plans.items()
+            name: {"restart": bool(plan["reasons"]), "reasons": plan["reasons"], "running": plan["running"]}
+            for name, plan in plans.items()
         },
         "pending": waiting,
         "diff": [entry for params in components for entry in whole_diff(params, plans[params["name"]])],
