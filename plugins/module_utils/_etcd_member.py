@@ -120,7 +120,7 @@ def clusters(status: t.Iterable[t.Mapping[str, t.Any]]) -> dict[int, list[str]]:
     return found
 
 
-def names(things: t.Iterable[t.Union[Host, Member]]) -> str:
+def names(things: t.Iterable[Host | Member]) -> str:
     return ", ".join(thing.label if isinstance(thing, Member) else thing.name for thing in things)
 
 
@@ -212,14 +212,15 @@ def quorum(voters: int) -> int:
 
 
 def spare_troubles(live: Live, me: Member, healthy: t.Collection[str]) -> str:
-    """Why etcd would lose its quorum without this member; empty where it would not. healthy has the endpoints that are."""
+    """Why etcd would lose its quorum without this member; empty where it would not. healthy has the endpoints that are well."""
     others = [member for member in live.voters if member != me]
     if me.learner or not others:
         return ""
     ill = [member for member in others if not set(member.client_urls) & set(healthy)]
-    if len(others) - len(ill) >= quorum(len(others) + 1):
+    # Of two, each is needed; then nothing better can be had than that the other one is well.
+    if len(others) - len(ill) >= min(quorum(len(others) + 1), len(others)):
         return ""
-    return f"{names(ill) or 'nobody'} of the {len(others)} other members {'is' if len(ill) < 2 else 'are'} not healthy"
+    return f"{names(ill)} of the {len(others)} other members {'is' if len(ill) < 2 else 'are'} not healthy"
 
 
 def successor(live: Live, me: Member, hosts: t.Sequence[Host], healthy: t.Collection[str]) -> Member | None:

@@ -110,11 +110,19 @@ class EtcdFleet:
                 first_start.read_text() if first_start.exists() else None,
                 (path / "etcd.service").exists(),
             )
-            members.append({"name": one, "peer_url": self.urls[one][0], "client_url": self.urls[one][1], "state": state})
+            members.append(
+                {"name": one, "peer_url": self.urls[one][0], "client_url": self.urls[one][1], "state": state}
+            )
         path = self.host(name)
         files = {"data_directory": f"{path}/data", "first_start": f"{path}/first-start", "unit": f"{path}/etcd.service"}
         client = {kind: f"{self.directory}/{file}" for kind, file in CLIENT.items()}
-        return {"name": name, "members": sorted(members, key=lambda one: one["name"]), **files, **client, "wait": self.SECONDS}
+        return {
+            "name": name,
+            "members": sorted(members, key=lambda one: one["name"]),
+            **files,
+            **client,
+            "wait": self.SECONDS,
+        }
 
     def start(self, *names: str) -> None:
         """All at once; without waiting for any, as systemctl --no-block."""
@@ -164,7 +172,10 @@ class EtcdFleet:
     def etcdctl(self, name: str, *arguments: str) -> t.Any:
         """etcdctl's JSON, asked of this member."""
         flags = [f"--endpoints={self.urls[name][1]}", "--write-out=json"]
-        flags += [f"--{flag}={self.directory}/{CLIENT[kind]}" for flag, kind in (("cacert", "ca"), ("cert", "cert"), ("key", "key"))]
+        flags += [
+            f"--{flag}={self.directory}/{CLIENT[kind]}"
+            for flag, kind in (("cacert", "ca"), ("cert", "cert"), ("key", "key"))
+        ]
         done = subprocess.run(["etcdctl", *flags, *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{done.stderr}\n{self.log(name)}"
         return json.loads(done.stdout) if done.stdout.startswith(("{", "[")) else done.stdout

@@ -13,7 +13,9 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._wait import pol
 @pytest.fixture
 def prepare(run_module, etcd_fleet, monkeypatch):
     """Run the module on a host: in check mode and then really. Both answer alike."""
-    monkeypatch.setattr(_systemd, "systemctl", lambda module, verb, unit, **dummy: etcd_fleet.stop(module.params["name"]))
+    monkeypatch.setattr(
+        _systemd, "systemctl", lambda module, verb, unit, **dummy: etcd_fleet.stop(module.params["name"])
+    )
 
     def run(name, *others, **more):
         options = {**etcd_fleet.options(name, *others), **more}
@@ -76,7 +78,8 @@ def test_growth_and_a_run_that_was_killed_in_it(etcd_fleet, run_module, prepare,
     again = prepare("k2", "k1", "k3")
     assert (again["action"], again["changed"]) == ("go on", False)
     refused = prepare("k3", "k1", "k2", wait=0)
-    assert "learner" in refused["msg"] and "one at a time" in refused["msg"]
+    assert "learner" in refused["msg"]
+    assert "one at a time" in refused["msg"]
     # Killed before the promotion.
     etcd_fleet.start("k2")
     etcd_fleet.ready("k2")
@@ -126,7 +129,8 @@ def test_no_data_left_at_all(etcd_fleet, prepare, found):
     found("k1")
     etcd_fleet.lose("k1")
     refused = prepare("k1")
-    assert "restore a backup" in refused["msg"] and "reset_hosts=k1" in refused["msg"]
+    assert "restore a backup" in refused["msg"]
+    assert "reset_hosts=k1" in refused["msg"]
 
 
 def test_an_interrupted_foundation_goes_on(etcd_fleet, prepare):
@@ -149,7 +153,8 @@ def test_data_of_another_cluster(etcd_fleet, prepare, found):
     assert "different clusters" in refused["msg"]
     etcd_fleet.stop("k2")
     refused = prepare("k2", "k1", "k3")
-    assert "data of another cluster" in refused["msg"] and "the live members are k1" in refused["msg"]
+    assert "data of another cluster" in refused["msg"]
+    assert "the live members are k1" in refused["msg"]
     # And nobody is added while it is in the inventory's way.
     assert etcd_fleet.members("k1") == {"k1": True}
 
