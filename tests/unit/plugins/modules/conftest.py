@@ -149,7 +149,8 @@ class EtcdFleet:
         for name in names:
             end = time.monotonic() + self.SECONDS
             while "ready to serve client requests" not in (self.host(name) / "etcd.log").read_text():
-                assert self.processes[name].poll() is None and time.monotonic() < end, self.log(name)
+                assert self.processes[name].poll() is None, self.log(name)
+                assert time.monotonic() < end, self.log(name)
                 time.sleep(0.1)
             (self.host(name) / "first-start").unlink(missing_ok=True)
 
