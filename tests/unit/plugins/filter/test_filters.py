@@ -7,6 +7,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.plainkube.cluster.plugins.filter.host_address import host_address
 from ansible_collections.plainkube.cluster.plugins.filter.host_identities import host_identities
 from ansible_collections.plainkube.cluster.plugins.filter.nth_address import nth_address
+from ansible_collections.plainkube.cluster.plugins.filter.turns import turns
 
 
 def test_nth_address():
@@ -53,3 +54,22 @@ def test_host_address_says_whose_is_missing():
     with pytest.raises(AnsibleFilterError, match=r"host n1 is known: run role plainkube\.cluster\.preflight"):
         host_address({"ansible_host": "n1.example.org", "inventory_hostname": "n1"}, required=True)
     assert host_address({"inventory_hostname": "10.0.0.4"}, required=True) == "10.0.0.4"
+
+
+def test_turns_of_hosts_that_the_run_looks_at():
+    survey = {
+        "to_do": ["etcd"],
+        "answers": {"etcd": {"components": {"etcd": {"running": True}}}, "etcd_member": {"live": True}},
+    }
+    hosts = [
+        {
+            "inventory_hostname": "k1",
+            "ansible_facts": {"plainkube": {"etcd_state": "member"}},
+            "__survey_result": survey,
+        },
+        {"inventory_hostname": "k2", "ansible_facts": {"plainkube": {"etcd_state": "none"}}},
+        {"inventory_hostname": "k3"},
+    ]
+    assert turns(hosts, "etcd", total=3) == {"first": [], "then": ["k2", "k1"]}
+    assert turns(hosts[:1], "control_plane", total=3) == {"first": [], "then": []}
+    assert turns(hosts[:1], "etcd", total=1, everything=["k1"]) == {"first": ["k1"], "then": []}
