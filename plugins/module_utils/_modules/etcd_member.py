@@ -119,7 +119,7 @@ class Task:
         seconds = self.module.params["wait"] if waits and not self.module.check_mode else 0
         view = poll(self.look, lambda view: view.live is not None, seconds, 0.5)
         if waits and view.live is None and self.module.check_mode:
-            return view, Plan("add", "as a learner, once the other members run")
+            return view, Plan("add", "as a learner")
         directory = self.module.params["data_directory"]
         return view, _etcd_member.decide(self.me, self.has_data, self.hosts, view.live, view.silence, directory)
 
