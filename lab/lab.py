@@ -145,6 +145,17 @@ class Lab:
             temporary.chmod(entry.mode)
         temporary.rename(target)
 
+    def put(self, name: str, directory: str, files: t.Mapping[str, tuple[bytes, int]]) -> None:
+        """Write files, path below the directory -> content and mode, as root's; the directories to them are made."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            for path, (content, mode) in files.items():
+                entry = tarfile.TarInfo(path)
+                entry.mode, entry.size = mode, len(content)
+                tar.addfile(entry, io.BytesIO(content))
+        self.run(name, "mkdir", "-p", directory)
+        self.host(name).put_archive(directory, archive.getvalue())
+
     # Faults. Each undoes the one before it in the same line: pause, unpause; kill, start; cut_off, rejoin.
 
     def pause(self, name: str) -> None:

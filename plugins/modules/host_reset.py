@@ -103,7 +103,7 @@ ROOT = ""
 UNITS = "/etc/systemd/system"
 PKI = f"{_reset.CONFIGURATION}/pki"
 # Files with a text of ours in them, and those whose name is ours.
-SIGNED = ("/etc/network-environment", "/etc/sysctl.d/60-plainkube.conf")
+SIGNED = ("/etc/network-environment", "/etc/sysctl.d/60-plainkube.conf", "/etc/sysctl.d/60-plainkube-kubelet.conf")
 NAMED = ("/etc/modules-load.d/plainkube.conf", "/etc/sysusers.d/plainkube-*.conf")
 SIGNATURE = "Written by plainkube.cluster"
 # For one start of Docker on the way back to its own bridge; gone at the next boot whatever happens.
@@ -122,6 +122,7 @@ TEMPORARY += (_reset.CONFIGURATION, PKI, f"{PKI}/etcd", "/usr/local/bin")
 # What services keep, by the one whose unit tells that it is ours.
 DATA = {
     "etcd": ["/var/lib/etcd/data"],
+    "kube-apiserver": ["/var/log/kube-apiserver"],
     "flanneld": ["/var/lib/flannel", "/run/flannel"],
     "cri-dockerd": ["/var/lib/cri-dockerd", "/run/cri-dockerd.sock"],
     "kubelet": ["/var/lib/kubelet", "/var/log/pods", "/var/log/containers"],

@@ -28,6 +28,7 @@ UNITS = {
     "cri-dockerd": [],
     "flanneld": ["/etc/sysctl.d/60-plainkube.conf"],
     "etcd": [],
+    "kube-apiserver": [],
 }
 RULES = "*nat\n:FLANNEL-POSTRTG - [0:0]\n-A POSTROUTING -j FLANNEL-POSTRTG\n-A POSTROUTING -j MINE\nCOMMIT\n"
 OURS = {
@@ -37,12 +38,14 @@ OURS = {
     "/etc/kubernetes/pki/etcd/flannel.key": "x",
     "/etc/kubernetes/.plainkube-abc": "x",
     "/etc/network-environment": "# Written by plainkube.cluster\n",
+    "/etc/sysctl.d/60-plainkube-kubelet.conf": "# Written by plainkube.cluster.\n",
     "/etc/sysctl.d/60-plainkube.conf": "# Written by plainkube.cluster.\n",
     "/etc/sysusers.d/plainkube-etcd.conf": "u",
     "/opt/plainkube/kubernetes/1/kubelet": "x",
     "/var/lib/etcd/data/db": "x",
     "/var/lib/flannel/subnet.env": "FLANNEL_NETWORK=10.244.0.0/16\n",
     "/var/lib/kubelet/pods/p/token": "x",
+    "/var/log/kube-apiserver/audit.log": "x",
     "/run/cri-dockerd.sock": "",
     "/sys/class/net/flannel.1/mtu": "1450",
 }
