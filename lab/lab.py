@@ -132,6 +132,13 @@ class Lab:
         code, output = self.host(name).exec_run(list(command))
         return code, output.decode(errors="replace")
 
+    def kubectl(self, name: str, *arguments: str) -> str:
+        """The output of kubectl on a control plane, as its administrator."""
+        code, output = self.run(name, "/usr/local/bin/kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *arguments)
+        if code:
+            raise LabError(f"`kubectl {' '.join(arguments)}` on {name} failed: {output.strip()}")
+        return output.strip()
+
     def fetch(self, name: str, path: str, target: pathlib.Path) -> None:
         """Copy a file from the host, with its mode."""
         code, real = self.run(name, "readlink", "--canonicalize-existing", path)

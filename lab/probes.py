@@ -18,6 +18,8 @@ from lab.lab import Lab
 NAMESPACE = "probes"
 INTERVAL = 0.4  # seconds between two requests of one of the four: ten requests a second
 PKI = "/etc/kubernetes/pki"
+# Where every host finds the API when there are several control planes.
+BALANCER = "127.0.0.1:6444"
 # For what may keep the API from answering, such as a control plane that is not there any more.
 PATIENCE = 30
 
@@ -128,29 +130,36 @@ def _object(version: str, kind: str, name: str, **rest: t.Any) -> dict[str, t.An
 
 
 class Probes:
-    """Probers on one host of a lab, which ask the API where this host's own clients do, and a Service."""
+    """Probers on one host of a lab, which ask the API and a Service."""
 
-    def __init__(self, lab: Lab, host: str, port: int) -> None:
+    def __init__(self, lab: Lab, host: str) -> None:
         self.lab = lab
         self.host = host
-        self.port = port
         self.service = ""
 
-    def prepare(self, kubectl: t.Callable[..., str], image: str) -> None:
-        """Have on the cluster what is asked for. kubectl takes arguments and input, and returns the output."""
-        kubectl("apply", "--filename=-", data=manifest(image))
-        kubectl("-n", NAMESPACE, "rollout", "status", "deployment/hello", "--timeout=90s")
-        self.service = kubectl("-n", NAMESPACE, "get", "service", "hello", "-o", "jsonpath={.spec.clusterIP}")
+    def prepare(self, control_plane: str) -> None:
+        """Have on the cluster what is asked for."""
+
+        def kubectl(*arguments: str) -> str:
+            return self.lab.kubectl(control_plane, *arguments)
+
+        names = kubectl("get", "nodes", "--output=jsonpath={.items[*].status.images[*].names[*]}").split()
+        image = next(name for name in names if "/agnhost:" in name)
+        self.lab.put(control_plane, "/root", {"probes.json": (manifest(image).encode(), 0o600)})
+        kubectl("apply", "--filename=/root/probes.json")
+        kubectl("--namespace", NAMESPACE, "rollout", "status", "deployment/hello", "--timeout=90s")
+        self.service = kubectl("--namespace", NAMESPACE, "get", "service/hello", "--output=jsonpath={.spec.clusterIP}")
         self.lab.put(self.host, "/root", {"prober.py": ((FILES / "prober.py").read_bytes(), 0o600)})
 
-    def options(self, seconds: float, address: str) -> dict[str, t.Any]:
+    def options(self, seconds: float, server: str) -> dict[str, t.Any]:
         """What lab/files/prober.py is told."""
         configmaps = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
+        host, dummy, port = server.rpartition(":")
         identity = {"ca": f"{PKI}/ca.crt", "cert": f"{PKI}/kube-proxy.crt", "key": f"{PKI}/kube-proxy.key"}
         return {
             **identity,
-            "host": address,
-            "port": self.port,
+            "host": host,
+            "port": int(port),
             "path": f"{configmaps}/anchor",
             "collection": configmaps,
             "service": self.service,
@@ -161,10 +170,13 @@ class Probes:
         }
 
     @contextlib.contextmanager
-    def running(self, what: str, seconds: float = 600, address: str = "127.0.0.1") -> t.Iterator[Outcomes]:
-        """Ask as long as the block takes, and no longer than so many seconds; print what became of it."""
+    def running(self, what: str, seconds: float = 600, server: str = BALANCER) -> t.Iterator[Outcomes]:
+        """Ask as long as the block takes, and no longer than so many seconds; print what became of it.
+
+        server is the API as ADDRESS:PORT.
+        """
         outcomes = Outcomes()
-        remote = shlex.join(["sudo", "python3", "/root/prober.py", json.dumps(self.options(seconds, address))])
+        remote = shlex.join(["sudo", "python3", "/root/prober.py", json.dumps(self.options(seconds, server))])
         command = [*shlex.split(self.lab.ssh_command(self.host)), remote]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
