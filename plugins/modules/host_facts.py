@@ -26,10 +26,10 @@ options:
     type: path
     default: /etc/kubernetes/pki
   pki_files:
-    description: Files there that tell whose cluster the host is of. Of keys (C(*.key)) only the names are told.
+    description: Files there that tell whose cluster the host is of. Of keys only the names are told.
     type: list
     elements: str
-    default: [ca.crt, etcd/ca.crt, front-proxy-ca.crt, sa.pub, sa.key, origin]
+    default: [ca.crt, etcd/ca.crt, front-proxy-ca.crt, sa.pub, sa.key, encryption.yaml, origin]
   needs:
     description:
       - What role preflight asks of the host for its part in the cluster - C(memory_mb), C(disk_mb) (asked of O(directories) as long as
@@ -134,7 +134,8 @@ ansible_facts:
           type: bool
           returned: success
         pki:
-          description: What there is of O(pki_files) - C(public) has names and contents, C(secret) the names of keys.
+          description: What there is of O(pki_files) - C(public) has names and contents, C(secret) the names of keys,
+            C(encryption) what tells the keys in C(encryption.yaml) from others.
           type: dict
           returned: success
         resolv_conf:
@@ -159,6 +160,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _encryption,
     _files,
     _host,
     _sockets,
@@ -226,11 +228,15 @@ def installed() -> bool:
 
 
 def authorities(directory: str, names: t.Sequence[str]) -> dict[str, t.Any]:
-    """What tells whose cluster the host is of, as module certificate_request answers it; no key is read."""
-    keys = [name for name in names if name.endswith(".key")]
+    """What tells whose cluster the host is of, as module certificate_request answers it; no key is told."""
+    keys = [name for name in names if _files.is_secret(name)]
     texts = {name: _files.read(os.path.join(directory, name)) for name in names if name not in keys}
     public = {name: text.encode("ascii", "replace").decode() for name, text in texts.items() if text is not None}
-    return {"public": public, "secret": [name for name in keys if os.path.exists(os.path.join(directory, name))]}
+    return {
+        "public": public,
+        "secret": [name for name in keys if os.path.exists(os.path.join(directory, name))],
+        "encryption": _encryption.identify(_files.read(os.path.join(directory, _encryption.FILE))),
+    }
 
 
 def look(module: AnsibleModule) -> dict:
@@ -258,7 +264,7 @@ def look(module: AnsibleModule) -> dict:
     }
 
 
-PKI_FILES = ["ca.crt", "etcd/ca.crt", "front-proxy-ca.crt", "sa.pub", "sa.key", "origin"]
+PKI_FILES = ["ca.crt", "etcd/ca.crt", "front-proxy-ca.crt", "sa.pub", "sa.key", "encryption.yaml", "origin"]
 
 
 def main() -> None:

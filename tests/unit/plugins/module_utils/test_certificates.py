@@ -179,7 +179,7 @@ def test_a_certificate_says_what_is_wanted(authority, key):
         f"valid until: {NOW + days(365):%Y-%m-%d}\n"
     )
     assert _certificates._utc(certificate, "not_valid_before") == NOW - datetime.timedelta(minutes=5)
-    assert _certificates.issued_by(certificate, authority)
+    assert _certificates.issued_by(certificate, authority.certificate)
 
 
 def test_a_certificate_ends_with_its_authority(authority, key):
@@ -275,7 +275,7 @@ def test_an_authority_of_the_operators_own_with_an_rsa_key(key):
     made = _certificates.new_authority("etcd", "acme", own, NOW)
     found = _certificates.load_authority("etcd", _certificates.certificate_text(made.certificate), pem(own), "/d", NOW)
     certificate = _certificates.issue(SERVER, key.public_key(), found, NOW, 365)
-    assert _certificates.issued_by(certificate, found)
+    assert _certificates.issued_by(certificate, found.certificate)
     assert not _certificates.reasons_to_issue(
         _certificates.certificate_text(certificate), SERVER, key.public_key(), found, NOW, 30
     )

@@ -82,7 +82,7 @@ class Site:
             files=["origin", *dict.fromkeys(self.needed(host, "files"))],
             _ansible_check_mode=check_mode,
         )
-        return {key: result[key] for key in ("certificates", "public", "secret")}
+        return {key: result[key] for key in ("certificates", "public", "secret", "encryption")}
 
     def sign(self, *hosts, answers=None, **arguments):
         check_mode = arguments.get("_ansible_check_mode", False)
@@ -410,7 +410,9 @@ def test_a_control_node_without_the_authorities_makes_none(site, tmp_path):
         assert result["msg"] == (
             f"certificates_directory {site.directory} holds no kubernetes CA, but k1 and 2 more carry certificates of CA "
             f"CN=plainkube-kubernetes-ca ({fingerprint}), made on control node {certificate_sign.socket.gethostname()} in {first}; "
-            "copy that directory here, or set certificates_directory to it."
+            "copy that directory here, or set certificates_directory to it; if it is lost, take ca.crt, ca.key, sa.pub, sa.key, encryption.yaml, "
+            "etcd/ca.crt and front-proxy-ca.crt from a control plane's / to here, and run playbooks/certificates.yml with "
+            "-e certificates_rotate=etcd,front-proxy."
         )
     assert not site.directory.exists()
 
@@ -519,7 +521,7 @@ def test_a_run_that_is_killed_before_all_is_installed_is_completed(site, stop):
 def test_two_runs_at_once(site, monkeypatch):
     """The second waits for the first, and tells if it takes too long."""
     site.directory.mkdir(mode=0o700)
-    monkeypatch.setattr(certificate_sign, "_LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(certificate_sign._authorities, "LOCK_SECONDS", 0.2)
     with open(site.directory / ".lock", "w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         result = site.sign()
@@ -531,15 +533,15 @@ def test_two_runs_at_once(site, monkeypatch):
 
 def test_a_run_that_another_one_overtakes_takes_its_authorities(site, monkeypatch):
     """What was planned without the lock does not count."""
-    locked = certificate_sign.locked
+    locked = certificate_sign._authorities.locked
 
     def overtaken(directory):
-        monkeypatch.setattr(certificate_sign, "locked", locked)
+        monkeypatch.setattr(certificate_sign._authorities, "locked", locked)
         site.sign()
         overtaken.ca = (site.directory / "ca.crt").read_text()
         return locked(directory)
 
-    monkeypatch.setattr(certificate_sign, "locked", overtaken)
+    monkeypatch.setattr(certificate_sign._authorities, "locked", overtaken)
     result = site.run()
     assert (site.pki("k1") / "ca.crt").read_text() == overtaken.ca
     assert not result["authorities"]["etcd"]["made"]

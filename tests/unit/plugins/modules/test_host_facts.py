@@ -101,6 +101,7 @@ def test_authorities_are_told_and_keys_only_named(run_module, tmp_path):
     assert result["ansible_facts"]["plainkube"]["pki"] == {
         "public": {"ca.crt": "content of ca.crt", "origin": "content of origin"},
         "secret": ["sa.key"],
+        "encryption": [],
     }
     assert {f"{stem}.crt" for stem in _certificates.AUTHORITIES.values()} < {*host_facts.PKI_FILES}
 
