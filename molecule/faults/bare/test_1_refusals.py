@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import functools
@@ -151,6 +152,26 @@ def another_clusters_directory(lab, tmp, stack):
     return another_clusters_host(lab, tmp, stack)
 
 
+def another_encryption_key(lab, tmp, stack):
+    """The API server that n1 once was encrypted with a key that certificates_directory has not."""
+    stack.callback(shell, lab, "rm -r /etc/kubernetes")
+    (tmp / "encryption.yaml").write_text(f"""\
+# How the API servers encrypt Secrets and ConfigMaps in etcd; written by plainkube.cluster. Without these keys nobody can read them again.
+apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+  - resources: [secrets, configmaps]
+    providers:
+      - secretbox:
+          keys:
+            - name: key-3
+              secret: {base64.b64encode(bytes(32)).decode()}
+""")
+    text = (tmp / "encryption.yaml").read_text()
+    shell(lab, f"mkdir -p /etc/kubernetes/pki; cat > /etc/kubernetes/pki/encryption.yaml <<'END'\n{text}END\n")
+    return []
+
+
 WRONG = {
     "misspelt variables": Wrong(
         variables(cluster_verion="1.37.2", node_exporter_port=9100),
@@ -260,6 +281,11 @@ WRONG = {
     "a directory of another cluster": Wrong(
         another_clusters_directory,
         r"certificates_directory \S+ holds the kubernetes CA .*, but n1 carries certificates of another CA, CN=other",
+    ),
+    "an encryption key that is lost": Wrong(
+        another_encryption_key,
+        r"certificates_directory \S+ holds no encryption\.yaml, but n1 has the key that the cluster's Secrets are encrypted with, .*: take "
+        r"encryption\.yaml back from a backup of that directory, or from /etc/kubernetes/pki/encryption\.yaml of n1",
     ),
     # The last, as they also show that all was undone: these runs come past every other check.
     "an unavailable version": Wrong(
