@@ -26,7 +26,17 @@ BARE = [
     *("ca-certificates", "curl", "kmod", "iputils-ping", "diffutils"),
 ]
 # What the roles install; in the prepared image, for measuring and for tests that are not about packages.
-ROLES = ["docker.io", "iptables", "nftables", "conntrack", "ethtool", "socat", "python3-cryptography"]
+ROLES = [
+    "docker.io",
+    "iptables",
+    "nftables",
+    "conntrack",
+    "ethtool",
+    "socat",
+    "python3-cryptography",
+    "haproxy",
+    "keepalived",
+]
 ROLES_OF_SUITE = {"trixie": ["docker-cli"]}
 
 
