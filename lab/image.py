@@ -28,7 +28,17 @@ BARE = [
 # Files that customize puts into the image, itself among them.
 CUSTOMIZATION = ("customize", "kubelet-lab.conf", "lab-init", "runc-bounded")
 # What the roles install; in the prepared image, for measuring and for tests that are not about packages.
-ROLES = ["docker.io", "iptables", "nftables", "conntrack", "ethtool", "socat", "python3-cryptography"]
+ROLES = [
+    "docker.io",
+    "iptables",
+    "nftables",
+    "conntrack",
+    "ethtool",
+    "socat",
+    "python3-cryptography",
+    "haproxy",
+    "keepalived",
+]
 ROLES_OF_SUITE = {"trixie": ["docker-cli"]}
 
 

@@ -21,6 +21,8 @@ from plugins.module_utils import _systemd
 HOSTS = ("k1", "n1", "n2")
 UNITS = [
     "etcd",
+    "plainkube-load-balancer",
+    "plainkube-virtual-ip",
     "kube-apiserver",
     "kube-controller-manager",
     "kube-scheduler",

@@ -172,6 +172,12 @@ resources:
     return []
 
 
+def virtual_ip(address, interface=""):
+    """k1 and n1 are control planes with a virtual IP."""
+    text = f"[all:vars]\ncluster_virtual_ip={address}\ncluster_virtual_ip_interface={interface}\n"
+    return hosts(f"[control_plane]\nn1\n[etcd]\nk1\n{text}")
+
+
 WRONG = {
     "misspelt variables": Wrong(
         variables(cluster_verion="1.37.2", node_exporter_port=9100),
@@ -209,6 +215,29 @@ WRONG = {
     ),
     "an even number of etcd members": Wrong(
         hosts("[etcd]\nk1\nn1\n"), r"There are 2 etcd members \(k1, n1\), .* add one to the group etcd or remove one"
+    ),
+    "an endpoint that is no address of any balancer": Wrong(
+        variables(cluster_api_endpoint="198.51.100.99"),
+        r"cluster_api_endpoint is '198\.51\.100\.99', which is the address of no balancer: .* Correct it, or list your own balancer there",
+    ),
+    "an endpoint that does not resolve": Wrong(
+        variables(cluster_api_endpoint="api.invalid:6443"),
+        r"cluster_api_endpoint is 'api\.invalid:6443', and api\.invalid does not resolve on the control node: put it into DNS",
+    ),
+    "a virtual IP for one control plane": Wrong(
+        variables(cluster_virtual_ip="198.51.100.9"),
+        r"cluster_virtual_ip is 198\.51\.100\.9, and k1 is the only control plane, so it could never move: add control planes",
+    ),
+    "a virtual IP outside of the hosts' network": Wrong(
+        virtual_ip("198.51.100.9"),
+        r"cluster_virtual_ip is 198\.51\.100\.9, and k1 is in [\d.]+/24 \(eth0\): choose an unused address there",
+    ),
+    "a virtual IP that a host has": Wrong(
+        virtual_ip("{n1}"), r"cluster_virtual_ip is [\d.]+, which n1 has already \(eth0\): choose an unused address"
+    ),
+    "a virtual IP on no interface": Wrong(
+        virtual_ip("198.51.100.9", "eth7"),
+        r"cluster_virtual_ip_interface is 'eth7', and k1 has no such interface: take one of eth0",
     ),
     "one address twice": Wrong(
         hosts("[all]\nk1 cluster_address={k1}\nn1 cluster_address={k1}\n"),

@@ -30,12 +30,14 @@ TASKS = {
     "etcd": "etcd/tasks/main.yml",
     "etcd_rbac": "etcd/tasks/main.yml",
     "flannel_network": "flannel/tasks/network.yml",
+    "load_balancer": "load_balancer/tasks/main.yml",
     "control_plane": "control_plane/tasks/main.yml",
     "addons": "addons/tasks/main.yml",
     "flannel": "flannel/tasks/main.yml",
     "docker": "docker/tasks/main.yml",
     "images": "artifacts/tasks/images.yml",
     "node": "node/tasks/main.yml",
+    "load_balancer_removal": "load_balancer/tasks/remove.yml",
 }
 
 
