@@ -174,6 +174,10 @@ components:
       returned: success
       type: list
       elements: str
+    running:
+      description: Whether the service ran before, so that a restart interrupts it.
+      returned: success
+      type: bool
 pending:
   description:
     - What is to do though it changes nothing, in words.

@@ -101,6 +101,12 @@ ansible_facts:
           description: The C(VERSION_ID) of os-release(5).
           type: str
           returned: success
+        etcd_state:
+          description:
+            - What there is of etcd. V(none), or the V(member)'s data, or V(lost) where it ran and its data is gone.
+            - V(founding) and V(joining) where its first start, with others or into a live cluster, has not come to its end.
+          type: str
+          returned: success
         foreign_listeners:
           description: What listens on O(ports) without being this collection's, with C(address), C(port), C(pid) and C(process).
           type: list
@@ -184,6 +190,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _encryption,
+    _etcd_member,
     _files,
     _host,
     _sockets,
@@ -195,6 +202,10 @@ _ELSEWHERE = ("203.0.113.1", 9)
 _DOCKER_PID = "/run/docker.pid"
 _UNITS = "/etc/systemd/system"
 _BALANCER = "/etc/kubernetes/load-balancer.cfg"
+# Where module etcd_member looks, too.
+_ETCD_DATA = "/var/lib/etcd/data"
+_ETCD_FIRST_START = "/var/lib/etcd/first-start"
+_ETCD_UNIT = "/etc/systemd/system/etcd.service"
 _RESOLV_CONF = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 
 
@@ -271,6 +282,11 @@ def authorities(directory: str, names: t.Sequence[str]) -> dict[str, t.Any]:
     }
 
 
+def etcd_state() -> str:
+    has_data = bool(glob.glob(os.path.join(_ETCD_DATA, _etcd_member.WAL)))
+    return _etcd_member.state_of(has_data, _files.read(_ETCD_FIRST_START), os.path.exists(_ETCD_UNIT))
+
+
 def look(module: AnsibleModule) -> dict:
     release = _host.parse_os_release(_files.read("/etc/os-release") or "")
     kernel = os.uname()
@@ -282,6 +298,7 @@ def look(module: AnsibleModule) -> dict:
         "cgroup_version": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
         "distribution": release.get("ID", ""),
         "distribution_version": release.get("VERSION_ID", ""),
+        "etcd_state": etcd_state(),
         "foreign_listeners": _sockets.foreign_listeners(module.params["ports"], _status.RELEASES),
         "free_mb": {path: free_mb(path) for path in module.params["directories"]},
         "hostname": kernel.nodename,

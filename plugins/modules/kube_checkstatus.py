@@ -89,6 +89,13 @@ options:
         description: Key of that certificate.
         type: path
         required: true
+      members:
+        description:
+          - Names of the members that there should be. Others that etcd has, and those that it lacks, are problems.
+          - By default, whoever is in it is right.
+        type: list
+        elements: str
+        default: []
   node:
     description: The Node object of this host.
     type: dict
@@ -268,7 +275,7 @@ etcd:
   description: Members, leader, alarms, and for each member that was asked its version and database size.
   returned: when O(etcd) is given
   type: dict
-  sample: {"endpoints": ["https://127.0.0.1:2379"], "leader": "cp1", "alarms": [], "error": "",
+  sample: {"endpoints": ["https://127.0.0.1:2379"], "leader": "cp1", "alarms": [], "error": "", "expected": ["cp1"],
            "members": [{"id": "8e9e05c52164694d", "name": "cp1", "leader": true, "learner": false, "version": "3.7.3",
                         "db_size": 5353472, "db_size_in_use": 1675264, "db_size_quota": 2147483648, "errors": [],
                         "peer_urls": ["https://192.0.2.11:2380"], "client_urls": ["https://192.0.2.11:2379"]}]}
@@ -407,7 +414,7 @@ def inspect(module: AnsibleModule, component: dict, state: dict, sockets: list[_
 
 def inspect_etcd(module: AnsibleModule) -> dict:
     params = module.params["etcd"]
-    etcd = {"endpoints": params["endpoints"], "members": [], "leader": "", "alarms": [], "error": ""}
+    etcd = {"endpoints": params["endpoints"], "members": [], "leader": "", "alarms": [], "error": "", "expected": []}
     etcdctl = Etcdctl(module, {**params, "wait": 0})
     etcdctl.environment.update(_ETCD_TIMEOUTS)
     try:
@@ -418,7 +425,8 @@ def inspect_etcd(module: AnsibleModule) -> dict:
     except EtcdError as error:
         return {**etcd, "error": str(error)}
     leader = next((member["name"] for member in members if member["leader"]), "")
-    return {**etcd, "members": members, "leader": leader, "alarms": _status.etcd_alarms(members)}
+    found = {"members": members, "leader": leader, "alarms": _status.etcd_alarms(members)}
+    return {**etcd, **found, "expected": params["members"]}
 
 
 def ask_api(kubeconfig: str, path: str, missing: str) -> tuple[dict, str]:
@@ -582,6 +590,7 @@ def main() -> None:
                     "cert": {"type": "path", "required": True},
                     # A path, no secret.
                     "key": {"type": "path", "required": True, "no_log": False},
+                    "members": {"type": "list", "elements": "str", "default": []},
                 },
             },
             "node": {

@@ -11,7 +11,7 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils import _status_t
 
 Result = t.Mapping[str, t.Any]
 
-_VERBS = ("install", "issue", "write", "apply", "start", "restart", "remove")
+_VERBS = ("install", "issue", "join", "write", "apply", "start", "restart", "remove")
 # How the reasons begin for which a service that does not run is started.
 _DOWN = ("it is not installed", "it is not running", "Docker Engine is not installed")
 
@@ -50,6 +50,7 @@ def lines(result: Result, host: str) -> list[tuple[str, str]]:
         return []
     found = [("install", str(change)) for change in result.get("changes") or []]
     found += [("issue", f"{name}: {why}") for name, why in issued(result, host).items()]
+    found += [("join", str(what)) for what in result.get("join") or []]
     if "hosts" not in result:
         found += [("write", path) for path in written(result)]
     found += [("apply", str(name)) for name in result.get("objects") or []]

@@ -60,6 +60,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     unit = {"path": unit_path, "content": text, "owner": "root", "group": "root", "mode": "0600"}
 
     state = _systemd.show(module, f"{params['name']}.service")
+    process = running(params, state)
     found[unit_path] = unit_found
     different = [
         wanted for wanted in [unit, *params["directories"], *files] if not _files.matches(found[wanted["path"]], wanted)
@@ -67,9 +68,8 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     return {
         "different": different,
         "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different],
-        "reasons": _component.restart_reasons(
-            text, on_disk, known, mended, running(params, state), module.params["replaced"]
-        ),
+        "reasons": _component.restart_reasons(text, on_disk, known, mended, process, module.params["replaced"]),
+        "running": process.runs,
         "user": bool(params["user"]) and not user_exists(params["user"]),
         "reload": unit in different or state.get("NeedDaemonReload") == "yes",
         "enable": state.get("UnitFileState") != "enabled",
@@ -255,7 +255,12 @@ def run(module: AnsibleModule) -> dict:
         for params in leaving:
             remove(module, params, removals[params["name"]])
     kept = {
-        name: {"restart": bool(plan["reasons"]), "removed": False, "reasons": plan["reasons"]}
+        name: {
+            "restart": bool(plan["reasons"]),
+            "removed": False,
+            "reasons": plan["reasons"],
+            "running": plan["running"],
+        }
         for name, plan in plans.items()
     }
     gone = {name: {"restart": False, "removed": bool(plan["paths"]), "reasons": []} for name, plan in removals.items()}
