@@ -125,7 +125,7 @@ ansible_facts:
           type: bool
           returned: success
         interfaces:
-          description: Names of all network interfaces.
+          description: Names of the network interfaces; not those of containers (C(veth*)), of which a node may have hundreds.
           type: list
           elements: str
           returned: success
@@ -303,7 +303,7 @@ def look(module: AnsibleModule) -> dict:
         "free_mb": {path: free_mb(path) for path in module.params["directories"]},
         "hostname": kernel.nodename,
         "installed": installed(),
-        "interfaces": sorted(os.listdir("/sys/class/net")),
+        "interfaces": sorted(name for name in os.listdir("/sys/class/net") if not name.startswith("veth")),
         "kernel": kernel.release,
         "machine_id": (_files.read("/etc/machine-id") or "").strip(),
         "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
