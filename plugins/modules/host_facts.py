@@ -108,6 +108,10 @@ ansible_facts:
           description: The kernel's host name.
           type: str
           returned: success
+        firewall:
+          description: Whether the host has, or had, the firewall of this collection.
+          type: bool
+          returned: success
         installed:
           description: Whether artefacts of this collection are on the host.
           type: bool
@@ -161,6 +165,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _files,
     _host,
+    _nft,
     _sockets,
     _status,
 )
@@ -242,6 +247,7 @@ def look(module: AnsibleModule) -> dict:
         "cgroup_version": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
         "distribution": release.get("ID", ""),
         "distribution_version": release.get("VERSION_ID", ""),
+        "firewall": os.path.exists(_nft.UNIT_PATH),
         "foreign_listeners": _sockets.foreign_listeners(module.params["ports"], _status.RELEASES),
         "free_mb": {path: free_mb(path) for path in module.params["directories"]},
         "hostname": kernel.nodename,

@@ -34,6 +34,7 @@ options:
           - docker_rebridge
           - etcd_network_config
           - etcd_rbac
+          - firewall
           - kube_objects
       options:
         description: The module's options.
@@ -106,13 +107,14 @@ if t.TYPE_CHECKING:
         docker_rebridge,
         etcd_network_config,
         etcd_rbac,
+        firewall,
         kube_objects,
     )
 
 _MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils._modules"
 MODULES = [
     *("artifacts", "certificate_request", "component", "container_images", "docker_rebridge"),
-    *("etcd_network_config", "etcd_rbac", "kube_objects"),
+    *("etcd_network_config", "etcd_rbac", "firewall", "kube_objects"),
 ]
 
 

@@ -11,7 +11,7 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils import _status_t
 
 Result = t.Mapping[str, t.Any]
 
-_VERBS = ("install", "issue", "write", "apply", "start", "restart")
+_VERBS = ("install", "issue", "write", "remove", "apply", "start", "restart")
 # How the reasons begin for which a service that does not run is started.
 _DOWN = ("it is not installed", "it is not running", "Docker Engine is not installed")
 
@@ -46,7 +46,8 @@ def lines(result: Result, host: str) -> list[tuple[str, str]]:
     found += [("issue", f"{name}: {why}") for name, why in issued(result, host).items()]
     if "hosts" not in result:
         found += [("write", path) for path in written(result)]
-    found += [("apply", str(name)) for name in result.get("objects") or []]
+    found += [("remove", str(what)) for what in result.get("removed") or []]
+    found += [("apply", str(name)) for name in (result.get("objects") or []) + (result.get("tables") or [])]
     for name, reasons in restarts(result).items():
         verb = "start" if reasons[0].startswith(_DOWN) else "restart"
         found.append((verb, f"{name}: {'; '.join(reasons)}"))

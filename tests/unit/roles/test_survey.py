@@ -27,6 +27,7 @@ STEPS = {
 TASKS = {
     "artifacts": "artifacts/tasks/missing.yml",
     "certificates": "certificates/tasks/ask.yml",
+    "firewall": "firewall/tasks/main.yml",
     "etcd": "etcd/tasks/main.yml",
     "etcd_rbac": "etcd/tasks/main.yml",
     "flannel_network": "flannel/tasks/network.yml",
