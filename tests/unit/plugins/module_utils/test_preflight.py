@@ -197,6 +197,20 @@ def test_hosts_that_have_the_same():
     ]
 
 
+def test_hosts_that_firewalls_would_not_know():
+    hosts = {
+        name: {"address": address, "machine_id": "", "hostname": ""}
+        for name, address in {"k1": "192.0.2.1", "n1": "198.51.100.7", "n2": ""}.items()
+    }
+    subject = {"hosts": hosts, "networks": {}, "firewall_hosts": ["192.0.2.0/24"]}
+    assert [trouble for trouble in _preflight.hosts_troubles(subject) if "firewall" in trouble] == [
+        "firewall_hosts (192.0.2.0/24) leaves out n1 (198.51.100.7), which no other host would let in: add it."
+    ]
+    assert not [
+        trouble for trouble in _preflight.hosts_troubles({**subject, "firewall_hosts": []}) if "firewall" in trouble
+    ]
+
+
 def test_an_unreachable_host_is_told_in_a_sentence():
     assert _preflight.unreachable(
         "n2", "192.0.2.22", "Failed to connect to the host via ssh: ssh: No route to host.\n"
