@@ -95,6 +95,8 @@ def test_preflight_troubles_of_inputs_ask_the_control_node_for_names(monkeypatch
 def test_localhost_resolves():
     assert resolves("localhost")
     assert not resolves("a" * 64 + ".example.net")
+
+
 def test_turns_of_hosts_that_the_run_looks_at():
     survey = {
         "to_do": ["etcd"],
