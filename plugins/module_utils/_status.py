@@ -170,12 +170,14 @@ def component_problems(component: dict, ports: t.Sequence[int], grace: int) -> l
 def certificate_problems(certificate: dict, warning_days: int) -> list[Problem]:
     """A certificate that cannot be read, has expired, or is about to."""
     subject, days = f"the certificate {certificate['path']} on this host", certificate["days_left"]
+    # What the kubelet should have renewed by itself long before.
+    remedy = "read `journalctl --unit kubelet`" if certificate["path"].endswith("-current.pem") else "run site.yml"
     if certificate["error"]:
-        return [Problem(f"{subject} cannot be read: {certificate['error']}; run site.yml")]
+        return [Problem(f"{subject} cannot be read: {certificate['error']}; {remedy}")]
     if days < 0:
-        return [Problem(f"{subject} expired on {certificate['not_after']}; run site.yml")]
+        return [Problem(f"{subject} expired on {certificate['not_after']}; {remedy}")]
     if days < warning_days:
-        return [Problem(f"{subject} expires in {days} days, on {certificate['not_after']}; run site.yml")]
+        return [Problem(f"{subject} expires in {days} days, on {certificate['not_after']}; {remedy}")]
     return []
 
 

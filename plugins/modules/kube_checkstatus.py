@@ -58,7 +58,9 @@ options:
         type: int
         default: 0
   certificates:
-    description: Certificate files, and directories in which all files that end in C(.crt) are looked at.
+    description:
+      - Certificate files, and directories in which all files that end in C(.crt) are looked at.
+      - What has C(*) or C(?) in it is a pattern of files, which may match none.
     type: list
     elements: path
     default: []
@@ -124,6 +126,10 @@ options:
   subnet_file:
     description: flannel's subnet file. If set, docker0 has to have the address that is in it.
     type: path
+  firewall:
+    description: Whether the host has to have the firewall of M(plainkube.cluster.firewall), as that made it.
+    type: bool
+    default: false
   wait:
     description: Seconds to wait until all is healthy. What time does not heal (a wrong version, say) is not waited for.
     type: int
@@ -263,7 +269,7 @@ components:
       type: bool
       returned: success
 certificates:
-  description: One entry for each certificate.
+  description: One entry for each certificate; a file with several has several.
   returned: success
   type: list
   elements: dict
@@ -312,6 +318,7 @@ import datetime
 import glob
 import json
 import os
+import re
 import time
 import typing as t
 
@@ -319,6 +326,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _bridge,
     _files,
+    _nft,
     _probe,
     _stamp,
     _status,
@@ -330,6 +338,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._wait import pol
 
 _ETCD_TIMEOUTS = {"ETCDCTL_DIAL_TIMEOUT": "2s", "ETCDCTL_COMMAND_TIMEOUT": "3s"}
 _OBJECT_LIMIT = 1 << 20
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class Look(t.NamedTuple):
@@ -459,6 +468,11 @@ def inspect_bridge(module: AnsibleModule) -> list[_status.Problem]:
     return _status.bridge_problems(address, _files.read(path))
 
 
+def inspect_firewall(module: AnsibleModule) -> list[_status.Problem]:
+    why = _nft.drift(module) if module.params["firewall"] else ""
+    return [_status.Problem(f"the firewall of this host {why}; run site.yml")] if why else []
+
+
 def inspect_deployment(module: AnsibleModule, name: str) -> dict:
     namespace, dummy, short = name.partition("/")
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{short}"
@@ -472,17 +486,27 @@ def inspect_deployment(module: AnsibleModule, name: str) -> dict:
 def certificate_paths(paths: list[str]) -> list[str]:
     found = []
     for path in paths:
-        found += sorted(glob.glob(f"{path}/**/*.crt", recursive=True)) if os.path.isdir(path) else [path]
+        if glob.has_magic(path):
+            found += sorted(glob.glob(path))
+        else:
+            found += sorted(glob.glob(f"{path}/**/*.crt", recursive=True)) if os.path.isdir(path) else [path]
     return found
 
 
-def inspect_certificate(path: str, x509: t.Any, now: datetime.datetime) -> dict:
-    certificate = {"path": path, "subject": "", "issuer": "", "not_after": "", "days_left": 0, "error": ""}
+def inspect_certificates_of(path: str, x509: t.Any, now: datetime.datetime) -> list[dict]:
+    """All certificates in a file: of two CAs while one takes the other's place, and what a server's is sent with."""
+    unknown = {"path": path, "subject": "", "issuer": "", "not_after": "", "days_left": 0, "error": ""}
     try:
         with open(path, "rb") as stream:
-            parsed = x509.load_pem_x509_certificate(stream.read())
+            texts = _CERTIFICATE.findall(stream.read())
+        if not texts:
+            raise ValueError("there is no certificate in it")
+        return [inspect_certificate(unknown, x509.load_pem_x509_certificate(text), x509, now) for text in texts]
     except (OSError, ValueError) as error:
-        return {**certificate, "error": getattr(error, "strerror", None) or str(error)}
+        return [{**unknown, "error": getattr(error, "strerror", None) or str(error)}]
+
+
+def inspect_certificate(certificate: dict, parsed: t.Any, x509: t.Any, now: datetime.datetime) -> dict:
     # not_valid_after_utc came with cryptography 42; Debian 12 has 38.
     end = getattr(parsed, "not_valid_after_utc", None) or parsed.not_valid_after.replace(tzinfo=datetime.timezone.utc)
     return {
@@ -510,7 +534,7 @@ def inspect_certificates(module: AnsibleModule) -> list[dict]:
             msg=missing_required_lib("cryptography (Debian: python3-cryptography)", reason="to read certificates")
         )
     now = datetime.datetime.now(datetime.timezone.utc)
-    return [inspect_certificate(path, x509, now) for path in paths]
+    return [one for path in paths for one in inspect_certificates_of(path, x509, now)]
 
 
 # All together
@@ -594,6 +618,7 @@ def main() -> None:
                 },
             },
             "subnet_file": {"type": "path"},
+            "firewall": {"type": "bool", "default": False},
             "wait": {"type": "int", "default": 0},
             "poll": {"type": "float", "default": 0.5},
         },
@@ -612,6 +637,7 @@ def main() -> None:
     problems = list(seen.problems)
     for certificate in certificates:
         problems += _status.certificate_problems(certificate, params["certificate_warning_days"])
+    problems += inspect_firewall(module)
     result = {"components": seen.components, "certificates": certificates, "etcd": seen.etcd, "node": seen.node}
     result["deployments"] = seen.deployments
     module.exit_json(

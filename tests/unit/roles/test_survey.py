@@ -27,16 +27,19 @@ STEPS = {
 TASKS = {
     "artifacts": "artifacts/tasks/missing.yml",
     "certificates": "certificates/tasks/ask.yml",
+    "firewall": "firewall/tasks/main.yml",
     "etcd_member": "etcd/tasks/run.yml",
     "etcd": "etcd/tasks/run.yml",
     "etcd_rbac": "etcd/tasks/access.yml",
     "flannel_network": "flannel/tasks/network.yml",
+    "load_balancer": "load_balancer/tasks/main.yml",
     "control_plane": "control_plane/tasks/main.yml",
     "addons": "addons/tasks/main.yml",
     "flannel": "flannel/tasks/main.yml",
     "docker": "docker/tasks/main.yml",
     "images": "artifacts/tasks/images.yml",
     "node": "node/tasks/main.yml",
+    "load_balancer_removal": "load_balancer/tasks/remove.yml",
 }
 
 

@@ -7,6 +7,7 @@ import datetime
 import http.server
 import json
 import os
+import pathlib
 import socket
 import threading
 
@@ -230,6 +231,15 @@ def test_certificates_in_a_directory(run_module, certificate, tmp_path):
     assert "absent.crt on this host cannot be read: No such file or directory" in result["problems"][2]
 
 
+def test_a_file_with_several_certificates(run_module, certificate, tmp_path):
+    both = tmp_path / "both-current.pem"
+    texts = [pathlib.Path(certificate(name, days)).read_text() for name, days in (("old", 12), ("new", 400))]
+    both.write_text("-----BEGIN EC PRIVATE KEY-----\nx\n-----END EC PRIVATE KEY-----\n".join(texts))
+    result = run_module(kube_checkstatus, certificates=[str(tmp_path / "*-current.pem"), str(tmp_path / "*-none.pem")])
+    assert [(one["subject"], one["days_left"]) for one in result["certificates"]] == [("old", 12), ("new", 400)]
+    assert [problem.rpartition("; ")[2] for problem in result["problems"]] == ["read `journalctl --unit kubelet`"]
+
+
 def test_a_file_that_is_no_certificate(run_module, tmp_path):
     broken = tmp_path / "a.crt"
     broken.write_text("hello")
@@ -317,6 +327,14 @@ def test_node(run_module, monkeypatch, tmp_path, code, text, problem):
     paths = (f"{tmp_path}/ca", (f"{tmp_path}/cert", f"{tmp_path}/key"))
     assert asked == [("https://a:6443/api/v1/nodes/n1", *paths)]
     assert result["problems"] == ([problem] if problem else [])
+
+
+@pytest.mark.parametrize("why", ["", "was changed by hand"])
+def test_a_firewall(run_module, monkeypatch, why):
+    monkeypatch.setattr(kube_checkstatus._nft, "drift", lambda module: why)
+    expected = [f"the firewall of this host {why}; run site.yml"] if why else []
+    assert run_module(kube_checkstatus, firewall=True)["problems"] == expected
+    assert run_module(kube_checkstatus)["problems"] == []
 
 
 def test_node_without_kubeconfig(run_module):
