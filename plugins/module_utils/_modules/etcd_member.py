@@ -18,6 +18,8 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._wait import pol
 _TIMEOUTS = {"ETCDCTL_DIAL_TIMEOUT": "2s", "ETCDCTL_COMMAND_TIMEOUT": "3s"}
 # What passes by itself: members that started less than 5 s ago count as unhealthy, and a learner has to catch up.
 _PASSING = ("unhealthy cluster", "not enough started members", "in sync with leader", "too many learner")
+# What choosing a leader may take on a slow machine.
+_ELECTION = 10
 
 
 class View(t.NamedTuple):
@@ -116,12 +118,20 @@ class Task:
         if self.has_data and len(self.hosts) == 1:
             return View(None, (), ""), _etcd_member.KEEP
         waits = not self.has_data and any(host.state == _etcd_member.MEMBER for host in self.hosts)
-        seconds = self.module.params["wait"] if waits and not self.module.check_mode else 0
-        view = poll(self.look, lambda view: view.live is not None, seconds, 0.5)
+        view = poll(
+            self.look, lambda view: view.live is not None or not (waits or view.answering), self.patience(waits), 0.5
+        )
         if waits and view.live is None and self.module.check_mode:
             return view, Plan("add", "as a learner")
         directory = self.module.params["data_directory"]
         return view, _etcd_member.decide(self.me, self.has_data, self.hosts, view.live, view.silence, directory)
+
+    def patience(self, waits: bool) -> float:
+        """Seconds to wait for a cluster that has a quorum. Members that have just lost their leader choose another one."""
+        seconds = self.module.params["wait"]
+        if self.module.check_mode:
+            return 0
+        return seconds if waits else min(seconds, _ELECTION) if self.me.state == _etcd_member.MEMBER else 0
 
     def prepare(self) -> dict[str, t.Any]:
         """Everything that has to be before etcd is started, or started again."""

@@ -14,6 +14,7 @@ import typing as t
 
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils import _etcd_member
+from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 from lab import mirror
 
@@ -180,6 +181,17 @@ class EtcdFleet:
         done = subprocess.run(["etcdctl", *flags, *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{done.stderr}\n{self.log(name)}"
         return json.loads(done.stdout) if done.stdout.startswith(("{", "[")) else done.stdout
+
+    def serves(self, name: str) -> None:
+        """Wait until there is a leader: whoever was stopped may have been it."""
+
+        def answers() -> bool:
+            try:
+                return bool(self.members(name))
+            except AssertionError:
+                return False
+
+        assert poll(answers, bool, self.SECONDS), self.log(name)
 
     def members(self, name: str) -> dict[str, bool]:
         """Who is in the cluster of this member, and who has a vote."""
