@@ -55,3 +55,43 @@ def test_dial():
         assert "refused" in _etcdctl.dial(endpoint)
         server.listen()
         assert _etcdctl.dial(endpoint) == ""
+
+
+class Module:
+    """As much of AnsibleModule as etcdctl is run with."""
+
+    check_mode = False
+
+    def __init__(self, *answer):
+        self.answer = answer
+
+    def get_bin_path(self, name, **dummy):
+        return name
+
+    def run_command(self, command, **dummy):
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ((0, '[{"Endpoint": "a"}]', ""), [{"Endpoint": "a"}]),
+        (
+            (1, '[{"Endpoint": "a"}]', "Failed to get the status of endpoint b (context deadline exceeded)\n"),
+            [{"Endpoint": "a"}],
+        ),
+        ((0, "null\n", ""), []),
+    ],
+)
+def test_of_each_that_answers(monkeypatch, answer, found):
+    monkeypatch.setattr(_etcdctl, "dial", lambda endpoint: "")
+    params = {"endpoints": ["https://a:2379", "https://b:2379"], "ca": "", "cert": "", "key": "", "wait": 0}
+    assert _etcdctl.Etcdctl(Module(*answer), params).of_each("endpoint", "status") == found
+
+
+def test_of_each_where_none_answers(monkeypatch):
+    monkeypatch.setattr(_etcdctl, "dial", lambda endpoint: "")
+    params = {"endpoints": ["https://a:2379"], "ca": "", "cert": "", "key": "", "wait": 0}
+    etcd = _etcdctl.Etcdctl(Module(1, "null\n", f"{LOGGED}\nFailed to get the status\n"), params)
+    with pytest.raises(_etcdctl.Unreachable, match="connection refused"):
+        etcd.of_each("endpoint", "status")

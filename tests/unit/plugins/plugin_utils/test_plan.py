@@ -48,6 +48,11 @@ SIGNED = {
             [("start", "etcd: it is not installed yet")],
         ),
         ({"changed": True, "changes": ["etcd absent → 3.7.3"], "diff": {"prepared": ""}}, "k1", [("install", "etcd absent → 3.7.3")]),
+        (
+            {"changed": True, "join": ["etcd as a learner of k1"], "diff": [{"after_header": "/var/lib/etcd/first-start"}]},
+            "k2",
+            [("join", "etcd as a learner of k1"), ("write", "/var/lib/etcd/first-start")],
+        ),
         ({"changed": True, "objects": ["v1.ConfigMap.a.b"]}, "k1", [("apply", "v1.ConfigMap.a.b")]),
         (
             {
