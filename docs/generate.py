@@ -23,9 +23,9 @@ import yaml
 TOP = pathlib.Path(__file__).resolve().parent.parent
 COLLECTION = "plainkube.cluster"
 # Imported by others; not for people.
-INTERNAL_PLAYBOOKS = {"groups"}
+INTERNAL_PLAYBOOKS = {"groups", "rotate"}
 # In the order in which they are needed; what is not here comes after, by name.
-PLAYBOOKS = ["build", "site", "status", "verify", "kubeconfig"]
+PLAYBOOKS = ["build", "site", "status", "verify", "kubeconfig", "certificates", "encryption"]
 CORES = ["2.20", "2.21", "2.22"]
 # What ansible-test's sanity tests are told to leave alone, and why.
 IGNORED = {"lab/files/runc-bounded": "shebang # it starts before every container, so Python skips all that it can"}

@@ -34,6 +34,11 @@ def arguments(command: list[str]) -> argparse.Namespace:
     torture_verb = verbs.add_parser("torture", help="kill site.yml before each of its tasks, and see that it heals")
     torture_verb.add_argument("--sample", type=int, default=0, help="so many tasks of each kind of run; 0 is all")
     torture_verb.add_argument("--seed", type=int, help="of the sample")
+    torture_verb.add_argument(
+        "--hosts",
+        default=",".join(torture.HOSTS),
+        help="k1 and n1 among them (%(default)s); with k2 and k3, the load balancer's tasks are walked as well",
+    )
     down = verbs.add_parser("down", help="remove a lab without a trace")
     verbs.add_parser("list", help="the labs and their hosts")
     inventory = verbs.add_parser("inventory", help="print a lab's inventory")
@@ -64,7 +69,7 @@ def main(options: argparse.Namespace) -> None:
     elif options.verb == "demo":
         demo.main(options.started)
     elif options.verb == "torture":
-        torture.main(options.sample, options.seed)
+        torture.main(options.sample, options.seed, options.hosts.split(","))
     elif options.verb == "up":
         lab = Lab(options.name)
         lab.up(options.hosts.split(","), options.prepared, options.suite)

@@ -25,8 +25,20 @@ BARE = [
     *("systemd", "systemd-sysv", "dbus", "python3", "python3-apt", "openssh-server", "sudo", "iproute2", "procps"),
     *("ca-certificates", "curl", "kmod", "iputils-ping", "diffutils"),
 ]
+# Files that customize puts into the image, itself among them.
+CUSTOMIZATION = ("customize", "kubelet-lab.conf", "lab-init", "runc-bounded")
 # What the roles install; in the prepared image, for measuring and for tests that are not about packages.
-ROLES = ["docker.io", "iptables", "nftables", "conntrack", "ethtool", "socat", "python3-cryptography"]
+ROLES = [
+    "docker.io",
+    "iptables",
+    "nftables",
+    "conntrack",
+    "ethtool",
+    "socat",
+    "python3-cryptography",
+    "haproxy",
+    "keepalived",
+]
 ROLES_OF_SUITE = {"trixie": ["docker-cli"]}
 
 
@@ -76,7 +88,7 @@ class Definition:
         """Changes with everything that changes the image, and with nothing else."""
         inputs = [repr(dataclasses.astuple(self)), *self.command("")]
         text = "\0".join(inputs).replace(str(FILES), "")
-        files = b"\0".join(path.name.encode() + path.read_bytes() for path in sorted(FILES.iterdir()) if path.is_file())
+        files = b"\0".join(name.encode() + (FILES / name).read_bytes() for name in CUSTOMIZATION)
         return hashlib.sha256(text.encode() + files).hexdigest()[:12]
 
     @property

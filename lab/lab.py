@@ -21,6 +21,8 @@ from plugins.module_utils import _systemd
 HOSTS = ("k1", "n1", "n2")
 UNITS = [
     "etcd",
+    "plainkube-load-balancer",
+    "plainkube-virtual-ip",
     "kube-apiserver",
     "kube-controller-manager",
     "kube-scheduler",
@@ -132,6 +134,13 @@ class Lab:
         code, output = self.host(name).exec_run(list(command))
         return code, output.decode(errors="replace")
 
+    def kubectl(self, name: str, *arguments: str) -> str:
+        """The output of kubectl on a control plane, as its administrator."""
+        code, output = self.run(name, "/usr/local/bin/kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *arguments)
+        if code:
+            raise LabError(f"`kubectl {' '.join(arguments)}` on {name} failed: {output.strip()}")
+        return output.strip()
+
     def fetch(self, name: str, path: str, target: pathlib.Path) -> None:
         """Copy a file from the host, with its mode."""
         code, real = self.run(name, "readlink", "--canonicalize-existing", path)
@@ -144,6 +153,17 @@ class Lab:
             temporary.write_bytes(archive.extractfile(entry).read())
             temporary.chmod(entry.mode)
         temporary.rename(target)
+
+    def put(self, name: str, directory: str, files: t.Mapping[str, tuple[bytes, int]]) -> None:
+        """Write files, path below the directory -> content and mode, as root's; the directories to them are made."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            for path, (content, mode) in files.items():
+                entry = tarfile.TarInfo(path)
+                entry.mode, entry.size = mode, len(content)
+                tar.addfile(entry, io.BytesIO(content))
+        self.run(name, "mkdir", "-p", directory)
+        self.host(name).put_archive(directory, archive.getvalue())
 
     # Faults. Each undoes the one before it in the same line: pause, unpause; kill, start; cut_off, rejoin.
 

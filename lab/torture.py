@@ -40,8 +40,9 @@ FLAGS = (
 class Torture:
     """What is done to the lab, and what came of it."""
 
-    def __init__(self, sample: int, seed: int) -> None:
+    def __init__(self, sample: int, seed: int, hosts: t.Sequence[str]) -> None:
         self.lab = Lab(NAME)
+        self.hosts = hosts
         self.sample = sample
         self.random = random.Random(seed)
         self.done = 0
@@ -57,7 +58,7 @@ class Torture:
     def fresh(self) -> None:
         """Hosts that never saw a run."""
         self.lab.down()
-        self.lab.up(HOSTS)
+        self.lab.up(self.hosts)
         self.extra = ()
 
     def change(self, values: t.Mapping[str, t.Any]) -> None:
@@ -145,11 +146,11 @@ class Torture:
         self.disturb("n1 rebooted", lambda: lab.shut_down("n1"), lambda: lab.start("n1"), self.random.uniform(2, 8))
 
 
-def main(sample: int, seed: int | None) -> None:
+def main(sample: int, seed: int | None, hosts: t.Sequence[str] = HOSTS) -> None:
     """All of it; a sentence and an error where something was not healed."""
     seed = seed if seed is not None else random.SystemRandom().randrange(1 << 32)
     say(f"torture: {f'a sample of {sample}' if sample else 'every task'}, --seed {seed}")
-    torture = Torture(sample, seed)
+    torture = Torture(sample, seed, hosts)
     try:
         torture.walk_fresh()
         torture.walk_changed()

@@ -41,7 +41,19 @@ class ActionModule(ActionBase):
                 # Ansible ends a run_once or any_errors_fatal task at an unreachable host all the same.
                 display.warning(answer["msg"])
                 answer["unreachable"] = False
+                answer["ansible_facts"] = {
+                    "plainkube_unreached": True,
+                    "plainkube_remembered": self._remembered(task_vars),
+                }
         return {**result, **answer}
+
+    def _remembered(self, task_vars: dict[str, t.Any]) -> str:
+        """The address that other hosts of the run have in their configuration for this one."""
+        host = self._who(task_vars)[0]
+        names = task_vars.get("ansible_play_hosts_all", ())
+        facts = (task_vars["hostvars"][name].get("ansible_facts", {}).get("plainkube", {}) for name in names)
+        servers = (found.get("servers", {}) for found in facts)
+        return next((known[host] for known in servers if host in known), "")
 
     def _offset(self, interval: tuple[float, float]) -> float:
         """The least offset of the host's clock; read again while the interval holds good offsets and bad ones."""

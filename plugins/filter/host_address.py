@@ -10,7 +10,8 @@ short_description: The IPv4 address that the cluster knows a host by
 description:
   - Takes a host's variables. The first of these that is an IPv4 address counts.
   - C(cluster_address), which the inventory may set per host; the address that role preflight found on the host
-    (the source address of its default route); C(ansible_host); the host's name in the inventory.
+    (the source address of its default route), or of a host that is down, the one that other hosts have in their configuration;
+    C(ansible_host); the host's name in the inventory.
   - Empty where none is and O(required=false), as for a host that was not reached and is named by DNS.
 options:
   _input:
@@ -47,10 +48,11 @@ def _is_ipv4(text) -> bool:
 
 
 def host_address(variables, required: bool = False) -> str:
-    facts = variables.get("ansible_facts", {}).get("plainkube", {})
+    facts = variables.get("ansible_facts", {})
     candidates = (
         variables.get("cluster_address"),
-        facts.get("address"),
+        facts.get("plainkube", {}).get("address"),
+        facts.get("plainkube_remembered"),
         variables.get("ansible_host"),
         variables.get("inventory_hostname"),
     )

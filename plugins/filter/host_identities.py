@@ -8,7 +8,8 @@ author: The plainkube authors (@plainkube)
 version_added: 1.0.0
 short_description: What has to be each host's own
 description:
-  - Takes the variables of hosts and tells the address that the cluster knows each by, its machine-id and its host name.
+  - Takes the variables of hosts and tells the address that the cluster knows each by, its machine-id and its host name; beside them, its
+    network interfaces and all their addresses.
   - What was not found, because a host was not reached, is empty.
 options:
   _input:
@@ -24,19 +25,20 @@ identities: "{{ ansible_play_hosts | map('extract', hostvars) | plainkube.cluste
 
 RETURN = r"""
 _value:
-  description: Inventory name to C(address), C(machine_id) and C(hostname).
+  description: Inventory name to C(address), C(machine_id), C(hostname), C(addresses) and C(interfaces).
   type: dict
 """
 
 from ansible_collections.plainkube.cluster.plugins.filter.host_address import host_address
 
 
-def host_identities(hosts) -> dict[str, dict[str, str]]:
+def host_identities(hosts) -> dict[str, dict]:
     found = {}
     for variables in hosts:
         facts = variables.get("ansible_facts", {}).get("plainkube", {})
         seen = {"machine_id": facts.get("machine_id", ""), "hostname": facts.get("hostname", "").lower()}
-        found[variables["inventory_hostname"]] = {"address": host_address(variables), **seen}
+        links = {"addresses": facts.get("addresses", []), "interfaces": facts.get("interfaces", [])}
+        found[variables["inventory_hostname"]] = {"address": host_address(variables), **seen, **links}
     return found
 
 

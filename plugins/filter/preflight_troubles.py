@@ -17,13 +17,15 @@ options:
   kind:
     description:
       - V(inputs) for the cluster's variables and groups, V(hosts) for what hosts must not have in common, and the cluster's networks.
+      - Both for the outside address of the API (C(api)).
     type: str
     choices: [inputs, hosts]
     required: true
 """
 
 EXAMPLES = r"""
-troubles: "{{ {'hosts': hostvars.values() | plainkube.cluster.host_identities, 'networks': {}} | plainkube.cluster.preflight_troubles('hosts') }}"
+troubles: >-
+  {{ {'hosts': hostvars.values() | plainkube.cluster.host_identities, 'networks': {}, 'api': api} | plainkube.cluster.preflight_troubles('hosts') }}
 """
 
 RETURN = r"""
@@ -33,11 +35,31 @@ _value:
   elements: str
 """
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _preflight
+import socket
+
+from ansible_collections.plainkube.cluster.plugins.module_utils import _endpoint, _preflight
+
+
+def resolves(name: str) -> bool:
+    """Whether the control node knows the address of a DNS name."""
+    try:
+        return bool(socket.getaddrinfo(name, None, socket.AF_INET))
+    except (OSError, UnicodeError):
+        return False
+
+
+def input_troubles(subject: dict) -> list[str]:
+    return [*_preflight.input_troubles(subject), *_endpoint.input_troubles(_endpoint.Api(**subject["api"]), resolves)]
+
+
+def hosts_troubles(subject: dict) -> list[str]:
+    api = _endpoint.Api(**subject["api"])
+    return [*_preflight.hosts_troubles(subject), *_endpoint.host_troubles(api, subject["hosts"])]
+
 
 KINDS = {
-    "inputs": _preflight.input_troubles,
-    "hosts": _preflight.hosts_troubles,
+    "inputs": input_troubles,
+    "hosts": hosts_troubles,
 }
 
 

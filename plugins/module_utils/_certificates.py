@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import re
 import traceback
 import typing as t
 
@@ -39,6 +40,7 @@ AUTHORITY_DAYS = 3650
 MAXIMUM_DAYS = 825
 # A clock that is a little behind the control node's must not find a certificate from the future.
 _BACKDATE = datetime.timedelta(minutes=5)
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 # RFC 5280, ub-common-name.
 _COMMON_NAME_LENGTH = 64
 
@@ -58,11 +60,16 @@ class Wanted(t.NamedTuple):
 
 
 class Authority(t.NamedTuple):
-    """A CA that can sign."""
+    """A CA that can sign, if its key is there, and those that are trusted beside it while one takes the other's place."""
 
     name: str
     certificate: t.Any
     key: t.Any
+    others: tuple[t.Any, ...] = ()
+
+    @property
+    def trusted(self) -> tuple[t.Any, ...]:
+        return (self.certificate, *self.others)
 
 
 # Keys
@@ -257,33 +264,62 @@ def _certificate(
     return builder.sign(key, hashes.SHA256())
 
 
-def new_authority(name: str, cluster: str, key: t.Any, now: datetime.datetime) -> Authority:
-    """A self-signed CA that signs end certificates only."""
-    who = subject(f"{cluster}-{name}-ca")
-    extensions = [
-        (x509.BasicConstraints(ca=True, path_length=0), True),
+def _authority_extensions(public_key: t.Any, path_length: int) -> list[tuple[t.Any, bool]]:
+    return [
+        (x509.BasicConstraints(ca=True, path_length=path_length), True),
         (_key_usage("digital_signature", "key_cert_sign", "crl_sign"), True),
-        (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+        (x509.SubjectKeyIdentifier.from_public_key(public_key), False),
     ]
+
+
+def new_authority(name: str, cluster: str, key: t.Any, now: datetime.datetime, generation: int = 1) -> Authority:
+    """A self-signed CA. Below it, there may be end certificates and its successor's cross certificate."""
+    who = subject(f"{cluster}-{name}-ca{'' if generation == 1 else f'-{generation}'}")
     end = now + datetime.timedelta(days=AUTHORITY_DAYS)
+    extensions = _authority_extensions(key.public_key(), 1)
     return Authority(name, _certificate(who, who, key.public_key(), now - _BACKDATE, end, extensions, key), key)
 
 
-def load_authority(name: str, certificate: str, key: str, path: str, now: datetime.datetime) -> Authority:
-    """The CA in path.crt and path.key. It may be one of the operator's own, also with an RSA key."""
-    found = load_certificate(certificate)
-    if found is None:
+def cross_certificate(new: t.Any, old: Authority, now: datetime.datetime) -> t.Any:
+    """The new CA's certificate as the old CA issues it: by it, who trusts the old one alone trusts what the new one issues.
+
+    None where the old CA may have no CA below it, or has lost its key.
+    """
+    if old.key is None or not _may_have_below(old.certificate):
+        return None
+    extensions = [
+        *_authority_extensions(new.public_key(), 0),
+        (_authority_identifier(old.certificate), False),
+    ]
+    end = min(not_after(new), not_after(old.certificate))
+    who = old.certificate.subject
+    return _certificate(new.subject, who, new.public_key(), now - _BACKDATE, end, extensions, old.key)
+
+
+def _may_have_below(certificate: t.Any) -> bool:
+    constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+    return constraints.path_length is None or constraints.path_length > 0
+
+
+def load_authority(name: str, certificate: str, key: str | None, path: str, now: datetime.datetime) -> Authority:
+    """The CA in path.crt and path.key. It may be one of the operator's own, also with an RSA key.
+
+    Of several certificates, the CA's is the one that the key belongs to. Without a key it is the first one.
+    """
+    found = load_certificates(certificate)
+    if not found:
         raise CertificateError(f"{path}.crt is not a readable certificate: put the CA's certificate there.")
-    authority = Authority(name, found, load_any_key(key, f"{path}.key", "put the CA's key there"))
-    if not same_key(found.public_key(), authority.key.public_key()):
+    loaded = None if key is None else load_any_key(key, f"{path}.key", "put the CA's key there")
+    mine = [one for one in found if loaded is None or same_key(one.public_key(), loaded.public_key())]
+    if not mine:
         raise CertificateError(
             f"{path}.crt and {path}.key do not belong together: put the certificate and the key of one CA there."
         )
-    if not _may_sign(found):
-        raise CertificateError(f"{path}.crt ({fingerprint(found)}) is not the certificate of a CA: put a CA there.")
-    if not_after(found) <= now:
-        raise CertificateError(f"{path}.crt expired on {not_after(found):%Y-%m-%d}: put a new CA there.")
-    return authority
+    if not _may_sign(mine[0]):
+        raise CertificateError(f"{path}.crt ({fingerprint(mine[0])}) is not the certificate of a CA: put a CA there.")
+    if not_after(mine[0]) <= now:
+        raise CertificateError(f"{path}.crt expired on {not_after(mine[0]):%Y-%m-%d}: put a new CA there.")
+    return Authority(name, mine[0], loaded, tuple(one for one in found if one is not mine[0]))
 
 
 def _may_sign(certificate: t.Any) -> bool:
@@ -314,8 +350,18 @@ def load_certificate(text: str | None) -> t.Any:
         return None
 
 
+def load_certificates(text: str | None) -> list[t.Any]:
+    """All certificates in a text that can be read, such as a bundle of CAs."""
+    return list(filter(None, map(load_certificate, _CERTIFICATE.findall(text or ""))))
+
+
 def certificate_text(certificate: t.Any) -> str:
     return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def chain_text(text: str | None) -> str:
+    """What follows the first certificate in a file."""
+    return "".join(map(certificate_text, load_certificates(text)[1:]))
 
 
 def _utc(certificate: t.Any, which: str) -> datetime.datetime:
@@ -333,9 +379,10 @@ def fingerprint(certificate: t.Any) -> str:
     return "SHA-256 " + ":".join(f"{byte:02X}" for byte in certificate.fingerprint(hashes.SHA256()))
 
 
-def issued_by(certificate: t.Any, authority: Authority) -> bool:
+def issued_by(certificate: t.Any, authority: t.Any) -> bool:
+    """Whether the CA with the certificate authority has issued it."""
     try:
-        certificate.verify_directly_issued_by(authority.certificate)
+        certificate.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
@@ -422,7 +469,7 @@ def reasons_to_issue(
     if certificate is None:
         return ["it cannot be read"]
     reasons = []
-    if not issued_by(certificate, authority):
+    if not issued_by(certificate, authority.certificate):
         reasons.append(f"its issuer is another CA ({certificate.issuer.rfc4514_string()})")
     if public_key is not None and not same_key(certificate.public_key(), public_key):
         reasons.append("it is for another key than the host's")
@@ -439,12 +486,13 @@ def carried_authority(certificate: str | None, leaves: t.Iterable[str | None], a
 
     The CA's certificate decides; without it, those that it issued do.
     """
-    found = load_certificate(certificate)
-    if found is not None:
-        ours = same_key(found.public_key(), authority.key.public_key())
-        return "" if ours else f"{found.subject.rfc4514_string()} ({fingerprint(found)})"
+    found = load_certificates(certificate)
+    if found:
+        keys = {public_text(one.public_key()) for one in authority.trusted}
+        ours = any(public_text(one.public_key()) in keys for one in found)
+        return "" if ours else f"{found[0].subject.rfc4514_string()} ({fingerprint(found[0])})"
     for leaf in filter(None, map(load_certificate, leaves)):
-        if not issued_by(leaf, authority):
+        if not any(issued_by(leaf, one) for one in authority.trusted):
             return leaf.issuer.rfc4514_string()
     return ""
 

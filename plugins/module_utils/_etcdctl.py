@@ -92,6 +92,13 @@ def dial(endpoint: str) -> str:
         return str(error)
 
 
+def _parse(arguments: t.Sequence[str], out: str) -> t.Any:
+    try:
+        return json.loads(out) if out.lstrip().startswith(("{", "[")) else {}
+    except ValueError:
+        raise EtcdError(f"`etcdctl {' '.join(arguments)}` answered no JSON: {out.strip()}") from None
+
+
 class Etcdctl:
     """etcdctl with the module's endpoints and certificates, or those of one of its options."""
 
@@ -112,17 +119,24 @@ class Etcdctl:
 
     def call(self, *arguments: str, data: str | None = None) -> t.Any:
         """Run etcdctl and return its JSON; raises EtcdError."""
+        code, out, err = self._run(arguments, data)
+        if code != 0:
+            raise self._error(arguments, code, err or out)
+        return _parse(arguments, out)
+
+    def of_each(self, *arguments: str) -> list[dict[str, t.Any]]:
+        """What each of the endpoints answers that does: `endpoint status` and `endpoint health` fail when one of them does not."""
+        code, out, err = self._run(arguments)
+        answers = _parse(arguments, out)
+        if code != 0 and not answers:
+            raise self._error(arguments, code, err or out)
+        return answers or []
+
+    def _run(self, arguments: t.Sequence[str], data: str | None = None) -> tuple[int, str, str]:
         binary = self._binary()
         self._dial()
         command = ["timeout", str(_SECONDS), binary, *arguments]
-        code, out, err = self.module.run_command(command, data=data, environ_update=self.environment)
-        if code != 0:
-            raise self._error(arguments, code, err or out)
-        try:
-            answer = json.loads(out) if out.lstrip().startswith(("{", "[")) else {}
-        except ValueError:
-            raise EtcdError(f"`etcdctl {' '.join(arguments)}` answered no JSON: {out.strip()}") from None
-        return answer
+        return self.module.run_command(command, data=data, environ_update=self.environment)
 
     def patiently(self, *arguments: str, data: str | None = None) -> dict[str, t.Any]:
         """The same, but wait for an etcd that does not answer yet: it may have been started a moment ago.

@@ -43,6 +43,11 @@ class Found(t.NamedTuple):
     mode: str
 
 
+def is_secret(name: str) -> bool:
+    """Whether the file of this name is a key, of which no more than its digest ever leaves a host."""
+    return name.endswith((".key", "encryption.yaml"))
+
+
 def me() -> dict[str, str]:
     """Owner and group of files that belong to who runs the module."""
     return {"owner": _name(pwd.getpwuid, os.geteuid()), "group": _name(grp.getgrgid, os.getegid())}

@@ -67,6 +67,25 @@ def interface_networks(text: str) -> dict[str, list[str]]:
     return found
 
 
+def interface_addresses(text: str) -> list[dict[str, t.Any]]:
+    """The IPv4 addresses of a host with their interfaces, out of `ip -json -4 address show`; not those of loopback."""
+    return [
+        {"interface": link["ifname"], "address": address["local"], "prefix": address["prefixlen"]}
+        for link in json.loads(text or "[]")
+        for address in link.get("addr_info", [])
+        if link["ifname"] != "lo"
+    ]
+
+
+def known_servers(balancer: str, etcd: str) -> dict[str, str]:
+    """Name -> address of the control planes in a balancer's configuration, and of the members in the unit of etcd."""
+    members = re.search(r"--initial-cluster=(\S+)", etcd)
+    return {
+        **dict(re.findall(r"([\w.-]+)=https://([\d.]+):\d+", members.group(1) if members else "")),
+        **dict(re.findall(r"^\s*server (\S+) ([\d.]+):\d+", balancer, re.MULTILINE)),
+    }
+
+
 def docker_networks(answer: t.Iterable[t.Mapping[str, t.Any]]) -> list[tuple[str, str, list[str]]]:
     """Name, interface and IPv4 networks of each network in Docker's answer to /networks; not docker0's."""
     found = []

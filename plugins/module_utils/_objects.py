@@ -32,6 +32,9 @@ _EARLY = (
     "Too many requests",
     "etcdserver: request timed out",
     "etcdserver: leader changed",
+    # Somebody writes the same objects at the same time.
+    "the object has been modified",
+    "provided IP is already allocated",
 )
 
 

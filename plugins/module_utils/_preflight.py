@@ -22,6 +22,8 @@ ARCHITECTURES = ("amd64", "arm64")
 KUBERNETES = ((1, 35), (1, 37))
 # What certificates, leases and tokens bear, in seconds.
 CLOCK_SECONDS = 2
+# Components whose port is a variable of the cluster.
+PORT_VARIABLES = {"kube-apiserver": "cluster_api_port", "plainkube-load-balancer": "cluster_load_balancer_port"}
 LEAST_ETCD = {(3, 6): (3, 6, 14), (3, 7): (3, 7, 1)}
 
 
@@ -246,7 +248,8 @@ def port_troubles(facts: t.Mapping[str, t.Any], host: str, components: t.Sequenc
         who = (
             f"{there['process']} (pid {there['pid']})" if there["pid"] else "something that is no process of this host"
         )
-        other = ", or set cluster_api_port to another port" if needs[there["port"]] == "kube-apiserver" else ""
+        variable = PORT_VARIABLES.get(needs[there["port"]])
+        other = f", or set {variable} to another port" if variable else ""
         troubles.append(
             f"{host}: {who} listens on {there['address']}, and {needs[there['port']]} needs port {there['port']}: "
             f"stop it or give it another port{other}."

@@ -11,7 +11,7 @@ import os
 import re
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _files, _status
+from ansible_collections.plainkube.cluster.plugins.module_utils import _files, _stamp, _status
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -50,7 +50,8 @@ def name(pid: int) -> str:
 
 
 def foreign_listeners(ports: t.Collection[int], ours: str) -> list[dict[str, t.Any]]:
-    """Listeners on these ports whose program is not under the directory `ours`, each with its process.
+    """Listeners on these ports whose program is neither under the directory `ours` nor carries our stamp, as the distribution's HAProxy in
+    a service of ours does; each with its process.
 
     A pid of 0 stands for the kernel, or for a process of another PID namespace.
     """
@@ -58,7 +59,7 @@ def foreign_listeners(ports: t.Collection[int], ours: str) -> list[dict[str, t.A
     if not wanted:
         return []
     programs = {pid: program(pid) for pid in map(int, filter(str.isdigit, os.listdir("/proc")))}
-    mine = {pid for pid, path in programs.items() if path.startswith(f"{ours}/")}
+    mine = {pid for pid, path in programs.items() if path.startswith(f"{ours}/") or (path and _stamp.of_process(pid))}
     # Our own few processes first: where all listeners are theirs, as on a live host, no other is looked into.
     left = _without(wanted, set().union(*map(socket_inodes, mine)))
     holders: dict[int, int] = {}

@@ -170,12 +170,14 @@ def component_problems(component: dict, ports: t.Sequence[int], grace: int) -> l
 def certificate_problems(certificate: dict, warning_days: int) -> list[Problem]:
     """A certificate that cannot be read, has expired, or is about to."""
     subject, days = f"the certificate {certificate['path']} on this host", certificate["days_left"]
+    # What the kubelet should have renewed by itself long before.
+    remedy = "read `journalctl --unit kubelet`" if certificate["path"].endswith("-current.pem") else "run site.yml"
     if certificate["error"]:
-        return [Problem(f"{subject} cannot be read: {certificate['error']}; run site.yml")]
+        return [Problem(f"{subject} cannot be read: {certificate['error']}; {remedy}")]
     if days < 0:
-        return [Problem(f"{subject} expired on {certificate['not_after']}; run site.yml")]
+        return [Problem(f"{subject} expired on {certificate['not_after']}; {remedy}")]
     if days < warning_days:
-        return [Problem(f"{subject} expires in {days} days, on {certificate['not_after']}; run site.yml")]
+        return [Problem(f"{subject} expires in {days} days, on {certificate['not_after']}; {remedy}")]
     return []
 
 
@@ -215,6 +217,24 @@ def etcd_alarms(members: list[dict]) -> list[dict]:
     return [{"member": names.get(number, number), "alarm": alarm} for number, alarm in sorted(found)]
 
 
+def etcd_strangers(members: list[dict], expected: t.Sequence[str]) -> list[Problem]:
+    """Members that nobody expects, and the other way round. One that has never started has no name yet."""
+    if not expected:
+        return []
+    names = [member["name"] for member in members]
+    strangers = [member for member in members if member["name"] and member["name"] not in expected]
+    return [
+        *(
+            Problem(
+                f"etcd has the member {member['name']} ({member['id']}), which is no etcd host of the inventory: add it there, or "
+                f"remove it with `etcdctl member remove {member['id']}`"
+            )
+            for member in strangers
+        ),
+        *(Problem(f"{name} is no member of etcd; run site.yml") for name in expected if name not in names),
+    ]
+
+
 def mib(size: int) -> str:
     return f"{size / 2**20:.0f} MiB"
 
@@ -234,6 +254,11 @@ def etcd_problems(etcd: dict) -> list[Problem]:
         if quota and size > quota * _QUOTA_SHARE:
             room = f"{mib(size)} of {mib(quota)}"
             problems.append(Problem(f"the database of etcd member {member['name']} takes {room}; defragment it"))
+        if member["learner"]:
+            problems.append(
+                Problem(f"the etcd member {member['name']} is a learner and has no vote; run site.yml", True)
+            )
+    problems += etcd_strangers(etcd["members"], etcd.get("expected") or [])
     for alarm in etcd["alarms"]:
         problems.append(
             Problem(f"etcd raised the alarm {alarm['alarm']} for member {alarm['member']}; see `etcdctl alarm list`")

@@ -33,7 +33,7 @@ options:
   files:
     description:
       - Other files to look at, as paths below O(directory).
-      - Of one that ends in C(.key), only the SHA-256 is returned.
+      - Of one that ends in C(.key), and of C(encryption.yaml), only the SHA-256 is returned.
     type: list
     elements: str
     default: []
@@ -68,6 +68,12 @@ certificates:
   type: dict
   sample:
     etcd/flannel: {"certificate": null, "has_key": true, "request": "-----BEGIN CERTIFICATE REQUEST-----…"}
+encryption:
+  description: Names of the keys in C(encryption.yaml) with the beginning of their SHA-256, the newest last.
+  returned: success
+  type: list
+  elements: str
+  sample: [key-1 03ac674216f3e15c]
 made:
   description: Paths of the keys that were made, or would be.
   returned: success

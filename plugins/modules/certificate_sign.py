@@ -13,6 +13,8 @@ description:
     and the key pair that signs the tokens of service accounts.
   - Issues a certificate where the host has none, or has one that is of another CA, for another key, says something else than
     is wanted, or expires soon. What it says comes from O(groups); of a request, only the key counts.
+  - Makes the file C(encryption.yaml) with the key by which API servers encrypt Secrets and ConfigMaps in etcd. A cluster that lives without one
+    is given one that is known and not used yet; C(playbooks/encryption.yml) goes on from there.
   - Never makes CAs for a cluster that has some. If the hosts carry others than O(directory) holds, it stops
     and says where they were made.
   - An operator's own CA can be put into O(directory) before the first run, for example as C(etcd/ca.crt) and C(etcd/ca.key).
@@ -45,7 +47,8 @@ options:
       files:
         description:
           - What they need a copy of from O(directory), as paths below it and below O(host_directory).
-          - Those that end in C(.key) are not returned, only named.
+          - Keys are not returned, only named - those that end in C(.key), and C(encryption.yaml).
+          - C(ca-signer.crt) is the certificate of the Kubernetes CA that signs, where two are in C(ca.crt) while one takes the other's place.
         type: list
         elements: str
         default: []
@@ -85,6 +88,12 @@ options:
             elements: str
             choices: [server, client]
             required: true
+          chain:
+            description:
+              - Whether the cross certificate of the Kubernetes CA goes with it, as long as there is one. By it, clients that have read the CA's
+                predecessor and nothing since trust the server.
+            type: bool
+            default: false
   host_directory:
     description: Where keys and certificates are kept on the hosts.
     type: path
@@ -114,6 +123,10 @@ options:
     description: A certificate that expires within so many days is issued anew.
     type: int
     default: 30
+  reissue:
+    description: Whether all certificates are issued anew. Each run issues them again, so it is not idempotent.
+    type: bool
+    default: false
   state:
     description:
       - With V(checked), only sees that O(directory) is in order and that no host carries another cluster's authorities. Nothing is made or issued,
@@ -201,51 +214,68 @@ msg:
 
 import contextlib
 import datetime
-import fcntl
 import hashlib
 import os
 import socket
-import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _files
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _authorities,
+    _certificates,
+    _encryption,
+    _files,
+    _rotation,
+)
 
-_LOCK_SECONDS = 10
 _OTHERS_REMEDY = "copy that directory here, or set certificates_directory to it"
+# What the control planes have of the directory, where it is lost; the other two CAs can be replaced without their keys.
+_LOST_REMEDY = (
+    "; if it is lost, take ca.crt, ca.key, sa.pub, sa.key, encryption.yaml, etcd/ca.crt and front-proxy-ca.crt from a control plane's {directory} "
+    "to here, and run playbooks/certificates.yml with -e certificates_rotate=etcd,front-proxy"
+)
+# The certificate alone of the CA that signs: what reads this file takes no bundle.
+_SIGNER = "ca-signer.crt"
 
 
 class Directory(t.NamedTuple):
     """The directory on the control node: what it should hold, and the CAs in it."""
 
     wanted: list[dict[str, t.Any]]
-    contents: dict[str, str]  # by name: CAs, service account keys
+    contents: dict[str, str]  # by name: CAs, service account keys, encryption keys
     authorities: dict[str, _certificates.Authority]
     made: list[str]  # names of the keys that are new
+    chain: str  # what the Kubernetes CA's certificates are sent with
 
 
 # The directory on the control node
 
 
-def owner(directory: str) -> dict[str, str]:
-    """Who owns the directory keeps it; a new one belongs to who makes it."""
-    found = _files.look(directory)
-    return {"owner": found.owner, "group": found.group} if found is not None else _files.me()
-
-
-def missing_key(path: str, certificate: str) -> str:
-    return f"{certificate} is there without its key {path}: put the key back, or move the certificate away."
+def missing_key(path: str, name: str, host: str) -> str:
+    """A lost key of the Kubernetes CA is on the control planes as well; those of the others are not."""
+    if not host:
+        return f"{path}.crt is there without its key {path}.key: put the key back, or move the certificate away."
+    if name == "kubernetes":
+        return f"{path}.crt is there without its key {path}.key: put the key back, from a control plane or a backup."
+    return (
+        f"{path}.crt is there without its key {path}.key, and {host} needs a certificate of it: put the key back, or replace this CA with "
+        f"playbooks/certificates.yml and -e certificates_rotate={name}."
+    )
 
 
 def load_authority(module: AnsibleModule, name: str, contents: dict[str, str], now: t.Any) -> _certificates.Authority:
-    """The CA in the directory. A missing key is made, and a missing certificate for the key that is there."""
+    """The CA in the directory. A missing key is made, and a missing certificate for the key that is there.
+
+    Where a cluster lives, a CA whose key is lost serves as long as nothing has to be issued, and can be replaced.
+    """
     stem = _certificates.AUTHORITIES[name]
     path = os.path.join(module.params["directory"], stem)
     key, certificate = contents.get(f"{stem}.key"), contents.get(f"{stem}.crt")
-    if key is not None and certificate is not None:
-        return _certificates.load_authority(name, certificate, key, path, now)
     if certificate is not None:
-        raise _certificates.CertificateError(missing_key(f"{path}.key", f"{path}.crt"))
+        users = [host for host, answer in module.params["answers"].items() if f"{stem}.crt" in answer["public"]]
+        if key is None and (name == "kubernetes" or not users):
+            raise _certificates.CertificateError(missing_key(path, name, "".join(users[:1])))
+        return _certificates.load_authority(name, certificate, key, path, now)
     loaded = (
         _certificates.load_any_key(key, f"{path}.key", "put the CA's key there") if key else _certificates.new_key()
     )
@@ -259,31 +289,43 @@ def load_service_account_keys(module: AnsibleModule, contents: dict[str, str]) -
     path = os.path.join(module.params["directory"], "sa.key")
     text = contents.get("sa.key")
     key = _certificates.load_any_key(text, path, "put the cluster's key there") if text else _certificates.new_key()
+    public = _certificates.public_text(key.public_key())
     contents["sa.key"] = text or _certificates.key_text(key)
-    contents["sa.pub"] = _certificates.public_text(key.public_key())
+    # While the key is being replaced, the other one's stands there too.
+    if public not in _rotation.public_keys(contents.get("sa.pub")):
+        contents["sa.pub"] = public
+
+
+def load_encryption_keys(module: AnsibleModule, contents: dict[str, str]) -> None:
+    path = os.path.join(module.params["directory"], _encryption.FILE)
+    if _encryption.FILE in contents:
+        _encryption.parse(contents[_encryption.FILE], path)
+    else:
+        live = any("sa.key" in answer["secret"] for answer in module.params["answers"].values())
+        contents[_encryption.FILE] = _encryption.render(_encryption.first_keys(live))
 
 
 def load(module: AnsibleModule, now: datetime.datetime) -> Directory:
     top = module.params["directory"]
     stems = [*_certificates.AUTHORITIES.values()]
     # Keys first: a certificate whose key was not written before a crash would be of no use.
-    names = [f"{stem}.{extension}" for stem in stems for extension in ("key", "crt")] + ["sa.key", "sa.pub"]
-    found = {name: _files.read(os.path.join(top, name)) for name in names}
-    contents = {name: text for name, text in found.items() if text is not None}
+    names = [f"{stem}.{extension}" for stem in stems for extension in ("key", "crt")]
+    names += ["sa.key", "sa.pub", _encryption.FILE]
+    found = _authorities.read(top, names)
+    contents = {**found}
     authorities = {name: load_authority(module, name, contents, now) for name in _certificates.AUTHORITIES}
     load_service_account_keys(module, contents)
-    mine = owner(top)
+    load_encryption_keys(module, contents)
+    mine = _authorities.owner(top)
     wanted = [{"path": path, "mode": "0700", **mine} for path in (top, os.path.join(top, "etcd"))]
     # Private keys do not belong into a repository, and an inventory's directory is often one.
     wanted.append({"path": os.path.join(top, ".gitignore"), "content": "*\n", "mode": "0644", **mine})
-    for name in names:
-        secret = name.endswith(".key")
-        mode = "0600" if secret else "0644"
-        wanted.append(
-            {"path": os.path.join(top, name), "content": contents[name], "mode": mode, "secret": secret, **mine}
-        )
-    made = [name for name in names if name.endswith(".key") and found[name] is None]
-    return Directory(wanted, contents, authorities, made)
+    wanted += [_authorities.wanted(top, name, contents[name]) for name in names if name in contents]
+    made = [name for name in names if _files.is_secret(name) and name not in found and name in contents]
+    signer = authorities["kubernetes"].certificate
+    contents[_SIGNER] = _certificates.certificate_text(signer)
+    crosses = _rotation.crosses(_authorities.read(top, [_rotation.CROSS]).get(_rotation.CROSS), signer, now)
+    return Directory(wanted, contents, authorities, made, "".join(map(_certificates.certificate_text, crosses[-1:])))
 
 
 # Whether the hosts belong to it
@@ -321,7 +363,7 @@ def check_authority(module: AnsibleModule, directory: Directory, authority: _cer
     if f"{_certificates.AUTHORITIES[authority.name]}.key" in directory.made:
         raise _certificates.CertificateError(
             f"certificates_directory {module.params['directory']} holds no {authority.name} CA, but {carry} certificates "
-            f"of CA {other}, {place(module, host)}; {_OTHERS_REMEDY}."
+            f"of CA {other}, {place(module, host)}; {_OTHERS_REMEDY}{_LOST_REMEDY.format(directory=module.params['host_directory'])}."
         )
     raise _certificates.CertificateError(
         f"certificates_directory {module.params['directory']} holds {ours}, but {carry} certificates of another CA, "
@@ -343,11 +385,27 @@ def check_service_account_key(module: AnsibleModule, directory: Directory) -> No
         )
 
 
+def check_encryption_keys(module: AnsibleModule, directory: Directory) -> None:
+    """With another key than the API servers have, nobody could read the cluster's Secrets again."""
+    mine = _encryption.identify(directory.contents[_encryption.FILE])
+    theirs = {host: answer.get("encryption") or [] for host, answer in module.params["answers"].items()}
+    others = [host for host, keys in theirs.items() if not _encryption.is_successor(mine, keys)]
+    if not others:
+        return
+    top, path = module.params["directory"], os.path.join(module.params["host_directory"], _encryption.FILE)
+    lacks = "no encryption.yaml" if _encryption.FILE in directory.made else "another key in encryption.yaml"
+    raise _certificates.CertificateError(
+        f"certificates_directory {top} holds {lacks}, but {some(others, 'has', 'have')} the key that the cluster's Secrets are encrypted with, "
+        f"{place(module, others[0])}: take encryption.yaml back from a backup of that directory, or from {path} of {others[0]}."
+    )
+
+
 def check(module: AnsibleModule, directory: Directory) -> None:
     """Refuse to sign for hosts of another cluster, and to make CAs for a cluster that may have some."""
     for authority in directory.authorities.values():
         check_authority(module, directory, authority)
     check_service_account_key(module, directory)
+    check_encryption_keys(module, directory)
     absent = [host for host in module.params["required_hosts"] if host not in module.params["answers"]]
     if directory.made and absent:
         raise _certificates.CertificateError(
@@ -369,11 +427,12 @@ def public_key(module: AnsibleModule, host: str, name: str, answer: t.Mapping[st
 
 def sign_one(
     module: AnsibleModule, directory: Directory, entry: dict[str, t.Any], host: str, now: datetime.datetime
-) -> tuple[str, t.Any]:
-    """The reasons to issue a certificate, in words, and the certificate; or an empty string and None."""
+) -> tuple[str, str]:
+    """The reasons to issue a certificate, in words, and the text of its file; empty strings where there are none."""
     answer = module.params["answers"][host]["certificates"].get(entry["name"], {})
     wanted = _certificates.expand(entry, host, module.params["addresses"].get(host, ""))
     authority = directory.authorities[entry["authority"]]
+    chain = directory.chain if entry["chain"] else ""
     key = public_key(module, host, entry["name"], answer)
     if answer.get("certificate") and not answer["has_key"]:
         reasons = ["its private key is absent"]
@@ -381,10 +440,18 @@ def sign_one(
         reasons = _certificates.reasons_to_issue(
             answer.get("certificate"), wanted, key, authority, now, module.params["renew_before_days"]
         )
+        if not reasons and _certificates.chain_text(answer.get("certificate")) != chain:
+            reasons = ["what it is sent with has changed"]
+        if not reasons and module.params["reissue"]:
+            reasons = ["all are to be issued anew"]
     if not reasons:
-        return "", None
+        return "", ""
+    if authority.key is None:
+        path = os.path.join(module.params["directory"], _certificates.AUTHORITIES[authority.name])
+        raise _certificates.CertificateError(missing_key(path, authority.name, host))
     key = key or _certificates.new_key().public_key()
-    return "; ".join(reasons), _certificates.issue(wanted, key, authority, now, module.params["validity_days"])
+    certificate = _certificates.issue(wanted, key, authority, now, module.params["validity_days"])
+    return "; ".join(reasons), _certificates.certificate_text(certificate) + chain
 
 
 def needed(module: AnsibleModule, host: str) -> tuple[list[str], list[dict[str, t.Any]]]:
@@ -401,7 +468,7 @@ def sign(
     """What is to be done on a host, and the diff."""
     top, answer = module.params["host_directory"], module.params["answers"][host]
     copies, entries = needed(module, host)
-    secret = [name for name in copies if name.endswith(".key")]
+    secret = [name for name in copies if _files.is_secret(name)]
     files = {name: directory.contents[name] for name in copies if name not in secret}
     files = {name: text for name, text in files.items() if answer["public"].get(name) != text}
     reasons, diff = {}, []
@@ -409,7 +476,7 @@ def sign(
         why, certificate = sign_one(module, directory, entry, host, now)
         if why:
             reasons[entry["name"]] = why
-            files[f"{entry['name']}.crt"] = _certificates.certificate_text(certificate)
+            files[f"{entry['name']}.crt"] = certificate
             diff.append(difference(module, host, entry["name"], certificate, why))
     # Only together with other files: a second control node with a copy of the directory is no change.
     if files or (entries and "origin" not in answer["public"]):
@@ -421,9 +488,8 @@ def sign(
 
 
 def shown(text: str | None) -> str | None:
-    """A certificate in words, for the diff; another text as it is."""
-    certificate = _certificates.load_certificate(text)
-    return _certificates.describe(certificate) if certificate else text
+    """Certificates in words, for the diff; another text as it is."""
+    return "".join(map(_certificates.describe, _certificates.load_certificates(text))) or text
 
 
 def directory_difference(found: t.Any, wanted: dict[str, t.Any]) -> dict[str, str]:
@@ -437,15 +503,14 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def difference(module: AnsibleModule, host: str, name: str, certificate: t.Any, why: str) -> dict[str, str]:
+def difference(module: AnsibleModule, host: str, name: str, certificate: str, why: str) -> dict[str, str]:
     answer = module.params["answers"][host]["certificates"].get(name, {})
-    found = _certificates.load_certificate(answer.get("certificate"))
     header = f"{host}: {os.path.join(module.params['host_directory'], name)}.crt"
     return {
         "before_header": header,
         "after_header": header,
-        "before": _certificates.describe(found) if found else "",
-        "after": f"{_certificates.describe(certificate)}# issued because {why}\n",
+        "before": shown(answer.get("certificate")) or "",
+        "after": f"{shown(certificate)}# issued because {why}\n",
     }
 
 
@@ -464,34 +529,13 @@ def make_plan(module: AnsibleModule, now: datetime.datetime) -> Plan:
     return Plan(directory, [(there, wanted) for there, wanted in found if not _files.matches(there, wanted)])
 
 
-@contextlib.contextmanager
-def locked(directory: str) -> t.Iterator[None]:
-    """Two runs at once must not make two CAs. The kernel takes the lock from a process that dies."""
-    path = os.path.join(directory, ".lock")
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        deadline = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    message = f"Another run has held {path} for {_LOCK_SECONDS} seconds: let it end, then run again."
-                    raise _certificates.CertificateError(message) from None
-                time.sleep(0.1)
-        yield
-    finally:
-        os.close(handle)
-
-
 def apply(module: AnsibleModule, now: datetime.datetime, before: Plan) -> Plan:
     """Write the directory. What was planned without the lock is planned again with it."""
     top = module.params["directory"]
     os.makedirs(os.path.dirname(top), exist_ok=True)
     with contextlib.suppress(FileExistsError):
         os.mkdir(top, 0o700)
-    with locked(top):
+    with _authorities.locked(top):
         plan = make_plan(module, now)
         for _there, wanted in plan.changes:
             if "content" in wanted:
@@ -504,7 +548,7 @@ def apply(module: AnsibleModule, now: datetime.datetime, before: Plan) -> Plan:
 
 
 def message(module: AnsibleModule, directory: Directory, hosts: t.Mapping[str, t.Any]) -> str:
-    made = [name for name in directory.made if name != "sa.key"]
+    made = [name for name in directory.made if name not in ("sa.key", _encryption.FILE)]
     count = sum(len(entry["reasons"]) for entry in hosts.values())
     where = sum(1 for entry in hosts.values() if entry["reasons"])
     make, issue = ("Would make", "would issue") if module.check_mode else ("Made", "issued")
@@ -522,12 +566,22 @@ def warn_of_end(module: AnsibleModule, authority: _certificates.Authority, now: 
         )
 
 
+def warn_of_rotation(module: AnsibleModule) -> None:
+    """What was begun and is not ended is right to stay as it is, and not for ever."""
+    contents = _authorities.read(module.params["directory"], _rotation.files())
+    for name, phase in _rotation.phases(contents).items():
+        if phase != _rotation.STEADY:
+            playbook = "encryption" if name == _rotation.ENCRYPTION else "certificates"
+            module.warn(f"{_rotation.describe(name, phase)}; playbooks/{playbook}.yml goes on with it.")
+
+
 def run(module: AnsibleModule) -> dict[str, t.Any]:
     now = datetime.datetime.now(datetime.timezone.utc)
     days = module.params["validity_days"], module.params["renew_before_days"]
     _certificates.check_days(*days, "certificates_validity_days", "certificates_renew_before_days")
     plan = make_plan(module, now)
     if module.params["state"] == "checked":
+        warn_of_rotation(module)
         return {
             "changed": False,
             "msg": f"{module.params['directory']} is in order for {len(module.params['answers'])} hosts.",
@@ -563,6 +617,7 @@ CERTIFICATE_OPTIONS: dict[str, t.Any] = {
     "organization": {"type": "str", "default": ""},
     "sans": {"type": "list", "elements": "str", "default": []},
     "usages": {"type": "list", "elements": "str", "choices": ["server", "client"], "required": True},
+    "chain": {"type": "bool", "default": False},
 }
 
 GROUP_OPTIONS: dict[str, t.Any] = {
@@ -582,6 +637,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "required_hosts": {"type": "list", "elements": "str", "default": []},
     "validity_days": {"type": "int", "default": 365},
     "renew_before_days": {"type": "int", "default": 30},
+    "reissue": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["signed", "checked"], "default": "signed"},
 }
 
@@ -596,7 +652,7 @@ def result_of(module: t.Any) -> dict[str, t.Any]:
         }
     try:
         return run(module)
-    except _certificates.CertificateError as error:
+    except (_certificates.CertificateError, _encryption.EncryptionError) as error:
         return {"failed": True, "msg": str(error)}
     except OSError as error:
         return {"failed": True, "msg": f"certificates_directory {module.params['directory']} cannot be used: {error}."}

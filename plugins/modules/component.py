@@ -110,6 +110,13 @@ options:
         description: Seconds to wait until the component is ready. V(0) starts it without waiting.
         type: int
         default: 90
+      state:
+        description:
+          - V(absent) stops the service, and removes its unit, O(components[].files) and O(components[].user). A unit of that name that
+            this module did not write is left alone, with all that belongs to it. Directories, inputs and the binary stay.
+        type: str
+        choices: [present, absent]
+        default: present
   replaced:
     description:
       - Files that earlier tasks of this run replace, or would in check mode - binaries, authorities, keys.
@@ -158,11 +165,19 @@ components:
       description: Whether the service was started or restarted.
       returned: success
       type: bool
+    removed:
+      description: Whether it was there and was removed.
+      returned: success
+      type: bool
     reasons:
-      description: Why, in words.
+      description: Why it was started or restarted, in words.
       returned: success
       type: list
       elements: str
+    running:
+      description: Whether the service ran before, so that a restart interrupts it.
+      returned: success
+      type: bool
 pending:
   description:
     - What is to do though it changes nothing, in words.

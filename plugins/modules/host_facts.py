@@ -9,7 +9,8 @@ short_description: What the roles need to know of a host, in one quick task
 version_added: 1.0.0
 description:
   - Sets the fact C(plainkube), which replaces M(ansible.builtin.setup) in this collection (0.2 seconds instead of 2).
-  - Changes nothing. A host that cannot be reached is told in one sentence.
+  - Changes nothing. A host that cannot be reached is told in one sentence. With C(ignore_unreachable), that is a warning, and the host gets the
+    facts C(plainkube_unreached) (true) and C(plainkube_remembered), its address as the play's other hosts have it in their configuration.
 options:
   ports:
     description: TCP ports that this collection's components need on the host; others that listen on them are looked for.
@@ -26,10 +27,10 @@ options:
     type: path
     default: /etc/kubernetes/pki
   pki_files:
-    description: Files there that tell whose cluster the host is of. Of keys (C(*.key)) only the names are told.
+    description: Files there that tell whose cluster the host is of. Of keys only the names are told.
     type: list
     elements: str
-    default: [ca.crt, etcd/ca.crt, front-proxy-ca.crt, sa.pub, sa.key, origin]
+    default: [ca.crt, etcd/ca.crt, front-proxy-ca.crt, sa.pub, sa.key, encryption.yaml, origin]
   needs:
     description:
       - What role preflight asks of the host for its part in the cluster - C(memory_mb), C(disk_mb) (asked of O(directories) as long as
@@ -69,6 +70,11 @@ ansible_facts:
       returned: success
       type: dict
       contains:
+        addresses:
+          description: All IPv4 addresses but those of loopback, with C(interface), C(address) and C(prefix).
+          type: list
+          elements: dict
+          returned: success
         address:
           description: The IPv4 address that packets to the default route leave with; empty without a default route.
           type: str
@@ -95,6 +101,12 @@ ansible_facts:
           description: The C(VERSION_ID) of os-release(5).
           type: str
           returned: success
+        etcd_state:
+          description:
+            - What there is of etcd. V(none), or the V(member)'s data, or V(lost) where it ran and its data is gone.
+            - V(founding) and V(joining) where its first start, with others or into a live cluster, has not come to its end.
+          type: str
+          returned: success
         foreign_listeners:
           description: What listens on O(ports) without being this collection's, with C(address), C(port), C(pid) and C(process).
           type: list
@@ -115,6 +127,11 @@ ansible_facts:
         installed:
           description: Whether artefacts of this collection are on the host.
           type: bool
+          returned: success
+        interfaces:
+          description: Names of the network interfaces; not those of containers (C(veth*)), of which a node may have hundreds.
+          type: list
+          elements: str
           returned: success
         kernel:
           description: The kernel's release.
@@ -138,12 +155,24 @@ ansible_facts:
           type: bool
           returned: success
         pki:
-          description: What there is of O(pki_files) - C(public) has names and contents, C(secret) the names of keys.
+          description: What there is of O(pki_files) - C(public) has names and contents, C(secret) the names of keys,
+            C(encryption) what tells the keys in C(encryption.yaml) from others.
           type: dict
           returned: success
         resolv_conf:
           description: The resolver configuration that pods can use - systemd-resolved's own where it runs, as its stub listens on loopback.
           type: str
+          returned: success
+        servers:
+          description:
+            - The IPv4 addresses that this host's balancer and etcd have for control planes and etcd members, by name. So the address of one that
+              is down is known.
+          type: dict
+          returned: success
+        services:
+          description: Names of services that only some hosts have, and that begin with C(plainkube-).
+          type: list
+          elements: str
           returned: success
         swap:
           description: Whether the host swaps to a disk.
@@ -155,6 +184,7 @@ ansible_facts:
           returned: success
 """
 
+import glob
 import os
 import shutil
 import socket
@@ -163,6 +193,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _encryption,
+    _etcd_member,
     _files,
     _host,
     _nft,
@@ -173,6 +205,12 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
 # TEST-NET-3 (RFC 5737): connecting a UDP socket sends nothing, it only asks for the route.
 _ELSEWHERE = ("203.0.113.1", 9)
 _DOCKER_PID = "/run/docker.pid"
+_UNITS = "/etc/systemd/system"
+_BALANCER = "/etc/kubernetes/load-balancer.cfg"
+# Where module etcd_member looks, too.
+_ETCD_DATA = "/var/lib/etcd/data"
+_ETCD_FIRST_START = "/var/lib/etcd/first-start"
+_ETCD_UNIT = "/etc/systemd/system/etcd.service"
 _RESOLV_CONF = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 
 
@@ -211,9 +249,16 @@ def docker_networks(module: AnsibleModule) -> list[dict[str, t.Any]]:
         return []
 
 
-def networks(module: AnsibleModule) -> list[dict[str, str]]:
-    interfaces = _host.interface_networks(output(module, "ip", "-json", "-4", "address", "show"))
-    return _host.host_networks(interfaces, docker_networks(module))
+def networks(module: AnsibleModule, addresses: str) -> list[dict[str, str]]:
+    return _host.host_networks(_host.interface_networks(addresses), docker_networks(module))
+
+
+def readable(path: str) -> str:
+    """The text of a file; nothing where there is none, or only root may read it and this is not root."""
+    try:
+        return _files.read(path) or ""
+    except PermissionError:
+        return ""
 
 
 def free_mb(directory: str) -> int:
@@ -231,40 +276,57 @@ def installed() -> bool:
 
 
 def authorities(directory: str, names: t.Sequence[str]) -> dict[str, t.Any]:
-    """What tells whose cluster the host is of, as module certificate_request answers it; no key is read."""
-    keys = [name for name in names if name.endswith(".key")]
+    """What tells whose cluster the host is of, as module certificate_request answers it; no key is told."""
+    keys = [name for name in names if _files.is_secret(name)]
     texts = {name: _files.read(os.path.join(directory, name)) for name in names if name not in keys}
     public = {name: text.encode("ascii", "replace").decode() for name, text in texts.items() if text is not None}
-    return {"public": public, "secret": [name for name in keys if os.path.exists(os.path.join(directory, name))]}
+    return {
+        "public": public,
+        "secret": [name for name in keys if os.path.exists(os.path.join(directory, name))],
+        "encryption": _encryption.identify(_files.read(os.path.join(directory, _encryption.FILE))),
+    }
+
+
+def etcd_state() -> str:
+    has_data = bool(glob.glob(os.path.join(_ETCD_DATA, _etcd_member.WAL)))
+    return _etcd_member.state_of(has_data, _files.read(_ETCD_FIRST_START), os.path.exists(_ETCD_UNIT))
 
 
 def look(module: AnsibleModule) -> dict:
     release = _host.parse_os_release(_files.read("/etc/os-release") or "")
     kernel = os.uname()
+    addresses = output(module, "ip", "-json", "-4", "address", "show")
     return {
+        "addresses": _host.interface_addresses(addresses),
         "address": default_address(),
         "architecture": _host.ARCHITECTURES.get(kernel.machine, kernel.machine),
         "cgroup_version": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
         "distribution": release.get("ID", ""),
         "distribution_version": release.get("VERSION_ID", ""),
+        "etcd_state": etcd_state(),
         "firewall": os.path.exists(_nft.UNIT_PATH),
         "foreign_listeners": _sockets.foreign_listeners(module.params["ports"], _status.RELEASES),
         "free_mb": {path: free_mb(path) for path in module.params["directories"]},
         "hostname": kernel.nodename,
         "installed": installed(),
+        "interfaces": sorted(name for name in os.listdir("/sys/class/net") if not name.startswith("veth")),
         "kernel": kernel.release,
         "machine_id": (_files.read("/etc/machine-id") or "").strip(),
         "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
-        "networks": networks(module),
+        "networks": networks(module, addresses),
         "nftables": _host.nftables_usable(kernel.release, output(module, "nft", "--version")),
         "pki": authorities(module.params["pki"], module.params["pki_files"]),
         "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
+        "servers": _host.known_servers(readable(_BALANCER), readable(f"{_UNITS}/etcd.service")),
+        "services": sorted(
+            os.path.basename(path)[: -len(".service")] for path in glob.glob(f"{_UNITS}/plainkube-*.service")
+        ),
         "swap": _host.swaps(_files.read("/proc/swaps") or ""),
         "systemd": os.path.isdir("/run/systemd/system"),
     }
 
 
-PKI_FILES = ["ca.crt", "etcd/ca.crt", "front-proxy-ca.crt", "sa.pub", "sa.key", "origin"]
+PKI_FILES = ["ca.crt", "etcd/ca.crt", "front-proxy-ca.crt", "sa.pub", "sa.key", "encryption.yaml", "origin"]
 
 
 def main() -> None:

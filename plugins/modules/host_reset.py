@@ -103,9 +103,11 @@ ROOT = ""
 UNITS = "/etc/systemd/system"
 PKI = f"{_reset.CONFIGURATION}/pki"
 # Files with a text of ours in them, and those whose name is ours.
-SIGNED = ("/etc/network-environment", "/etc/sysctl.d/60-plainkube.conf")
+SIGNED = ("/etc/network-environment", "/etc/sysctl.d/60-plainkube.conf", "/etc/sysctl.d/60-plainkube-kubelet.conf")
 NAMED = ("/etc/modules-load.d/plainkube.conf", "/etc/sysusers.d/plainkube-*.conf")
 SIGNATURE = "Written by plainkube.cluster"
+# The services of packages that role artifacts installed for programs in services of our own, and what keeps these from starting.
+HELD = {f"{UNITS}/{name}.service.d/plainkube.conf": f"{name}.service" for name in ("haproxy", "keepalived")}
 # For one start of Docker on the way back to its own bridge; gone at the next boot whatever happens.
 BRIDGELESS = f"/run/systemd/system/{SERVICE}.d/{_docker.DROP_IN}"
 # What a killed run may have left beside the files that it wrote.
@@ -122,6 +124,7 @@ TEMPORARY += (_reset.CONFIGURATION, PKI, f"{PKI}/etcd", "/usr/local/bin")
 # What services keep, by the one whose unit tells that it is ours.
 DATA = {
     "etcd": ["/var/lib/etcd/data"],
+    "kube-apiserver": ["/var/log/kube-apiserver"],
     "flanneld": ["/var/lib/flannel", "/run/flannel"],
     "cri-dockerd": ["/var/lib/cri-dockerd", "/run/cri-dockerd.sock"],
     "kubelet": ["/var/lib/kubelet", "/var/log/pods", "/var/log/containers"],
@@ -222,6 +225,7 @@ class Host:
         """In the order in which they are removed. Units are last: they tell what is ours."""
         return [
             Part("service", self.services, self.stop_services),
+            Part("hold on", self.held_services, self.release_services),
             Part("container", self.containers, self.remove_containers),
             Part("image", self.images, self.remove_images),
             Part("setting of Docker", self.settings, self.take_back_settings),
@@ -279,6 +283,17 @@ class Host:
 
     def runs(self, unit: str) -> bool:
         return _systemd.show(self.module, unit).get("ActiveState") not in ("inactive", "failed")
+
+    def held_services(self) -> list[str]:
+        return [HELD[path] for path in there(HELD)]
+
+    def release_services(self, units: list[str]) -> None:
+        """As after the installation of a package whose service nobody wants: not started, and not at boot."""
+        _docker_service.systemctl(self.module, "disable", "--quiet", *units)
+        for path in there(HELD):
+            os.unlink(at(path))
+            if not listed(os.path.dirname(path)):
+                os.rmdir(at(os.path.dirname(path)))
 
     def unit_files(self) -> list[str]:
         return there(f"{UNITS}/{name}.service" for name in self.ours)

@@ -58,7 +58,9 @@ options:
         type: int
         default: 0
   certificates:
-    description: Certificate files, and directories in which all files that end in C(.crt) are looked at.
+    description:
+      - Certificate files, and directories in which all files that end in C(.crt) are looked at.
+      - What has C(*) or C(?) in it is a pattern of files, which may match none.
     type: list
     elements: path
     default: []
@@ -87,6 +89,13 @@ options:
         description: Key of that certificate.
         type: path
         required: true
+      members:
+        description:
+          - Names of the members that there should be. Others that etcd has, and those that it lacks, are problems.
+          - By default, whoever is in it is right.
+        type: list
+        elements: str
+        default: []
   node:
     description: The Node object of this host.
     type: dict
@@ -260,7 +269,7 @@ components:
       type: bool
       returned: success
 certificates:
-  description: One entry for each certificate.
+  description: One entry for each certificate; a file with several has several.
   returned: success
   type: list
   elements: dict
@@ -270,7 +279,7 @@ etcd:
   description: Members, leader, alarms, and for each member that was asked its version and database size.
   returned: when O(etcd) is given
   type: dict
-  sample: {"endpoints": ["https://127.0.0.1:2379"], "leader": "cp1", "alarms": [], "error": "",
+  sample: {"endpoints": ["https://127.0.0.1:2379"], "leader": "cp1", "alarms": [], "error": "", "expected": ["cp1"],
            "members": [{"id": "8e9e05c52164694d", "name": "cp1", "leader": true, "learner": false, "version": "3.7.3",
                         "db_size": 5353472, "db_size_in_use": 1675264, "db_size_quota": 2147483648, "errors": [],
                         "peer_urls": ["https://192.0.2.11:2380"], "client_urls": ["https://192.0.2.11:2379"]}]}
@@ -309,6 +318,7 @@ import datetime
 import glob
 import json
 import os
+import re
 import time
 import typing as t
 
@@ -328,6 +338,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._wait import pol
 
 _ETCD_TIMEOUTS = {"ETCDCTL_DIAL_TIMEOUT": "2s", "ETCDCTL_COMMAND_TIMEOUT": "3s"}
 _OBJECT_LIMIT = 1 << 20
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class Look(t.NamedTuple):
@@ -408,7 +419,7 @@ def inspect(module: AnsibleModule, component: dict, state: dict, sockets: list[_
 
 def inspect_etcd(module: AnsibleModule) -> dict:
     params = module.params["etcd"]
-    etcd = {"endpoints": params["endpoints"], "members": [], "leader": "", "alarms": [], "error": ""}
+    etcd = {"endpoints": params["endpoints"], "members": [], "leader": "", "alarms": [], "error": "", "expected": []}
     etcdctl = Etcdctl(module, {**params, "wait": 0})
     etcdctl.environment.update(_ETCD_TIMEOUTS)
     try:
@@ -419,7 +430,8 @@ def inspect_etcd(module: AnsibleModule) -> dict:
     except EtcdError as error:
         return {**etcd, "error": str(error)}
     leader = next((member["name"] for member in members if member["leader"]), "")
-    return {**etcd, "members": members, "leader": leader, "alarms": _status.etcd_alarms(members)}
+    found = {"members": members, "leader": leader, "alarms": _status.etcd_alarms(members)}
+    return {**etcd, **found, "expected": params["members"]}
 
 
 def ask_api(kubeconfig: str, path: str, missing: str) -> tuple[dict, str]:
@@ -474,17 +486,27 @@ def inspect_deployment(module: AnsibleModule, name: str) -> dict:
 def certificate_paths(paths: list[str]) -> list[str]:
     found = []
     for path in paths:
-        found += sorted(glob.glob(f"{path}/**/*.crt", recursive=True)) if os.path.isdir(path) else [path]
+        if glob.has_magic(path):
+            found += sorted(glob.glob(path))
+        else:
+            found += sorted(glob.glob(f"{path}/**/*.crt", recursive=True)) if os.path.isdir(path) else [path]
     return found
 
 
-def inspect_certificate(path: str, x509: t.Any, now: datetime.datetime) -> dict:
-    certificate = {"path": path, "subject": "", "issuer": "", "not_after": "", "days_left": 0, "error": ""}
+def inspect_certificates_of(path: str, x509: t.Any, now: datetime.datetime) -> list[dict]:
+    """All certificates in a file: of two CAs while one takes the other's place, and what a server's is sent with."""
+    unknown = {"path": path, "subject": "", "issuer": "", "not_after": "", "days_left": 0, "error": ""}
     try:
         with open(path, "rb") as stream:
-            parsed = x509.load_pem_x509_certificate(stream.read())
+            texts = _CERTIFICATE.findall(stream.read())
+        if not texts:
+            raise ValueError("there is no certificate in it")
+        return [inspect_certificate(unknown, x509.load_pem_x509_certificate(text), x509, now) for text in texts]
     except (OSError, ValueError) as error:
-        return {**certificate, "error": getattr(error, "strerror", None) or str(error)}
+        return [{**unknown, "error": getattr(error, "strerror", None) or str(error)}]
+
+
+def inspect_certificate(certificate: dict, parsed: t.Any, x509: t.Any, now: datetime.datetime) -> dict:
     # not_valid_after_utc came with cryptography 42; Debian 12 has 38.
     end = getattr(parsed, "not_valid_after_utc", None) or parsed.not_valid_after.replace(tzinfo=datetime.timezone.utc)
     return {
@@ -512,7 +534,7 @@ def inspect_certificates(module: AnsibleModule) -> list[dict]:
             msg=missing_required_lib("cryptography (Debian: python3-cryptography)", reason="to read certificates")
         )
     now = datetime.datetime.now(datetime.timezone.utc)
-    return [inspect_certificate(path, x509, now) for path in paths]
+    return [one for path in paths for one in inspect_certificates_of(path, x509, now)]
 
 
 # All together
@@ -578,6 +600,7 @@ def main() -> None:
                     "cert": {"type": "path", "required": True},
                     # A path, no secret.
                     "key": {"type": "path", "required": True, "no_log": False},
+                    "members": {"type": "list", "elements": "str", "default": []},
                 },
             },
             "node": {

@@ -32,6 +32,7 @@ options:
           - component
           - container_images
           - docker_rebridge
+          - etcd_member
           - etcd_network_config
           - etcd_rbac
           - firewall
@@ -105,6 +106,7 @@ if t.TYPE_CHECKING:
         component,
         container_images,
         docker_rebridge,
+        etcd_member,
         etcd_network_config,
         etcd_rbac,
         firewall,
@@ -114,7 +116,7 @@ if t.TYPE_CHECKING:
 _MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils._modules"
 MODULES = [
     *("artifacts", "certificate_request", "component", "container_images", "docker_rebridge"),
-    *("etcd_network_config", "etcd_rbac", "firewall", "kube_objects"),
+    *("etcd_member", "etcd_network_config", "etcd_rbac", "firewall", "kube_objects"),
 ]
 
 

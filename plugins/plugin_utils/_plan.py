@@ -11,7 +11,7 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils import _status_t
 
 Result = t.Mapping[str, t.Any]
 
-_VERBS = ("install", "issue", "write", "remove", "apply", "start", "restart")
+_VERBS = ("install", "issue", "join", "write", "apply", "start", "restart", "remove")
 # How the reasons begin for which a service that does not run is started.
 _DOWN = ("it is not installed", "it is not running", "Docker Engine is not installed")
 
@@ -29,7 +29,13 @@ def written(result: Result) -> list[str]:
     diff = result.get("diff") or []
     entries = diff if isinstance(diff, list) else [diff]
     headers = [str(entry.get("after_header") or "") for entry in entries if isinstance(entry, dict)]
-    return [header for header in headers if header.startswith("/")]
+    return [header for header in headers if header.startswith("/") and header != "/dev/null"]
+
+
+def removed(result: Result) -> list[str]:
+    """The services that a result of component removes."""
+    components = result.get("components")
+    return [name for name, one in components.items() if one.get("removed")] if isinstance(components, dict) else []
 
 
 def issued(result: Result, host: str) -> dict[str, str]:
@@ -44,6 +50,7 @@ def lines(result: Result, host: str) -> list[tuple[str, str]]:
         return []
     found = [("install", str(change)) for change in result.get("changes") or []]
     found += [("issue", f"{name}: {why}") for name, why in issued(result, host).items()]
+    found += [("join", str(what)) for what in result.get("join") or []]
     if "hosts" not in result:
         found += [("write", path) for path in written(result)]
     found += [("remove", str(what)) for what in result.get("removed") or []]
@@ -51,7 +58,7 @@ def lines(result: Result, host: str) -> list[tuple[str, str]]:
     for name, reasons in restarts(result).items():
         verb = "start" if reasons[0].startswith(_DOWN) else "restart"
         found.append((verb, f"{name}: {'; '.join(reasons)}"))
-    return found
+    return found + [("remove", f"{name}, its unit, files and user") for name in removed(result)]
 
 
 def packages(result: Result) -> list[tuple[str, str]]:

@@ -2,6 +2,9 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
+import io
+import tarfile
+
 import pytest
 
 from lab.base import LabError
@@ -24,3 +27,19 @@ def test_up_refuses_a_host_name_before_it_does_anything():
 )
 def test_a_host_may_have_a_debian_of_its_own(text, found):
     assert host_and_suite(text, "trixie") == found
+
+
+def test_files_are_put_with_their_modes(monkeypatch):
+    class Container:
+        def exec_run(self, command):
+            done.append(command)
+            return 0, b""
+
+        def put_archive(self, directory, data):
+            with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+                done.extend((entry.name, entry.mode, archive.extractfile(entry).read()) for entry in archive)
+
+    done = []
+    monkeypatch.setattr(Lab, "host", lambda self, name: Container())
+    Lab("demo", client=object()).put("n1", "/root/a", {"b/c": (b"text", 0o600), "d": (b"", 0o755)})
+    assert done == [["mkdir", "-p", "/root/a"], ("b/c", 0o600, b"text"), ("d", 0o755, b"")]

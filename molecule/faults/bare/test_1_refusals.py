@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import functools
@@ -151,6 +152,32 @@ def another_clusters_directory(lab, tmp, stack):
     return another_clusters_host(lab, tmp, stack)
 
 
+def another_encryption_key(lab, tmp, stack):
+    """The API server that n1 once was encrypted with a key that certificates_directory has not."""
+    stack.callback(shell, lab, "rm -r /etc/kubernetes")
+    (tmp / "encryption.yaml").write_text(f"""\
+# How the API servers encrypt Secrets and ConfigMaps in etcd; written by plainkube.cluster. Without these keys nobody can read them again.
+apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+  - resources: [secrets, configmaps]
+    providers:
+      - secretbox:
+          keys:
+            - name: key-3
+              secret: {base64.b64encode(bytes(32)).decode()}
+""")
+    text = (tmp / "encryption.yaml").read_text()
+    shell(lab, f"mkdir -p /etc/kubernetes/pki; cat > /etc/kubernetes/pki/encryption.yaml <<'END'\n{text}END\n")
+    return []
+
+
+def virtual_ip(address, interface=""):
+    """k1 and n1 are control planes with a virtual IP."""
+    text = f"[all:vars]\ncluster_virtual_ip={address}\ncluster_virtual_ip_interface={interface}\n"
+    return hosts(f"[control_plane]\nn1\n[etcd]\nk1\n{text}")
+
+
 WRONG = {
     "misspelt variables": Wrong(
         variables(cluster_verion="1.37.2", node_exporter_port=9100),
@@ -196,6 +223,29 @@ WRONG = {
     ),
     "an even number of etcd members": Wrong(
         hosts("[etcd]\nk1\nn1\n"), r"There are 2 etcd members \(k1, n1\), .* add one to the group etcd or remove one"
+    ),
+    "an endpoint that is no address of any balancer": Wrong(
+        variables(cluster_api_endpoint="198.51.100.99"),
+        r"cluster_api_endpoint is '198\.51\.100\.99', which is the address of no balancer: .* Correct it, or list your own balancer there",
+    ),
+    "an endpoint that does not resolve": Wrong(
+        variables(cluster_api_endpoint="api.invalid:6443"),
+        r"cluster_api_endpoint is 'api\.invalid:6443', and api\.invalid does not resolve on the control node: put it into DNS",
+    ),
+    "a virtual IP for one control plane": Wrong(
+        variables(cluster_virtual_ip="198.51.100.9"),
+        r"cluster_virtual_ip is 198\.51\.100\.9, and k1 is the only control plane, so it could never move: add control planes",
+    ),
+    "a virtual IP outside of the hosts' network": Wrong(
+        virtual_ip("198.51.100.9"),
+        r"cluster_virtual_ip is 198\.51\.100\.9, and k1 is in [\d.]+/24 \(eth0\): choose an unused address there",
+    ),
+    "a virtual IP that a host has": Wrong(
+        virtual_ip("{n1}"), r"cluster_virtual_ip is [\d.]+, which n1 has already \(eth0\): choose an unused address"
+    ),
+    "a virtual IP on no interface": Wrong(
+        virtual_ip("198.51.100.9", "eth7"),
+        r"cluster_virtual_ip_interface is 'eth7', and k1 has no such interface: take one of eth0",
     ),
     "one address twice": Wrong(
         hosts("[all]\nk1 cluster_address={k1}\nn1 cluster_address={k1}\n"),
@@ -268,6 +318,11 @@ WRONG = {
     "a directory of another cluster": Wrong(
         another_clusters_directory,
         r"certificates_directory \S+ holds the kubernetes CA .*, but n1 carries certificates of another CA, CN=other",
+    ),
+    "an encryption key that is lost": Wrong(
+        another_encryption_key,
+        r"certificates_directory \S+ holds no encryption\.yaml, but n1 has the key that the cluster's Secrets are encrypted with, .*: take "
+        r"encryption\.yaml back from a backup of that directory, or from /etc/kubernetes/pki/encryption\.yaml of n1",
     ),
     # The last, as they also show that all was undone: these runs come past every other check.
     "an unavailable version": Wrong(

@@ -10,7 +10,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _files
+from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _encryption, _files
 
 # Above this, no file is a certificate.
 _LIMIT = 1 << 16
@@ -25,16 +25,12 @@ def digest(content: str) -> str:
     return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def is_key(name: str) -> bool:
-    return name.endswith(".key")
-
-
 def wanted_file(path: str, content: str | None) -> dict[str, t.Any]:
     return {
         "path": path,
         "content": content,
-        "mode": "0600" if is_key(path) else "0644",
-        "secret": is_key(path),
+        "mode": "0600" if _files.is_secret(path) else "0644",
+        "secret": _files.is_secret(path),
         **_files.me(),
     }
 
@@ -81,8 +77,9 @@ def make(module: AnsibleModule) -> dict[str, t.Any]:
         "diff": [_files.diff(there, entry) for there, entry in changes],
         "certificates": certificates,
         "made": [os.path.join(top, key) for key in absent],
-        "public": {name: public(contents[name]) for name in files if name in contents and not is_key(name)},
-        "secret": {name: digest(contents[name]) for name in files if name in contents and is_key(name)},
+        "public": {name: public(contents[name]) for name in files if name in contents and not _files.is_secret(name)},
+        "secret": {name: digest(contents[name]) for name in files if name in contents and _files.is_secret(name)},
+        "encryption": _encryption.identify(contents.get(_encryption.FILE)) if _encryption.FILE in files else [],
     }
 
 

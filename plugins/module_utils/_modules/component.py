@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import pwd
 
 from ansible.module_utils.basic import AnsibleModule
@@ -59,6 +60,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     unit = {"path": unit_path, "content": text, "owner": "root", "group": "root", "mode": "0600"}
 
     state = _systemd.show(module, f"{params['name']}.service")
+    process = running(params, state)
     found[unit_path] = unit_found
     different = [
         wanted for wanted in [unit, *params["directories"], *files] if not _files.matches(found[wanted["path"]], wanted)
@@ -66,9 +68,8 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     return {
         "different": different,
         "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different],
-        "reasons": _component.restart_reasons(
-            text, on_disk, known, mended, running(params, state), module.params["replaced"]
-        ),
+        "reasons": _component.restart_reasons(text, on_disk, known, mended, process, module.params["replaced"]),
+        "running": process.runs,
         "user": bool(params["user"]) and not user_exists(params["user"]),
         "reload": unit in different or state.get("NeedDaemonReload") == "yes",
         "enable": state.get("UnitFileState") != "enabled",
@@ -184,6 +185,7 @@ COMPONENT_OPTIONS = {
     "ready_url": {"type": "str"},
     "ready_ca": {"type": "path"},
     "wait": {"type": "int", "default": 90},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 
 
@@ -202,13 +204,47 @@ def pending(module: AnsibleModule, params: dict, plan: dict) -> list[str]:
     return found
 
 
+# --- a component that is to go ---
+
+
+def removal_plan(module: AnsibleModule, params: dict) -> dict:
+    """What is there of a component: its files, its unit, its user. Nothing where the unit is not this collection's."""
+    unit_path = f"{UNITS}/{params['name']}.service"
+    unit = _files.look(unit_path)
+    if unit is None or _stamp.split(unit.content or "")[2] is None:
+        return {"paths": [], "user": False, "diff": []}
+    secret = {file["path"]: file["secret"] for file in owned_files(params)}
+    there = [(path, found) for path in [*secret, unit_path] for found in [_files.look(path)] if found is not None]
+    user = bool(params["user"]) and user_exists(params["user"])
+    header = f"user {params['user']}"
+    gone = [{"before_header": header, "after_header": "/dev/null", "before": "present\n", "after": ""}] if user else []
+    for path, file in there:
+        text = "# secret content\n" if secret.get(path) else file.content or ""
+        gone.append({"before_header": path, "after_header": "/dev/null", "before": text, "after": ""})
+    return {"paths": [path for path, dummy in there], "user": user, "diff": gone}
+
+
+def remove(module: AnsibleModule, params: dict, plan: dict) -> None:
+    """Stop the service and remove what is its own; the unit last, which tells a next run that there is more to do."""
+    if not plan["paths"]:
+        return
+    _systemd.systemctl(module, "disable", "--quiet", "--now", f"{params['name']}.service")
+    if plan["user"]:
+        module.run_command(["userdel", params["user"]], check_rc=True)
+    for path in plan["paths"]:
+        os.unlink(path)
+    _systemd.systemctl(module, "daemon-reload")
+
+
 def changed(plan: dict) -> bool:
     return bool(plan["different"] or plan["user"] or plan["enable"] or plan["reasons"])
 
 
 def run(module: AnsibleModule) -> dict:
-    components = module.params["components"]
+    components = [params for params in module.params["components"] if params["state"] == "present"]
+    leaving = [params for params in module.params["components"] if params["state"] == "absent"]
     plans = {params["name"]: make_plan(module, params) for params in components}
+    removals = {params["name"]: removal_plan(module, params) for params in leaving}
     waiting = []
     if module.check_mode:
         waiting = [line for params in components for line in pending(module, params, plans[params["name"]])]
@@ -216,13 +252,24 @@ def run(module: AnsibleModule) -> dict:
         prepare(module, components, plans)
         for params in components:
             start(module, params, plans[params["name"]])
+        for params in leaving:
+            remove(module, params, removals[params["name"]])
+    kept = {
+        name: {
+            "restart": bool(plan["reasons"]),
+            "removed": False,
+            "reasons": plan["reasons"],
+            "running": plan["running"],
+        }
+        for name, plan in plans.items()
+    }
+    gone = {name: {"restart": False, "removed": bool(plan["paths"]), "reasons": []} for name, plan in removals.items()}
     return {
-        "changed": any(changed(plan) for plan in plans.values()),
-        "components": {
-            name: {"restart": bool(plan["reasons"]), "reasons": plan["reasons"]} for name, plan in plans.items()
-        },
+        "changed": any(changed(plan) for plan in plans.values()) or any(plan["paths"] for plan in removals.values()),
+        "components": {**kept, **gone},
         "pending": waiting,
-        "diff": [entry for params in components for entry in whole_diff(params, plans[params["name"]])],
+        "diff": [entry for params in components for entry in whole_diff(params, plans[params["name"]])]
+        + [entry for plan in removals.values() for entry in plan["diff"]],
     }
 
 

@@ -127,8 +127,12 @@ def test_an_unreachable_host_is_told_in_a_sentence(monkeypatch):
     warned = []
     monkeypatch.setattr(host_facts.display, "warning", warned.append)
     monkeypatch.setattr(Task, "ignore_unreachable", True)
-    borne = host.plugin.run(task_vars={"inventory_hostname": "n1"})
-    assert (borne["unreachable"], warned) == (False, [result["msg"]])
+    others = {"k1": {}, "k2": {"ansible_facts": {"plainkube": {"servers": {"n1": "192.0.2.71"}}}}}
+    for hosts, address in (([], ""), (["k1"], ""), (["k1", "k2"], "192.0.2.71")):
+        variables = {"inventory_hostname": "n1", "hostvars": others, "ansible_play_hosts_all": hosts}
+        borne = host.plugin.run(task_vars=variables)
+        assert (borne["unreachable"], warned[-1]) == (False, result["msg"])
+        assert borne["ansible_facts"] == {"plainkube_unreached": True, "plainkube_remembered": address}
 
 
 def test_a_failed_module_stays_failed(monkeypatch):

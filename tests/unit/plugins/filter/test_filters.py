@@ -7,6 +7,8 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.plainkube.cluster.plugins.filter.host_address import host_address
 from ansible_collections.plainkube.cluster.plugins.filter.host_identities import host_identities
 from ansible_collections.plainkube.cluster.plugins.filter.nth_address import nth_address
+from ansible_collections.plainkube.cluster.plugins.filter.preflight_troubles import preflight_troubles, resolves
+from ansible_collections.plainkube.cluster.plugins.filter.turns import turns
 
 
 def test_nth_address():
@@ -27,6 +29,8 @@ FACTS = {"plainkube": {"address": "172.30.0.2"}}
     [
         ({"cluster_address": "10.0.0.1", "ansible_facts": FACTS, "ansible_host": "10.0.0.3"}, "10.0.0.1"),
         ({"ansible_facts": FACTS, "ansible_host": "10.0.0.3"}, "172.30.0.2"),
+        ({"ansible_facts": {"plainkube_remembered": "172.30.0.5"}, "ansible_host": "10.0.0.3"}, "172.30.0.5"),
+        ({"ansible_facts": {"plainkube_remembered": ""}, "ansible_host": "10.0.0.3"}, "10.0.0.3"),
         ({"ansible_host": "10.0.0.3", "inventory_hostname": "n1"}, "10.0.0.3"),
         ({"ansible_host": "n1.example.org", "inventory_hostname": "10.0.0.4"}, "10.0.0.4"),
         ({"ansible_host": "n1.example.org", "inventory_hostname": "n1"}, ""),
@@ -40,12 +44,14 @@ def test_host_address(variables, address):
 def test_host_identities_are_empty_where_a_host_was_not_reached():
     k1 = {
         "inventory_hostname": "k1",
-        "ansible_facts": {"plainkube": {"address": "10.0.0.1", "machine_id": "a", "hostname": "K1"}},
+        "ansible_facts": {
+            "plainkube": {"address": "10.0.0.1", "machine_id": "a", "hostname": "K1", "interfaces": ["lo"]}
+        },
     }
     n1 = {"inventory_hostname": "n1", "ansible_host": "10.0.0.2"}
     assert host_identities([k1, n1]) == {
-        "k1": {"address": "10.0.0.1", "machine_id": "a", "hostname": "k1"},
-        "n1": {"address": "10.0.0.2", "machine_id": "", "hostname": ""},
+        "k1": {"address": "10.0.0.1", "machine_id": "a", "hostname": "k1", "addresses": [], "interfaces": ["lo"]},
+        "n1": {"address": "10.0.0.2", "machine_id": "", "hostname": "", "addresses": [], "interfaces": []},
     }
 
 
@@ -53,3 +59,58 @@ def test_host_address_says_whose_is_missing():
     with pytest.raises(AnsibleFilterError, match=r"host n1 is known: run role plainkube\.cluster\.preflight"):
         host_address({"ansible_host": "n1.example.org", "inventory_hostname": "n1"}, required=True)
     assert host_address({"inventory_hostname": "10.0.0.4"}, required=True) == "10.0.0.4"
+
+
+API = {
+    "endpoint": "192.0.2.99",
+    "port": 6443,
+    "balancers": [],
+    "balancer_port": 6444,
+    "virtual_ip": "",
+    "interface": "",
+    "control_planes": [],
+}
+
+
+def test_preflight_troubles_are_those_of_the_hosts_and_of_the_endpoint():
+    subject = {"hosts": {}, "networks": {}, "api": API}
+    (trouble,) = preflight_troubles(subject, "hosts")
+    assert trouble.startswith("cluster_api_endpoint is '192.0.2.99', which is the address of no balancer")
+
+
+def test_preflight_troubles_of_inputs_ask_the_control_node_for_names(monkeypatch):
+    monkeypatch.setattr("socket.getaddrinfo", lambda *dummy: (_ for _ in ()).throw(OSError("no such name")))
+    subject = {
+        "control_planes": [],
+        "control_plane_group": "control_plane",
+        "api": {**API, "endpoint": "api.example.net"},
+    }
+    troubles = preflight_troubles(subject, "inputs")
+    assert ["no host in the group" in troubles[0], "does not resolve on the control node" in troubles[1]] == [
+        True,
+        True,
+    ]
+
+
+def test_localhost_resolves():
+    assert resolves("localhost")
+    assert not resolves("a" * 64 + ".example.net")
+
+
+def test_turns_of_hosts_that_the_run_looks_at():
+    survey = {
+        "to_do": ["etcd"],
+        "answers": {"etcd": {"components": {"etcd": {"running": True}}}, "etcd_member": {"live": True}},
+    }
+    hosts = [
+        {
+            "inventory_hostname": "k1",
+            "ansible_facts": {"plainkube": {"etcd_state": "member"}},
+            "__survey_result": survey,
+        },
+        {"inventory_hostname": "k2", "ansible_facts": {"plainkube": {"etcd_state": "none"}}},
+        {"inventory_hostname": "k3"},
+    ]
+    assert turns(hosts, "etcd", total=3) == {"first": [], "then": ["k2", "k1"]}
+    assert turns(hosts[:1], "control_plane", total=3) == {"first": [], "then": []}
+    assert turns(hosts[:1], "etcd", total=1, everything=["k1"]) == {"first": ["k1"], "then": []}

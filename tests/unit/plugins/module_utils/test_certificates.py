@@ -179,7 +179,7 @@ def test_a_certificate_says_what_is_wanted(authority, key):
         f"valid until: {NOW + days(365):%Y-%m-%d}\n"
     )
     assert _certificates._utc(certificate, "not_valid_before") == NOW - datetime.timedelta(minutes=5)
-    assert _certificates.issued_by(certificate, authority)
+    assert _certificates.issued_by(certificate, authority.certificate)
 
 
 def test_a_certificate_ends_with_its_authority(authority, key):
@@ -275,7 +275,7 @@ def test_an_authority_of_the_operators_own_with_an_rsa_key(key):
     made = _certificates.new_authority("etcd", "acme", own, NOW)
     found = _certificates.load_authority("etcd", _certificates.certificate_text(made.certificate), pem(own), "/d", NOW)
     certificate = _certificates.issue(SERVER, key.public_key(), found, NOW, 365)
-    assert _certificates.issued_by(certificate, found)
+    assert _certificates.issued_by(certificate, found.certificate)
     assert not _certificates.reasons_to_issue(
         _certificates.certificate_text(certificate), SERVER, key.public_key(), found, NOW, 30
     )
@@ -402,3 +402,71 @@ def test_origin():
     assert _certificates.origin_place(text) == "made on control node laptop in /home/anna/my: pki"
     assert _certificates.origin_place("junk\n: \n") == ""
     assert _certificates.origin_place(None) == ""
+
+
+# One CA in the place of another
+
+
+def ca(generation):
+    return _certificates.new_authority("etcd", "c", _certificates.new_key(), NOW, generation)
+
+
+def text_of(*authorities):
+    return "".join(_certificates.certificate_text(one.certificate) for one in authorities)
+
+
+def test_of_two_authorities_the_one_whose_key_it_is_signs():
+    old, new = ca(1), ca(2)
+    for signer, other in ((old, new), (new, old)):
+        found = _certificates.load_authority("etcd", text_of(old, new), pem(signer.key), "/d", NOW)
+        assert (found.certificate, found.others) == (signer.certificate, (other.certificate,))
+        assert set(found.trusted) == {old.certificate, new.certificate}
+
+
+def test_an_authority_without_its_key_is_the_first_one():
+    old, new = ca(1), ca(2)
+    found = _certificates.load_authority("etcd", text_of(old, new), None, "/d", NOW)
+    assert (found.certificate, found.key) == (old.certificate, None)
+
+
+def test_a_host_that_trusts_one_of_two_is_ours():
+    old, new, foreign = ca(1), ca(2), ca(1)
+    both = _certificates.load_authority("etcd", text_of(old, new), pem(new.key), "/d", NOW)
+    alone = _certificates.load_authority("etcd", text_of(new), pem(new.key), "/d", NOW)
+    assert _certificates.carried_authority(text_of(old), [], both) == ""
+    assert _certificates.carried_authority(text_of(old, new), [], alone) == ""
+    assert _certificates.carried_authority(text_of(old), [], alone).startswith("CN=c-etcd-ca (")
+    assert _certificates.carried_authority(text_of(foreign), [], both).startswith("CN=c-etcd-ca (")
+
+
+def test_a_leaf_alone_of_one_of_two_is_ours(key):
+    old, new = ca(1), ca(2)
+    leaf = _certificates.certificate_text(_certificates.issue(SERVER, key.public_key(), old, NOW, 365))
+    both = _certificates.load_authority("etcd", text_of(old, new), pem(new.key), "/d", NOW)
+    assert _certificates.carried_authority(None, [leaf], both) == ""
+    assert _certificates.carried_authority(None, [leaf], new) == "CN=c-etcd-ca"
+
+
+def test_a_cross_certificate_ends_with_the_first_of_both(monkeypatch):
+    old = ca(1)
+    monkeypatch.setattr(_certificates, "AUTHORITY_DAYS", 5000)
+    new = ca(2)
+    found = _certificates.cross_certificate(new.certificate, old, NOW)
+    assert _certificates.issued_by(found, old.certificate)
+    assert _certificates.same_key(found.public_key(), new.key.public_key())
+    assert found.subject == new.certificate.subject
+    assert _certificates.not_after(found) == _certificates.not_after(old.certificate)
+
+
+def test_there_is_no_cross_certificate_of_an_authority_that_cannot_issue_it():
+    new = ca(2)
+    assert _certificates.cross_certificate(new.certificate, ca(1)._replace(key=None), NOW) is None
+    narrow = _certificates.cross_certificate(new.certificate, ca(1), NOW)
+    assert _certificates.cross_certificate(ca(3).certificate, new._replace(certificate=narrow), NOW) is None
+
+
+def test_what_a_certificate_is_sent_with():
+    old, new = ca(1), ca(2)
+    assert _certificates.chain_text(text_of(old)) == ""
+    assert _certificates.chain_text(text_of(old, new)) == text_of(new)
+    assert _certificates.chain_text(None) == ""

@@ -80,6 +80,41 @@ def test_networks_of_interfaces_by_prefix_and_not_those_that_follow_the_cluster(
     assert _host.interface_networks("") == {}
 
 
+def test_addresses_with_their_interfaces():
+    found = _host.interface_addresses(ADDRESSES)
+    assert {"interface": "eth0", "address": "10.1.2.3", "prefix": 32} in found
+    assert "lo" not in {one["interface"] for one in found}
+    assert _host.interface_addresses("") == []
+
+
+BALANCER = """
+backend ready
+    default-server check inter 1s
+    server k2 192.0.2.12:6443
+    server k1.example.org 192.0.2.11:6443
+"""
+ETCD = """ExecStart=/usr/local/bin/etcd \\
+  --initial-cluster=e1=https://192.0.2.31:2380,e2.example.org=https://192.0.2.32:2380 \\
+"""
+
+
+@pytest.mark.parametrize(
+    ("balancer", "etcd", "servers"),
+    [
+        (BALANCER, "", {"k2": "192.0.2.12", "k1.example.org": "192.0.2.11"}),
+        ("", ETCD, {"e1": "192.0.2.31", "e2.example.org": "192.0.2.32"}),
+        (
+            BALANCER,
+            ETCD,
+            {"k2": "192.0.2.12", "k1.example.org": "192.0.2.11", "e1": "192.0.2.31", "e2.example.org": "192.0.2.32"},
+        ),
+        ("", "", {}),
+    ],
+)
+def test_servers_that_a_host_has_in_its_configuration(balancer, etcd, servers):
+    assert _host.known_servers(balancer, etcd) == servers
+
+
 def test_a_docker_network_goes_by_its_name():
     interfaces = _host.interface_networks(ADDRESSES)
     assert _host.host_networks(interfaces, DOCKER) == [

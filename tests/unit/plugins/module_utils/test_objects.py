@@ -51,6 +51,17 @@ def test_objects_that_differ():
         ("Error from server (ServiceUnavailable): the server is currently unable to handle the request", False, True),
         ('error: unable to decode "STDIN": no kind "Pood" is registered', False, False),
         ('Error from server (Forbidden): deployments.apps "coredns" is forbidden: User "x" cannot get', False, False),
+        (
+            'Error from server (Conflict): Operation cannot be fulfilled on services "kube-dns": the object has been modified; please apply',
+            False,
+            True,
+        ),
+        (
+            'The Service "kube-dns" is invalid: spec.clusterIPs: Invalid value: ["10.96.0.10"]: failed to allocate IP 10.96.0.10: '
+            "provided IP is already allocated",
+            False,
+            True,
+        ),
         ("", False, False),
     ],
 )

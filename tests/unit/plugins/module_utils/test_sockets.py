@@ -35,6 +35,11 @@ def test_what_runs_from_our_directory_is_ours(listener):
     assert _sockets.foreign_listeners([listener[0]], directory[:-1]) != []
 
 
+def test_what_carries_our_stamp_is_ours(listener, monkeypatch):
+    monkeypatch.setattr(_sockets._stamp, "of_process", lambda pid: "a stamp" if pid == listener[1] else "")
+    assert _sockets.foreign_listeners([listener[0]], "/opt/plainkube") == []
+
+
 def test_a_free_port_is_nobodys():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

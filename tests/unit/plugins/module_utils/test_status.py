@@ -262,6 +262,18 @@ def test_an_etcd_member_that_never_started():
     assert "the etcd member 3 at https://c:2380 was added and has never started" in problem.text
 
 
+def test_a_learner_and_who_is_not_expected():
+    members = {
+        "members": [*MEMBERS["members"], {"ID": 3, "name": "x", "peerURLs": ["https://x:2380"], "isLearner": True}]
+    }
+    found = {**etcd(_status.etcd_members(members, status())), "expected": ["cp1", "cp2", "cp3"]}
+    learner, stranger, missing = _status.etcd_problems(found)
+    assert (learner.text, learner.passing) == ("the etcd member x is a learner and has no vote; run site.yml", True)
+    assert "etcd has the member x (3), which is no etcd host of the inventory" in stranger.text
+    assert missing == ("cp3 is no member of etcd; run site.yml", False)
+    assert not _status.etcd_problems({**etcd(_status.etcd_members(MEMBERS, status())), "expected": ["cp1", "cp2"]})
+
+
 def test_an_etcd_that_does_not_answer_is_worth_waiting_for():
     (problem,) = _status.etcd_problems(etcd([], error="context deadline exceeded"))
     assert problem == ("the state of etcd is unknown: context deadline exceeded", True)

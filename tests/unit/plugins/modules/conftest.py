@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
+import pathlib
 import shutil
 import socket
 import subprocess
+import time
 import typing as t
 
 import pytest
+from ansible_collections.plainkube.cluster.plugins.module_utils import _etcd_member
 
 from lab import mirror
 
@@ -71,6 +75,132 @@ def etcd_binaries(tmp_path_factory):
         ["tar", "--extract", f"--file={archives[-1]}", f"--directory={target}", "--strip-components=1"], check=True
     )
     return str(target)
+
+
+class EtcdFleet:
+    """Hosts for members of etcd, each of which starts etcd as role etcd's unit does."""
+
+    SECONDS = 60  # on a machine with better things to do
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        self.directory = directory
+        self.urls: dict[str, tuple[str, str]] = {}  # peers', clients'
+        self.processes: dict[str, subprocess.Popen] = {}
+        _certificates(str(directory))
+
+    def host(self, name: str) -> pathlib.Path:
+        """Where a host has its data, its environment file and its unit."""
+        path = self.directory / name
+        if name not in self.urls:
+            path.mkdir()
+            self.urls[name] = (f"http://127.0.0.1:{_free_port()}", f"https://127.0.0.1:{_free_port()}")
+        return path
+
+    def has_data(self, name: str) -> bool:
+        return any((self.host(name) / "data").glob(_etcd_member.WAL))
+
+    def options(self, name: str, *others: str) -> dict[str, t.Any]:
+        """The options of module etcd_member on a host, for a cluster with these others."""
+        members = []
+        for one in (name, *others):
+            path = self.host(one)
+            first_start = path / "first-start"
+            state = _etcd_member.state_of(
+                self.has_data(one),
+                first_start.read_text() if first_start.exists() else None,
+                (path / "etcd.service").exists(),
+            )
+            members.append(
+                {"name": one, "peer_url": self.urls[one][0], "client_url": self.urls[one][1], "state": state}
+            )
+        path = self.host(name)
+        files = {"data_directory": f"{path}/data", "first_start": f"{path}/first-start", "unit": f"{path}/etcd.service"}
+        client = {kind: f"{self.directory}/{file}" for kind, file in CLIENT.items()}
+        return {
+            "name": name,
+            "members": sorted(members, key=lambda one: one["name"]),
+            **files,
+            **client,
+            "wait": self.SECONDS,
+        }
+
+    def start(self, *names: str) -> None:
+        """All at once; without waiting for any, as systemctl --no-block."""
+        for name in names:
+            path, (peer, client) = self.host(name), self.urls[name]
+            (path / "etcd.service").touch()
+            settings = {"ETCD_INITIAL_CLUSTER_STATE": "existing"}
+            if (path / "first-start").exists():
+                settings.update(line.split("=", 1) for line in (path / "first-start").read_text().splitlines())
+            with open(path / "etcd.log", "a", encoding="utf-8") as log:
+                self.processes[name] = subprocess.Popen(
+                    ["etcd", f"--name={name}", f"--data-dir={path}/data", "--initial-cluster-token=fleet"]
+                    + [f"--listen-client-urls={client}", f"--advertise-client-urls={client}"]
+                    + [f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", "--client-cert-auth"]
+                    + ["--trusted-ca-file=ca.crt", "--cert-file=server.crt", "--key-file=server.key"],
+                    cwd=self.directory,
+                    env={**os.environ, **settings},
+                    stdout=log,
+                    stderr=log,
+                )
+
+    def ready(self, *names: str) -> None:
+        """Wait for them; the unit then removes the environment file."""
+        for name in names:
+            end = time.monotonic() + self.SECONDS
+            while "ready to serve client requests" not in (self.host(name) / "etcd.log").read_text():
+                assert self.processes[name].poll() is None, self.log(name)
+                assert time.monotonic() < end, self.log(name)
+                time.sleep(0.1)
+            (self.host(name) / "first-start").unlink(missing_ok=True)
+
+    def stop(self, *names: str) -> None:
+        for name in names:
+            process = self.processes.pop(name, None)
+            if process:
+                process.kill()
+                process.wait()
+            (self.host(name) / "etcd.log").unlink(missing_ok=True)
+
+    def lose(self, name: str) -> None:
+        """The disk is empty; the unit, on another one, is still there."""
+        self.stop(name)
+        shutil.rmtree(self.host(name) / "data")
+
+    def log(self, name: str) -> str:
+        return (self.host(name) / "etcd.log").read_text()
+
+    def etcdctl(self, name: str, *arguments: str) -> t.Any:
+        """etcdctl's JSON, asked of this member."""
+        flags = [f"--endpoints={self.urls[name][1]}", "--write-out=json"]
+        flags += [
+            f"--{flag}={self.directory}/{CLIENT[kind]}"
+            for flag, kind in (("cacert", "ca"), ("cert", "cert"), ("key", "key"))
+        ]
+        done = subprocess.run(["etcdctl", *flags, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{done.stderr}\n{self.log(name)}"
+        return json.loads(done.stdout) if done.stdout.startswith(("{", "[")) else done.stdout
+
+    def members(self, name: str) -> dict[str, bool]:
+        """Who is in the cluster of this member, and who has a vote."""
+        found = self.etcdctl(name, "member", "list")["members"]
+        return {one.get("name", ""): not one.get("isLearner", False) for one in found}
+
+    def cluster(self, name: str) -> int:
+        return self.etcdctl(name, "member", "list")["header"]["cluster_id"]
+
+
+CLIENT = {"ca": "ca.crt", "cert": "root.crt", "key": "root.key"}
+
+
+@pytest.fixture
+def etcd_fleet(tmp_path, monkeypatch, etcd_binaries):
+    if etcd_binaries is None:
+        pytest.skip("no etcd here; `make artifacts` builds it")
+    monkeypatch.setenv("PATH", f"{etcd_binaries}:{os.environ['PATH']}")
+    fleet = EtcdFleet(tmp_path)
+    yield fleet
+    fleet.stop(*list(fleet.processes))
 
 
 @pytest.fixture

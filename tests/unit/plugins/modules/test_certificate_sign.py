@@ -6,12 +6,14 @@ import copy
 import datetime
 import fcntl
 import os
+import shutil
 import subprocess
 import time
 
 import pytest
-from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates
+from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _encryption
 from ansible_collections.plainkube.cluster.plugins.modules import (
+    authority_rotation,
     certificate_install,
     certificate_request,
     certificate_sign,
@@ -21,7 +23,7 @@ from ansible_collections.plainkube.cluster.plugins.modules import (
 GROUPS = [
     {
         "hosts": ["k1"],
-        "files": ["ca.crt", "ca.key", "etcd/ca.crt", "front-proxy-ca.crt", "sa.pub", "sa.key"],
+        "files": ["ca.crt", "ca.key", "etcd/ca.crt", "front-proxy-ca.crt", "sa.pub", "sa.key", "encryption.yaml"],
         "certificates": [
             {
                 "name": "etcd/server",
@@ -82,7 +84,7 @@ class Site:
             files=["origin", *dict.fromkeys(self.needed(host, "files"))],
             _ansible_check_mode=check_mode,
         )
-        return {key: result[key] for key in ("certificates", "public", "secret")}
+        return {key: result[key] for key in ("certificates", "public", "secret", "encryption")}
 
     def sign(self, *hosts, answers=None, **arguments):
         check_mode = arguments.get("_ansible_check_mode", False)
@@ -142,7 +144,7 @@ def test_bare_hosts_get_everything(site):
     assert reasons(result)["k1"] == dict.fromkeys(
         ["etcd/server", "apiserver", "front-proxy-client", "kubelet", "etcd/flannel"], "it is absent"
     )
-    assert result["hosts"]["k1"]["secret_files"] == ["ca.key", "sa.key"]
+    assert result["hosts"]["k1"]["secret_files"] == ["ca.key", "sa.key", "encryption.yaml"]
     assert result["hosts"]["n1"]["secret_files"] == []
     assert sorted(path.name for path in site.pki("n1").rglob("*") if path.is_file()) == [
         "ca.crt",
@@ -230,7 +232,7 @@ def test_check_mode_on_bare_hosts(site):
     result = site.sign(_ansible_check_mode=True)
     assert result["changed"]
     assert result["msg"] == f"Would make 3 CAs in {site.directory} and would issue 9 certificates for 3 hosts."
-    assert result["hosts"]["k1"]["secret_files"] == ["ca.key", "sa.key"]
+    assert result["hosts"]["k1"]["secret_files"] == ["ca.key", "sa.key", "encryption.yaml"]
     headers = [part["after_header"] for part in result["diff"]]
     assert {f"{site.directory}/ca.crt", "k1: /apiserver.crt"} <= set(headers)
     assert not site.directory.exists()
@@ -410,7 +412,9 @@ def test_a_control_node_without_the_authorities_makes_none(site, tmp_path):
         assert result["msg"] == (
             f"certificates_directory {site.directory} holds no kubernetes CA, but k1 and 2 more carry certificates of CA "
             f"CN=plainkube-kubernetes-ca ({fingerprint}), made on control node {certificate_sign.socket.gethostname()} in {first}; "
-            "copy that directory here, or set certificates_directory to it."
+            "copy that directory here, or set certificates_directory to it; if it is lost, take ca.crt, ca.key, sa.pub, sa.key, encryption.yaml, "
+            "etcd/ca.crt and front-proxy-ca.crt from a control plane's / to here, and run playbooks/certificates.yml with "
+            "-e certificates_rotate=etcd,front-proxy."
         )
     assert not site.directory.exists()
 
@@ -419,7 +423,7 @@ def test_a_certificate_alone_is_enough_to_stop(site, tmp_path):
     site.run()
     site.directory = tmp_path / "elsewhere"
     for host in site.addresses:
-        for name in ("ca.crt", "etcd/ca.crt", "front-proxy-ca.crt", "origin", "sa.pub", "sa.key"):
+        for name in ("ca.crt", "etcd/ca.crt", "front-proxy-ca.crt", "origin", "sa.pub", "sa.key", "encryption.yaml"):
             (site.pki(host) / name).unlink(missing_ok=True)
     result = site.sign()
     assert result["failed"]
@@ -445,6 +449,126 @@ def test_a_key_that_is_lost_is_asked_for(site):
     site.run()
     (site.directory / "ca.key").unlink()
     assert site.sign()["msg"].startswith(f"{site.directory}/ca.crt is there without its key {site.directory}/ca.key")
+
+
+@pytest.mark.parametrize(("authority", "stem"), [("etcd", "etcd/ca"), ("front-proxy", "front-proxy-ca")])
+def test_an_authority_without_its_key_serves_until_it_has_to_sign(site, authority, stem):
+    site.run()
+    (site.directory / f"{stem}.key").unlink()
+    assert quiet(site.run())
+    (site.pki("k1") / "etcd/server.crt").unlink()
+    (site.pki("k1") / "front-proxy-client.crt").unlink()
+    assert site.sign()["msg"] == (
+        f"{site.directory}/{stem}.crt is there without its key {site.directory}/{stem}.key, and k1 needs a certificate of it: put the key back, "
+        f"or replace this CA with playbooks/certificates.yml and -e certificates_rotate={authority}."
+    )
+
+
+def test_an_operators_authority_without_its_key_is_refused_before_there_is_a_cluster(site):
+    site.run()
+    for host in site.addresses:
+        shutil.rmtree(site.pki(host))
+    (site.directory / "etcd/ca.key").unlink()
+    answers = {host: site.ask(host) for host in site.addresses}
+    message = site.sign(answers=answers, groups=[], state="checked")["msg"]
+    assert message.endswith("ca.key: put the key back, or move the certificate away.")
+
+
+def test_the_directory_as_control_planes_have_it_is_enough_to_go_on(site, tmp_path):
+    """After its loss: what is not there is not needed until it is replaced."""
+    site.run()
+    site.directory = tmp_path / "new"
+    for name in ("ca.crt", "ca.key", "sa.pub", "sa.key", "encryption.yaml", "etcd/ca.crt", "front-proxy-ca.crt"):
+        (site.directory / name).parent.mkdir(exist_ok=True)
+        (site.directory / name).write_bytes((site.pki("k1") / name).read_bytes())
+    (site.pki("n1") / "kubelet.crt").unlink()
+    assert reasons(site.run()) == {"n1": {"kubelet": "it is absent"}}
+    assert quiet(site.run())
+
+
+# The key by which Secrets are encrypted
+
+
+def keys(site):
+    return [key.name for key in _encryption.parse((site.directory / "encryption.yaml").read_text(), "")]
+
+
+def test_a_new_cluster_encrypts_from_the_first_moment(site):
+    site.run()
+    assert keys(site) == ["key-1"]
+    before = (site.directory / "encryption.yaml").read_bytes()
+    assert (site.pki("k1") / "encryption.yaml").read_bytes() == before
+    assert (site.pki("k1") / "encryption.yaml").stat().st_mode & 0o777 == 0o600
+    assert quiet(site.run())
+    assert (site.directory / "encryption.yaml").read_bytes() == before
+
+
+def test_a_live_cluster_that_never_had_a_key_learns_it_before_it_is_used(site):
+    site.run()
+    (site.directory / "encryption.yaml").unlink()
+    (site.pki("k1") / "encryption.yaml").unlink()
+    assert site.run()["hosts"]["k1"]["secret_files"] == ["encryption.yaml"]
+    assert keys(site) == ["identity", "key-1"]
+    assert quiet(site.run())
+
+
+@pytest.mark.parametrize("lost", [True, False])
+@pytest.mark.parametrize("checked", [True, False])
+def test_another_key_than_the_cluster_has_is_refused(site, run_module, lost, checked):
+    site.run()
+    (site.directory / "encryption.yaml").unlink()
+    if not lost:
+        (site.directory / "encryption.yaml").write_text(_encryption.render(_encryption.first_keys(live=False)))
+    before = site.snapshot()
+    answers = {host: seen(site, host, run_module) for host in site.addresses}
+    options = {"answers": answers, "groups": [], "state": "checked"} if checked else {}
+    result = site.sign(**options)
+    assert result["failed"]
+    assert result["msg"] == (
+        f"certificates_directory {site.directory} holds {'no encryption.yaml' if lost else 'another key in encryption.yaml'}, but k1 has the key that "
+        f"the cluster's Secrets are encrypted with, made on control node {certificate_sign.socket.gethostname()} in {site.directory}: take "
+        "encryption.yaml back from a backup of that directory, or from /encryption.yaml of k1."
+    )
+    assert site.snapshot() == before
+
+
+def test_no_encryption_key_is_made_without_those_who_may_have_one(site):
+    site.run()
+    (site.directory / "encryption.yaml").unlink()
+    assert "holds no encryption.yaml, and whether the cluster has one is not known without k1" in site.sign("n1")["msg"]
+
+
+def test_a_file_that_somebody_has_edited_is_refused(site):
+    site.run()
+    with open(site.directory / "encryption.yaml", "a") as stream:
+        stream.write("# mine\n")
+    assert "encryption.yaml is not as this collection writes it" in site.sign()["msg"]
+
+
+def test_all_certificates_can_be_issued_anew(site):
+    site.run()
+    result = site.run(reissue=True)
+    why = "all are to be issued anew"
+    assert reasons(result)["n1"] == {"kubelet": why, "etcd/flannel": why}
+    assert sum(map(len, reasons(result).values())) == 9
+    assert result["hosts"]["k1"]["secret_files"] == []
+    assert quiet(site.run())
+
+
+def test_what_was_begun_is_told_of(site, run_module, monkeypatch):
+    warnings = []
+    monkeypatch.setattr(certificate_sign.AnsibleModule, "warn", lambda module, text: warnings.append(text))
+    site.run()
+    answers = {host: seen(site, host, run_module) for host in site.addresses}
+    site.sign(answers=answers, groups=[], state="checked")
+    assert warnings == []
+    options = {"directory": str(site.directory), "cluster_name": "c", "step": "begin"}
+    run_module(authority_rotation, rotate=["etcd", "encryption"], **options)
+    site.sign(answers=answers, groups=[], state="checked")
+    assert warnings == [
+        "etcd: two CAs are trusted, and the old one signs; playbooks/certificates.yml goes on with it.",
+        "encryption: a new key is known and not used yet; playbooks/encryption.yml goes on with it.",
+    ]
 
 
 def test_hosts_of_another_cluster_are_refused(site, tmp_path, run_module):
@@ -492,7 +616,7 @@ def test_a_run_that_is_killed_while_it_makes_the_authorities_is_completed(site, 
 
         return killed
 
-    for survived in range(9):
+    for survived in range(10):
         site.directory = site.top / f"control{survived}"
         written = []
         answers = {host: site.ask(host) for host in site.addresses}
@@ -519,7 +643,7 @@ def test_a_run_that_is_killed_before_all_is_installed_is_completed(site, stop):
 def test_two_runs_at_once(site, monkeypatch):
     """The second waits for the first, and tells if it takes too long."""
     site.directory.mkdir(mode=0o700)
-    monkeypatch.setattr(certificate_sign, "_LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(certificate_sign._authorities, "LOCK_SECONDS", 0.2)
     with open(site.directory / ".lock", "w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         result = site.sign()
@@ -531,15 +655,15 @@ def test_two_runs_at_once(site, monkeypatch):
 
 def test_a_run_that_another_one_overtakes_takes_its_authorities(site, monkeypatch):
     """What was planned without the lock does not count."""
-    locked = certificate_sign.locked
+    locked = certificate_sign._authorities.locked
 
     def overtaken(directory):
-        monkeypatch.setattr(certificate_sign, "locked", locked)
+        monkeypatch.setattr(certificate_sign._authorities, "locked", locked)
         site.sign()
         overtaken.ca = (site.directory / "ca.crt").read_text()
         return locked(directory)
 
-    monkeypatch.setattr(certificate_sign, "locked", overtaken)
+    monkeypatch.setattr(certificate_sign._authorities, "locked", overtaken)
     result = site.run()
     assert (site.pki("k1") / "ca.crt").read_text() == overtaken.ca
     assert not result["authorities"]["etcd"]["made"]

@@ -250,3 +250,56 @@ def test_a_binary_that_this_run_replaces_is_in_the_plan(apply, tmp_path):
     assert [entry["after_header"] for entry in done["diff"]] == [entry["after_header"] for entry in planned["diff"]]
     again, calls = apply(binary=str(binary), replaced=[str(binary)])
     assert (again["changed"], calls) == (False, [])
+
+
+def test_absent_check_do_check_again_do_again(apply, systemd, tmp_path):
+    apply()
+    planned, calls = apply(check=True, state="absent")
+    assert (planned["changed"], planned["removed"], calls) == (True, True, [])
+    assert (tmp_path / "x.yaml").exists()
+
+    done, calls = apply(state="absent")
+    assert (done["diff"], done["removed"], done["restart"]) == (planned["diff"], True, False)
+    assert [(one["before_header"], one["after_header"]) for one in done["diff"]] == [
+        (str(tmp_path / "x.yaml"), "/dev/null"),
+        (str(systemd.units / "x.service"), "/dev/null"),
+    ]
+    assert calls == ["disable", "daemon-reload"]
+    assert [(tmp_path / "x.yaml").exists(), (systemd.units / "x.service").exists()] == [False, False]
+
+    for check in (True, False):
+        result, calls = apply(check=check, state="absent")
+        assert (result["changed"], result["removed"], result["diff"], calls) == (False, False, [], [])
+
+
+def test_a_unit_of_somebody_else_stays(apply, systemd, tmp_path):
+    (systemd.units / "x.service").write_text("[Service]\nExecStart=/usr/bin/x\n")
+    (tmp_path / "x.yaml").write_text("theirs")
+    result, calls = apply(state="absent")
+    assert (result["changed"], calls) == (False, [])
+    assert (tmp_path / "x.yaml").read_text() == "theirs"
+
+
+def test_a_removal_that_died_goes_on(apply, systemd, tmp_path):
+    """The unit goes last."""
+    apply()
+    (tmp_path / "x.yaml").unlink()
+    result, dummy = apply(state="absent")
+    assert result["removed"]
+    assert not (systemd.units / "x.service").exists()
+
+
+def test_the_user_goes_too_and_a_secret_is_not_shown(apply, systemd, tmp_path, monkeypatch):
+    made = ["someone"]
+    monkeypatch.setattr(component, "user_exists", lambda name: name in made)
+    monkeypatch.setattr(component, "SYSUSERS", str(systemd.units))
+    secret = {"path": str(tmp_path / "key"), "content": "very secret", "secret": True, "owner": OWNER, "group": GROUP}
+    apply(user="someone", files=[secret])
+    commands = []
+    original = systemd.run
+    systemd.run = lambda command: commands.append(command) or original(command)
+    result, dummy = apply(user="someone", files=[secret], state="absent")
+    assert ["userdel", "someone"] in commands
+    assert result["diff"][0]["before_header"] == "user someone"
+    assert "very secret" not in str(result["diff"])
+    assert not (systemd.units / "plainkube-someone.conf").exists()

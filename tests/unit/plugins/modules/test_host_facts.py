@@ -109,6 +109,7 @@ def test_authorities_are_told_and_keys_only_named(run_module, tmp_path):
     assert result["ansible_facts"]["plainkube"]["pki"] == {
         "public": {"ca.crt": "content of ca.crt", "origin": "content of origin"},
         "secret": ["sa.key"],
+        "encryption": [],
     }
     assert {f"{stem}.crt" for stem in _certificates.AUTHORITIES.values()} < {*host_facts.PKI_FILES}
 
@@ -148,3 +149,34 @@ def test_docker_is_asked_only_while_it_runs(run_module, monkeypatch, tmp_path):
 def test_the_hosts_time_is_told(run_module):
     before = time.time()
     assert before <= run_module(host_facts)["time"] <= time.time()
+
+
+def test_services_and_servers_are_those_on_disk(run_module, monkeypatch, tmp_path):
+    monkeypatch.setattr(host_facts, "_UNITS", str(tmp_path))
+    monkeypatch.setattr(host_facts, "_BALANCER", str(tmp_path / "load-balancer.cfg"))
+
+    def found():
+        facts = run_module(host_facts)["ansible_facts"]["plainkube"]
+        return facts["services"], facts["servers"]
+
+    assert found() == ([], {})
+    for name in ("plainkube-load-balancer.service", "kubelet.service", "plainkube-other.timer"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "load-balancer.cfg").write_text("    server k1 192.0.2.11:6443\n")
+    (tmp_path / "etcd.service").write_text("  --initial-cluster=e1=https://192.0.2.31:2380 \\\n")
+    assert found() == (["plainkube-load-balancer"], {"e1": "192.0.2.31", "k1": "192.0.2.11"})
+
+
+def test_a_file_that_only_root_may_read_tells_nothing(monkeypatch):
+    def denied(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(host_facts._files, "read", denied)
+    assert host_facts.readable("/etc/systemd/system/etcd.service") == ""
+
+
+def test_interfaces_and_addresses_agree_with_the_kernel(run_module):
+    facts = run_module(host_facts)["ansible_facts"]["plainkube"]
+    assert "lo" in facts["interfaces"]
+    assert {one["interface"] for one in facts["addresses"]} <= {*facts["interfaces"]}
+    assert facts["address"] in {"", *(one["address"] for one in facts["addresses"])}

@@ -28,6 +28,7 @@ UNITS = {
     "cri-dockerd": [],
     "flanneld": ["/etc/sysctl.d/60-plainkube.conf"],
     "etcd": [],
+    "kube-apiserver": [],
 }
 RULES = "*nat\n:FLANNEL-POSTRTG - [0:0]\n-A POSTROUTING -j FLANNEL-POSTRTG\n-A POSTROUTING -j MINE\nCOMMIT\n"
 OURS = {
@@ -37,13 +38,17 @@ OURS = {
     "/etc/kubernetes/pki/etcd/flannel.key": "x",
     "/etc/kubernetes/.plainkube-abc": "x",
     "/etc/network-environment": "# Written by plainkube.cluster\n",
+    "/etc/sysctl.d/60-plainkube-kubelet.conf": "# Written by plainkube.cluster.\n",
     "/etc/sysctl.d/60-plainkube.conf": "# Written by plainkube.cluster.\n",
     "/etc/sysusers.d/plainkube-etcd.conf": "u",
     "/opt/plainkube/kubernetes/1/kubelet": "x",
     "/var/lib/etcd/data/db": "x",
     "/var/lib/flannel/subnet.env": "FLANNEL_NETWORK=10.244.0.0/16\n",
     "/var/lib/kubelet/pods/p/token": "x",
+    "/var/log/kube-apiserver/audit.log": "x",
     "/run/cri-dockerd.sock": "",
+    "/etc/systemd/system/haproxy.service.d/plainkube.conf": "[Unit]\n",
+    "/etc/systemd/system/keepalived.service.d/plainkube.conf": "[Unit]\n",
     "/sys/class/net/flannel.1/mtu": "1450",
 }
 THEIRS = {
@@ -51,6 +56,7 @@ THEIRS = {
     "/etc/docker/daemon.json": '{"debug": true}\n',
     "/etc/systemd/system/mine.service": "[Service]\n",
     "/etc/systemd/system/kubelet.service.d/10-mine.conf": "[Service]\n",
+    "/etc/systemd/system/keepalived.service.d/10-mine.conf": "[Service]\n",
     "/usr/local/bin/mine": "x",
     "/proc/1/status": "CapBnd:\tffffffffffffffff\n",
     "/proc/self/mountinfo": "",
@@ -228,9 +234,8 @@ def test_all_of_ours_goes_and_nothing_else(host, run):
     assert result["changed"]
     assert "service kubelet\n" in result["diff"]["before"]
     assert host.files() == {**THEIRS, "/etc/docker/daemon.json": '{\n  "debug": true\n}\n'}
-    assert [
-        one for one in ("/etc/kubernetes", "/opt/plainkube", "/var/lib/etcd") if os.path.exists(f"{host.root}{one}")
-    ] == []
+    gone = ("/etc/kubernetes", "/opt/plainkube", "/var/lib/etcd", "/etc/systemd/system/haproxy.service.d")
+    assert [one for one in gone if os.path.exists(f"{host.root}{one}")] == []
     assert host.restored == "*nat\n-D POSTROUTING -j FLANNEL-POSTRTG\n-F FLANNEL-POSTRTG\n-X FLANNEL-POSTRTG\nCOMMIT\n"
     assert (host.containers, host.images, host.stamp, host.states["docker"]) == ([], [], "", "active")
     assert not run()["changed"]
@@ -339,3 +344,14 @@ def test_docker_that_cannot_start_without_us_is_told_of(host, run, monkeypatch):
     )
     assert "Docker is stopped: its unit asks for a negative OOMScoreAdjust" in run()["kept"][-1]
     assert host.states["docker"] == "inactive"
+
+
+def test_a_service_that_was_kept_from_starting_does_not_start_at_boot_either(host, run):
+    host.install()
+    host.enabled |= {"haproxy", "keepalived"}
+    assert run()["removed"]["hold on"] == ["haproxy.service", "keepalived.service"]
+    assert not {"haproxy", "keepalived"} & host.enabled
+    # Without a hold of ours, it is somebody's.
+    host.enabled.add("haproxy")
+    assert not run()["changed"]
+    assert "haproxy" in host.enabled

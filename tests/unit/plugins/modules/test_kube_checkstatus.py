@@ -7,6 +7,7 @@ import datetime
 import http.server
 import json
 import os
+import pathlib
 import socket
 import threading
 
@@ -228,6 +229,15 @@ def test_certificates_in_a_directory(run_module, certificate, tmp_path):
     assert f"the certificate {old} on this host expired on" in result["problems"][0]
     assert f"the certificate {soon} on this host expires in 12 days" in result["problems"][1]
     assert "absent.crt on this host cannot be read: No such file or directory" in result["problems"][2]
+
+
+def test_a_file_with_several_certificates(run_module, certificate, tmp_path):
+    both = tmp_path / "both-current.pem"
+    texts = [pathlib.Path(certificate(name, days)).read_text() for name, days in (("old", 12), ("new", 400))]
+    both.write_text("-----BEGIN EC PRIVATE KEY-----\nx\n-----END EC PRIVATE KEY-----\n".join(texts))
+    result = run_module(kube_checkstatus, certificates=[str(tmp_path / "*-current.pem"), str(tmp_path / "*-none.pem")])
+    assert [(one["subject"], one["days_left"]) for one in result["certificates"]] == [("old", 12), ("new", 400)]
+    assert [problem.rpartition("; ")[2] for problem in result["problems"]] == ["read `journalctl --unit kubelet`"]
 
 
 def test_a_file_that_is_no_certificate(run_module, tmp_path):

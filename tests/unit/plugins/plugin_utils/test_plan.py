@@ -50,6 +50,15 @@ SIGNED = {
         ({"changed": True, "changes": ["etcd absent → 3.7.3"], "diff": {"prepared": ""}}, "k1", [("install", "etcd absent → 3.7.3")]),
         ({"changed": True, "objects": ["v1.ConfigMap.a.b"]}, "k1", [("apply", "v1.ConfigMap.a.b")]),
         (
+            {
+                "changed": True,
+                "components": {"x": {"restart": False, "removed": True, "reasons": []}, "y": {"restart": False, "removed": False, "reasons": []}},
+                "diff": [{"before_header": "/etc/x", "after_header": "/dev/null"}],
+            },
+            "k1",
+            [("remove", "x, its unit, files and user")],
+        ),
+        (
             {"changed": True, "tables": ["nftables table inet plainkube"], "removed": []},
             "k1",
             [("apply", "nftables table inet plainkube")],

@@ -1,0 +1,99 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""Key material of a cluster, and the places where it must not be: output, process command lines, files that anybody can read, journals."""
+
+from __future__ import annotations
+
+import base64
+import pathlib
+import re
+import typing as t
+
+from cryptography.hazmat.primitives import serialization
+
+from lab.base import LabError
+from lab.lab import Lab
+
+_BLOCK = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\n(.+?)\n-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
+# A key of an EncryptionConfiguration: 32 bytes.
+_ENCRYPTION_KEY = re.compile(r"\bsecret:\s*[\"']?([A-Za-z0-9+/]{43}=)")
+# A JSON Web Token, as service accounts have them.
+TOKEN = r"eyJ[A-Za-z0-9_-]{16,}\.eyJ[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"
+PLACE = "/root/key-material"
+# Read as anybody; what is larger are programs.
+SEARCH = rf"""
+cd {PLACE}
+for process in /proc/[0-9]*; do
+  if tr '\0' '\n' < $process/cmdline 2>/dev/null | grep -qFf needles; then
+    echo "the command line of process ${{process#/proc/}}, $(cat $process/comm)"
+  fi
+done
+anybody() {{
+  setpriv --reuid=nobody --regid=nogroup --clear-groups \
+    find /etc /home /opt /root /run /srv /tmp /usr/local /var -type f -size -8192k -readable -print0 2>/dev/null
+}}
+anybody | xargs -0 -r grep -laFf needles | sed 's/$/, a file that anybody can read/'
+anybody | xargs -0 -r grep -laE '{TOKEN}' | sed 's/$/, a file with a token that anybody can read/'
+journalctl --no-pager --output=cat --all | grep -qaFf needles && echo 'the journal'
+true
+"""
+
+
+def key_lines(text: str) -> set[str]:
+    """The lines of the private keys in a text; not those that are a part of the public key alone, which certificates have too."""
+    found = set()
+    for block in _BLOCK.finditer(text):
+        key = serialization.load_pem_private_key(block[0].encode(), None)
+        form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        public = key.public_key().public_bytes(*form)
+        found |= {line for line in block[1].split() if base64.b64decode(line) not in public}
+    return found
+
+
+def material(text: str) -> set[str]:
+    """What of a configuration or key file is key material."""
+    return key_lines(text) | set(_ENCRYPTION_KEY.findall(text))
+
+
+def encoded(needle: str) -> set[str]:
+    """The needle, and what it looks like somewhere in a text in base64, as a kubeconfig and module slurp have it."""
+    found = {needle}
+    for before in range(3):
+        text = base64.b64encode(b"\0" * before + needle.encode()).decode().rstrip("=")
+        # The first and the last characters have bits of the neighbours.
+        found.add(text[-(-before * 8 // 6) : len(text) - 1])
+    return found
+
+
+def of_directory(path: pathlib.Path) -> set[str]:
+    """All key material in the files below a directory of this machine, such as the one of the authorities."""
+    texts = (file.read_text(encoding="utf-8", errors="replace") for file in path.rglob("*") if file.is_file())
+    return {needle for text in texts for needle in material(text)}
+
+
+def of_host(lab: Lab, name: str) -> set[str]:
+    """All key material of the cluster on a host."""
+    places = "/etc/kubernetes /var/lib/kubelet/pki"
+    script = f"find {places} -type f -size -64k -exec cat {{}} + 2>/dev/null; true"
+    return material(lab.run(name, "sh", "-c", script)[1])
+
+
+def found_in(text: str, needles: t.Iterable[str]) -> list[str]:
+    """What of the needles, and which tokens, are in a text; cut, so that a report of it is none."""
+    every = {form for needle in needles for form in encoded(needle)}
+    return sorted(
+        {f"{one[:12]}…" for one in every if one in text} | {f"{one[:12]}…" for one in re.findall(TOKEN, text)}
+    )
+
+
+def found_on(lab: Lab, name: str, needles: t.Iterable[str]) -> list[str]:
+    """Where on a host anybody, or somebody who may read the journal, finds key material."""
+    every = sorted({form for needle in needles for form in encoded(needle)})
+    if not every:
+        raise LabError("there is no key material to look for.")
+    lab.put(name, PLACE, {"needles": ("\n".join(every).encode() + b"\n", 0o600)})
+    code, output = lab.run(name, "sh", "-c", SEARCH)
+    lab.run(name, "rm", "-r", PLACE)
+    if code:
+        raise LabError(f"looking for key material on {name} ended with {code}: {output}")
+    return [f"{name}: {line}" for line in output.splitlines()]

@@ -1,0 +1,94 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""Whatever process is restarted, killed or frozen, no request is lost."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+CONTROL_PLANES = ("k1", "k2", "k3")
+# Seconds in which a killed process has to serve again.
+BACK = 5
+# Component -> how it says that it serves. kube-proxy on a host that is no Node looks for its Node object first, for half a minute.
+HEALTH = {
+    "etcd": "curl -sf http://127.0.0.1:2381/readyz",
+    "kube-apiserver": "curl -skf https://127.0.0.1:6443/livez/ping",
+    "kube-controller-manager": "curl -skf https://127.0.0.1:10257/healthz",
+    "kube-scheduler": "curl -skf https://127.0.0.1:10259/healthz",
+    "flanneld": "curl -sf http://127.0.0.1:8471/readyz",
+    "plainkube-load-balancer": "curl -sf http://127.0.0.1:6445/livez",
+    "docker": "docker version",
+    "cri-dockerd": "test -S /run/cri-dockerd.sock",
+    "kubelet": "curl -sf http://127.0.0.1:10248/healthz",
+    "kube-proxy": "curl -sf http://127.0.0.1:10256/livez",
+}
+KILLED = [
+    *(("k1", name) for name in list(HEALTH)[:6]),
+    *(
+        ("n2", name)
+        for name in ("flanneld", "docker", "cri-dockerd", "kubelet", "kube-proxy", "plainkube-load-balancer")
+    ),
+    # The probers' own way.
+    ("n1", "plainkube-load-balancer"),
+]
+# Kills the main process, and prints after how many milliseconds another one serves.
+KILL = """
+old=$(systemctl show --value --property=MainPID {unit})
+began=$(date +%s%3N)
+kill -KILL "$old"
+for attempt in $(seq 200); do
+  new=$(systemctl show --value --property=MainPID {unit})
+  if [ "$new" != "$old" ] && systemctl is-active --quiet {unit} && {health} > /dev/null 2>&1; then
+    echo $(($(date +%s%3N) - began))
+    exit
+  fi
+  sleep 0.05
+done
+"""
+
+
+@pytest.mark.parametrize(
+    ("unit", "change"),
+    [
+        ("kube-apiserver", {"control_plane_request_timeout": 61}),
+        ("etcd", {"etcd_auto_compaction_retention": "9m"}),
+    ],
+)
+def test_a_changed_variable_restarts_them_one_by_one(site, probes, settings, unit, change):
+    settings(**change)
+    with probes.running(f"rolling restart of {unit} on all control planes") as outcomes:
+        run, started = site.apply()
+    print(f"  site.yml took {run.seconds:.1f} s")
+    assert started == {f"{host}/{unit}" for host in CONTROL_PLANES}
+    assert outcomes.troubles == []
+
+
+def test_whatever_is_killed_comes_back(lab, probes, pods):
+    before = pods()
+    back = {}
+    with probes.running("every component killed, in turn") as outcomes:
+        for host, unit in KILLED:
+            code, output = lab.run(host, "bash", "-c", KILL.format(unit=unit, health=HEALTH[unit]))
+            assert code == 0, output
+            assert output.strip().isdigit(), f"{unit} on {host} does not come back"
+            back[f"{unit} on {host}"] = int(output) / 1000
+    for name, seconds in back.items():
+        print(f"  {name}: back after {seconds:.1f} s")
+    assert {name: seconds for name, seconds in back.items() if seconds > BACK} == {}
+    assert outcomes.troubles == []
+    assert pods() == before
+
+
+def test_the_leader_of_etcd_is_frozen(lab, probes, etcd):
+    leader = etcd.leader(CONTROL_PLANES)
+    others = [host for host in CONTROL_PLANES if host != leader]
+    with probes.running(f"etcd's leader ({leader}) frozen for 30 s") as outcomes:
+        lab.run(leader, "systemctl", "kill", "--signal=STOP", "etcd")
+        time.sleep(30)
+        other = etcd.leader(others)
+        lab.run(leader, "systemctl", "kill", "--signal=CONT", "etcd")
+    assert other != leader
+    assert outcomes.troubles == []
+    assert {etcd.status(host)["leader"] for host in CONTROL_PLANES} == {etcd.status(other)["header"]["member_id"]}

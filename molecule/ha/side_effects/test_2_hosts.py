@@ -1,0 +1,60 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""A control plane without power, which is the first in the inventory and has etcd's leader: the others go on, and so do the playbooks."""
+
+from __future__ import annotations
+
+import pytest
+
+DOWN = "k1"
+OTHERS = ("k2", "k3")
+# Seconds without an answer of the API.
+GAP = 3
+
+
+@pytest.fixture(scope="module")
+def ended(lab, site, probes):
+    """What the playbooks did while the host was down, and what became of the requests meanwhile."""
+    return {}
+
+
+def test_the_host_is_stopped(lab, site, probes, etcd, nodes, pods, ended):
+    etcd.lead(DOWN, (DOWN, *OTHERS))
+    before, running = nodes(), pods()
+    with probes.running(f"{DOWN}, which has etcd's leader, without power") as outcomes:
+        lab.kill(DOWN)
+        ended["status"] = site.run(playbook="status")
+        ended["verify"] = site.run(playbook="verify")
+        ended["kubeconfig"] = site.run(playbook="kubeconfig")
+        ended["limited"] = site.run("--limit", f"all:!{DOWN}")
+        after = nodes("k2")
+    assert outcomes.troubles == []
+    assert outcomes.api_gap <= GAP
+    assert after == before
+    assert pods("k2") == running
+
+
+@pytest.mark.parametrize("name", ["status", "verify", "kubeconfig", "limited"])
+def test_playbooks_work_without_it_and_say_so(ended, name):
+    run = ended[name]
+    print(f"{name} without {DOWN}: {run.seconds:.1f} s, ended with {run.code}")
+    assert DOWN in run.output
+    # status.yml tells of a host that is down as a fault.
+    assert run.code == 0 or name == "status", run.output
+
+
+def test_site_yml_changes_nothing_on_the_others(ended):
+    assert ended["limited"].changed == 0
+    assert ended["limited"].restarts == {}
+
+
+def test_the_host_comes_back(lab, site, probes, nodes):
+    before = nodes("k2")
+    with probes.running(f"{DOWN} has power again") as outcomes:
+        lab.start(DOWN)
+        found = site.status(wait=60)
+        run, started = site.apply()
+    assert found["healthy"], [host["problems"] for host in found["hosts"].values()]
+    assert (run.changed, started) == (0, set())
+    assert outcomes.troubles == []
+    assert nodes() == before

@@ -1,0 +1,96 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""From bare hosts again: one control plane, no key material where it must not be, and growth to three while it is used."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import pytest
+
+from lab import runs, secrets
+from lab.probes import Probes
+
+NEW = ("k2", "k3")
+SMALL = ("k1", "n1", "n2")
+
+
+@pytest.fixture(scope="module")
+def small(inventory):
+    """An inventory of the same directory without the control planes that are to come."""
+    path = pathlib.Path(inventory).with_name("small.ini")
+    lines = pathlib.Path(inventory).read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if not line.startswith(NEW)]
+    path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(site, small):
+    """A run of site.yml that says as much as Ansible can."""
+    site.run("-e", "reset_confirm=plainkube", playbook="reset").demand()
+    return runs.playbook("site", small, "-vvv").demand()
+
+
+@pytest.fixture(scope="module")
+def needles(lab, inventory, installed):
+    """The cluster's key material: of its authorities, and of every host."""
+    found = {host: secrets.of_host(lab, host) for host in SMALL}
+    assert all(found.values())
+    authorities = secrets.of_directory(pathlib.Path(inventory).parent / "pki")
+    assert authorities
+    return authorities.union(*found.values())
+
+
+def test_a_run_tells_no_key(installed, needles):
+    print(
+        f"site.yml -vvv: {len(installed.output)} characters, looked through for {len(needles)} pieces of key material"
+    )
+    assert "EXEC" in installed.output
+    assert secrets.found_in(installed.output, needles) == []
+
+
+def test_no_key_lies_about_on_a_host(lab, needles):
+    places = [place for host in SMALL for place in secrets.found_on(lab, host, needles)]
+    assert places == []
+
+
+def test_keys_that_lie_about_are_found(lab, needles):
+    """The search can find what there is to find."""
+    key = sorted(needles)[0]
+    # The process ends by itself.
+    script = f"echo {key} > /tmp/lost; logger {key}; setsid sh -c ': {key}; sleep 20' > /dev/null 2>&1 &"
+    lab.run("n1", "sh", "-c", script)
+    found = secrets.found_on(lab, "n1", needles)
+    lab.run("n1", "rm", "/tmp/lost")
+    assert "n1: /tmp/lost, a file that anybody can read" in found
+    assert any("command line" in place for place in found)
+    assert "n1: the journal" in found
+
+
+def test_one_control_plane_becomes_three(lab, site, small, etcd, pods, nodes):
+    """A line each in the inventory, and a run of site.yml, under load."""
+    probes = Probes(lab, "n1")
+    probes.prepare("k1")
+    running, ready = pods(), nodes()
+    with probes.running("from one control plane to three", server=f"{lab.address('k1')}:6443") as outcomes:
+        run = site.run().demand()
+    print(f"  site.yml took {run.seconds:.1f} s")
+    assert outcomes.troubles == []
+    members = json.loads(etcd.ctl("k1", "member list --write-out=json"))["members"]
+    assert sorted(member["name"] for member in members) == ["k1", *NEW]
+    assert not [member for member in members if member.get("isLearner")]
+    assert {name: containers for name, containers in pods().items() if name in running} == running
+    assert nodes() == ready
+    again, started = site.apply()
+    assert (again.changed, started) == (0, set())
+
+
+def test_the_three_are_what_the_probers_find_by_the_balancer(lab, site):
+    assert site.status(wait=30)["healthy"]
+    probes = Probes(lab, "n1")
+    probes.prepare("k3")
+    with probes.running("by the balancer, after the growth") as outcomes:
+        lab.run("k1", "systemctl", "restart", "kube-apiserver")
+    assert outcomes.troubles == []

@@ -1,0 +1,16 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""How long site.yml takes for three control planes and two nodes."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+
+def test_seconds_of_the_first_run_and_of_the_last_which_changed_nothing():
+    path = pathlib.Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "seconds")
+    runs = [float(line) for line in path.read_text(encoding="utf-8").split()]
+    print(f"site.yml, 3 control planes and 2 nodes: {runs[0]:.1f} s from prepared hosts, then {runs[-1]:.1f} s")
+    assert runs[0] <= 60
+    assert runs[-1] <= 20

@@ -1,0 +1,57 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""The directory of authorities on the control node: who owns it, what is in it, and that one run at a time writes it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+import typing as t
+
+from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _files
+
+LOCK_SECONDS = 10
+
+
+def owner(directory: str) -> dict[str, str]:
+    """Who owns the directory keeps it; a new one belongs to who makes it."""
+    found = _files.look(directory)
+    return {"owner": found.owner, "group": found.group} if found is not None else _files.me()
+
+
+def read(directory: str, names: t.Iterable[str]) -> dict[str, str]:
+    """The files of these names that are there."""
+    found = {name: _files.read(os.path.join(directory, name)) for name in names}
+    return {name: text for name, text in found.items() if text is not None}
+
+
+def wanted(directory: str, name: str, content: str) -> dict[str, t.Any]:
+    """A file of the directory as it should be."""
+    secret = _files.is_secret(name)
+    mode = "0600" if secret else "0644"
+    path = os.path.join(directory, name)
+    return {"path": path, "content": content, "mode": mode, "secret": secret, **owner(directory)}
+
+
+@contextlib.contextmanager
+def locked(directory: str) -> t.Iterator[None]:
+    """Two runs at once must not make two CAs. The kernel takes the lock from a process that dies."""
+    path = os.path.join(directory, ".lock")
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    message = f"Another run has held {path} for {LOCK_SECONDS} seconds: let it end, then run again."
+                    raise _certificates.CertificateError(message) from None
+                time.sleep(0.1)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,136 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""The file by which the API servers encrypt Secrets and ConfigMaps in etcd: its keys, their order, and what follows from it. No I/O.
+
+The first key encrypts, all of them decrypt. Keys are numbered as they are made, and number 0 is no encryption. So the file itself tells how
+far a change of keys has come: while an older key stands first, the newer one is only known; once the newer one stands first, whatever was
+written before is still to be written again, and then the older one can go.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import re
+import typing as t
+
+FILE = "encryption.yaml"
+# What is encrypted, as the API and as etcd's keys below /registry/ call it.
+RESOURCES = ("secrets", "configmaps")
+STEADY, BEGUN, SWITCHED = "steady", "begun", "switched"
+_HEAD = """\
+# How the API servers encrypt Secrets and ConfigMaps in etcd; written by plainkube.cluster. Without these keys nobody can read them again.
+apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+  - resources: [secrets, configmaps]
+    providers:
+"""
+_PROVIDER = """\
+      - secretbox:
+          keys:
+            - name: key-{number}
+              secret: {secret}
+"""
+_IDENTITY = "      - identity: {}\n"
+_ENTRY = re.compile(r" +- (?:(identity): \{\}|secretbox:\n +keys:\n +- name: key-([1-9]\d*)\n +secret: (\S+))\n")
+_LENGTH = 32
+
+
+class EncryptionError(ValueError):
+    """One sentence for the operator."""
+
+
+class Key(t.NamedTuple):
+    """A key; number 0 is none, and leaves plain what it writes."""
+
+    number: int
+    secret: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"key-{self.number}" if self.number else "identity"
+
+
+PLAIN = Key(0)
+Keys = t.Sequence[Key]
+
+
+def new_key(number: int) -> Key:
+    return Key(number, base64.b64encode(os.urandom(_LENGTH)).decode())
+
+
+def render(keys: Keys) -> str:
+    return _HEAD + "".join(_PROVIDER.format(**key._asdict()) if key.number else _IDENTITY for key in keys)
+
+
+def _length(secret: str) -> int:
+    try:
+        return len(base64.b64decode(secret, validate=True))
+    except (binascii.Error, ValueError):
+        return 0
+
+
+def parse(text: str, path: str) -> list[Key]:
+    """The keys in a file of this form, the first one first."""
+    keys = [Key(int(number or 0), secret) for dummy, number, secret in _ENTRY.findall(text)]
+    numbers = [key.number for key in keys]
+    right = 1 <= len(keys) <= 2 and len(set(numbers)) == len(keys) and render(keys) == text
+    if not right or numbers == [0] or any(key.number and _length(key.secret) != _LENGTH for key in keys):
+        raise EncryptionError(f"{path} is not as this collection writes it: put back the file of a backup.")
+    return keys
+
+
+def phase(keys: Keys) -> str:
+    """How far a change of keys has come."""
+    if len(keys) == 1:
+        return STEADY
+    return BEGUN if keys[0].number < keys[1].number else SWITCHED
+
+
+def first_keys(live: bool) -> list[Key]:
+    """The keys of a cluster that has none. One that lives goes on writing plain until all its API servers know the key."""
+    return [PLAIN, new_key(1)] if live else [new_key(1)]
+
+
+def begin(keys: Keys) -> list[Key]:
+    return [*keys, new_key(keys[0].number + 1)]
+
+
+def switch(keys: Keys) -> list[Key]:
+    return [keys[1], keys[0]]
+
+
+def finish(keys: Keys) -> list[Key]:
+    return [keys[0]]
+
+
+def identify(text: str | None) -> list[str]:
+    """What tells the keys of a file from others without telling them, the newest last; nothing where it cannot be read."""
+    try:
+        keys = parse(text or "", "")
+    except EncryptionError:
+        return []
+    newest_last = sorted(key for key in keys if key.number)
+    return [f"{key.name} {hashlib.sha256(key.secret.encode()).hexdigest()[:16]}" for key in newest_last]
+
+
+def is_successor(mine: t.Sequence[str], theirs: t.Sequence[str]) -> bool:
+    """Whether what is encrypted by a host's file can still be read with mine; both as identify() tells them.
+
+    A change of keys begins by adding one and ends by taking the older one away, so the host's newest one is always among mine.
+    """
+    return not theirs or theirs[-1] in mine
+
+
+def uses(values: t.Iterable[bytes]) -> dict[str, int]:
+    """Which key values in etcd are encrypted with, and how many of them. Their beginnings are enough."""
+    count: dict[str, int] = {}
+    for value in values:
+        found = re.match(rb"k8s:enc:secretbox:v1:(key-\d+):", value)
+        name = found.group(1).decode() if found else "another provider" if value.startswith(b"k8s:enc:") else PLAIN.name
+        count[name] = count.get(name, 0) + 1
+    return count

@@ -1,0 +1,230 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""How a host's etcd becomes a member of the cluster that is there, or founds one with the others. No I/O.
+
+What a member starts with is an environment file that is there for its first start only: the unit removes it once etcd is ready.
+Without it and without data, the unit's own settings let etcd join nobody and found nothing. So data that is lost stays a member that
+does not start, until somebody who has asked the others says how.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+# What a host may have of etcd (fact etcd_state).
+NONE = "none"  # nothing: etcd never ran here
+FOUNDING = "founding"  # it is about to found a cluster with the others, and was not ready yet
+JOINING = "joining"  # it is about to join a live one, and was not ready yet
+MEMBER = "member"  # a member's data
+LOST = "lost"  # it ran here, and its data is gone
+# What etcd itself takes for a member's data, below its data directory. A start that fails leaves other files there.
+WAL = "member/wal/*.wal"
+_OF_A_CLUSTER = (MEMBER, JOINING)
+
+
+class Refusal(Exception):
+    """What must not be done, in a sentence without its full stop."""
+
+
+class Host(t.NamedTuple):
+    """An etcd host of the inventory."""
+
+    name: str
+    peer_url: str
+    client_url: str
+    state: str  # empty where nobody has looked
+
+
+class Member(t.NamedTuple):
+    """A member as the live cluster lists it."""
+
+    id: int
+    name: str
+    peer_urls: tuple[str, ...]
+    client_urls: tuple[str, ...]
+    learner: bool
+
+    @property
+    def label(self) -> str:
+        return self.name or ", ".join(self.peer_urls)
+
+
+class Live(t.NamedTuple):
+    """The cluster, as a member that has a quorum tells it."""
+
+    members: tuple[Member, ...]
+    leader: int
+
+    def find(self, host: Host) -> Member | None:
+        return next((member for member in self.members if host.peer_url in member.peer_urls), None)
+
+    @property
+    def voters(self) -> list[Member]:
+        return [member for member in self.members if not member.learner]
+
+
+class Plan(t.NamedTuple):
+    """What to do before etcd starts."""
+
+    action: str  # keep, found, add, replace (remove and add), go on (with an add that was interrupted)
+    words: str = ""
+
+
+KEEP = Plan("keep")
+
+
+def state_of(has_data: bool, first_start: str | None, has_unit: bool) -> str:
+    """What the files say: whether there is data, the environment file (None: there is none), whether etcd's unit is there."""
+    if first_start is not None:
+        return FOUNDING if "ETCD_INITIAL_CLUSTER_STATE=new" in first_start.splitlines() else JOINING
+    if has_data:
+        return MEMBER
+    return LOST if has_unit else NONE
+
+
+def environment(members: t.Iterable[tuple[str, str]], new: bool) -> str:
+    """The environment file of a first start, for members by name and peer URL."""
+    cluster = ",".join(f"{name}={url}" for name, url in members)
+    return f"ETCD_INITIAL_CLUSTER={cluster}\nETCD_INITIAL_CLUSTER_STATE={'new' if new else 'existing'}\n"
+
+
+def joined(live: Live | None, me: Host, hosts: t.Sequence[Host]) -> list[tuple[str, str]]:
+    """Name and peer URL of all members of a live cluster once this host is one; the inventory's where none could be asked (a plan)."""
+    if live is None:
+        return [(host.name, host.peer_url) for host in hosts]
+    known = {host.peer_url: host.name for host in hosts}
+    others = [(member.name or known.get(url, ""), url) for member in live.members for url in member.peer_urls]
+    return [*((name, url) for name, url in others if url != me.peer_url), (me.name, me.peer_url)]
+
+
+def parse_members(answer: t.Mapping[str, t.Any]) -> tuple[Member, ...]:
+    """The members in the answer of `etcdctl member list`."""
+    return tuple(
+        Member(
+            one["ID"],
+            one.get("name", ""),
+            tuple(one.get("peerURLs") or ()),
+            tuple(one.get("clientURLs") or ()),
+            one.get("isLearner", False),
+        )
+        for one in answer.get("members") or []
+    )
+
+
+def clusters(status: t.Iterable[t.Mapping[str, t.Any]]) -> dict[int, list[str]]:
+    """Cluster id -> the endpoints that are of it, out of `etcdctl endpoint status`."""
+    found: dict[int, list[str]] = {}
+    for entry in status:
+        found.setdefault(entry["Status"]["header"]["cluster_id"], []).append(entry["Endpoint"])
+    return found
+
+
+def names(things: t.Iterable[Host | Member]) -> str:
+    return ", ".join(thing.label if isinstance(thing, Member) else thing.name for thing in things)
+
+
+def foreign(live: Live, hosts: t.Sequence[Host]) -> list[Member]:
+    """The members that no host of the inventory is."""
+    known = {host.peer_url for host in hosts}
+    return [member for member in live.members if not known.intersection(member.peer_urls)]
+
+
+# Decisions
+
+
+def refuse_two_clusters(found: t.Mapping[int, t.Sequence[str]], directory: str) -> None:
+    """Members of one inventory must be of one cluster."""
+    if len(found) > 1:
+        sides = " and ".join(f"{', '.join(urls)} of {identity:x}" for identity, urls in found.items())
+        raise Refusal(
+            f"the etcd members are of different clusters: {sides}; find out which one to keep, stop etcd on the hosts of the other and "
+            f"move their {directory} away, then run site.yml again, and they join"
+        )
+
+
+def decide(me: Host, has_data: bool, hosts: t.Sequence[Host], live: Live | None, silence: str, directory: str) -> Plan:
+    """What to do on this host before etcd starts; raises Refusal.
+
+    live is None where no member that has a quorum answers; silence says how that was found.
+    """
+    if has_data:
+        if live and not live.find(me):
+            raise Refusal(
+                f"{me.name} has etcd data of another cluster, or of a member that was removed, in {directory}: the live members are "
+                f"{names(live.members)}; move that directory away and run site.yml again, and {me.name} joins them"
+            )
+        return KEEP
+    return _join(me, hosts, live) if live else _found(me, hosts, silence)
+
+
+def _join(me: Host, hosts: t.Sequence[Host], live: Live) -> Plan:
+    mine = live.find(me)
+    strangers = foreign(live, hosts)
+    learners = [member for member in live.members if member.learner and member != mine]
+    if mine and not mine.name and not learners:
+        return Plan("go on", "where it was added and has never started")
+    if strangers:
+        stranger = strangers[0]
+        raise Refusal(
+            f"etcd has the member {stranger.label} ({stranger.id:x}), which is no etcd host of the inventory: add it there, or remove it "
+            f"(etcdctl member remove {stranger.id:x}), before {me.name} joins"
+        )
+    if learners:
+        raise Refusal(
+            f"etcd has the learner {names(learners)}, and takes one at a time: run site.yml on that host first, or remove it "
+            f"(etcdctl member remove {learners[0].id:x})"
+        )
+    if mine is None:
+        return Plan("add", f"as a learner of {names(live.members)}")
+    others = [member for member in live.members if member != mine]
+    return Plan("replace", f"again, as a learner of {names(others)}, because its data is lost")
+
+
+def _found(me: Host, hosts: t.Sequence[Host], silence: str) -> Plan:
+    unknown = [host for host in hosts if not host.state]
+    kept = [host for host in hosts if host != me and host.state in _OF_A_CLUSTER]
+    lost = [host for host in hosts if host.state in (LOST, JOINING)]
+    if kept:
+        raise Refusal(
+            f"{me.name} has no etcd data and {names(kept)} {'has' if len(kept) == 1 else 'have'}, but no member with a quorum answers "
+            f"({silence}), so {me.name} cannot join and must not found a second cluster: start etcd on enough of these hosts, "
+            "or restore a backup"
+        )
+    if unknown:
+        raise Refusal(
+            f"nobody has looked whether {names(unknown)} {'has' if len(unknown) == 1 else 'have'} etcd data, and a new cluster is "
+            "founded by all its members together: run site.yml for all of them, without --limit"
+        )
+    if lost:
+        raise Refusal(
+            f"etcd has run on {names(lost)}, its data is gone, and no member answers ({silence}): restore a backup, or, to begin with "
+            f"an empty cluster, run reset.yml with reset_hosts={','.join(host.name for host in hosts)} first"
+        )
+    return Plan("found", f"with {names(host for host in hosts if host != me) or 'no other member'}")
+
+
+# Restarts and votes
+
+
+def quorum(voters: int) -> int:
+    return voters // 2 + 1
+
+
+def spare_troubles(live: Live, me: Member, healthy: t.Collection[str]) -> str:
+    """Why etcd would lose its quorum without this member; empty where it would not. healthy has the endpoints that are well."""
+    others = [member for member in live.voters if member != me]
+    if me.learner or not others:
+        return ""
+    ill = [member for member in others if not set(member.client_urls) & set(healthy)]
+    # Of two, each is needed; then nothing better can be had than that the other one is well.
+    if len(others) - len(ill) >= min(quorum(len(others) + 1), len(others)):
+        return ""
+    return f"{names(ill)} of the {len(others)} other members {'is' if len(ill) < 2 else 'are'} not healthy"
+
+
+def successor(live: Live, me: Member, hosts: t.Sequence[Host], healthy: t.Collection[str]) -> Member | None:
+    """Who leads instead of this member: the first healthy voter, in the order of the inventory, which is that of restarts."""
+    order = {host.peer_url: number for number, host in enumerate(hosts)}
+    able = [member for member in live.voters if member != me and set(member.client_urls) & set(healthy)]
+    return min(able, key=lambda member: min(order.get(url, len(order)) for url in member.peer_urls), default=None)

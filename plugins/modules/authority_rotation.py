@@ -1,0 +1,248 @@
+#!/usr/bin/python
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: authority_rotation
+short_description: Replace certificate authorities and keys in the directory on the control node, a step at a time
+version_added: 1.0.0
+description:
+  - Replaces the certificate authorities (CAs), the key that signs the tokens of service accounts, and the key that Secrets are encrypted with,
+    each through an overlap in which the old one and the new one are both accepted.
+  - First the new one is trusted beside the old one (O(step=begin)), then it is the one in use, and then the old one goes (O(step=advance) twice).
+    Between two steps, C(playbooks/site.yml) has to take all hosts to what the directory says.
+  - How far each has come is in the directory and nowhere else, so that a run which was killed can be gone on with.
+extends_documentation_fragment:
+  - plainkube.cluster.attributes
+author:
+  - The plainkube authors (@plainkube)
+requirements:
+  - cryptography >= 41 on the control node
+options:
+  directory:
+    description: Directory of the CAs on the control node.
+    type: path
+    required: true
+  cluster_name:
+    description: Name of the cluster, which the names of new CAs begin with.
+    type: str
+    required: true
+  step:
+    description:
+      - V(look) changes nothing.
+      - V(begin) begins with those in O(rotate) that are not being replaced already, unless one of them is about to end - then a run that was killed
+        is gone on with.
+      - V(advance) takes all that are being replaced a step on.
+    type: str
+    choices: [look, begin, advance]
+    default: look
+  rotate:
+    description: What to begin with, with O(step=begin).
+    type: list
+    elements: str
+    choices: [kubernetes, etcd, front-proxy, service-account, encryption]
+    default: []
+  token_overlap_hours:
+    description:
+      - For how many hours after the new service-account key has come into use the old one is trusted. Tokens that are older are refused.
+      - Those that the kubelet gives to pods live for an hour.
+    type: float
+    default: 24
+  in_use:
+    description:
+      - RV(plainkube.cluster.encryption_usage#module:in_use), for O(step=advance).
+      - An encryption key that anything in etcd still needs does not go, nor one of which that is not known.
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: partial
+    details: With O(step=advance), each run takes another step until nothing is being replaced.
+notes:
+  - Runs on the control node, in Ansible's own process and as the user who started it, whatever host the task is for.
+seealso:
+  - module: plainkube.cluster.certificate_sign
+  - module: plainkube.cluster.kube_rewrite
+"""
+
+EXAMPLES = r"""
+- name: Trust another etcd CA beside the one that signs
+  plainkube.cluster.authority_rotation:
+    directory: /home/anna/cluster/pki
+    cluster_name: plainkube
+    step: begin
+    rotate: [etcd]
+  run_once: true
+"""
+
+RETURN = r"""
+going:
+  description: Names of those that are being replaced and whose next step is due.
+  returned: success
+  type: list
+  elements: str
+phases:
+  description: How far each has come - V(steady), V(begun) (the new one is trusted), V(switched) (the new one is in use).
+  returned: success
+  type: dict
+  sample: {"kubernetes": "steady", "etcd": "begun", "front-proxy": "steady", "service-account": "steady", "encryption": "steady"}
+sentences:
+  description: The same in words, of those that are being replaced.
+  returned: success
+  type: list
+  elements: str
+tokens_until:
+  description: When the old service-account key may go; empty where none is about to.
+  returned: success
+  type: str
+  sample: "2026-11-26 22:00 UTC"
+"""
+
+import datetime
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _authorities,
+    _certificates,
+    _encryption,
+    _files,
+    _rotation,
+)
+
+
+def read(module: AnsibleModule) -> dict[str, str]:
+    contents = _authorities.read(module.params["directory"], _rotation.files())
+    needed = [f"{stem}.crt" for stem in _certificates.AUTHORITIES.values()] + ["sa.key", "sa.pub", _encryption.FILE]
+    if any(name not in contents for name in needed):
+        raise _certificates.CertificateError(
+            f"certificates_directory {module.params['directory']} does not hold this cluster's CAs and keys: run playbooks/site.yml first."
+        )
+    return contents
+
+
+def tokens_end(module: AnsibleModule, contents: _rotation.Contents) -> datetime.datetime | None:
+    return _rotation.tokens_end(contents, datetime.timedelta(hours=module.params["token_overlap_hours"]))
+
+
+def due(module: AnsibleModule, contents: _rotation.Contents, now: datetime.datetime) -> list[str]:
+    """What is being replaced, without that whose time has not come."""
+    end = tokens_end(module, contents)
+    waiting = {_rotation.SERVICE_ACCOUNT} if end and end > now else set()
+    phases = _rotation.phases(contents)
+    return [name for name, phase in phases.items() if phase != _rotation.STEADY and name not in waiting]
+
+
+def check_use(module: AnsibleModule, contents: _rotation.Contents) -> None:
+    first = _encryption.parse(contents[_encryption.FILE], _encryption.FILE)[0].name
+    used = module.params["in_use"]
+    if not used:
+        raise _certificates.CertificateError(
+            "in_use is empty, and without it nobody knows whether the old encryption key can go."
+        )
+    others = [f"{count} of {name}" for name, count in used.items() if name != first and count]
+    if others:
+        raise _certificates.CertificateError(
+            f"In etcd, {' and '.join(others)} are not encrypted with {first} yet, so the old key cannot go: run the playbook again."
+        )
+
+
+def changes_of(module: AnsibleModule, contents: _rotation.Contents, now: datetime.datetime) -> list[_rotation.Change]:
+    """The changes of the step that is asked for, of all that take it."""
+    params, phases = module.params, _rotation.phases(contents)
+    if params["step"] == "begin":
+        # A run with the same names got further before it was killed: those that are through are not to begin again.
+        further = [
+            name
+            for name in due(module, contents, now)
+            if name in params["rotate"] and phases[name] == _rotation.SWITCHED
+        ]
+        wanted = [] if further else params["rotate"]
+        names = [name for name in _rotation.NAMES if name in wanted and phases[name] == _rotation.STEADY]
+        steps = [_rotation.begin(name, contents, params["cluster_name"], now) for name in names]
+        return [change for step in steps for change in step]
+    steps = []
+    for name in due(module, contents, now) if params["step"] == "advance" else []:
+        if phases[name] == _rotation.BEGUN:
+            steps.append(_rotation.switch(name, contents, now))
+            continue
+        if name == _rotation.ENCRYPTION:
+            check_use(module, contents)
+        steps.append(_rotation.finish(name, contents, now))
+    return [change for step in steps for change in step]
+
+
+def apply(module: AnsibleModule, change: _rotation.Change) -> None:
+    path = os.path.join(module.params["directory"], change.name)
+    if change.content is not None:
+        _files.write(module, _authorities.wanted(module.params["directory"], change.name, change.content))
+    elif change.new_name:
+        os.rename(path, os.path.join(module.params["directory"], change.new_name))
+    else:
+        os.unlink(path)
+
+
+def answer(module: AnsibleModule, contents: _rotation.Contents, now: datetime.datetime) -> dict[str, t.Any]:
+    phases, end = _rotation.phases(contents), tokens_end(module, contents)
+    return {
+        "going": due(module, contents, now),
+        "phases": phases,
+        "sentences": [_rotation.describe(*one) for one in phases.items() if one[1] != _rotation.STEADY],
+        "tokens_until": f"{end:%Y-%m-%d %H:%M} UTC" if end else "",
+    }
+
+
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    contents = read(module)
+    changes = changes_of(module, contents, now)
+    if not changes or module.check_mode:
+        return {"changed": bool(changes), **answer(module, contents, now)}
+    with _authorities.locked(module.params["directory"]):
+        for change in changes_of(module, read(module), now):
+            apply(module, change)
+    return {"changed": True, **answer(module, read(module), now)}
+
+
+ARGUMENT_SPEC: dict[str, t.Any] = {
+    "directory": {"type": "path", "required": True},
+    "cluster_name": {"type": "str", "required": True},
+    "step": {"type": "str", "choices": ["look", "begin", "advance"], "default": "look"},
+    "rotate": {"type": "list", "elements": "str", "choices": [*_rotation.NAMES], "default": []},
+    # No secret: a time.
+    "token_overlap_hours": {"type": "float", "default": 24, "no_log": False},
+    "in_use": {"type": "dict", "default": {}},
+}
+
+
+def result_of(module: t.Any) -> dict[str, t.Any]:
+    """The whole result, a failure included; the action plugin of this name calls it within Ansible's own process."""
+    if _certificates.MISSING:
+        return {
+            "failed": True,
+            "msg": "The Python library cryptography is missing on the control node: install it beside ansible-core (pip install cryptography).",
+        }
+    try:
+        return run(module)
+    except (_certificates.CertificateError, _encryption.EncryptionError) as error:
+        return {"failed": True, "msg": str(error)}
+    except OSError as error:
+        return {"failed": True, "msg": f"certificates_directory {module.params['directory']} cannot be used: {error}."}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    result = result_of(module)
+    if result.pop("failed", False):
+        module.fail_json(**result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+#!/usr/bin/python
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kube_rewrite
+short_description: Have the API server write objects again as they are, with the encryption key of today
+version_added: 1.0.0
+description:
+  - Sends an empty patch for each object of the kinds in O(resources). The API server then reads the object and writes it again, unless it is stored
+    with the first encryption key already. So a second run writes nothing.
+  - No content is read or sent - objects are listed by their names alone, a page at a time, and what a patch answers is the name as well.
+    An edit by somebody else at the same time is not undone - the API server applies the patch to what the object is by then.
+  - All API servers must have the new key first, or what is written meanwhile is encrypted with the old one.
+extends_documentation_fragment:
+  - plainkube.cluster.attributes
+author:
+  - The plainkube authors (@plainkube)
+options:
+  resources:
+    description: The kinds of objects, by the plural that the core API (C(/api/v1)) has for them.
+    type: list
+    elements: str
+    default: [secrets, configmaps]
+  kubeconfig:
+    description: Kubeconfig on the host, which names its certificates by path.
+    type: path
+    default: /etc/kubernetes/admin.conf
+  page:
+    description: How many names are asked for at once.
+    type: int
+    default: 500
+  wait:
+    description: For how many seconds a request is repeated while the API server is not there, or asks to come back later.
+    type: int
+    default: 60
+attributes:
+  check_mode:
+    support: full
+    details: Lists, and patches nothing.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+    details: It cannot be told whether the API server had anything to write, so the module never says that it has changed something.
+seealso:
+  - module: plainkube.cluster.encryption_usage
+"""
+
+EXAMPLES = r"""
+- name: Write Secrets and ConfigMaps again
+  plainkube.cluster.kube_rewrite:
+"""
+
+RETURN = r"""
+objects:
+  description: How many objects there were of each kind.
+  returned: success
+  type: dict
+  sample: {"secrets": 12, "configmaps": 27}
+"""
+
+import http.client
+import json
+import os
+import ssl
+import time
+import typing as t
+import urllib.parse
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import _files, _status
+
+_NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_NAME_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_TIMEOUT = 30
+_PAUSE = 0.5
+# Somebody else was quicker, or the API server is busy or about to end.
+_AGAIN = (409, 429, 500, 502, 503, 504)
+
+
+class ApiError(Exception):
+    """One sentence."""
+
+
+class Answer(t.NamedTuple):
+    """What the API server says."""
+
+    status: int
+    body: dict[str, t.Any]
+
+
+class Api:
+    """One connection to the API server, which is made again when it breaks."""
+
+    def __init__(self, kubeconfig: str, wait: float) -> None:
+        access = _status.parse_kubeconfig(_files.read(kubeconfig) or "", os.path.dirname(kubeconfig))
+        if access is None:
+            raise ApiError(
+                f"kubeconfig {kubeconfig} on this host does not exist, or does not name a server and certificates by path; run site.yml"
+            )
+        self.access, self.wait = access, wait
+        self.connection: http.client.HTTPSConnection | None = None
+
+    def _connect(self) -> http.client.HTTPSConnection:
+        context = ssl.create_default_context(cafile=self.access.ca)
+        context.load_cert_chain(self.access.cert, self.access.key)
+        url = urllib.parse.urlsplit(self.access.server)
+        return http.client.HTTPSConnection(url.hostname or "", url.port, timeout=_TIMEOUT, context=context)
+
+    def _once(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> Answer:
+        if self.connection is None:
+            self.connection = self._connect()
+        try:
+            self.connection.request(method, path, body, headers)
+            response = self.connection.getresponse()
+            return Answer(response.status, json.loads(response.read() or b"{}"))
+        except (OSError, http.client.HTTPException, ValueError):
+            self.connection.close()
+            self.connection = None
+            raise
+
+    def ask(self, method: str, path: str, body: str | None, headers: dict[str, str], good: t.Container[int]) -> Answer:
+        """The answer to a request that may be sent twice."""
+        end = time.monotonic() + self.wait
+        while True:
+            try:
+                answer = self._once(method, path, body, headers)
+                if answer.status in good:
+                    return answer
+                trouble, again = answer.body.get("message") or f"status {answer.status}", answer.status in _AGAIN
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                trouble, again = str(error), True
+            if not again or time.monotonic() > end:
+                raise ApiError(f"{method} {self.access.server}{path} failed: {trouble}")
+            time.sleep(_PAUSE)
+
+
+def pages(api: Api, resource: str, size: int) -> t.Iterator[list[dict[str, t.Any]]]:
+    """The metadata of all objects of a kind. A list that took too long begins anew: to write an object twice does no harm."""
+    following = ""
+    while True:
+        query = urllib.parse.urlencode({"limit": size, **({"continue": following} if following else {})})
+        path = f"/api/v1/{resource}?{query}"
+        answer = api.ask("GET", path, None, {"Accept": _NAMES_ONLY}, (200, 410) if following else (200,))
+        if answer.status == 410:
+            following = ""
+            continue
+        yield [item["metadata"] for item in answer.body["items"] or []]
+        following = answer.body["metadata"].get("continue", "")
+        if not following:
+            return
+
+
+def rewrite(api: Api, resource: str, metadata: dict[str, t.Any]) -> None:
+    """An object that is gone by now is as good."""
+    namespace, name = (urllib.parse.quote(metadata[key], safe="") for key in ("namespace", "name"))
+    headers = {"Accept": _NAME_ONLY, "Content-Type": "application/merge-patch+json"}
+    api.ask("PATCH", f"/api/v1/namespaces/{namespace}/{resource}/{name}", "{}", headers, (200, 404))
+
+
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    params = module.params
+    api = Api(params["kubeconfig"], params["wait"])
+    objects = {}
+    for resource in params["resources"]:
+        objects[resource] = 0
+        for page in pages(api, resource, params["page"]):
+            objects[resource] += len(page)
+            for metadata in page if not module.check_mode else []:
+                rewrite(api, resource, metadata)
+    return {"changed": False, "objects": objects}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "resources": {"type": "list", "elements": "str", "default": ["secrets", "configmaps"]},
+            "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
+            "page": {"type": "int", "default": 500},
+            "wait": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**run(module))
+    except ApiError as error:
+        module.fail_json(msg=f"Objects could not be written again: {error}")
+
+
+if __name__ == "__main__":
+    main()
