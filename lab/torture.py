@@ -20,10 +20,20 @@ from lab.lab import Lab
 
 NAME = "torture"
 HOSTS = ("k1", "n1")
-# Two values of a setting each of etcd, the API server, the kubelet and CoreDNS, so that every run of a changed install changes all.
+# Two values of a setting each of the firewall, etcd, the API server, the kubelet and CoreDNS, so that every run of a changed install changes all.
 FLAGS = (
-    {"etcd_auto_compaction_retention": "7m", "addons_dns_upstream": ["198.51.100.7"]},
-    {"etcd_auto_compaction_retention": "8m", "addons_dns_upstream": ["198.51.100.8"]},
+    {
+        "etcd_auto_compaction_retention": "7m",
+        "addons_dns_upstream": ["198.51.100.7"],
+        "firewall_enabled": True,
+        "firewall_api_sources": ["198.51.100.7"],
+    },
+    {
+        "etcd_auto_compaction_retention": "8m",
+        "addons_dns_upstream": ["198.51.100.8"],
+        "firewall_enabled": True,
+        "firewall_api_sources": ["198.51.100.8"],
+    },
 )
 
 

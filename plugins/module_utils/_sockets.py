@@ -129,6 +129,6 @@ def ssh_ports(module: AnsibleModule) -> set[int]:
     shown = module.run_command(["systemctl", "show", "--property=ActiveState,Listen", *_SSH_SOCKETS])[1]
     active = [block for block in shown.split("\n\n") if "ActiveState=active" in block]
     sockets = {
-        int(port) for block in active for port in re.findall(r"^Listen=\S*?(\d+) \(Stream\)$", block, re.MULTILINE)
+        int(port) for block in active for port in re.findall(r"^Listen=\S*:(\d+) \(Stream\)$", block, re.MULTILINE)
     }
     return (ssh_server_ports() | sockets | {session_port()}) - {0}

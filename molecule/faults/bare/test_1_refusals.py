@@ -209,6 +209,14 @@ WRONG = {
         variables(cluster_pod_network="10.244.0.1/16"),
         r"cluster_pod_network is '10\.244\.0\.1/16', which has host bits set; the network is 10\.244\.0\.0/16",
     ),
+    "a source that is none": Wrong(
+        variables(firewall_ssh_sources=["192.0.2.0/33"]),
+        r"firewall_ssh_sources has '192\.0\.2\.0/33': write an IP address, a network in CIDR notation, or one of hosts, control_planes",
+    ),
+    "a firewall that does not know all hosts": Wrong(
+        variables(firewall_enabled=True, firewall_hosts=["192.0.2.0/24"]),
+        r"firewall_hosts \(192\.0\.2\.0/24\) leaves out k1 \(.*\), which no other host would let in: add it",
+    ),
     "an impossible subnet length": Wrong(
         variables(flannel_subnet_length=31),
         r"cluster_pod_network is '10\.244\.0\.0/16' and flannel_subnet_length is 31, which flannel refuses",

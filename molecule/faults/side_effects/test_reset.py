@@ -88,6 +88,12 @@ LEFT_OF_THE_LAB = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def guarded(inventory):
+    """The hosts have a firewall, too, for the reset to remove."""
+    playbook("site", inventory, "-e", json.dumps({"firewall_enabled": True})).demand()
+
+
 @pytest.fixture(scope="module")
 def reset(inventory):
     return lambda *arguments: playbook("reset", inventory, *arguments)
@@ -162,6 +168,8 @@ def test_a_plan_lists_and_changes_nothing(lab, reset, foreign):
         "-interface flannel.1",
         "-file /etc/network-environment",
         "-image registry.k8s.io/pause",
+        "-nftables table inet plainkube",
+        "-file /etc/kubernetes/firewall.nft",
     ):
         assert line in run.output
     assert fingerprints(lab) == before

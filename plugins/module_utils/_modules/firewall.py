@@ -61,9 +61,8 @@ def make_plan(module: AnsibleModule) -> Plan:
     # Before anything is changed: nft says here whether it takes the rules. In check mode, this run may be the one that installs nft.
     there = _nft.installed(module)
     wanted = _nft.canonical(module, rules) if there else rules
-    if unconfirmed and not module.check_mode and not module.params["confirm"]:
-        _systemd.systemctl(module, "start", f"{REVERT}.service")
-        _systemd.systemctl(module, "stop", TIMER)
+    if not module.check_mode:
+        end_probation(module, take_back=unconfirmed and not module.params["confirm"])
     live = _nft.live(module) if there else ""
     diff = [_files.diff(found[file["path"]], file) for file in different]
     if live != wanted:
@@ -79,6 +78,15 @@ def make_plan(module: AnsibleModule) -> Plan:
         start=unit.get("ActiveState") != "active",
         unconfirmed=unconfirmed,
     )
+
+
+def end_probation(module: AnsibleModule, take_back: bool) -> None:
+    """Stop what would bring back the former table, before anybody looks at the present one; take_back: and bring it back now."""
+    if module.params["confirm"] or take_back:
+        _systemd.systemctl(module, "stop", TIMER, f"{REVERT}.service", check=False)
+    former = _files.read(FORMER) if take_back else None
+    if former:
+        _nft.load(module, former)
 
 
 # --- doing ---------------------------------------------------------------------------------------------------------
@@ -109,7 +117,6 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
 
 def confirm(module: AnsibleModule, plan: Plan) -> None:
     """Keep what was loaded: whoever calls this has come in through it."""
-    _systemd.systemctl(module, "stop", TIMER, check=False)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(FORMER)
     if plan.load:

@@ -41,9 +41,6 @@ class Host:
             return "\n".join(
                 f"ActiveState={self.states.get(name, 'inactive')}\nUnitFileState={enabled}\n" for name in names
             )
-        if verb == "start" and names == [f"{firewall.REVERT}.service"]:
-            self.time_is_up()
-            return ""
         if verb in ("enable", "disable"):
             self.enabled = verb == "enable"
         if verb == "start":
