@@ -8,6 +8,7 @@ from ansible_collections.plainkube.cluster.plugins.filter.host_address import ho
 from ansible_collections.plainkube.cluster.plugins.filter.host_identities import host_identities
 from ansible_collections.plainkube.cluster.plugins.filter.nth_address import nth_address
 from ansible_collections.plainkube.cluster.plugins.filter.preflight_troubles import preflight_troubles, resolves
+from ansible_collections.plainkube.cluster.plugins.filter.turns import turns
 
 
 def test_nth_address():
@@ -94,3 +95,22 @@ def test_preflight_troubles_of_inputs_ask_the_control_node_for_names(monkeypatch
 def test_localhost_resolves():
     assert resolves("localhost")
     assert not resolves("a" * 64 + ".example.net")
+
+
+def test_turns_of_hosts_that_the_run_looks_at():
+    survey = {
+        "to_do": ["etcd"],
+        "answers": {"etcd": {"components": {"etcd": {"running": True}}}, "etcd_member": {"live": True}},
+    }
+    hosts = [
+        {
+            "inventory_hostname": "k1",
+            "ansible_facts": {"plainkube": {"etcd_state": "member"}},
+            "__survey_result": survey,
+        },
+        {"inventory_hostname": "k2", "ansible_facts": {"plainkube": {"etcd_state": "none"}}},
+        {"inventory_hostname": "k3"},
+    ]
+    assert turns(hosts, "etcd", total=3) == {"first": [], "then": ["k2", "k1"]}
+    assert turns(hosts[:1], "control_plane", total=3) == {"first": [], "then": []}
+    assert turns(hosts[:1], "etcd", total=1, everything=["k1"]) == {"first": ["k1"], "then": []}
