@@ -101,10 +101,10 @@ class Site:
         after = self.lab.invocations()
         return run, {name for name, identity in after.items() if before[name] != identity}
 
-    def status(self, wait=0):
+    def status(self, wait=0, *arguments):
         """What status.yml finds, as data."""
         path = self.directory / "status.json"
-        run = self.run("-e", f"status_file={path}", "-e", f"status_wait={wait}", playbook="status")
+        run = self.run("-e", f"status_file={path}", "-e", f"status_wait={wait}", *arguments, playbook="status")
         assert path.exists(), run.output
         return json.loads(path.read_text(encoding="utf-8"))
 

@@ -12,7 +12,7 @@ import itertools
 import re
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _flannel_network
+from ansible_collections.plainkube.cluster.plugins.module_utils import _firewall, _flannel_network
 
 # The systems that are tested, by ID of os-release(5), and the least version of each.
 DISTRIBUTIONS = {"debian": (12,)}
@@ -123,6 +123,15 @@ def subnet_troubles(network: str, length: int) -> list[str]:
     return []
 
 
+def source_troubles(sources: t.Mapping[str, t.Sequence[str]]) -> list[str]:
+    """Whether the firewall can be told these sources, by variable name."""
+    return [
+        trouble
+        for name, some in sources.items()
+        for trouble in _firewall.source_troubles(name, some, () if name == "firewall_hosts" else _firewall.GROUPS)
+    ]
+
+
 def input_troubles(settings: t.Mapping[str, t.Any]) -> list[str]:
     """What is wrong with the variables of role cluster and the groups."""
     if not settings["control_planes"]:
@@ -134,6 +143,8 @@ def input_troubles(settings: t.Mapping[str, t.Any]) -> list[str]:
         *host_name_troubles(settings["hosts"]),
         *(networks or subnet_troubles(settings["networks"]["cluster_pod_network"], settings["subnet_length"])),
         *version_troubles(settings["versions"]),
+        *source_troubles(settings.get("sources", {})),
+        *_firewall.rule_troubles("firewall_accept", settings.get("firewall_accept", [])),
     ]
 
 
@@ -145,10 +156,20 @@ def _same(hosts: t.Mapping[str, t.Mapping[str, t.Any]], key: str) -> dict[str, l
     return {value: names for value, names in holders.items() if value and len(names) > 1}
 
 
+def firewall_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], networks: t.Sequence[str]) -> list[str]:
+    """Hosts that the firewalls of the others would not know."""
+    addresses = {host: known["address"] for host, known in hosts.items()}
+    return [
+        f"firewall_hosts ({', '.join(networks)}) leaves out {host} ({addresses[host]}), which no other host would let in: add it."
+        for host in (_firewall.hosts_left_out(addresses, networks) if networks else [])
+    ]
+
+
 def hosts_troubles(subject: t.Mapping[str, t.Any]) -> list[str]:
     """What is wrong between hosts: everybody has an address, a machine-id and a name, and nobody another's."""
     hosts = subject["hosts"]
     return [
+        *firewall_troubles(hosts, subject.get("firewall_hosts", [])),
         *(
             f"{host} did not tell its IPv4 address (no default route, or not reached): set cluster_address for it in the inventory."
             for host, known in hosts.items()

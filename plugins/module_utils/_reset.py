@@ -12,7 +12,7 @@ import json
 import re
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _stamp
+from ansible_collections.plainkube.cluster.plugins.module_utils import _firewall, _stamp
 
 CONFIGURATION = "/etc/kubernetes"
 # The kubelet first: it would make its containers again.
@@ -20,7 +20,7 @@ _STOP_FIRST = ("kubelet", "cri-dockerd")
 _GECOS = ", run by plainkube.cluster"
 _OUR_CHAIN = re.compile(r"(?:FLANNEL|KUBE)-")
 _OUR_JUMP = re.compile(r" -[jg] (?:FLANNEL|KUBE)-\S+")
-_OUR_TABLES = {"kube-proxy", "flannel-ipv4", "flannel-ipv6"}
+_OUR_TABLES = {"kube-proxy", "flannel-ipv4", "flannel-ipv6", _firewall.NAME}
 
 
 # --- the host ------------------------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ def restore_script(tables: t.Mapping[str, t.Sequence[str]]) -> str:
 
 
 def owned_tables(listed: str) -> list[str]:
-    """Family and name of kube-proxy's and flannel's tables, out of `nft list tables`."""
+    """Family and name of our tables: kube-proxy's, flannel's and the firewall's, out of `nft list tables`."""
     tables = (line.split()[1:] for line in listed.splitlines() if line.startswith("table "))
     return [" ".join(table) for table in tables if table[-1] in _OUR_TABLES]
 

@@ -64,11 +64,13 @@ def _keys(contents: Contents) -> list[_encryption.Key]:
 
 
 def _marker(contents: Contents, name: str) -> dict[str, str]:
-    """What the file beside an authority that is being replaced says: the old one, and when."""
+    """What the file beside an authority that is being replaced says: the old one, and since when the new one is in use."""
+    file = f"{_STEMS[name]}.rotation"
     try:
-        return json.loads(contents.get(f"{_STEMS[name]}.rotation", "{}"))
+        found = json.loads(contents[file])
     except ValueError:
-        return {}
+        raise _certificates.CertificateError(f"{file} cannot be read: put the file of a backup there.") from None
+    return found
 
 
 def _mark(name: str, marker: t.Mapping[str, str]) -> Change:
@@ -146,7 +148,7 @@ def tokens_end(contents: Contents, overlap: datetime.timedelta) -> datetime.date
 
 
 def _finish_authority(name: str, contents: Contents, now: datetime.datetime) -> list[Change]:
-    stem, old = _STEMS[name], _marker(contents, name).get("old")
+    stem, old = _STEMS[name], _marker(contents, name)["old"]
     signer = _certificates.load_authority(name, contents[f"{stem}.crt"], contents[f"{stem}.key"], stem, now)
     kept = [one for one in signer.trusted if one is signer.certificate or _certificates.fingerprint(one) != old]
     changes = [Change(f"{stem}.crt", "".join(map(_certificates.certificate_text, kept)))]

@@ -1,15 +1,20 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Who listens on which TCP port of a host, out of /proc."""
+"""Who listens on which TCP port of a host, out of /proc; and where SSH comes in."""
 
 from __future__ import annotations
 
 import glob
+import ipaddress
 import os
+import re
 import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils import _files, _stamp, _status
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
 
 
 def listeners() -> list[_status.Listener]:
@@ -69,3 +74,61 @@ def foreign_listeners(ports: t.Collection[int], ours: str) -> list[dict[str, t.A
 
 def _without(found: t.Iterable[_status.Listener], inodes: set[int]) -> list[_status.Listener]:
     return [listener for listener in found if listener.inode not in inodes]
+
+
+# SSH
+
+# What listens for SSH, as ps shows it.
+_SSH_SERVERS = ("sshd", "dropbear")
+_SSH_SOCKETS = ("ssh.socket", "sshd.socket")
+
+
+def _parent(pid: int) -> int:
+    found = re.search(r"^PPid:\s+(\d+)$", _files.read(f"/proc/{pid}/status") or "", re.MULTILINE)
+    return int(found.group(1)) if found else 0
+
+
+def _environment(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as stream:
+            return stream.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def session_port() -> int:
+    """The port that the SSH connection came in at which this process is run over; 0 where it is none.
+
+    sudo takes SSH_CONNECTION out of the environment, so the parents are asked."""
+    pid = os.getpid()
+    while pid > 1:
+        found = re.search(r"(?:^|\0)SSH_CONNECTION=\S+ \d+ \S+ (\d+)\0", _environment(pid))
+        if found:
+            return int(found.group(1))
+        pid = _parent(pid)
+    return 0
+
+
+def ssh_server_ports() -> set[int]:
+    """The ports that SSH servers listen on for others, by their processes.
+
+    Not those of sessions, whose parent is such a server: they listen for what people forward."""
+    pids = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if name(pid) in _SSH_SERVERS]
+    servers = [pid for pid in pids if name(_parent(pid)) not in _SSH_SERVERS]
+    inodes = {inode for pid in servers for inode in socket_inodes(pid)}
+    return {
+        listener.port
+        for listener in listeners()
+        if listener.inode in inodes and not ipaddress.ip_address(listener.address).is_loopback
+    }
+
+
+def ssh_ports(module: AnsibleModule) -> set[int]:
+    """The ports where SSH comes in: those of its servers, of systemd where it listens for them, and of this very connection."""
+    # The answer is of use where there is no such unit too: it has no Listen then.
+    shown = module.run_command(["systemctl", "show", "--property=ActiveState,Listen", *_SSH_SOCKETS])[1]
+    active = [block for block in shown.split("\n\n") if "ActiveState=active" in block]
+    sockets = {
+        int(port) for block in active for port in re.findall(r"^Listen=\S*?(\d+) \(Stream\)$", block, re.MULTILINE)
+    }
+    return (ssh_server_ports() | sockets | {session_port()}) - {0}

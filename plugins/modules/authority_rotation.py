@@ -52,7 +52,7 @@ options:
   in_use:
     description:
       - RV(plainkube.cluster.encryption_usage#module:in_use), for O(step=advance).
-      - An encryption key that anything in etcd still needs does not go.
+      - An encryption key that anything in etcd still needs does not go, nor one of which that is not known.
     type: dict
     default: {}
 attributes:
@@ -119,7 +119,8 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
 
 def read(module: AnsibleModule) -> dict[str, str]:
     contents = _authorities.read(module.params["directory"], _rotation.files())
-    if "ca.crt" not in contents or "sa.pub" not in contents or _encryption.FILE not in contents:
+    needed = [f"{stem}.crt" for stem in _certificates.AUTHORITIES.values()] + ["sa.key", "sa.pub", _encryption.FILE]
+    if any(name not in contents for name in needed):
         raise _certificates.CertificateError(
             f"certificates_directory {module.params['directory']} does not hold this cluster's CAs and keys: run playbooks/site.yml first."
         )
@@ -141,6 +142,10 @@ def due(module: AnsibleModule, contents: _rotation.Contents, now: datetime.datet
 def check_use(module: AnsibleModule, contents: _rotation.Contents) -> None:
     first = _encryption.parse(contents[_encryption.FILE], _encryption.FILE)[0].name
     used = module.params["in_use"]
+    if not used:
+        raise _certificates.CertificateError(
+            "in_use is empty, and without it nobody knows whether the old encryption key can go."
+        )
     others = [f"{count} of {name}" for name, count in used.items() if name != first and count]
     if others:
         raise _certificates.CertificateError(

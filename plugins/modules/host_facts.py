@@ -120,6 +120,10 @@ ansible_facts:
           description: The kernel's host name.
           type: str
           returned: success
+        firewall:
+          description: Whether the host has, or had, the firewall of this collection.
+          type: bool
+          returned: success
         installed:
           description: Whether artefacts of this collection are on the host.
           type: bool
@@ -193,6 +197,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _etcd_member,
     _files,
     _host,
+    _nft,
     _sockets,
     _status,
 )
@@ -299,6 +304,7 @@ def look(module: AnsibleModule) -> dict:
         "distribution": release.get("ID", ""),
         "distribution_version": release.get("VERSION_ID", ""),
         "etcd_state": etcd_state(),
+        "firewall": os.path.exists(_nft.UNIT_PATH),
         "foreign_listeners": _sockets.foreign_listeners(module.params["ports"], _status.RELEASES),
         "free_mb": {path: free_mb(path) for path in module.params["directories"]},
         "hostname": kernel.nodename,

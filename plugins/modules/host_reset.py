@@ -498,7 +498,7 @@ class Host:
         self.run(f"{command}-restore", "--noflush", "--wait", data=_reset.restore_script(tables))
 
     def tables(self) -> list[str]:
-        if not self.has("flanneld", "kube-proxy"):
+        if not self.has("flanneld", "kube-proxy", "plainkube-firewall"):
             return []
         return _reset.owned_tables(output(self.module, "nft", "list", "tables"))
 

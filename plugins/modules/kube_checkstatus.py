@@ -126,6 +126,10 @@ options:
   subnet_file:
     description: flannel's subnet file. If set, docker0 has to have the address that is in it.
     type: path
+  firewall:
+    description: Whether the host has to have the firewall of M(plainkube.cluster.firewall), as that made it.
+    type: bool
+    default: false
   wait:
     description: Seconds to wait until all is healthy. What time does not heal (a wrong version, say) is not waited for.
     type: int
@@ -322,6 +326,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _bridge,
     _files,
+    _nft,
     _probe,
     _stamp,
     _status,
@@ -461,6 +466,11 @@ def inspect_bridge(module: AnsibleModule) -> list[_status.Problem]:
     dummy, out, dummy = module.run_command(["ip", "-json", "-4", "address", "show"])
     address = _bridge.parse_addresses(out).get(_bridge.NAME, ("", 0))[0]
     return _status.bridge_problems(address, _files.read(path))
+
+
+def inspect_firewall(module: AnsibleModule) -> list[_status.Problem]:
+    why = _nft.drift(module) if module.params["firewall"] else ""
+    return [_status.Problem(f"the firewall of this host {why}; run site.yml")] if why else []
 
 
 def inspect_deployment(module: AnsibleModule, name: str) -> dict:
@@ -608,6 +618,7 @@ def main() -> None:
                 },
             },
             "subnet_file": {"type": "path"},
+            "firewall": {"type": "bool", "default": False},
             "wait": {"type": "int", "default": 0},
             "poll": {"type": "float", "default": 0.5},
         },
@@ -626,6 +637,7 @@ def main() -> None:
     problems = list(seen.problems)
     for certificate in certificates:
         problems += _status.certificate_problems(certificate, params["certificate_warning_days"])
+    problems += inspect_firewall(module)
     result = {"components": seen.components, "certificates": certificates, "etcd": seen.etcd, "node": seen.node}
     result["deployments"] = seen.deployments
     module.exit_json(

@@ -147,7 +147,7 @@ def pages(api: Api, resource: str, size: int) -> t.Iterator[list[dict[str, t.Any
         if answer.status == 410:
             following = ""
             continue
-        yield [item["metadata"] for item in answer.body["items"]]
+        yield [item["metadata"] for item in answer.body["items"] or []]
         following = answer.body["metadata"].get("continue", "")
         if not following:
             return

@@ -35,6 +35,7 @@ options:
           - etcd_member
           - etcd_network_config
           - etcd_rbac
+          - firewall
           - kube_objects
       options:
         description: The module's options.
@@ -108,13 +109,14 @@ if t.TYPE_CHECKING:
         etcd_member,
         etcd_network_config,
         etcd_rbac,
+        firewall,
         kube_objects,
     )
 
 _MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils._modules"
 MODULES = [
     *("artifacts", "certificate_request", "component", "container_images", "docker_rebridge"),
-    *("etcd_member", "etcd_network_config", "etcd_rbac", "kube_objects"),
+    *("etcd_member", "etcd_network_config", "etcd_rbac", "firewall", "kube_objects"),
 ]
 
 

@@ -53,7 +53,8 @@ def lines(result: Result, host: str) -> list[tuple[str, str]]:
     found += [("join", str(what)) for what in result.get("join") or []]
     if "hosts" not in result:
         found += [("write", path) for path in written(result)]
-    found += [("apply", str(name)) for name in result.get("objects") or []]
+    found += [("remove", str(what)) for what in result.get("removed") or []]
+    found += [("apply", str(name)) for name in (result.get("objects") or []) + (result.get("tables") or [])]
     for name, reasons in restarts(result).items():
         verb = "start" if reasons[0].startswith(_DOWN) else "restart"
         found.append((verb, f"{name}: {'; '.join(reasons)}"))

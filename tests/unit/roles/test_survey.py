@@ -27,6 +27,7 @@ STEPS = {
 TASKS = {
     "artifacts": "artifacts/tasks/missing.yml",
     "certificates": "certificates/tasks/ask.yml",
+    "firewall": "firewall/tasks/main.yml",
     "etcd_member": "etcd/tasks/run.yml",
     "etcd": "etcd/tasks/run.yml",
     "etcd_rbac": "etcd/tasks/access.yml",

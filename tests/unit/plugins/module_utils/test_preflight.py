@@ -55,6 +55,9 @@ def test_good_inputs_are_no_trouble():
         ({"versions": {**GOOD["versions"], "cluster_etcd_version": "3.6.9"}}, "cluster_etcd_version is '3.6.9'"),
         ({"versions": {**GOOD["versions"], "cluster_etcd_version": "3.7.0"}}, "take 3.7.1 or newer"),
         ({"versions": {**GOOD["versions"], "cluster_etcd_version": "3.5.21"}}, "take 3.7.1 or newer"),
+        ({"sources": {"firewall_ssh_sources": ["10.0.0.0/33"]}}, "firewall_ssh_sources has '10.0.0.0/33'"),
+        ({"sources": {"firewall_hosts": ["hosts"]}}, "firewall_hosts has 'hosts'"),
+        ({"firewall_accept": [{"name": "x", "ports": ["http"], "sources": []}]}, "firewall_accept: 'http' is no port"),
         ({"hosts": ["n1", "Node1"]}, "Node1 cannot name a host of the cluster: use small letters"),
         ({"hosts": ["node_1"]}, "node_1 cannot name a host"),
         ({"hosts": ["n" * 53]}, "cannot name a host"),
@@ -191,6 +194,20 @@ def test_hosts_that_have_the_same():
         "n1 and n2 have the same machine-id id2, as copies of one machine do: give each its own "
         "(rm /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup; reboot).",
         "n1 and n2 have the same host name h2: give each its own (hostnamectl set-hostname NAME).",
+    ]
+
+
+def test_hosts_that_firewalls_would_not_know():
+    hosts = {
+        name: {"address": address, "machine_id": "", "hostname": ""}
+        for name, address in {"k1": "192.0.2.1", "n1": "198.51.100.7", "n2": ""}.items()
+    }
+    subject = {"hosts": hosts, "networks": {}, "firewall_hosts": ["192.0.2.0/24"]}
+    assert [trouble for trouble in _preflight.hosts_troubles(subject) if "firewall" in trouble] == [
+        "firewall_hosts (192.0.2.0/24) leaves out n1 (198.51.100.7), which no other host would let in: add it."
+    ]
+    assert not [
+        trouble for trouble in _preflight.hosts_troubles({**subject, "firewall_hosts": []}) if "firewall" in trouble
     ]
 
 

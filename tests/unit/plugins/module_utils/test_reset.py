@@ -99,11 +99,9 @@ def test_a_table_changes_in_one_step():
     assert _reset.restore_script({"nat": ["-F A", "-X A"]}) == "*nat\n-F A\n-X A\nCOMMIT\n"
 
 
-def test_nftables_of_kube_proxy_and_flannel():
-    listed = (
-        "table ip filter\ntable ip kube-proxy\ntable ip6 kube-proxy\ntable inet my-kube-proxy\ntable ip flannel-ipv4\n"
-    )
-    assert _reset.owned_tables(listed) == ["ip kube-proxy", "ip6 kube-proxy", "ip flannel-ipv4"]
+def test_nftables_of_kube_proxy_flannel_and_the_firewall():
+    listed = "table ip filter\ntable ip kube-proxy\ntable ip6 kube-proxy\ntable inet my-kube-proxy\ntable ip flannel-ipv4\ntable inet plainkube\n"
+    assert _reset.owned_tables(listed) == [*("ip kube-proxy", "ip6 kube-proxy", "ip flannel-ipv4", "inet plainkube")]
 
 
 def test_routes_to_pods_of_other_hosts():

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.plainkube.cluster.plugins.module_utils import _sockets
+from ansible_collections.plainkube.cluster.plugins.module_utils import _sockets, _status
 
 
 @pytest.fixture
@@ -49,3 +49,57 @@ def test_a_free_port_is_nobodys():
 def test_a_socket_without_a_process_is_told_as_such(listener, monkeypatch):
     monkeypatch.setattr(_sockets, "socket_inodes", lambda pid: set())
     assert [one["pid"] for one in _sockets.foreign_listeners([listener[0]], "/opt/plainkube")] == [0]
+
+
+# SSH
+
+
+class Machine:
+    """Processes by pid - (name, parent, sockets) - and who listens where, as /proc would tell."""
+
+    def __init__(self, monkeypatch, processes, listeners, shown="", environments=None):
+        environments = environments or {}
+        monkeypatch.setattr(_sockets.os, "listdir", lambda path: [*map(str, processes), "self"])
+        monkeypatch.setattr(_sockets.os, "getpid", lambda: 99)
+        monkeypatch.setattr(_sockets, "name", lambda pid: processes.get(pid, ("", 0, ()))[0])
+        monkeypatch.setattr(_sockets, "_parent", lambda pid: processes.get(pid, ("", 0, ()))[1])
+        monkeypatch.setattr(_sockets, "socket_inodes", lambda pid: set(processes[pid][2]))
+        monkeypatch.setattr(_sockets, "_environment", lambda pid: environments.get(pid, ""))
+        monkeypatch.setattr(_sockets, "listeners", lambda: [_status.Listener(*one) for one in listeners])
+        self.shown = shown
+
+    def run_command(self, dummy):
+        return 0, self.shown, ""
+
+
+SERVER = {1: ("systemd", 0, ()), 50: ("sshd", 1, (500, 501))}
+LISTENS = [("0.0.0.0", 22, 500), ("::", 22, 501)]
+
+
+def test_ports_of_an_ssh_server(monkeypatch):
+    """Not what a session listens on for what somebody forwards, nor what is on loopback, nor other programs."""
+    processes = {
+        **SERVER,
+        60: ("sshd", 50, (600,)),
+        70: ("sshd-session", 50, (700,)),
+        80: ("nginx", 1, (800,)),
+        90: ("sshd", 1, (900,)),
+    }
+    forwarded = [("0.0.0.0", 8080, 600), ("0.0.0.0", 8081, 700), ("0.0.0.0", 80, 800), ("127.0.0.1", 2222, 900)]
+    assert _sockets.ssh_ports(Machine(monkeypatch, processes, LISTENS + forwarded)) == {22}
+
+
+def test_the_port_of_this_connection(monkeypatch):
+    """Of the first parent that has it: sudo took it out of its children's environment."""
+    processes = {99: ("python3", 98, ()), 98: ("sudo", 97, ()), 97: ("sh", 96, ()), 96: ("sshd", 1, ())}
+    environments = {98: "A=1\0", 97: "A=1\0SSH_CONNECTION=192.0.2.1 40000 192.0.2.11 2022\0B=2\0"}
+    assert _sockets.ssh_ports(Machine(monkeypatch, processes, [], environments=environments)) == {2022}
+
+
+def test_systemd_that_listens_for_ssh(monkeypatch):
+    shown = "Listen=[::]:2200 (Stream)\nListen=0.0.0.0:2201 (Stream)\nActiveState=active\n\nListen=[::]:9 (Stream)\nActiveState=inactive\n"
+    assert _sockets.ssh_ports(Machine(monkeypatch, {1: ("systemd", 0, ())}, [], shown)) == {2200, 2201}
+
+
+def test_no_ssh_at_all(monkeypatch):
+    assert _sockets.ssh_ports(Machine(monkeypatch, {1: ("systemd", 0, ())}, [], "\nActiveState=inactive\n")) == set()

@@ -188,6 +188,20 @@ def test_an_encryption_key_that_is_in_use_stays(control, name):
     assert control.snapshot() == before
 
 
+def test_an_encryption_key_of_which_nothing_is_known_stays(control):
+    control.rotate("begin", "encryption")
+    control.rotate("advance")
+    before = control.snapshot()
+    assert control.rotate("advance")["msg"].startswith("in_use is empty")
+    assert control.snapshot() == before
+
+
+def test_a_note_that_cannot_be_read_is_told(control):
+    control.rotate("begin", "etcd")
+    (control.directory / "etcd/ca.rotation").write_text("{")
+    assert control.rotate("advance")["msg"] == "etcd/ca.rotation cannot be read: put the file of a backup there."
+
+
 def test_all_at_once_and_only_what_was_asked_for(control):
     others = [name for name in ALL if name != "etcd"]
     control.rotate("begin", "etcd")
@@ -196,7 +210,7 @@ def test_all_at_once_and_only_what_was_asked_for(control):
     assert found["phases"] == {**dict.fromkeys(ALL, "begun"), "etcd": "switched"}
     found = control.rotate("advance")
     assert found["phases"] == {**dict.fromkeys(ALL, "switched"), "etcd": "steady"}
-    assert control.rotate("advance")["going"] == []
+    assert control.rotate("advance", in_use={"key-2": 1})["going"] == []
     assert control.rotate("look")["phases"] == dict.fromkeys(ALL, "steady")
 
 

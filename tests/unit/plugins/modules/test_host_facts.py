@@ -94,6 +94,14 @@ def test_what_waits_to_be_installed_is_not_installed(run_module, monkeypatch, tm
     assert installed() is True
 
 
+def test_a_host_with_a_firewall_of_ours(run_module, monkeypatch, tmp_path):
+    unit = tmp_path / "plainkube-firewall.service"
+    monkeypatch.setattr(host_facts._nft, "UNIT_PATH", str(unit))
+    assert run_module(host_facts)["ansible_facts"]["plainkube"]["firewall"] is False
+    unit.touch()
+    assert run_module(host_facts)["ansible_facts"]["plainkube"]["firewall"] is True
+
+
 def test_authorities_are_told_and_keys_only_named(run_module, tmp_path):
     for name in ("ca.crt", "sa.key", "origin"):
         (tmp_path / name).write_text(f"content of {name}")

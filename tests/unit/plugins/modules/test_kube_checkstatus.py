@@ -329,6 +329,14 @@ def test_node(run_module, monkeypatch, tmp_path, code, text, problem):
     assert result["problems"] == ([problem] if problem else [])
 
 
+@pytest.mark.parametrize("why", ["", "was changed by hand"])
+def test_a_firewall(run_module, monkeypatch, why):
+    monkeypatch.setattr(kube_checkstatus._nft, "drift", lambda module: why)
+    expected = [f"the firewall of this host {why}; run site.yml"] if why else []
+    assert run_module(kube_checkstatus, firewall=True)["problems"] == expected
+    assert run_module(kube_checkstatus)["problems"] == []
+
+
 def test_node_without_kubeconfig(run_module):
     result = run_module(kube_checkstatus, node={"name": "n1", "kubeconfig": "/nonexistent"})
     assert "/nonexistent on this host does not exist" in result["problems"][0]

@@ -41,7 +41,7 @@ class Server:
             {"metadata": {"namespace": namespace, "name": name}} for namespace, name in found[start : start + limit]
         ]
         more = {"continue": str(start + limit)} if start + limit < len(found) else {}
-        return kube_rewrite.Answer(200, {"items": page, "metadata": more})
+        return kube_rewrite.Answer(200, {"items": page or None, "metadata": more})
 
     def patch(self, path):
         dummy, dummy, dummy, dummy, namespace, kind, name = path.split("/")

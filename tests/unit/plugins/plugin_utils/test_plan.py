@@ -58,6 +58,12 @@ SIGNED = {
             "k1",
             [("remove", "x, its unit, files and user")],
         ),
+        (
+            {"changed": True, "tables": ["nftables table inet plainkube"], "removed": []},
+            "k1",
+            [("apply", "nftables table inet plainkube")],
+        ),
+        ({"changed": True, "removed": ["/etc/x"], "diff": [{"after_header": ""}]}, "k1", [("remove", "/etc/x")]),
         ({"skipped": True, "changed": False}, "k1", []),
     ],
 )  # fmt: skip

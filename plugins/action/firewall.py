@@ -1,0 +1,58 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible.plugins.connection import ConnectionBase
+
+# After the former rules are back, how long to try to get in again.
+_GRACE = 15
+
+
+class ActionModule(ActionBase):
+    """Runs the module, and where that has loaded rules, comes back over a connection of its own to confirm them."""
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        answer = self._module(task_vars)
+        if answer.get("probation"):
+            answer = self._confirm(answer, task_vars)
+        return {**result, **answer}
+
+    def _module(self, task_vars: dict[str, t.Any], **more: t.Any) -> dict[str, t.Any]:
+        arguments = {**self._task.args, **more}
+        return self._execute_module(
+            module_name="plainkube.cluster.firewall", module_args=arguments, task_vars=task_vars
+        )
+
+    def _confirm(self, loaded: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """What was loaded, if it is still in force when somebody new comes in; else why not."""
+        end, refusal = time.monotonic() + loaded["probation"] + _GRACE, ""
+        while True:
+            self._hang_up()
+            try:
+                kept = self._module(task_vars, confirm=True)
+                break
+            except AnsibleConnectionFailure as error:
+                # It may be the network as well: whoever comes in by the new rules in time confirms them.
+                refusal = refusal or " ".join(str(error).split()).rstrip(".")
+                if time.monotonic() > end:
+                    return self._failed(
+                        loaded, f"{refusal}, also after {loaded['probation']} s, when they should have gone again"
+                    )
+        if kept.get("failed"):
+            return self._failed(loaded, f"{refusal}; {kept['msg']}" if refusal else kept["msg"])
+        return loaded
+
+    def _failed(self, loaded: dict[str, t.Any], why: str) -> dict[str, t.Any]:
+        sentence = f"The new firewall rules keep the control node out ({why}): correct firewall_ssh_sources, or what the diff shows."
+        return {**loaded, "changed": False, "failed": True, "msg": sentence}
+
+    def _hang_up(self) -> None:
+        """The next task makes a connection of its own: one that exists already says nothing about new rules."""
+        if type(self._connection).reset is not ConnectionBase.reset:
+            self._connection.reset()

@@ -1,0 +1,223 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""What module firewall does; here, where module survey finds it too."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import _files, _firewall, _nft, _sockets, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils._nft import NftError
+
+TABLE = f"nftables table {_firewall.TABLE}"
+# The former table, and who loads it again unless he is stopped. Both are gone after a reboot, as are rules that nobody confirmed.
+FORMER = "/run/plainkube-firewall.former"
+REVERT = "plainkube-firewall-revert"
+LEAST_PROBATION = 5
+TIMER = f"{REVERT}.timer"
+
+
+class Plan(t.NamedTuple):
+    """What is there, what it should be, and what follows from the difference."""
+
+    rules: str  # the file's text
+    live: str  # our table as nft lists it now
+    wanted: str  # and as it would
+    files: list[dict[str, t.Any]]  # those that differ
+    diff: list[dict[str, str]]
+    enable: bool
+    start: bool
+    unconfirmed: bool  # a run that was killed has left rules, which will go by themselves
+
+    @property
+    def load(self) -> bool:
+        return self.live != self.wanted
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.load or self.files or self.enable or self.start)
+
+
+def owned_files(rules: str) -> list[dict[str, t.Any]]:
+    mode = {"owner": "root", "group": "root", "mode": "0600"}
+    # The unit is last: with it, the firewall is known to be ours.
+    return [
+        {"path": _firewall.RULES, "content": rules, **mode},
+        {"path": _nft.UNIT_PATH, "content": _firewall.unit(rules), **mode},
+    ]
+
+
+def make_plan(module: AnsibleModule) -> Plan:
+    rules = _firewall.render(module.params, _sockets.ssh_ports(module))
+    files = owned_files(rules)
+    found = {file["path"]: _files.look(file["path"]) for file in files}
+    different = [file for file in files if not _files.matches(found[file["path"]], file)]
+    unit, timer = _systemd.show_all(module, [_firewall.UNIT, TIMER])
+    unconfirmed = timer.get("ActiveState") == "active"
+    # Before anything is changed: nft says here whether it takes the rules. In check mode, this run may be the one that installs nft.
+    there = _nft.installed(module)
+    wanted = _nft.canonical(module, rules) if there else rules
+    if unconfirmed and not module.check_mode and not module.params["confirm"]:
+        _systemd.systemctl(module, "start", f"{REVERT}.service")
+        _systemd.systemctl(module, "stop", TIMER)
+    live = _nft.live(module) if there else ""
+    diff = [_files.diff(found[file["path"]], file) for file in different]
+    if live != wanted:
+        headers = dict.fromkeys(("before_header", "after_header"), TABLE)
+        diff.append({**headers, "before": live, "after": wanted})
+    return Plan(
+        rules=rules,
+        live=live,
+        wanted=wanted,
+        files=different,
+        diff=diff,
+        enable=unit.get("UnitFileState") != "enabled",
+        start=unit.get("ActiveState") != "active",
+        unconfirmed=unconfirmed,
+    )
+
+
+# --- doing ---------------------------------------------------------------------------------------------------------
+
+
+def apply(module: AnsibleModule, plan: Plan) -> None:
+    """Load the rules, on probation: nothing of them is on disk, and the former ones come back by themselves."""
+    former = _firewall.REPLACE + _nft.live(module, stateless=False)
+    owner = {"owner": "root", "group": "root", "mode": "0600"}
+    _files.write(module, {"path": FORMER, "content": former, **owner})
+    command = [
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        f"--unit={REVERT}",
+        f"--on-active={module.params['revert_after']}",
+    ]
+    command += ["--timer-property=AccuracySec=100ms", module.get_bin_path("nft", opt_dirs=["/usr/sbin"]), "-f", FORMER]
+    code, dummy, err = module.run_command(command)
+    if code != 0:
+        raise NftError(f"no timer could be set that would bring back the former rules: {err.strip()}")
+    try:
+        _nft.load(module, plan.rules)
+    except NftError:
+        _systemd.systemctl(module, "stop", TIMER)
+        raise
+
+
+def confirm(module: AnsibleModule, plan: Plan) -> None:
+    """Keep what was loaded: whoever calls this has come in through it."""
+    _systemd.systemctl(module, "stop", TIMER, check=False)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(FORMER)
+    if plan.load:
+        raise NftError(
+            f"nobody came in through the new rules within {module.params['revert_after']} s, so the former ones are back"
+        )
+    settle(module, plan)
+
+
+def settle(module: AnsibleModule, plan: Plan) -> None:
+    """Have on disk and at boot what is loaded."""
+    for file in plan.files:
+        _files.write(module, file)
+    if plan.files:
+        _systemd.systemctl(module, "daemon-reload")
+    if plan.files or plan.enable:
+        _systemd.systemctl(module, "enable", "--quiet", _firewall.UNIT)
+    if plan.start:
+        _systemd.systemctl(module, "start", _firewall.UNIT)
+
+
+def present(module: AnsibleModule) -> dict[str, t.Any]:
+    if not _nft.installed(module) and not module.check_mode:
+        module.fail_json(
+            msg="There is no nft on this host; install the package nftables (role artifacts does), or set firewall_enabled=false."
+        )
+    if module.params["revert_after"] < LEAST_PROBATION:
+        raise ValueError(
+            f"revert_after is {module.params['revert_after']}: nobody comes in that soon, take {LEAST_PROBATION} seconds or more"
+        )
+    plan = make_plan(module)
+    probation = 0
+    if module.params["confirm"]:
+        confirm(module, plan)
+    elif plan.load and not module.check_mode:
+        apply(module, plan)
+        probation = module.params["revert_after"]
+    elif not module.check_mode:
+        settle(module, plan)
+    return {
+        "changed": plan.changed,
+        "tables": [TABLE] if plan.load else [],
+        "removed": [],
+        "probation": probation,
+        "pending": ["rules of a run that was killed are in force, and will go"] if plan.unconfirmed else [],
+        "diff": plan.diff,
+    }
+
+
+def absent(module: AnsibleModule) -> dict[str, t.Any]:
+    live = _nft.live(module) if _nft.installed(module) else ""
+    paths = [path for path in (_firewall.RULES, _nft.UNIT_PATH) if os.path.exists(path)]
+    diff = [
+        {"before_header": path, "after_header": "", "before": _files.read(path) or "", "after": ""} for path in paths
+    ]
+    if not module.check_mode:
+        remove(module, live, paths)
+    return {
+        "changed": bool(live or paths),
+        "tables": [],
+        "removed": [*([TABLE] if live else []), *paths],
+        "probation": 0,
+        "pending": [],
+        "diff": diff,
+    }
+
+
+def remove(module: AnsibleModule, live: str, paths: t.Sequence[str]) -> None:
+    """The unit goes last: until then it is known that there is a firewall of ours."""
+    _systemd.systemctl(module, "stop", TIMER, check=False)
+    if _nft.UNIT_PATH in paths:
+        _systemd.systemctl(module, "disable", "--now", "--quiet", _firewall.UNIT)
+    if live:
+        _nft.delete(module)
+    for path in paths:
+        os.unlink(path)
+    if paths:
+        _systemd.systemctl(module, "daemon-reload")
+
+
+RULE_OPTIONS = {
+    "name": {"type": "str", "required": True},
+    "protocol": {"type": "str", "choices": ["tcp", "udp", "vrrp"], "default": "tcp"},
+    "ports": {"type": "list", "elements": "str", "default": []},
+    "sources": {"type": "list", "elements": "str", "required": True},
+}
+
+SPEC = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "accept": {"type": "list", "elements": "dict", "default": [], "options": RULE_OPTIONS},
+    "groups": {"type": "dict", "default": {}},
+    "ssh_ports": {"type": "list", "elements": "int", "default": []},
+    "ssh_sources": {"type": "list", "elements": "str", "default": []},
+    "pod_network": {"type": "str", "default": "10.244.0.0/16"},
+    "node_ports": {"type": "str", "default": "30000-32767"},
+    "node_port_sources": {"type": "list", "elements": "str", "default": ["0.0.0.0/0", "::/0"]},
+    "revert_after": {"type": "int", "default": 15},
+    "confirm": {"type": "bool", "default": False},
+}
+
+
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    try:
+        return present(module) if module.params["state"] == "present" else absent(module)
+    except (NftError, ValueError) as error:
+        module.fail_json(msg=f"The host's firewall: {error}.")
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    module.exit_json(**run(module))
