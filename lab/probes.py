@@ -57,9 +57,9 @@ class Outcomes(list):
         ]
 
     @property
-    def api_gap(self) -> float:
-        """The longest time that any of the API's probers went without an answer."""
-        return max(one.longest_gap for one in self if one.name.startswith("API"))
+    def gaps(self) -> dict[str, float]:
+        """Prober -> the longest time that it went without an answer."""
+        return {one.name: one.longest_gap for one in self}
 
 
 def parse(line: str) -> Outcomes:

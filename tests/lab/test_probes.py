@@ -176,7 +176,7 @@ def test_outcomes_are_printed_with_every_figure(capsys):
         "  Service: sent 1234, failed 0, longest gap 9.0 s, retries 0",
     ]
     assert outcomes.troubles == ["API, writes: e", "API, writes: w was acknowledged and is lost"]
-    assert outcomes.api_gap == 0.72
+    assert outcomes.gaps == {"API, writes": 0.72, "Service": 9.0}
 
 
 def test_what_is_asked_for_is_in_a_namespace_of_its_own():
