@@ -56,7 +56,7 @@ SIGNED = {
                 "diff": [{"before_header": "/etc/x", "after_header": "/dev/null"}],
             },
             "k1",
-            [("remove", "x, its unit, files and user")],
+            [("remove", "x with its unit and files")],
         ),
         ({"skipped": True, "changed": False}, "k1", []),
     ],
