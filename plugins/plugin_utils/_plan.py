@@ -58,7 +58,7 @@ def lines(result: Result, host: str) -> list[tuple[str, str]]:
     for name, reasons in restarts(result).items():
         verb = "start" if reasons[0].startswith(_DOWN) else "restart"
         found.append((verb, f"{name}: {'; '.join(reasons)}"))
-    return found + [("remove", f"{name}, its unit, files and user") for name in removed(result)]
+    return found + [("remove", f"{name} with its unit and files") for name in removed(result)]
 
 
 def packages(result: Result) -> list[tuple[str, str]]:

@@ -61,7 +61,7 @@ SIGNED = {
                 "diff": [{"before_header": "/etc/x", "after_header": "/dev/null"}],
             },
             "k1",
-            [("remove", "x, its unit, files and user")],
+            [("remove", "x with its unit and files")],
         ),
         (
             {"changed": True, "tables": ["nftables table inet plainkube"], "removed": []},
