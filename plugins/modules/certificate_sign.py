@@ -588,6 +588,8 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         }
     if plan.changes and not module.check_mode:
         plan = apply(module, now, plan)
+    if _encryption.FILE in plan.directory.made:
+        warn_of_rotation(module)
     signed = {host: sign(module, plan.directory, host, now) for host in module.params["answers"]}
     for authority in plan.directory.authorities.values():
         warn_of_end(module, authority, now)
