@@ -264,19 +264,20 @@ def _certificate(
     return builder.sign(key, hashes.SHA256())
 
 
-def _authority_extensions(public_key: t.Any, path_length: int) -> list[tuple[t.Any, bool]]:
+def _authority_extensions(public_key: t.Any) -> list[tuple[t.Any, bool]]:
+    """No limit to what is below it: each successor adds a cross certificate to the way from the first CA to an end certificate."""
     return [
-        (x509.BasicConstraints(ca=True, path_length=path_length), True),
+        (x509.BasicConstraints(ca=True, path_length=None), True),
         (_key_usage("digital_signature", "key_cert_sign", "crl_sign"), True),
         (x509.SubjectKeyIdentifier.from_public_key(public_key), False),
     ]
 
 
 def new_authority(name: str, cluster: str, key: t.Any, now: datetime.datetime, generation: int = 1) -> Authority:
-    """A self-signed CA. Below it, there may be end certificates and its successor's cross certificate."""
+    """A self-signed CA."""
     who = subject(f"{cluster}-{name}-ca{'' if generation == 1 else f'-{generation}'}")
     end = now + datetime.timedelta(days=AUTHORITY_DAYS)
-    extensions = _authority_extensions(key.public_key(), 1)
+    extensions = _authority_extensions(key.public_key())
     return Authority(name, _certificate(who, who, key.public_key(), now - _BACKDATE, end, extensions, key), key)
 
 
@@ -288,7 +289,7 @@ def cross_certificate(new: t.Any, old: Authority, now: datetime.datetime) -> t.A
     if old.key is None or not _may_have_below(old.certificate):
         return None
     extensions = [
-        *_authority_extensions(new.public_key(), 0),
+        *_authority_extensions(new.public_key()),
         (_authority_identifier(old.certificate), False),
     ]
     end = min(not_after(new), not_after(old.certificate))

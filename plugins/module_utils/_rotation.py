@@ -168,12 +168,14 @@ def finish(name: str, contents: Contents, now: datetime.datetime) -> list[Change
 
 
 def crosses(text: str | None, certificate: t.Any, now: datetime.datetime) -> list[t.Any]:
-    """The cross certificates in a text that are this CA's and hold."""
-    return [
-        one
-        for one in _certificates.load_certificates(text)
-        if _certificates.same_key(one.public_key(), certificate.public_key()) and _certificates.not_after(one) > now
-    ]
+    """The cross certificates in a text that lead from this CA back to its predecessors, as long as they hold."""
+    known = [one for one in reversed(_certificates.load_certificates(text)) if _certificates.not_after(one) > now]
+    found: list[t.Any] = []
+    following = [one for one in known if _certificates.same_key(one.public_key(), certificate.public_key())]
+    while following:
+        found.append(following[0])
+        following = [one for one in known if _certificates.issued_by(found[-1], one) and one not in found]
+    return found
 
 
 # In words

@@ -90,8 +90,8 @@ options:
             required: true
           chain:
             description:
-              - Whether the cross certificate of the Kubernetes CA goes with it, as long as there is one. By it, clients that have read the CA's
-                predecessor and nothing since trust the server.
+              - Whether the cross certificates of the Kubernetes CA go with it, as long as they hold. By them, clients that have read a
+                predecessor of the CA and nothing since trust the server.
             type: bool
             default: false
   host_directory:
@@ -325,7 +325,7 @@ def load(module: AnsibleModule, now: datetime.datetime) -> Directory:
     signer = authorities["kubernetes"].certificate
     contents[_SIGNER] = _certificates.certificate_text(signer)
     crosses = _rotation.crosses(_authorities.read(top, [_rotation.CROSS]).get(_rotation.CROSS), signer, now)
-    return Directory(wanted, contents, authorities, made, "".join(map(_certificates.certificate_text, crosses[-1:])))
+    return Directory(wanted, contents, authorities, made, "".join(map(_certificates.certificate_text, crosses)))
 
 
 # Whether the hosts belong to it
@@ -588,6 +588,8 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         }
     if plan.changes and not module.check_mode:
         plan = apply(module, now, plan)
+    if _encryption.FILE in plan.directory.made:
+        warn_of_rotation(module)
     signed = {host: sign(module, plan.directory, host, now) for host in module.params["answers"]}
     for authority in plan.directory.authorities.values():
         warn_of_end(module, authority, now)

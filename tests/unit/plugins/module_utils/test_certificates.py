@@ -461,8 +461,11 @@ def test_a_cross_certificate_ends_with_the_first_of_both(monkeypatch):
 def test_there_is_no_cross_certificate_of_an_authority_that_cannot_issue_it():
     new = ca(2)
     assert _certificates.cross_certificate(new.certificate, ca(1)._replace(key=None), NOW) is None
-    narrow = _certificates.cross_certificate(new.certificate, ca(1), NOW)
-    assert _certificates.cross_certificate(ca(3).certificate, new._replace(certificate=narrow), NOW) is None
+    narrow = [(x509.BasicConstraints(ca=True, path_length=0), True)]
+    subject, key = new.certificate.subject, new.key
+    end = NOW + datetime.timedelta(days=9)
+    certificate = _certificates._certificate(subject, subject, key.public_key(), NOW, end, narrow, key)
+    assert _certificates.cross_certificate(ca(3).certificate, new._replace(certificate=certificate), NOW) is None
 
 
 def test_what_a_certificate_is_sent_with():

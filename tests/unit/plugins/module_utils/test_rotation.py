@@ -109,6 +109,15 @@ def test_only_cross_certificates_of_this_authority_that_hold():
     assert _rotation.crosses(None, mine.certificate, NOW) == []
 
 
+def test_cross_certificates_lead_back_to_the_first_authority():
+    line = [authority("kubernetes", generation=number) for number in (1, 2, 3, 4)]
+    made = [_certificates.cross_certificate(new.certificate, old, NOW) for old, new in zip(line, line[1:])]
+    text = "".join(map(_certificates.certificate_text, [*made, made[0]]))
+    assert _rotation.crosses(text, line[3].certificate, NOW) == made[::-1]
+    assert _rotation.crosses(text, line[1].certificate, NOW) == made[:1]
+    assert _rotation.crosses(text, line[0].certificate, NOW) == []
+
+
 @pytest.mark.parametrize("name", _rotation.NAMES)
 def test_each_phase_has_its_words(name):
     words = [_rotation.describe(name, phase) for phase in ("steady", "begun", "switched")]

@@ -129,7 +129,8 @@ def test_certificates_follow_the_phases(control, tmp_path):
     assert not verified(old_ca, _certificates.certificate_text(_certificates.load_certificate(new_leaf)), tmp_path)
 
 
-def test_a_second_replacement_keeps_the_chain_of_the_first_until_it_switches(control, tmp_path):
+def test_a_second_replacement_keeps_the_chain_of_the_first_and_adds_to_it(control, tmp_path):
+    first_ca = control.read("ca.crt")
     for step in ("begin", "advance", "advance"):
         control.rotate(step, "kubernetes")
         control.sign()
@@ -141,6 +142,10 @@ def test_a_second_replacement_keeps_the_chain_of_the_first_until_it_switches(con
     control.rotate("advance")
     control.sign()
     assert verified(second_ca, control.certificate, tmp_path)
+    control.rotate("advance")
+    control.sign()
+    for ca in (first_ca, second_ca, control.read("ca.crt")):
+        assert verified(ca, control.certificate, tmp_path)
 
 
 def test_the_service_account_key(control):

@@ -503,12 +503,15 @@ def test_a_new_cluster_encrypts_from_the_first_moment(site):
     assert (site.directory / "encryption.yaml").read_bytes() == before
 
 
-def test_a_live_cluster_that_never_had_a_key_learns_it_before_it_is_used(site):
+def test_a_live_cluster_that_never_had_a_key_learns_it_before_it_is_used(site, monkeypatch):
+    warnings = []
+    monkeypatch.setattr(certificate_sign.AnsibleModule, "warn", lambda module, text: warnings.append(text))
     site.run()
     (site.directory / "encryption.yaml").unlink()
     (site.pki("k1") / "encryption.yaml").unlink()
     assert site.run()["hosts"]["k1"]["secret_files"] == ["encryption.yaml"]
     assert keys(site) == ["identity", "key-1"]
+    assert warnings == ["encryption: a new key is known and not used yet; playbooks/encryption.yml goes on with it."]
     assert quiet(site.run())
 
 

@@ -26,7 +26,10 @@ class Store:
         assert verb == "get"
         self.asked.append(start)
         keys = sorted(key for key in self.values if start <= key < end)[: int(limit.removeprefix("--limit="))]
-        encode = lambda data: base64.b64encode(data).decode()  # noqa: E731
+
+        def encode(data):
+            return base64.b64encode(data).decode()
+
         return (
             {"kvs": [{"key": encode(key.encode()), "value": encode(self.values[key])} for key in keys]} if keys else {}
         )

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _docker_api
+from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _docker_api, _encryption
 from ansible_collections.plainkube.cluster.plugins.modules import host_facts
 
 
@@ -100,6 +100,21 @@ def test_a_host_with_a_firewall_of_ours(run_module, monkeypatch, tmp_path):
     assert run_module(host_facts)["ansible_facts"]["plainkube"]["firewall"] is False
     unit.touch()
     assert run_module(host_facts)["ansible_facts"]["plainkube"]["firewall"] is True
+
+
+def test_encryption_keys_are_told_apart_to_who_may_read_them(run_module, tmp_path, monkeypatch):
+    key = _encryption.new_key(3)
+    (tmp_path / "encryption.yaml").write_text(_encryption.render([key]))
+    found = run_module(host_facts, pki=str(tmp_path))["ansible_facts"]["plainkube"]["pki"]
+    assert found["secret"] == ["encryption.yaml"]
+    assert [one.split()[0] for one in found["encryption"]] == ["key-3"]
+    assert key.secret not in str(found)
+
+    def refuse(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(host_facts._files, "read", refuse)
+    assert host_facts.encryption_keys(str(tmp_path / "encryption.yaml")) == []
 
 
 def test_authorities_are_told_and_keys_only_named(run_module, tmp_path):
