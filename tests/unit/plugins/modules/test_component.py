@@ -303,3 +303,8 @@ def test_the_user_goes_too_and_a_secret_is_not_shown(apply, systemd, tmp_path, m
     assert result["diff"][0]["before_header"] == "user someone"
     assert "very secret" not in str(result["diff"])
     assert not (systemd.units / "plainkube-someone.conf").exists()
+
+
+def test_no_components_are_nothing_to_do(run_module, systemd):
+    result = run_module(component, components=[])
+    assert (result["changed"], result["components"], systemd.changes) == (False, {}, [])
