@@ -231,8 +231,8 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
 _OTHERS_REMEDY = "copy that directory here, or set certificates_directory to it"
 # What the control planes have of the directory, where it is lost; the other two CAs can be replaced without their keys.
 _LOST_REMEDY = (
-    "; if it is lost, take ca.crt, ca.key, sa.pub, sa.key, encryption.yaml, etcd/ca.crt and front-proxy-ca.crt from a control plane's {directory} "
-    "to here, and run playbooks/certificates.yml with -e certificates_rotate=etcd,front-proxy"
+    "; if it is lost, take ca.crt, ca.key, sa.pub, sa.key, encryption.yaml, etcd/ca.crt, front-proxy-ca.crt and, if there is one, ca-cross.crt from a "
+    "control plane's {directory} to here, and run playbooks/certificates.yml with -e certificates_rotate=etcd,front-proxy"
 )
 # The certificate alone of the CA that signs: what reads this file takes no bundle.
 _SIGNER = "ca-signer.crt"
@@ -324,7 +324,8 @@ def load(module: AnsibleModule, now: datetime.datetime) -> Directory:
     made = [name for name in names if _files.is_secret(name) and name not in found and name in contents]
     signer = authorities["kubernetes"].certificate
     contents[_SIGNER] = _certificates.certificate_text(signer)
-    crosses = _rotation.crosses(_authorities.read(top, [_rotation.CROSS]).get(_rotation.CROSS), signer, now)
+    contents.update(_authorities.read(top, [_rotation.CROSS]))
+    crosses = _rotation.crosses(contents.get(_rotation.CROSS), signer, now)
     return Directory(wanted, contents, authorities, made, "".join(map(_certificates.certificate_text, crosses)))
 
 
@@ -469,7 +470,8 @@ def sign(
     top, answer = module.params["host_directory"], module.params["answers"][host]
     copies, entries = needed(module, host)
     secret = [name for name in copies if _files.is_secret(name)]
-    files = {name: directory.contents[name] for name in copies if name not in secret}
+    # Cross certificates are not there before a CA has been replaced.
+    files = {name: directory.contents[name] for name in copies if name not in secret and name in directory.contents}
     files = {name: text for name, text in files.items() if answer["public"].get(name) != text}
     reasons, diff = {}, []
     for entry in entries:

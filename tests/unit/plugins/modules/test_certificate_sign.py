@@ -23,7 +23,16 @@ from ansible_collections.plainkube.cluster.plugins.modules import (
 GROUPS = [
     {
         "hosts": ["k1"],
-        "files": ["ca.crt", "ca.key", "etcd/ca.crt", "front-proxy-ca.crt", "sa.pub", "sa.key", "encryption.yaml"],
+        "files": [
+            "ca.crt",
+            "ca.key",
+            "etcd/ca.crt",
+            "front-proxy-ca.crt",
+            "sa.pub",
+            "sa.key",
+            "encryption.yaml",
+            "ca-cross.crt",
+        ],
         "certificates": [
             {
                 "name": "etcd/server",
@@ -413,7 +422,7 @@ def test_a_control_node_without_the_authorities_makes_none(site, tmp_path):
             f"certificates_directory {site.directory} holds no kubernetes CA, but k1 and 2 more carry certificates of CA "
             f"CN=plainkube-kubernetes-ca ({fingerprint}), made on control node {certificate_sign.socket.gethostname()} in {first}; "
             "copy that directory here, or set certificates_directory to it; if it is lost, take ca.crt, ca.key, sa.pub, sa.key, encryption.yaml, "
-            "etcd/ca.crt and front-proxy-ca.crt from a control plane's / to here, and run playbooks/certificates.yml with "
+            "etcd/ca.crt, front-proxy-ca.crt and, if there is one, ca-cross.crt from a control plane's / to here, and run playbooks/certificates.yml with "
             "-e certificates_rotate=etcd,front-proxy."
         )
     assert not site.directory.exists()
@@ -474,11 +483,19 @@ def test_an_operators_authority_without_its_key_is_refused_before_there_is_a_clu
     assert message.endswith("ca.key: put the key back, or move the certificate away.")
 
 
-def test_the_directory_as_control_planes_have_it_is_enough_to_go_on(site, tmp_path):
+@pytest.mark.parametrize("replaced", [False, True])
+def test_the_directory_as_control_planes_have_it_is_enough_to_go_on(site, tmp_path, run_module, replaced):
     """After its loss: what is not there is not needed until it is replaced."""
+    site.groups[0]["certificates"][1]["chain"] = True
     site.run()
+    options = {"directory": str(site.directory), "cluster_name": "plainkube"}
+    for step in ("begin", "advance", "advance") if replaced else ():
+        run_module(authority_rotation, step=step, rotate=["kubernetes"], **options)
+        site.run()
+    names = ["ca.crt", "ca.key", "sa.pub", "sa.key", "encryption.yaml", "etcd/ca.crt", "front-proxy-ca.crt"]
+    assert (site.pki("k1") / "ca-cross.crt").exists() is replaced
     site.directory = tmp_path / "new"
-    for name in ("ca.crt", "ca.key", "sa.pub", "sa.key", "encryption.yaml", "etcd/ca.crt", "front-proxy-ca.crt"):
+    for name in [*names, *(["ca-cross.crt"] if replaced else [])]:
         (site.directory / name).parent.mkdir(exist_ok=True)
         (site.directory / name).write_bytes((site.pki("k1") / name).read_bytes())
     (site.pki("n1") / "kubelet.crt").unlink()
