@@ -57,6 +57,11 @@ class Outcomes(list):
         ]
 
     @property
+    def lost(self) -> list[str]:
+        """Acknowledged writes that were not found later."""
+        return [name for one in self for name in one.lost]
+
+    @property
     def gaps(self) -> dict[str, float]:
         """Prober -> the longest time that it went without an answer."""
         return {one.name: one.longest_gap for one in self}

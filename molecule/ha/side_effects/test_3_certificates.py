@@ -16,10 +16,10 @@ ROTATED = ["kubernetes", "etcd", "front-proxy", "service-account", "encryption"]
 
 @pytest.fixture
 def serials(lab):
-    """Ask for the serial number of every certificate below the PKI directory, by host and path."""
+    """Ask for the serial number of every certificate below the PKI directory but the CAs', by host and path."""
 
     def ask():
-        script = f"for c in $(find {PKI} -name '*.crt' ! -name '*ca.crt'); do echo $c $(openssl x509 -noout -serial -in $c); done"
+        script = f"for c in $(find {PKI} -name '*.crt' ! -name '*ca*.crt'); do echo $c $(openssl x509 -noout -serial -in $c); done"
         lines = [f"{host} {line}" for host in HOSTS for line in lab.run(host, "sh", "-c", script)[1].splitlines()]
         return dict(line.rsplit(" ", 1) for line in lines)
 
