@@ -145,6 +145,11 @@ learner:
   description: Whether this host's member was a learner, and is to be promoted.
   type: bool
   returned: with O(state=prepared)
+pending:
+  description: What is to do though it changes nothing before etcd starts, in words. Here, that a learner is to be promoted.
+  type: list
+  elements: str
+  returned: with O(state=prepared)
 """
 
 from ansible_collections.plainkube.cluster.plugins.module_utils._modules.etcd_member import main

@@ -150,6 +150,7 @@ class Task:
             "answers": self.me.client_url in view.answering,
             "leader": bool(mine and view.live and view.live.leader == mine.id),
             "learner": bool(mine and mine.learner),
+            "pending": [f"{self.me.name} is a learner and is to have its vote"] if mine and mine.learner else [],
             "diff": _diff(path, self.first_start, content),
         }
 

@@ -63,6 +63,7 @@ def test_a_new_cluster_is_founded_once(etcd_fleet, prepare, found):
     assert etcd_fleet.members("k2") == {"k1": True, "k2": True, "k3": True}
     again = prepare("k1", "k2", "k3")
     assert (again["action"], again["changed"], again["live"], again["answers"]) == ("keep", False, True, True)
+    assert again["pending"] == []
     assert not (etcd_fleet.host("k1") / "first-start").exists()
 
 
@@ -85,6 +86,8 @@ def test_growth_and_a_run_that_was_killed_in_it(etcd_fleet, run_module, prepare,
     etcd_fleet.ready("k2")
     kept = prepare("k2", "k1", "k3")
     assert (kept["action"], kept["learner"]) == ("keep", True)
+    # So that the next run's survey finds it, though nothing else is to do.
+    assert kept["pending"] == ["k2 is a learner and is to have its vote"]
     assert etcd_fleet.members("k1") == {"k1": True, "k2": False}
     join_again = run_module(etcd_member, **etcd_fleet.options("k2", "k1", "k3"), state="voting")
     assert join_again["changed"], join_again
