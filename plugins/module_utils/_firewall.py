@@ -33,11 +33,11 @@ _HEAD = f"""\
 """
 
 _ALWAYS = """\
-		ct state established,related accept
-		iif "lo" accept
-		meta l4proto { icmp, igmp, ipv6-icmp } accept
-		udp sport 67 udp dport 68 accept comment "DHCP"
-		ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept comment "DHCPv6"
+                ct state established,related accept
+                iif "lo" accept
+                meta l4proto { icmp, igmp, ipv6-icmp } accept
+                udp sport 67 udp dport 68 accept comment "DHCP"
+                ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept comment "DHCPv6"
 """
 
 _UNIT = f"""\

@@ -76,7 +76,7 @@ def nodes(cluster):
             assert time.monotonic() < deadline
             time.sleep(0.2)
         images = cluster.kubectl("get", "nodes", "-o", "jsonpath={.items[0].status.images[*].names[*]}").split()
-        image = next(name for name in images if "agnhost" in name)
+        (image, *dummy) = [name for name in images if "agnhost" in name]
         for node in cluster.nodes:
             create(f"{base}/pods", pod(node, image))
         cluster.kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", "--timeout=60s", "pod", "--all")

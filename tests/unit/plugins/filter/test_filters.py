@@ -79,7 +79,10 @@ def test_preflight_troubles_are_those_of_the_hosts_and_of_the_endpoint():
 
 
 def test_preflight_troubles_of_inputs_ask_the_control_node_for_names(monkeypatch):
-    monkeypatch.setattr("socket.getaddrinfo", lambda *dummy: (_ for _ in ()).throw(OSError("no such name")))
+    def refuse(*dummy):
+        raise OSError("no such name")
+
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
     subject = {
         "control_planes": [],
         "control_plane_group": "control_plane",

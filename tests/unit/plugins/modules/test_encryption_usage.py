@@ -38,7 +38,11 @@ class Store:
 @pytest.fixture
 def store(monkeypatch):
     made = Store()
-    monkeypatch.setattr(_etcdctl.Etcdctl, "patiently", lambda *arguments: made.get(*arguments))
+
+    def get(*arguments):
+        return made.get(*arguments)
+
+    monkeypatch.setattr(_etcdctl.Etcdctl, "patiently", get)
     return made
 
 

@@ -53,7 +53,11 @@ class Server:
 @pytest.fixture
 def server(monkeypatch):
     made = Server()
-    monkeypatch.setattr(kube_rewrite.Api, "_once", lambda *arguments: made.answer(*arguments))
+
+    def answer(*arguments):
+        return made.answer(*arguments)
+
+    monkeypatch.setattr(kube_rewrite.Api, "_once", answer)
     monkeypatch.setattr(kube_rewrite, "_PAUSE", 0)
     return made
 
