@@ -52,6 +52,7 @@ def ensure() -> docker.DockerClient:
             "this machine lacks CAP_SYS_RESOURCE and its running Docker Engine is not made for that: "
             "stop it, and `python -m lab engine` starts one that is."
         )
+    machine.raise_inotify()
     return client
 
 

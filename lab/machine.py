@@ -29,6 +29,17 @@ def cgroup_version() -> int:
     return 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1
 
 
+# Each host's systemd, journal, kubelet and Docker Engine have some, and all count as this machine's root's: at the kernel's default of 128, the
+# kubelets of a dozen hosts find none left ("inotify_init: too many open files").
+INOTIFY_INSTANCES = 2048
+
+
+def raise_inotify(path: pathlib.Path = pathlib.Path("/proc/sys/fs/inotify/max_user_instances")) -> None:
+    """Let as many inotify instances be as the hosts need. Never fewer than there may be; not where this user may not say so."""
+    if int(path.read_text(encoding="ascii")) < INOTIFY_INSTANCES and os.access(path, os.W_OK):
+        path.write_text(f"{INOTIFY_INSTANCES}\n", encoding="ascii")
+
+
 def runs_systemd() -> bool:
     """Whether systemd is PID 1 (sd_booted's own test)."""
     return os.path.isdir("/run/systemd/system")

@@ -56,3 +56,11 @@ def test_apt_settings_are_proxies_and_date_checks_only():
         'Acquire::https::Proxy::one.example "DIRECT";',
         'Acquire::Check-Valid-Until "false";',
     ]
+
+
+def test_inotify_instances_are_raised_and_never_lowered(tmp_path):
+    path = tmp_path / "max_user_instances"
+    for before, after in (("128", 2048), ("2048", 2048), ("8192", 8192)):
+        path.write_text(f"{before}\n")
+        machine.raise_inotify(path)
+        assert int(path.read_text()) == after
