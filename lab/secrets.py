@@ -24,7 +24,8 @@ PLACE = "/root/key-material"
 SEARCH = rf"""
 cd {PLACE}
 for process in /proc/[0-9]*; do
-  if tr '\0' '\n' < $process/cmdline 2>/dev/null | grep -qFf needles; then
+  # It may have ended since it was listed.
+  if {{ tr '\0' '\n' < $process/cmdline; }} 2>/dev/null | grep -qFf needles; then
     echo "the command line of process ${{process#/proc/}}, $(cat $process/comm)"
   fi
 done
