@@ -32,13 +32,16 @@ _HEAD = f"""\
 # clients need of this host, and nothing else. Forwarded packets (pods, published ports) and all other tables are not its business.
 """
 
-_ALWAYS = """\
-                ct state established,related accept
-                iif "lo" accept
-                meta l4proto { icmp, igmp, ipv6-icmp } accept
-                udp sport 67 udp dport 68 accept comment "DHCP"
-                ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept comment "DHCPv6"
-"""
+_ALWAYS = "".join(
+    f"\t\t{line}\n"
+    for line in (
+        "ct state established,related accept",
+        'iif "lo" accept',
+        "meta l4proto { icmp, igmp, ipv6-icmp } accept",
+        'udp sport 67 udp dport 68 accept comment "DHCP"',
+        'ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept comment "DHCPv6"',
+    )
+)
 
 _UNIT = f"""\
 [Unit]
