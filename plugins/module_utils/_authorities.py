@@ -11,7 +11,8 @@ import os
 import time
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _files
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _encryption, _files
 
 LOCK_SECONDS = 10
 
@@ -34,6 +35,31 @@ def wanted(directory: str, name: str, content: str) -> dict[str, t.Any]:
     mode = "0600" if secret else "0644"
     path = os.path.join(directory, name)
     return {"path": path, "content": content, "mode": mode, "secret": secret, **owner(directory)}
+
+
+def result_of(module: t.Any, run: t.Callable[[t.Any], dict[str, t.Any]]) -> dict[str, t.Any]:
+    """The whole result of a module that works on the directory, a failure included: in its own process, and in Ansible's (plugin_utils/_here.py)."""
+    if _certificates.MISSING:
+        return {
+            "failed": True,
+            "msg": "The Python library cryptography is missing on the control node: install it beside ansible-core (pip install cryptography).",
+            "exception": _certificates.MISSING,
+        }
+    try:
+        return run(module)
+    except (_certificates.CertificateError, _encryption.EncryptionError) as error:
+        return {"failed": True, "msg": str(error)}
+    except OSError as error:
+        return {"failed": True, "msg": f"certificates_directory {module.params['directory']} cannot be used: {error}."}
+
+
+def main(argument_spec: dict[str, t.Any], run: t.Callable[[t.Any], dict[str, t.Any]]) -> None:
+    """The module in a process of its own."""
+    module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True)
+    result = result_of(module, run)
+    if result.pop("failed", False):
+        module.fail_json(**result)
+    module.exit_json(**result)
 
 
 @contextlib.contextmanager

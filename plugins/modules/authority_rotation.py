@@ -223,25 +223,11 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
 
 def result_of(module: t.Any) -> dict[str, t.Any]:
     """The whole result, a failure included; the action plugin of this name calls it within Ansible's own process."""
-    if _certificates.MISSING:
-        return {
-            "failed": True,
-            "msg": "The Python library cryptography is missing on the control node: install it beside ansible-core (pip install cryptography).",
-        }
-    try:
-        return run(module)
-    except (_certificates.CertificateError, _encryption.EncryptionError) as error:
-        return {"failed": True, "msg": str(error)}
-    except OSError as error:
-        return {"failed": True, "msg": f"certificates_directory {module.params['directory']} cannot be used: {error}."}
+    return _authorities.result_of(module, run)
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    result = result_of(module)
-    if result.pop("failed", False):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    _authorities.main(ARGUMENT_SPEC, run)
 
 
 if __name__ == "__main__":
