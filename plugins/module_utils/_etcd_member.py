@@ -20,6 +20,10 @@ MEMBER = "member"  # a member's data
 LOST = "lost"  # it ran here, and its data is gone
 # What etcd itself takes for a member's data, below its data directory. A start that fails leaves other files there.
 WAL = "member/wal/*.wal"
+# Where role etcd has it.
+DATA = "/var/lib/etcd/data"
+FIRST_START = "/var/lib/etcd/first-start"
+UNIT = "/etc/systemd/system/etcd.service"
 _OF_A_CLUSTER = (MEMBER, JOINING)
 
 

@@ -26,6 +26,8 @@ OPTIONS: dict[str, t.Any] = {
 }
 # Most of etcdctl's commands know no time limit: with no etcd there they would try forever. etcd answers within 7 s or refuses.
 _SECONDS = 10
+# For a look at members of which some may be down.
+SHORT_TIMEOUTS = {"ETCDCTL_DIAL_TIMEOUT": "2s", "ETCDCTL_COMMAND_TIMEOUT": "3s"}
 _REFUSALS = ("permission denied", "invalid auth", "user name is empty", "user name not found")
 
 

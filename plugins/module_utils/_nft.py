@@ -26,8 +26,13 @@ def _run(module: AnsibleModule, command: t.Sequence[str], data: str | None = Non
     return out
 
 
+def program(module: AnsibleModule) -> str | None:
+    """The path of nft; None where it is not installed."""
+    return module.get_bin_path("nft", opt_dirs=["/usr/sbin", "/sbin"])
+
+
 def installed(module: AnsibleModule) -> bool:
-    return module.get_bin_path("nft", opt_dirs=["/usr/sbin", "/sbin"]) is not None
+    return program(module) is not None
 
 
 def live(module: AnsibleModule, stateless: bool = True) -> str:

@@ -207,10 +207,6 @@ _ELSEWHERE = ("203.0.113.1", 9)
 _DOCKER_PID = "/run/docker.pid"
 _UNITS = "/etc/systemd/system"
 _BALANCER = "/etc/kubernetes/load-balancer.cfg"
-# Where module etcd_member looks, too.
-_ETCD_DATA = "/var/lib/etcd/data"
-_ETCD_FIRST_START = "/var/lib/etcd/first-start"
-_ETCD_UNIT = "/etc/systemd/system/etcd.service"
 _RESOLV_CONF = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 
 
@@ -288,16 +284,13 @@ def authorities(directory: str, names: t.Sequence[str]) -> dict[str, t.Any]:
 
 
 def etcd_state() -> str:
-    has_data = bool(glob.glob(os.path.join(_ETCD_DATA, _etcd_member.WAL)))
-    return _etcd_member.state_of(has_data, _files.read(_ETCD_FIRST_START), os.path.exists(_ETCD_UNIT))
+    has_data = bool(glob.glob(os.path.join(_etcd_member.DATA, _etcd_member.WAL)))
+    return _etcd_member.state_of(has_data, _files.read(_etcd_member.FIRST_START), os.path.exists(_etcd_member.UNIT))
 
 
 def encryption_keys(path: str) -> list[str]:
     """What tells the keys from others; nothing for who may not read them, as a playbook without become that asks for addresses only."""
-    try:
-        return _encryption.identify(_files.read(path))
-    except PermissionError:
-        return []
+    return _encryption.identify(readable(path))
 
 
 def look(module: AnsibleModule) -> dict:

@@ -332,11 +332,10 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _status,
     _systemd,
 )
-from ansible_collections.plainkube.cluster.plugins.module_utils._etcdctl import Etcdctl, EtcdError
+from ansible_collections.plainkube.cluster.plugins.module_utils._etcdctl import SHORT_TIMEOUTS, Etcdctl, EtcdError
 from ansible_collections.plainkube.cluster.plugins.module_utils._sockets import listeners, program, socket_inodes
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
-_ETCD_TIMEOUTS = {"ETCDCTL_DIAL_TIMEOUT": "2s", "ETCDCTL_COMMAND_TIMEOUT": "3s"}
 _OBJECT_LIMIT = 1 << 20
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -421,7 +420,7 @@ def inspect_etcd(module: AnsibleModule) -> dict:
     params = module.params["etcd"]
     etcd = {"endpoints": params["endpoints"], "members": [], "leader": "", "alarms": [], "error": "", "expected": []}
     etcdctl = Etcdctl(module, {**params, "wait": 0})
-    etcdctl.environment.update(_ETCD_TIMEOUTS)
+    etcdctl.environment.update(SHORT_TIMEOUTS)
     try:
         with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
             listed = pool.submit(etcdctl.call, "member", "list")

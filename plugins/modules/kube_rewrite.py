@@ -70,7 +70,7 @@ import typing as t
 import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _files, _status
+from ansible_collections.plainkube.cluster.plugins.module_utils import _encryption, _files, _status
 
 _NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _NAME_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -176,7 +176,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "resources": {"type": "list", "elements": "str", "default": ["secrets", "configmaps"]},
+            "resources": {"type": "list", "elements": "str", "default": [*_encryption.RESOURCES]},
             "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
             "page": {"type": "int", "default": 500},
             "wait": {"type": "int", "default": 60},

@@ -15,7 +15,6 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _etcd_mem
 from ansible_collections.plainkube.cluster.plugins.module_utils._etcd_member import Host, Live, Member, Plan
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
-_TIMEOUTS = {"ETCDCTL_DIAL_TIMEOUT": "2s", "ETCDCTL_COMMAND_TIMEOUT": "3s"}
 # What passes by itself: members that started less than 5 s ago count as unhealthy, and a learner has to catch up.
 _PASSING = ("unhealthy cluster", "not enough started members", "in sync with leader", "too many learner")
 # What choosing a leader may take on a slow machine.
@@ -32,7 +31,7 @@ class View(t.NamedTuple):
 
 def ctl(module: AnsibleModule, endpoints: t.Sequence[str]) -> _etcdctl.Etcdctl:
     etcd = _etcdctl.Etcdctl(module, {**module.params, "endpoints": endpoints, "wait": 0})
-    etcd.environment.update(_TIMEOUTS)
+    etcd.environment.update(_etcdctl.SHORT_TIMEOUTS)
     return etcd
 
 
@@ -269,9 +268,9 @@ SPEC = {
         },
     },
     "state": {"type": "str", "choices": ["prepared", "voting"], "default": "prepared"},
-    "data_directory": {"type": "path", "default": "/var/lib/etcd/data"},
-    "first_start": {"type": "path", "default": "/var/lib/etcd/first-start"},
-    "unit": {"type": "path", "default": "/etc/systemd/system/etcd.service"},
+    "data_directory": {"type": "path", "default": _etcd_member.DATA},
+    "first_start": {"type": "path", "default": _etcd_member.FIRST_START},
+    "unit": {"type": "path", "default": _etcd_member.UNIT},
     **{name: option for name, option in _etcdctl.OPTIONS.items() if name != "endpoints"},
 }
 

@@ -18,6 +18,7 @@ TABLE = f"nftables table {_firewall.TABLE}"
 FORMER = "/run/plainkube-firewall.former"
 REVERT = "plainkube-firewall-revert"
 LEAST_PROBATION = 5
+_PRIVATE = {"owner": "root", "group": "root", "mode": "0600"}
 TIMER = f"{REVERT}.timer"
 
 
@@ -43,11 +44,10 @@ class Plan(t.NamedTuple):
 
 
 def owned_files(rules: str) -> list[dict[str, t.Any]]:
-    mode = {"owner": "root", "group": "root", "mode": "0600"}
     # The unit is last: with it, the firewall is known to be ours.
     return [
-        {"path": _firewall.RULES, "content": rules, **mode},
-        {"path": _nft.UNIT_PATH, "content": _firewall.unit(rules), **mode},
+        {"path": _firewall.RULES, "content": rules, **_PRIVATE},
+        {"path": _nft.UNIT_PATH, "content": _firewall.unit(rules), **_PRIVATE},
     ]
 
 
@@ -95,8 +95,7 @@ def end_probation(module: AnsibleModule, take_back: bool) -> None:
 def apply(module: AnsibleModule, plan: Plan) -> None:
     """Load the rules, on probation: nothing of them is on disk, and the former ones come back by themselves."""
     former = _firewall.REPLACE + _nft.live(module, stateless=False)
-    owner = {"owner": "root", "group": "root", "mode": "0600"}
-    _files.write(module, {"path": FORMER, "content": former, **owner})
+    _files.write(module, {"path": FORMER, "content": former, **_PRIVATE})
     command = [
         "systemd-run",
         "--quiet",
@@ -104,7 +103,7 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
         f"--unit={REVERT}",
         f"--on-active={module.params['revert_after']}",
     ]
-    command += ["--timer-property=AccuracySec=100ms", module.get_bin_path("nft", opt_dirs=["/usr/sbin"]), "-f", FORMER]
+    command += ["--timer-property=AccuracySec=100ms", _nft.program(module), "-f", FORMER]
     code, dummy, err = module.run_command(command)
     if code != 0:
         raise NftError(f"no timer could be set that would bring back the former rules: {err.strip()}")
