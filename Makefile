@@ -10,6 +10,8 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 # Its boxes cut lines at the terminal's width, and with them tables.
 export MOLECULE_COMMAND_BORDERS := false
 MAKEFLAGS += --no-print-directory
+# What failed, as molecule/shared/callback says it; printed last, where it is found in thousands of lines.
+FAILURES := .ansible/failures
 SCENARIO ?= default
 SAMPLE ?= 0
 
@@ -63,7 +65,8 @@ destroy: setup ## remove these hosts
 	molecule destroy -s $(SCENARIO)
 
 molecule: artifacts ## all scenarios, from fresh hosts to none
-	molecule test --all
+	@rm -f $(FAILURES)
+	molecule test --all || { cat $(FAILURES); exit 1; }
 
 torture: artifacts ## kill site.yml before each of its tasks, and see that it heals: SAMPLE=0 is all of them, SEED=N repeats a sample
 	@$(RUN) -m lab torture --sample $(SAMPLE) $(if $(SEED),--seed $(SEED))

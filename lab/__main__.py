@@ -23,7 +23,7 @@ def arguments(command: list[str]) -> argparse.Namespace:
     up.add_argument(
         "--hosts",
         default=",".join(HOSTS),
-        help="names, k* is a control plane, n* a node, e* etcd only; n2:bookworm for another Debian than --suite",
+        help="names, k* is a control plane, n* a node, b* both, e* etcd only; n2:bookworm for another Debian than --suite",
     )
     for verb in (image_verb, up):
         verb.add_argument("--prepared", action="store_true", help="with the packages that the roles install")
@@ -43,6 +43,7 @@ def arguments(command: list[str]) -> argparse.Namespace:
     verbs.add_parser("list", help="the labs and their hosts")
     inventory = verbs.add_parser("inventory", help="print a lab's inventory")
     inventory.add_argument("--output", type=pathlib.Path, help="write it there instead")
+    inventory.add_argument("--without", default="", help="names of hosts to leave out")
     journals = verbs.add_parser("journals", help="failed units and the units' last journal lines")
     for verb in (up, down, inventory, journals):
         verb.add_argument("name")
@@ -79,7 +80,7 @@ def main(options: argparse.Namespace) -> None:
     elif options.verb == "list":
         show_labs()
     elif options.verb == "inventory":
-        text = Lab(options.name).inventory()
+        text = Lab(options.name).inventory(options.without.split(","))
         if options.output:
             options.output.write_text(text, encoding="utf-8")
         else:

@@ -8,7 +8,8 @@ import typing as t
 
 from lab import ssh
 
-GROUPS = {"k": "control_plane", "n": "node", "e": "etcd"}
+# Group -> the first letters of its hosts' names; b is both.
+GROUPS = {"control_plane": "kb", "node": "nb", "etcd": "e"}
 
 
 def kubelet_config(cgroup_version: int) -> dict[str, t.Any]:
@@ -46,8 +47,8 @@ def render(name: str, hosts: dict[str, str], values: dict[str, t.Any]) -> str:
     """The inventory file; in this format, values are Python literals."""
     lines = [f"# Made by `python -m lab up {name}`; the next one overwrites it.", "[all]"]
     lines += [f"{host} ansible_host={address}" for host, address in hosts.items()]
-    for prefix, group in GROUPS.items():
-        members = [host for host in hosts if host.startswith(prefix)]
+    for group, letters in GROUPS.items():
+        members = [host for host in hosts if host[0] in letters]
         if members:
             lines += ["", f"[{group}]", *members]
     lines += ["", "[all:vars]", *(f"{key}={value}" for key, value in values.items())]

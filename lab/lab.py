@@ -112,12 +112,12 @@ class Lab:
         """The host's address."""
         return hosts.address_of(self.host(name))
 
-    def inventory(self) -> str:
-        """The text of an inventory of all hosts."""
+    def inventory(self, without: t.Collection[str] = ()) -> str:
+        """The text of an inventory of all hosts but these."""
         net = network.find(self.client, self.name)
         if net is None:
             raise LabError(f"there is no lab {self.name}: `python -m lab up {self.name}` makes it.")
-        addresses = {name: hosts.address_of(host) for name, host in self.hosts().items()}
+        addresses = {name: hosts.address_of(host) for name, host in self.hosts().items() if name not in without}
         url = mirror.url(network.subnet_and_gateway(net)[1]) if artifacts.built() else None
         return inventory.render(self.name, addresses, inventory.variables(self.name, url, machine.cgroup_version()))
 

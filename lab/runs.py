@@ -21,6 +21,7 @@ from lab.base import CHECKOUT, LabError
 
 CALLBACKS = CHECKOUT / "lab" / "callback"
 _RECAP = re.compile(r"^(\S+)\s+: ((?:\w+=\d+\s*)+)$", re.MULTILINE)
+_ERROR = re.compile(r"^(?:fatal: |\[ERROR\]: ).+", re.MULTILINE)
 
 
 @dataclasses.dataclass
@@ -73,7 +74,9 @@ class Run:
     def demand(self) -> Run:
         """This run, if it succeeded."""
         if self.code != 0:
-            raise LabError(f"the playbook ended with {self.code}:\n{self.output}")
+            # The first line is what a summary shows.
+            why = " ".join(_ERROR.findall(self.output)[:3])
+            raise LabError(f"the playbook ended with {self.code}: {why}\n{self.output}")
         return self
 
 

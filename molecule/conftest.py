@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Witnesses: the hosts by SSH, and the API as anybody on the network sees it. And runs of playbooks, with what they did."""
+"""Witnesses: the hosts by SSH, and the API as anybody on the network sees it. Runs of playbooks, with what they did; a constant load of requests."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ import testinfra
 
 from lab import runs
 from lab.lab import Lab
+from lab.probes import Probes
 
 PKI = "/etc/kubernetes/pki"
+ROOT = f"--cacert={PKI}/etcd/ca.crt --cert={PKI}/etcd/root.crt --key={PKI}/etcd/root.key"
+LOCAL = "--endpoints=https://127.0.0.1:2379"
 
 
 class Cluster:
@@ -122,3 +125,81 @@ def inventory(request):
 @pytest.fixture(scope="session")
 def site(lab, inventory, tmp_path_factory):
     return Site(lab, inventory, tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="session")
+def probes(lab, cluster):
+    """Probers on n1, which no test takes away."""
+    probes = Probes(lab, "n1")
+    probes.prepare(cluster.control_planes[0])
+    return probes
+
+
+@pytest.fixture
+def pods(lab, cluster):
+    """Ask which containers run: pod -> its containers' IDs and how often they were started."""
+
+    def ask(control_plane=None):
+        found = json.loads(
+            lab.kubectl(control_plane or cluster.control_planes[0], "get", "pods", "--all-namespaces", "--output=json")
+        )["items"]
+        return {
+            f"{pod['metadata']['namespace']}/{pod['metadata']['name']}": sorted(
+                (status["containerID"], status["restartCount"]) for status in pod["status"]["containerStatuses"]
+            )
+            for pod in found
+        }
+
+    return ask
+
+
+@pytest.fixture
+def nodes(lab, cluster):
+    """Ask since when each node is Ready; None where it is not."""
+
+    def ask(control_plane=None):
+        found = json.loads(lab.kubectl(control_plane or cluster.control_planes[0], "get", "nodes", "--output=json"))[
+            "items"
+        ]
+        conditions = {
+            node["metadata"]["name"]: next(one for one in node["status"]["conditions"] if one["type"] == "Ready")
+            for node in found
+        }
+        return {
+            name: one["lastTransitionTime"] if one["status"] == "True" else None for name, one in conditions.items()
+        }
+
+    return ask
+
+
+class Etcd:
+    """etcd's members, by the hosts that they are on."""
+
+    def __init__(self, lab):
+        self.lab = lab
+
+    def ctl(self, host, command):
+        code, output = self.lab.run(host, "sh", "-c", f"etcdctl {LOCAL} {ROOT} {command}")
+        assert code == 0, output
+        return output
+
+    def status(self, host):
+        return json.loads(self.ctl(host, "endpoint status --write-out=json"))[0]["Status"]
+
+    def leader(self, hosts):
+        """The host of the leader."""
+        found = {host: self.status(host) for host in hosts}
+        (leader,) = [host for host, one in found.items() if one["header"]["member_id"] == one["leader"]]
+        return leader
+
+    def lead(self, host, hosts):
+        """Have this host's member lead."""
+        leader = self.leader(hosts)
+        if leader != host:
+            self.ctl(leader, f"move-leader {self.status(host)['header']['member_id']:x}")
+        assert self.leader(hosts) == host
+
+
+@pytest.fixture
+def etcd(lab):
+    return Etcd(lab)
