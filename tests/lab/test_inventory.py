@@ -19,6 +19,11 @@ def test_etcd_hosts_have_a_group():
     assert "[etcd]\ne1\n" in inventory.render("x", {"e1": "192.0.2.31"}, {})
 
 
+def test_a_host_may_be_control_plane_and_node():
+    text = inventory.render("x", {"b1": "192.0.2.31", "n1": "192.0.2.21"}, {})
+    assert "[control_plane]\nb1\n\n[node]\nb1\nn1\n" in text
+
+
 def test_values_are_literals_for_the_format(monkeypatch, tmp_path):
     monkeypatch.setattr(ssh, "key", lambda: tmp_path / "key")
     values = inventory.variables("x", "http://192.0.2.1:8000", 1)
