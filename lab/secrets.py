@@ -20,7 +20,7 @@ _ENCRYPTION_KEY = re.compile(r"\bsecret:\s*[\"']?([A-Za-z0-9+/]{43}=)")
 # A JSON Web Token, as service accounts have them.
 TOKEN = r"eyJ[A-Za-z0-9_-]{16,}\.eyJ[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"
 PLACE = "/root/key-material"
-# Read as anybody; what is larger are programs.
+# Read as anybody; what is larger are programs. A file may be gone since it was listed (grep -s).
 SEARCH = rf"""
 cd {PLACE}
 for process in /proc/[0-9]*; do
@@ -33,8 +33,8 @@ anybody() {{
   setpriv --reuid=nobody --regid=nogroup --clear-groups \
     find /etc /home /opt /root /run /srv /tmp /usr/local /var -type f -size -8192k -readable -print0 2>/dev/null
 }}
-anybody | xargs -0 -r grep -laFf needles | sed 's/$/, a file that anybody can read/'
-anybody | xargs -0 -r grep -laE '{TOKEN}' | sed 's/$/, a file with a token that anybody can read/'
+anybody | xargs -0 -r grep -slaFf needles | sed 's/$/, a file that anybody can read/'
+anybody | xargs -0 -r grep -slaE '{TOKEN}' | sed 's/$/, a file with a token that anybody can read/'
 journalctl --no-pager --output=cat --all | grep -qaFf needles && echo 'the journal'
 true
 """
