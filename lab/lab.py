@@ -223,7 +223,10 @@ class Lab:
     def journals(self, lines: int = 40) -> str:
         """Per host the failed units, and the last lines of every unit of the cluster that exists."""
         parts = []
-        for name in self.hosts():
+        for name, host in self.hosts().items():
+            if host.status != "running":
+                parts.append(f"==== {name}: {host.status}")
+                continue
             parts.append(
                 f"==== {name}: failed units\n" + self.run(name, "systemctl", "--failed", "--no-legend", "--plain")[1]
             )

@@ -10,6 +10,12 @@ DOWN = "k1"
 OTHERS = ("k2", "k3")
 # Seconds without an answer. A write that was on its way to the dead leader is etcd's: it waits 5 s and two elections for what becomes of it.
 GAPS = {"API, new connections": 3, "API, kept connections": 3, "API, writes": 8, "Service": 3}
+# How playbooks say that they went on without a host; one that is not in the limit is no part of the run.
+SAID = {
+    "status": "{} is unreachable: ",
+    "verify": "Left out, because they are not reached: {}",
+    "kubeconfig": "{} (",
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +44,7 @@ def test_the_host_is_stopped(lab, site, probes, etcd, nodes, pods, ended):
 def test_playbooks_work_without_it_and_say_so(ended, name):
     run = ended[name]
     print(f"{name} without {DOWN}: {run.seconds:.1f} s, ended with {run.code}")
-    assert DOWN in run.output
+    assert SAID.get(name, "").format(DOWN) in run.output
     # status.yml tells of a host that is down as a fault.
     assert run.code == 0 or name == "status", run.output
 
