@@ -5,52 +5,27 @@
 
 from __future__ import annotations
 
-import os
 import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _objects
+from ansible_collections.plainkube.cluster.plugins.module_utils import _kubectl, _objects
+from ansible_collections.plainkube.cluster.plugins.module_utils._kubectl import Answer
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
-
-_MISSING = -1
-
-
-class Answer(t.NamedTuple):
-    """What a kubectl command did; _MISSING where it cannot even be tried."""
-
-    code: int
-    out: str
-    complaint: str
-
-    @property
-    def nobody(self) -> bool:
-        """Whether there is no API server to talk to."""
-        return self.code == _MISSING or (self.code != 0 and _objects.silent(self.complaint))
-
-
-def binary(module: AnsibleModule) -> str | None:
-    return module.get_bin_path("kubectl", opt_dirs=["/usr/local/bin"])
 
 
 def kubectl(module: AnsibleModule, *arguments: str) -> Answer:
-    params = module.params
-    path = binary(module)
-    if path is None:
-        return Answer(_MISSING, "", "there is no kubectl on this host, as role artifacts installs it on control planes")
-    if not os.path.exists(params["kubeconfig"]):
-        return Answer(_MISSING, "", "this host has no such file, as role control_plane writes it")
-    command = [path, f"--kubeconfig={params['kubeconfig']}", "--request-timeout=20s", *arguments, "--filename=-"]
     # A user's own diff program may not print what is read here.
     environment = {"KUBECTL_EXTERNAL_DIFF": "diff -u -N"}
-    return Answer(*module.run_command(command, data=params["manifest"], environ_update=environment))
+    manifest = module.params["manifest"]
+    return _kubectl.run(module, *arguments, "--filename=-", data=manifest, environ_update=environment)
 
 
 def patiently(module: AnsibleModule, good: t.Container[int], *arguments: str) -> Answer:
     """Run kubectl until the API server is all there; check mode does not wait, because nobody started one."""
     return poll(
         lambda: kubectl(module, *arguments),
-        lambda answer: answer.code in good or not _objects.early(answer.complaint),
+        lambda answer: answer.code in good or not answer.early,
         0 if module.check_mode else module.params["wait"],
         0.5,
     )
@@ -91,7 +66,7 @@ def wait_until_available(module: AnsibleModule) -> None:
         seconds = max(1, round(end - time.monotonic()))
         where = [f"--kubeconfig={module.params['kubeconfig']}", f"--namespace={rollout.namespace}"]
         command = [
-            binary(module),
+            _kubectl.binary(module),
             *where,
             "rollout",
             "status",

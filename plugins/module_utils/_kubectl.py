@@ -1,0 +1,48 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""kubectl on a host, run once; what it says is read in _objects."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.plainkube.cluster.plugins.module_utils import _objects
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+_MISSING = -1
+
+
+class Answer(t.NamedTuple):
+    """What a kubectl command did; _MISSING where it cannot even be tried."""
+
+    code: int
+    out: str
+    complaint: str
+
+    @property
+    def nobody(self) -> bool:
+        """Whether there is no API server to talk to."""
+        return self.code == _MISSING or (self.code != 0 and _objects.silent(self.complaint))
+
+    @property
+    def early(self) -> bool:
+        """Whether the same command may well succeed in a moment."""
+        return self.code != 0 and _objects.early(self.complaint)
+
+
+def binary(module: AnsibleModule) -> str | None:
+    return module.get_bin_path("kubectl", opt_dirs=["/usr/local/bin"])
+
+
+def run(module: AnsibleModule, *arguments: str, **how: t.Any) -> Answer:
+    """Run kubectl with the kubeconfig of the module; `how` is for run_command."""
+    kubeconfig, path = module.params["kubeconfig"], binary(module)
+    if path is None:
+        return Answer(_MISSING, "", "there is no kubectl on this host, as role artifacts installs it on control planes")
+    if not os.path.exists(kubeconfig):
+        return Answer(_MISSING, "", "this host has no such file, as role control_plane writes it")
+    return Answer(*module.run_command([path, f"--kubeconfig={kubeconfig}", "--request-timeout=20s", *arguments], **how))
