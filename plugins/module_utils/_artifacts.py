@@ -84,9 +84,9 @@ def pieces(artifacts: t.Sequence[dict[str, t.Any]], root: str, bin_directory: st
         version = artifact.get("version") or ""
         directory = os.path.join(root, artifact["component"], version).rstrip("/")
         source = (version, artifact["url"], artifact["sums_url"])
-        setting = artifact.get("setting") or ""
+        setting, links = artifact.get("setting") or "", artifact.get("bin_directory") or bin_directory
         for name, member in (artifact.get("binaries") or {}).items():
-            link = os.path.join(bin_directory, name)
+            link = os.path.join(links, name)
             found.append(Piece(name, *source, member or "", directory, 0o755, link, setting))
         if not artifact.get("binaries"):
             found.append(Piece(os.path.basename(artifact["url"]), *source, "", directory, 0o644, "", setting))

@@ -24,6 +24,8 @@ KUBERNETES = ((1, 35), (1, 37))
 CLOCK_SECONDS = 2
 # Components whose port is a variable of the cluster.
 PORT_VARIABLES = {"kube-apiserver": "cluster_api_port", "plainkube-load-balancer": "cluster_load_balancer_port"}
+# What role artifacts knows of upstream's, by variable.
+LEAST_UPSTREAM = {"cluster_containerd_version": "2.0.0", "cluster_cni_plugins_version": "1.1.1"}
 LEAST_ETCD = {(3, 6): (3, 6, 14), (3, 7): (3, 7, 1)}
 
 
@@ -67,6 +69,7 @@ def version_troubles(versions: t.Mapping[str, str]) -> list[str]:
     return [
         *kubernetes_version_troubles(versions["cluster_version"]),
         *etcd_version_troubles(versions["cluster_etcd_version"]),
+        *upstream_troubles({name: versions.get(name, "") for name in LEAST_UPSTREAM}),
     ]
 
 
@@ -90,6 +93,22 @@ def etcd_version_troubles(version: str) -> list[str]:
         return []
     advice = ".".join(str(part) for part in least)
     return [f"cluster_etcd_version is {version!r}, whose access control has known holes: take {advice} or newer."]
+
+
+def upstream_troubles(versions: t.Mapping[str, str]) -> list[str]:
+    """Whether containerd and its plugins, by variable, are both upstream's or both (empty) the distribution's, and known here."""
+    wanted = {name: version for name, version in versions.items() if version}
+    empty = [name for name in versions if name not in wanted]
+    if wanted and empty:
+        said = ", ".join(f"{name} is {version!r}" for name, version in wanted.items())
+        return [
+            f"{said} and {' and '.join(empty)} is empty: set both for upstream's (like 2.2.9 and 1.9.1), or neither for the distribution's."
+        ]
+    return [
+        f"{name} is {version!r}, which is too old: take {LEAST_UPSTREAM[name]} or newer."
+        for name, version in wanted.items()
+        if _version(version) < _version(LEAST_UPSTREAM[name])
+    ]
 
 
 def member_troubles(members: t.Sequence[str], group: str) -> list[str]:

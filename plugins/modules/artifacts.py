@@ -60,6 +60,10 @@ options:
           - Without any, the download is kept as C(ROOT/COMPONENT/VERSION/FILE) with mode 0644, and no symlink is made.
         type: dict
         default: {}
+      bin_directory:
+        description: Where its binaries have their symlinks. Empty means O(bin_directory).
+        type: str
+        default: ""
       kinds:
         description: Which kinds of hosts get it; see O(kinds).
         type: list

@@ -102,6 +102,8 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._wait import pol
 ROOT = ""
 UNITS = "/etc/systemd/system"
 PKI = f"{_reset.CONFIGURATION}/pki"
+# Where role artifacts has symlinks.
+LINKS = ("/usr/local/bin", "/opt/cni/bin")
 # Files with a text of ours in them, and those whose name is ours.
 SIGNED = ("/etc/network-environment", "/etc/sysctl.d/60-plainkube.conf", "/etc/sysctl.d/60-plainkube-kubelet.conf")
 NAMED = ("/etc/modules-load.d/plainkube.conf", "/etc/sysusers.d/plainkube-*.conf")
@@ -120,7 +122,7 @@ TEMPORARY = (
     "/etc/sysusers.d",
     "/etc/docker",
 )
-TEMPORARY += (_reset.CONFIGURATION, PKI, f"{PKI}/etcd", "/usr/local/bin")
+TEMPORARY += (_reset.CONFIGURATION, PKI, f"{PKI}/etcd", *LINKS)
 # What services keep, by the one whose unit tells that it is ours.
 DATA = {
     "etcd": ["/var/lib/etcd/data"],
@@ -143,6 +145,7 @@ SHARED = {
 }
 ALWAYS_SHARED = [f"{PKI}/etcd", PKI, _reset.CONFIGURATION, "/etc/sysusers.d"]
 ALWAYS_SHARED += [f"{UNITS}/docker.service.d", f"{UNITS}/containerd.service.d", os.path.dirname(BRIDGELESS)]
+ALWAYS_SHARED += ["/opt/cni/bin", "/opt/cni"]
 KUBECTL_CACHE = "/root/.kube/cache"
 
 
@@ -561,7 +564,7 @@ class Host:
         return [f"{PKI}/{name}" for name in [*names, "origin"]]
 
     def links(self) -> list[str]:
-        paths = [f"/usr/local/bin/{name}" for name in listed("/usr/local/bin")]
+        paths = [f"{directory}/{name}" for directory in LINKS for name in listed(directory)]
         return [
             path for path in paths if os.path.islink(at(path)) and os.readlink(at(path)).startswith("/opt/plainkube/")
         ]

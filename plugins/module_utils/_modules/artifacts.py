@@ -48,6 +48,7 @@ SPEC: dict[str, t.Any] = {
             "url": {"type": "str", "required": True},
             "sums_url": {"type": "str", "required": True},
             "binaries": {"type": "dict", "default": {}},
+            "bin_directory": {"type": "str", "default": ""},
             "kinds": {"type": "list", "elements": "str", "default": []},
             "setting": {"type": "str", "default": ""},
         },

@@ -71,6 +71,15 @@ def test_pieces_of_binaries_and_of_files_that_are_kept():
     assert (image.path, image.link, image.mode) == ("/opt/plainkube/images/pause.tar", "", 0o644)
 
 
+def test_links_may_be_somewhere_else():
+    kubelet, bridge = _artifacts.pieces(
+        [KUBELET, {**KUBELET, "binaries": {"bridge": "bridge"}, "bin_directory": "/opt/cni/bin"}],
+        "/opt/plainkube",
+        "/bin",
+    )
+    assert (kubelet.link, bridge.link) == ("/bin/kubelet", "/opt/cni/bin/bridge")
+
+
 @pytest.mark.parametrize(
     ("target", "version"),
     [

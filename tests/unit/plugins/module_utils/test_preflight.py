@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils import _preflight
 
+UPSTREAM = {"cluster_containerd_version": "2.2.9", "cluster_cni_plugins_version": "1.9.1"}
 GOOD = {
     "control_planes": ["k1"],
     "control_plane_group": "control_plane",
@@ -45,6 +46,7 @@ NEEDS = {
 
 def test_good_inputs_are_no_trouble():
     assert _preflight.input_troubles(GOOD) == []
+    assert _preflight.input_troubles({**GOOD, "versions": {**GOOD["versions"], **UPSTREAM}}) == []
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,26 @@ def test_good_inputs_are_no_trouble():
         ),
         ({"versions": {**GOOD["versions"], "cluster_version": "1.37"}}, "without a leading v, like 1.37.2."),
         ({"versions": {**GOOD["versions"], "cluster_pause_version": "3.10"}}, "cluster_pause_version is '3.10'"),
+        (
+            {"versions": {**GOOD["versions"], "cluster_containerd_version": "2.2.9"}},
+            "cluster_containerd_version is '2.2.9' and cluster_cni_plugins_version is empty: set both",
+        ),
+        (
+            {"versions": {**GOOD["versions"], "cluster_cni_plugins_version": "1.9.1"}},
+            "cluster_cni_plugins_version is '1.9.1' and cluster_containerd_version is empty: set both",
+        ),
+        (
+            {"versions": {**GOOD["versions"], **UPSTREAM, "cluster_containerd_version": "1.7.24"}},
+            "cluster_containerd_version is '1.7.24', which is too old: take 2.0.0 or newer.",
+        ),
+        (
+            {"versions": {**GOOD["versions"], **UPSTREAM, "cluster_cni_plugins_version": "1.1.0"}},
+            "cluster_cni_plugins_version is '1.1.0', which is too old: take 1.1.1 or newer.",
+        ),
+        (
+            {"versions": {**GOOD["versions"], **UPSTREAM, "cluster_containerd_version": "2.2"}},
+            "cluster_containerd_version is '2.2': write the version in full",
+        ),
         (
             {"networks": {"a": "10.96.0.0/12", "b": "10.96.0.0/16"}},
             "a (10.96.0.0/12) overlaps b (10.96.0.0/16): choose networks that share no address.",

@@ -102,6 +102,8 @@ class FakeHost:
         self.write("/etc/passwd", THEIRS["/etc/passwd"] + "etcd:x:995:995:etcd, run by plainkube.cluster:/:/x\n")
         self.write("/proc/self/mountinfo", "1 2 0:1 / /var/lib/kubelet/pods/p/v rw - tmpfs tmpfs rw\n")
         os.symlink("/opt/plainkube/kubernetes/1/kubelet", f"{self.root}/usr/local/bin/kubelet")
+        os.makedirs(f"{self.root}/opt/cni/bin")
+        os.symlink("/opt/plainkube/cni-plugins/1/bridge", f"{self.root}/opt/cni/bin/bridge")
         self.stamp, self.network = str(STAMP), "10.244.5.0/24"
         self.containers, self.images = [POD], [{"Id": "i1", "RepoTags": [PAUSE]}]
         self.rules = RULES
@@ -234,7 +236,7 @@ def test_all_of_ours_goes_and_nothing_else(host, run):
     assert result["changed"]
     assert "service kubelet\n" in result["diff"]["before"]
     assert host.files() == {**THEIRS, "/etc/docker/daemon.json": '{\n  "debug": true\n}\n'}
-    gone = ("/etc/kubernetes", "/opt/plainkube", "/var/lib/etcd", "/etc/systemd/system/haproxy.service.d")
+    gone = ("/etc/kubernetes", "/opt/plainkube", "/opt/cni", "/var/lib/etcd", "/etc/systemd/system/haproxy.service.d")
     assert [one for one in gone if os.path.exists(f"{host.root}{one}")] == []
     assert host.restored == "*nat\n-D POSTROUTING -j FLANNEL-POSTRTG\n-F FLANNEL-POSTRTG\n-X FLANNEL-POSTRTG\nCOMMIT\n"
     assert (host.containers, host.images, host.stamp, host.states["docker"]) == ([], [], "", "active")

@@ -1,0 +1,81 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""What role artifacts installs of upstream's runtime, and that role build packs what it takes out."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+from ansible_collections.plainkube.cluster.plugins.module_utils import _artifacts
+
+ROLES = pathlib.Path(__file__).parents[3] / "roles"
+UPSTREAM = {"cluster_containerd_version": "2.2.9", "cluster_cni_plugins_version": "1.9.1"}
+
+
+def trusted(value):
+    if isinstance(value, dict):
+        return {key: trusted(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [trusted(one) for one in value]
+    return trust_as_template(value) if isinstance(value, str) else value
+
+
+def template(text, **more):
+    files = ("cluster/defaults", "cluster/vars", "artifacts/defaults", "artifacts/vars", "build/defaults", "build/vars")
+    variables = {}
+    for file in files:
+        variables.update(trusted(yaml.safe_load((ROLES / file / "main.yml").read_text(encoding="utf-8"))))
+    variables["__artifacts_architecture"] = "amd64"
+    return Templar(DataLoader(), variables={**variables, **more}).template(trust_as_template(text))
+
+
+def node(**more):
+    """The files that a host has which is nothing but a node."""
+    roles = {"__cluster_is_etcd_member": False, "__cluster_is_control_plane": False, "__cluster_is_node": True}
+    wanted = template("{{ [__artifacts_catalogue, __cluster_artifact_kinds] }}", **roles, **more)
+    return _artifacts.pieces(_artifacts.select(*wanted), "/opt/plainkube", "/usr/local/bin")
+
+
+def test_upstreams_containerd_and_plugins():
+    pieces = {piece.link: piece for piece in node(cluster_runtime="containerd", **UPSTREAM)}
+    releases = "https://github.com/{}/releases/download/{}"
+    containerd = releases.format("containerd/containerd", "v2.2.9/containerd-2.2.9-linux-amd64.tar.gz")
+    plugins = releases.format("containernetworking/plugins", "v1.9.1/cni-plugins-linux-amd64-v1.9.1.tgz")
+    for name in ("containerd", "containerd-shim-runc-v2", "ctr"):
+        piece = pieces[f"/usr/local/bin/{name}"]
+        assert (piece.url, piece.sums_url, piece.member) == (containerd, f"{containerd}.sha256sum", f"bin/{name}")
+        assert piece.path == f"/opt/plainkube/containerd/2.2.9/{name}"
+    for name in ("bridge", "host-local", "loopback", "portmap"):
+        piece = pieces[f"/opt/cni/bin/{name}"]
+        assert (piece.url, piece.sums_url, piece.member) == (plugins, f"{plugins}.sha256", name)
+        assert piece.path == f"/opt/plainkube/cni-plugins/1.9.1/{name}"
+
+
+@pytest.mark.parametrize("more", [{"cluster_runtime": "containerd"}, {"cluster_runtime": "docker", **UPSTREAM}])
+def test_only_where_it_is_asked_for_and_used(more):
+    components = {piece.directory.split("/")[3] for piece in node(**more)}
+    assert not components & {"containerd", "cni-plugins"}
+    assert "kubernetes" in components
+
+
+@pytest.mark.parametrize(("more", "built"), [({}, False), (UPSTREAM, True)])
+def test_a_default_build_does_not_build_it(more, built):
+    components = {artefact["component"] for artefact in template("{{ __build_artefacts }}", **more)}
+    assert ({"containerd", "cni-plugins"} <= components) is built
+
+
+def test_archives_have_what_is_taken_out_of_them():
+    archives = [
+        one for one in template("{{ __artifacts_catalogue }}", **UPSTREAM) if any(one.get("binaries", {}).values())
+    ]
+    assert {one["component"] for one in archives} == {"etcd", "flannel", "cri-dockerd", "containerd", "cni-plugins"}
+    for archive in archives:
+        recipe = template(f"{{{{ __build_{archive['component'].replace('-', '_')} }}}}", **UPSTREAM)
+        packed = {program["member"] for program in recipe["programs"]}
+        assert {*archive["binaries"].values()} <= packed
+        assert recipe["format"] == "archive"
+        assert recipe["version"] == f"v{archive['version']}"
