@@ -126,19 +126,19 @@ def lost(pods: t.Sequence[Pod]) -> str:
 # What keeps them
 
 
-def keepers(pod: Pod, budgets: t.Iterable[dict[str, t.Any]]) -> list[str]:
-    """The PodDisruptionBudgets that let no pod like this one go now, in words."""
-    return [
-        f"PodDisruptionBudget {budget['metadata']['name']} ({_balance(budget.get('status', {}))})"
-        for budget in budgets
-        if budget["metadata"]["namespace"] == pod.namespace
+def keeps(budget: dict[str, t.Any], pod: Pod) -> bool:
+    """Whether a PodDisruptionBudget lets no pod like this one go now."""
+    return (
+        budget["metadata"]["namespace"] == pod.namespace
         and budget.get("status", {}).get("disruptionsAllowed", 0) == 0
         and selects(budget["spec"].get("selector"), dict(pod.labels))
-    ]
+    )
 
 
-def _balance(status: dict[str, t.Any]) -> str:
-    return f"{status.get('currentHealthy', 0)} pods healthy, {status.get('desiredHealthy', 0)} needed"
+def _balance(budget: dict[str, t.Any]) -> str:
+    metadata, status = budget["metadata"], budget.get("status", {})
+    healthy, needed = status.get("currentHealthy", 0), status.get("desiredHealthy", 0)
+    return f"{metadata['namespace']}/{metadata['name']} ({healthy} pods healthy, {needed} needed)"
 
 
 def selects(selector: dict[str, t.Any] | None, labels: dict[str, str]) -> bool:
@@ -161,14 +161,14 @@ def _holds(expression: dict[str, t.Any], labels: dict[str, str]) -> bool:
 
 def obstacles(pods: t.Sequence[Pod], budgets: t.Sequence[dict[str, t.Any]], complaint: str) -> str:
     """Why a Node still has these pods, and what to do; what kubectl complains of, where that cannot be seen from them."""
-    kept = {pod: keepers(pod, budgets) for pod in pods if not pod.ending}
-    found = [f"pod {pod} is kept by {' and '.join(names)}" for pod, names in kept.items() if names]
+    kept = [(budget, [str(pod) for pod in pods if not pod.ending and keeps(budget, pod)]) for budget in budgets]
+    found = [f"PodDisruptionBudget {_balance(budget)} keeps {', '.join(names)}" for budget, names in kept if names]
     remedies = ["give these budgets more healthy pods on other nodes, or less to keep"] if found else []
     ending = [str(pod) for pod in pods if pod.ending]
     if ending:
         found.append(f"{', '.join(ending)} did not end")
         remedies.append("see why their containers do not end, or allow more time")
-    return f"{', '.join(found)}; {' and '.join(remedies)}" if found else complaint
+    return f"{', and '.join(found)}; {', and '.join(remedies)}" if found else complaint
 
 
 # The diff

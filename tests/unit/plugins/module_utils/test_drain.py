@@ -72,10 +72,15 @@ def test_selects(selector, means):
 
 
 @pytest.mark.parametrize(("namespace", "allowed", "keeps"), [("a", 0, True), ("a", 1, False), ("b", 0, False)])
-def test_keepers(namespace, allowed, keeps):
-    pod = _drain.Pod("a", "web-1", frozenset(), True, False)
+def test_what_keeps_pods(namespace, allowed, keeps):
+    one, two, ending = (_drain.Pod("a", name, frozenset(), True, name == "ending") for name in ("one", "two", "ending"))
     status = {"disruptionsAllowed": allowed, "currentHealthy": 2, "desiredHealthy": 2}
     budgets = [{"metadata": {"namespace": namespace, "name": "web"}, "spec": {"selector": {}}, "status": status}]
-    assert _drain.keepers(pod, budgets) == ["PodDisruptionBudget web (2 pods healthy, 2 needed)"] * keeps
-    assert _drain.obstacles([pod], budgets, "no idea").startswith("pod a/web-1 is kept") is keeps
-    assert (_drain.obstacles([pod], budgets, "no idea") == "no idea") is not keeps
+    words = (
+        "PodDisruptionBudget a/web (2 pods healthy, 2 needed) keeps a/one, a/two; "
+        "give these budgets more healthy pods on other nodes, or less to keep"
+    )
+    assert _drain.obstacles([one, two], budgets, "no idea") == (words if keeps else "no idea")
+    both = _drain.obstacles([one, ending], budgets, "no idea")
+    assert ("keeps a/one, and a/ending did not end; give" in both) is keeps
+    assert both.endswith("see why their containers do not end, or allow more time")

@@ -206,7 +206,7 @@ def test_a_budget_keeps_a_pod(cluster, mine):
     ends = "not cordoned any more" if mine else "cordoned, as before"
     assert result["failed"]
     assert result["msg"] == (
-        "Node n1 is not drained within 1 s (timeout): pod default/web-1 is kept by PodDisruptionBudget web (1 pods healthy, 1 needed); "
+        "Node n1 is not drained within 1 s (timeout): PodDisruptionBudget default/web (1 pods healthy, 1 needed) keeps default/web-1; "
         f"give these budgets more healthy pods on other nodes, or less to keep; the node is {ends}."
     )
     assert cluster.owner() == (not mine, None)
