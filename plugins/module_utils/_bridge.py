@@ -37,6 +37,42 @@ class Bridge(t.NamedTuple):
     ports: int = 0
     network: str = ""  # Docker's subnet; empty: Docker does not run
     network_mtu: int = 0
+    addresses: str = ""  # the part of it that Docker gives containers addresses of; empty: all of it
+
+
+HALVES = ("lower", "upper")
+
+
+def part(name: str, value: str, subnet: Subnet) -> ipaddress.IPv4Network:
+    """The part of flannel's subnet that an option means; all of it where the option is empty. Raises ValueError with a sentence."""
+    whole = ipaddress.IPv4Network(subnet.network)
+    if not value:
+        return whole
+    if value in HALVES:
+        return list(whole.subnets())[HALVES.index(value)]
+    try:
+        found = ipaddress.IPv4Network(value)
+    except ValueError:
+        raise ValueError(
+            f"{name} is {value!r}, which is no network; take lower, upper, or one like {subnet.network}"
+        ) from None
+    if not found.subnet_of(whole):
+        raise ValueError(
+            f"{name} is {value}, which is not inside of flannel's subnet {whole} of this host; take lower or upper, which follow it"
+        )
+    return found
+
+
+def docker_part(fixed_cidr: str, pod_range: str, subnet: Subnet) -> str:
+    """The part of flannel's subnet that is Docker's; empty where that is all of it. Raises ValueError where pods have some of it too."""
+    docker = part("fixed_cidr", fixed_cidr, subnet)
+    pods = part("pod_range", pod_range, subnet) if pod_range else None
+    if pods and docker.overlaps(pods):
+        mine = f"fixed_cidr is {fixed_cidr!r} ({docker})"
+        raise ValueError(
+            f"{mine}, which overlaps the pods' {pods} (pod_range is {pod_range!r}); take another part of {subnet.network}"
+        )
+    return str(docker) if fixed_cidr else ""
 
 
 def parse_subnet(text: str | None, path: str) -> Subnet:
@@ -62,10 +98,11 @@ def parse_addresses(text: str) -> dict[str, tuple[str, int]]:
     return found
 
 
-def parse_network(answer: t.Mapping[str, t.Any]) -> tuple[str, int]:
-    """Subnet and MTU of a network as Docker's API describes it."""
-    configs = (answer.get("IPAM") or {}).get("Config") or [{}]
-    return configs[0].get("Subnet", ""), int((answer.get("Options") or {}).get(_MTU) or 1500)
+def parse_network(answer: t.Mapping[str, t.Any]) -> tuple[str, int, str]:
+    """Subnet, MTU, and the part of the subnet that is given out, of a network as Docker's API describes it."""
+    config = ((answer.get("IPAM") or {}).get("Config") or [{}])[0]
+    mtu = int((answer.get("Options") or {}).get(_MTU) or 1500)
+    return config.get("Subnet", ""), mtu, config.get("IPRange", "")
 
 
 def reasons(subnet: Subnet, bridge: Bridge) -> list[str]:
@@ -83,6 +120,15 @@ def reasons(subnet: Subnet, bridge: Bridge) -> list[str]:
     if bridge.mtu != subnet.mtu:
         return [f"{NAME} has an MTU of {bridge.mtu}, flannel's is {subnet.mtu}"]
     return []
+
+
+def part_reasons(wanted: str, bridge: Bridge) -> list[str]:
+    """Why Docker has to start again for another part of the subnet; the bridge stays as it is."""
+    if not bridge.network or wanted == bridge.addresses:
+        return []
+    return [
+        f"Docker gives containers addresses of {bridge.addresses or bridge.network}, and has {wanted or bridge.network}"
+    ]
 
 
 def name(container: t.Mapping[str, t.Any]) -> str:

@@ -215,8 +215,43 @@ def render_daemon_json(text: str | None, current: t.Mapping[str, t.Any], merged:
 # --- the drop-ins --------------------------------------------------------------------------------------------------
 
 
-def _bridge_flags(version: Version) -> list[str]:
+# Read just before each process of the unit is started: what the one writes, the next one has.
+PART_FILE = "/run/plainkube-docker.env"
+_PART = "PLAINKUBE_FIXED_CIDR"
+
+
+def _half(upper: bool) -> str:
+    """Shell: one half of $FLANNEL_SUBNET, as the environment file of dockerd."""
+    return (
+        "l=${FLANNEL_SUBNET#*/} IFS=./; set -- $FLANNEL_SUBNET; "
+        "n=$(( (($1 << 24) + ($2 << 16) + ($3 << 8) + $4) >> (32 - l) << (32 - l) )); "
+        + ("n=$((n + (1 << (31 - l)))); " if upper else "")
+        + f"printf '{_PART}=%d.%d.%d.%d/%d\\n' $((n >> 24)) $((n >> 16 & 255)) $((n >> 8 & 255)) $((n & 255)) $((l + 1))"
+    )
+
+
+def _part(fixed_cidr: str) -> list[str]:
+    """The lines that tell dockerd its part of the subnet at every start, whatever the subnet is by then."""
+    if fixed_cidr not in ("lower", "upper"):
+        return []
+    # For systemd, and in double quotes for the shell in its command line.
+    script = f"{_half(fixed_cidr == 'upper')} > {PART_FILE}".replace("%", "%%").replace("$", "$$")
+    return [
+        f"# Docker's own containers have the {fixed_cidr} half of the subnet; the pods have the other.",
+        f"EnvironmentFile=-{PART_FILE}",
+        f'ExecStartPre=/bin/sh -ec "{script}"',
+    ]
+
+
+def _part_flag(fixed_cidr: str) -> list[str]:
+    if not fixed_cidr:
+        return []
+    return [f"--fixed-cidr=${{{_PART}}}" if fixed_cidr in ("lower", "upper") else f"--fixed-cidr={fixed_cidr}"]
+
+
+def _bridge_flags(version: Version, fixed_cidr: str) -> list[str]:
     flags = ["--bip=${FLANNEL_SUBNET}", "--mtu=${FLANNEL_MTU}", "--ip-masq=false", "--userland-proxy=false"]
+    flags += _part_flag(fixed_cidr)
     return [*flags, "--allow-direct-routing"] if version >= (28, 2) else flags
 
 
@@ -247,7 +282,14 @@ def _forwarding(version: Version) -> list[str]:
     return lines if version >= (28, 2) else [*lines, "Environment=DOCKER_INSECURE_NO_IPTABLES_RAW=1"]
 
 
-def drop_in(command: str, version: Version, bounded: bool, ours: t.Mapping[str, t.Any], subnet_file: str) -> str:
+def drop_in(
+    command: str,
+    version: Version,
+    bounded: bool,
+    ours: t.Mapping[str, t.Any],
+    subnet_file: str,
+    fixed_cidr: str = "",
+) -> str:
     """docker.service's drop-in; bounded says that the host may not lower its OOM scores."""
     lines = [
         "# Written by plainkube.cluster (docker_rebridge): docker0 follows flannel's lease at every start of Docker.",
@@ -261,8 +303,9 @@ def drop_in(command: str, version: Version, bounded: bool, ours: t.Mapping[str, 
         "[Service]",
         "RestartSec=1",
         f"EnvironmentFile={subnet_file}",
+        *_part(fixed_cidr),
         "ExecStart=",
-        f"ExecStart={without_owned_flags(command, version)} {' '.join(_bridge_flags(version))}",
+        f"ExecStart={without_owned_flags(command, version)} {' '.join(_bridge_flags(version, fixed_cidr))}",
         *_bridge_mtu(version),
         *_forwarding(version),
     ]

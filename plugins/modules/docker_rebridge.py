@@ -40,6 +40,19 @@ options:
     type: str
     choices: [refuse, restart]
     default: refuse
+  fixed_cidr:
+    description:
+      - The part of flannel's subnet that Docker gives containers addresses of, where pods of another runtime are on docker0 too.
+      - V(lower) and V(upper) are a half of it, whatever the subnet is at each start. Else a network inside of it, in CIDR notation.
+      - By default, all of it.
+    type: str
+    default: ""
+  pod_range:
+    description:
+      - The part of flannel's subnet that another runtime gives pods addresses of, written as O(fixed_cidr) is. The two must not overlap.
+      - With it, docker0 is never removed, as pods are attached to it.
+    type: str
+    default: ""
   wait:
     description: Seconds to wait for the subnet file, for Docker to start, and for the bridge to be right. In check mode nothing is waited for.
     type: int

@@ -44,7 +44,7 @@ class Plan(t.NamedTuple):
     found: dict[str, _files.Found | None]
     subnet: _bridge.Subnet | None
     reasons: list[str]
-    rebuild: bool
+    rebuild: bool  # of docker0
     enable: bool
     active: bool
     owned: list[str]  # ids of Kubernetes' containers to stop
@@ -92,8 +92,13 @@ def live_bridge(module: AnsibleModule, active: bool) -> _bridge.Bridge:
         ports = len(os.listdir(f"{_bridge.INTERFACE}/brif"))
     except OSError:
         ports = 0
-    network, network_mtu = _bridge.parse_network(_docker_api.call("GET", "/networks/bridge")) if active else ("", 0)
-    return _bridge.Bridge(address, mtu, ports, network, network_mtu)
+    described = _docker_api.call("GET", "/networks/bridge") if active else None
+    network, network_mtu, addresses = _bridge.parse_network(described) if described else ("", 0, "")
+    return _bridge.Bridge(address, mtu, ports, network, network_mtu, addresses)
+
+
+def wanted_part(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
+    return _bridge.docker_part(module.params["fixed_cidr"], module.params["pod_range"], subnet)
 
 
 def lease(module: AnsibleModule) -> _bridge.Subnet | None:
@@ -181,7 +186,7 @@ def make_wanted(module: AnsibleModule) -> Wanted:
         raise ValueError(trouble)
 
     bounded = not _host.has_capability(_files.read("/proc/1/status") or "", _host.CAP_SYS_RESOURCE)
-    body = _docker.drop_in(command, version, bounded, ours, params["subnet_file"])
+    body = _docker.drop_in(command, version, bounded, ours, params["subnet_file"], params["fixed_cidr"])
     containerd = _docker.containerd_drop_in(read_all(unit_paths("containerd.service")), bounded)
     after = _docker.render_daemon_json(before, current, merged)
     wanted = Wanted(_docker.binary(command), body, json_path, before, after, containerd)
@@ -215,7 +220,11 @@ def wake(module: AnsibleModule, subnet: _bridge.Subnet | None, state: dict[str, 
     They outlived it by live-restore; they have to be stopped, and it alone knows whose they are.
     """
     bridge = live_bridge(module, active=False)
-    if state.get("ActiveState") == "active" or not bridge.ports or not subnet or not _bridge.reasons(subnet, bridge):
+    # Those of another runtime are not Docker's.
+    others = bool(module.params["pod_range"])
+    if state.get("ActiveState") == "active" or others or not bridge.ports or not subnet:
+        return state
+    if not _bridge.reasons(subnet, bridge):
         return state
     with contextlib.suppress(Trouble):
         _docker_service.start(module, module.params["wait"])
@@ -230,19 +239,25 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
     files = wanted.files()
     found = {file["path"]: _files.look(file["path"]) for file in files}
     active = state.get("ActiveState") == "active"
-    bridge_reasons = _bridge.reasons(subnet, live_bridge(module, active)) if subnet else ["flannel has no subnet yet"]
-    reasons = restart_reasons(wanted, state) + bridge_reasons
+    bridge_reasons, part_reasons = ["flannel has no subnet yet"], []
+    if subnet:
+        part, bridge = wanted_part(module, subnet), live_bridge(module, active)
+        bridge_reasons = _bridge.reasons(subnet, bridge)
+        part_reasons = _bridge.part_reasons(part, bridge)
+    network_reasons = bridge_reasons or part_reasons
+    reasons = restart_reasons(wanted, state) + network_reasons
     owned, foreign = [], []
     if reasons and active:
         containers = _docker_api.call("GET", "/containers/json") or []
         outlive = bool(containers) and wanted.live_restore and live_restores()
-        owned, foreign = _bridge.to_stop(containers, bool(bridge_reasons), outlive)
+        owned, foreign = _bridge.to_stop(containers, bool(network_reasons), outlive)
     return Plan(
         files=[file for file in files if not _files.matches(found[file["path"]], file)],
         found=found,
         subnet=subnet,
         reasons=reasons,
-        rebuild=bool(bridge_reasons),
+        # Pods of another runtime are on it, and would be cut off; Docker gives a bridge that is there another address as well.
+        rebuild=bool(bridge_reasons) and not module.params["pod_range"],
         enable=state.get("UnitFileState") != "enabled",
         active=active,
         owned=[container["Id"] for container in owned],
@@ -283,7 +298,7 @@ def trouble_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
     bridge = live_bridge(module, active=True)
     if not bridge.address:
         return f"there is no {_bridge.NAME}"
-    wrong = _bridge.reasons(subnet, bridge)
+    wrong = _bridge.reasons(subnet, bridge) or _bridge.part_reasons(wanted_part(module, subnet), bridge)
     if wrong:
         return wrong[0]
     rules = output(module, "iptables", "-w", "-t", "nat", "-S")
@@ -426,6 +441,8 @@ SPEC = {
     "subnet_file": {"type": "path", "default": "/var/lib/flannel/subnet.env"},
     "docker_options": {"type": "dict", "default": {}},
     "foreign_containers": {"type": "str", "choices": ["refuse", "restart"], "default": "refuse"},
+    "fixed_cidr": {"type": "str", "default": ""},
+    "pod_range": {"type": "str", "default": ""},
     "wait": {"type": "int", "default": 60},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils import _bridge
@@ -50,8 +51,60 @@ def test_parse_network():
         "IPAM": {"Config": [{"Subnet": "10.244.5.0/24", "Gateway": "10.244.5.1"}]},
         "Options": {"com.docker.network.driver.mtu": "1450"},
     }
-    assert _bridge.parse_network(answer) == ("10.244.5.0/24", 1450)
-    assert _bridge.parse_network({"IPAM": None, "Options": None}) == ("", 1500)
+    assert _bridge.parse_network(answer) == ("10.244.5.0/24", 1450, "")
+    assert _bridge.parse_network({"IPAM": None, "Options": None}) == ("", 1500, "")
+    answer["IPAM"]["Config"][0]["IPRange"] = "10.244.5.0/25"
+    assert _bridge.parse_network(answer) == ("10.244.5.0/24", 1450, "10.244.5.0/25")
+
+
+@pytest.mark.parametrize(
+    ("fixed_cidr", "pod_range", "part"),
+    [
+        ("", "", ""),
+        ("lower", "", "10.244.5.0/25"),
+        ("lower", "upper", "10.244.5.0/25"),
+        ("upper", "lower", "10.244.5.128/25"),
+        ("10.244.5.0/26", "upper", "10.244.5.0/26"),
+    ],
+)
+def test_dockers_part_of_the_subnet(fixed_cidr, pod_range, part):
+    assert _bridge.docker_part(fixed_cidr, pod_range, SUBNET) == part
+
+
+@pytest.mark.parametrize(
+    ("fixed_cidr", "pod_range", "words"),
+    [
+        (
+            "",
+            "upper",
+            "fixed_cidr is '' (10.244.5.0/24), which overlaps the pods' 10.244.5.128/25 (pod_range is 'upper')",
+        ),
+        ("upper", "upper", "overlaps the pods' 10.244.5.128/25"),
+        ("10.244.5.0/24", "upper", "overlaps the pods'"),
+        (
+            "10.244.9.0/25",
+            "upper",
+            "fixed_cidr is 10.244.9.0/25, which is not inside of flannel's subnet 10.244.5.0/24",
+        ),
+        ("lower", "10.244.9.0/25", "pod_range is 10.244.9.0/25, which is not inside"),
+        ("half", "", "fixed_cidr is 'half', which is no network; take lower, upper"),
+    ],
+)
+def test_parts_that_cannot_be_are_refused(fixed_cidr, pod_range, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        _bridge.docker_part(fixed_cidr, pod_range, SUBNET)
+
+
+def test_another_part_is_a_reason():
+    half = GOOD._replace(addresses="10.244.5.0/25")
+    assert _bridge.part_reasons("10.244.5.0/25", half) == []
+    assert _bridge.part_reasons("", half) == [
+        "Docker gives containers addresses of 10.244.5.0/25, and has 10.244.5.0/24"
+    ]
+    assert _bridge.part_reasons("10.244.5.0/25", GOOD) == [
+        "Docker gives containers addresses of 10.244.5.0/24, and has 10.244.5.0/25"
+    ]
+    assert _bridge.part_reasons("10.244.5.0/25", Bridge()) == []
 
 
 @pytest.mark.parametrize(
