@@ -18,8 +18,7 @@ CONFIGURATION = "/etc/kubernetes"
 # The kubelet first: it would make its containers again.
 _STOP_FIRST = ("kubelet", "cri-dockerd")
 _GECOS = ", run by plainkube.cluster"
-_OUR_CHAIN = re.compile(r"(?:FLANNEL|KUBE)-")
-_OUR_JUMP = re.compile(r" -[jg] (?:FLANNEL|KUBE)-\S+")
+_OUR_CHAINS = ("FLANNEL-", "KUBE-")
 _OUR_TABLES = {"kube-proxy", "flannel-ipv4", "flannel-ipv6", _firewall.NAME}
 
 
@@ -53,24 +52,41 @@ def mounts_below(mountinfo: str, directory: str) -> list[str]:
     return sorted(below, key=lambda path: path.count("/"), reverse=True)
 
 
-def owned_rules(saved: str, network: str) -> dict[str, list[str]]:
-    """Table -> the lines for iptables-restore --noflush that take our chains out of what iptables-save printed.
-
-    Docker 28 and later have docker_rebridge's rules for the pod network in their chain DOCKER-USER.
-    """
-    admitted = {f"-A DOCKER-USER {side} {network} -j ACCEPT" for side in ("-s", "-d")}
+def chain_rules(saved: str, prefixes: t.Sequence[str], more: t.Container[str] = ()) -> dict[str, list[str]]:
+    """Table -> the lines for iptables-restore --noflush that take the chains that begin so, and what leads there, out of what iptables-save
+    printed; with them, other rules as it prints them."""
+    either = "|".join(map(re.escape, prefixes))
+    chain, jump = re.compile(either), re.compile(rf" -[jg] (?:{either})\S*")
     removed: dict[str, list[str]] = {}
     table, chains, rules = "", [], []
     for line in map(str.strip, saved.splitlines()):
         if line.startswith("*"):
             table, chains, rules = line[1:], [], []
-        elif line.startswith(":") and _OUR_CHAIN.match(line[1:]):
+        elif line.startswith(":") and chain.match(line[1:]):
             chains.append(line[1:].split()[0])
-        elif line.startswith("-A ") and not _OUR_CHAIN.match(line[3:]) and (_OUR_JUMP.search(line) or line in admitted):
+        elif line.startswith("-A ") and not chain.match(line[3:]) and (jump.search(line) or line in more):
             rules.append(f"-D {line[3:]}")
         elif line == "COMMIT" and (chains or rules):
             removed[table] = [*rules, *(f"-F {chain}" for chain in chains), *(f"-X {chain}" for chain in chains)]
     return removed
+
+
+def owned_rules(saved: str, network: str) -> dict[str, list[str]]:
+    """The same for flannel's and kube-proxy's.
+
+    Docker 28 and later have docker_rebridge's rules for the pod network in their chain DOCKER-USER.
+    """
+    return chain_rules(saved, _OUR_CHAINS, {f"-A DOCKER-USER {side} {network} -j ACCEPT" for side in ("-s", "-d")})
+
+
+def rule_names(command: str, tables: t.Mapping[str, t.Sequence[str]]) -> list[str]:
+    """What is removed, for people."""
+    return [
+        f"{command} {table}: {' '.join(line.split()[1:])}"
+        for table, lines in tables.items()
+        for line in lines
+        if not line.startswith("-F ")
+    ]
 
 
 def restore_script(tables: t.Mapping[str, t.Sequence[str]]) -> str:
@@ -78,10 +94,10 @@ def restore_script(tables: t.Mapping[str, t.Sequence[str]]) -> str:
     return "".join("\n".join([f"*{table}", *lines, "COMMIT"]) + "\n" for table, lines in tables.items())
 
 
-def owned_tables(listed: str) -> list[str]:
-    """Family and name of our tables: kube-proxy's, flannel's and the firewall's, out of `nft list tables`."""
+def owned_tables(listed: str, names: t.Container[str] = _OUR_TABLES) -> list[str]:
+    """Family and name of our tables, out of `nft list tables`: kube-proxy's, flannel's and the firewall's."""
     tables = (line.split()[1:] for line in listed.splitlines() if line.startswith("table "))
-    return [" ".join(table) for table in tables if table[-1] in _OUR_TABLES]
+    return [" ".join(table) for table in tables if table[-1] in names]
 
 
 def within(address: str, network: str) -> bool:

@@ -74,44 +74,46 @@ kept:
   elements: str
 """
 
-import concurrent.futures
-import glob
 import grp
 import os
 import pwd
-import shutil
-import typing as t
-import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _bridge,
     _docker,
-    _docker_api,
     _docker_service,
     _files,
-    _host,
     _reset,
-    _stamp,
-    _systemd,
+    _runtime,
 )
-from ansible_collections.plainkube.cluster.plugins.module_utils._docker_service import SERVICE, Trouble, output
+from ansible_collections.plainkube.cluster.plugins.module_utils._containerd_parts import ContainerdHost
+from ansible_collections.plainkube.cluster.plugins.module_utils._docker_parts import BRIDGELESS, DockerHost
+from ansible_collections.plainkube.cluster.plugins.module_utils._docker_service import Trouble, output
+from ansible_collections.plainkube.cluster.plugins.module_utils._parts import (
+    UNITS,
+    Part,
+    apply,
+    at,
+    listed,
+    look,
+    matching,
+    remove_cgroup,
+    remove_paths,
+    there,
+)
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
-# Tests put a directory of theirs before all paths.
-ROOT = ""
-UNITS = "/etc/systemd/system"
 PKI = f"{_reset.CONFIGURATION}/pki"
 # Where role artifacts has symlinks.
 LINKS = ("/usr/local/bin", "/opt/cni/bin")
 # Files with a text of ours in them, and those whose name is ours.
 SIGNED = ("/etc/network-environment", "/etc/sysctl.d/60-plainkube.conf", "/etc/sysctl.d/60-plainkube-kubelet.conf")
-NAMED = ("/etc/modules-load.d/plainkube.conf", "/etc/sysusers.d/plainkube-*.conf")
+SIGNED += ("/etc/crictl.yaml",)
+NAMED = ("/etc/modules-load.d/plainkube.conf", "/etc/sysusers.d/plainkube-*.conf", _runtime.MARKER)
 SIGNATURE = "Written by plainkube.cluster"
 # The services of packages that role artifacts installed for programs in services of our own, and what keeps these from starting.
 HELD = {f"{UNITS}/{name}.service.d/plainkube.conf": f"{name}.service" for name in ("haproxy", "keepalived")}
-# For one start of Docker on the way back to its own bridge; gone at the next boot whatever happens.
-BRIDGELESS = f"/run/systemd/system/{SERVICE}.d/{_docker.DROP_IN}"
 # What a killed run may have left beside the files that it wrote.
 TEMPORARY = (
     "/etc",
@@ -121,6 +123,8 @@ TEMPORARY = (
     "/etc/modules-load.d",
     "/etc/sysusers.d",
     "/etc/docker",
+    "/etc/containerd",
+    "/etc/cni/net.d",
 )
 TEMPORARY += (_reset.CONFIGURATION, PKI, f"{PKI}/etcd", *LINKS)
 # What services keep, by the one whose unit tells that it is ours.
@@ -136,6 +140,10 @@ PLUGINS = "/usr/libexec/kubernetes"
 SHARED = {
     "etcd": ["/var/lib/etcd"],
     "cri-dockerd": ["/etc/cni/net.d", "/etc/cni"],
+    "containerd": [
+        *("/etc/cni/net.d", "/etc/cni", "/etc/containerd"),
+        *("/var/lib/cni/networks", "/var/lib/cni/results", "/var/lib/cni"),
+    ],
     "kubelet": [
         f"{PLUGINS}/kubelet-plugins/volume/exec",
         f"{PLUGINS}/kubelet-plugins/volume",
@@ -149,76 +157,12 @@ ALWAYS_SHARED += ["/opt/cni/bin", "/opt/cni"]
 KUBECTL_CACHE = "/root/.kube/cache"
 
 
-# As long as a service that is to go may take to end by itself.
-STOP_SECONDS = 15
-
-
-class Part(t.NamedTuple):
-    """One kind of things: how to find them, in words that name them, and how to remove them."""
-
-    kind: str
-    find: t.Callable[[], list[str]]
-    remove: t.Callable[[list[str]], None]
-
-
-def at(path: str) -> str:
-    return f"{ROOT}{path}"
-
-
-def there(paths: t.Iterable[str]) -> list[str]:
-    return [path for path in paths if os.path.lexists(at(path))]
-
-
-def matching(pattern: str) -> list[str]:
-    return sorted(path[len(ROOT) :] for path in glob.glob(at(pattern)))
-
-
-def listed(directory: str) -> list[str]:
-    try:
-        return sorted(os.listdir(at(directory)))
-    except OSError:
-        return []
-
-
-def remove_path(path: str) -> None:
-    """Remove a file, or a directory with all in it; of a mount point, what is in it."""
-    place = at(path)
-    if os.path.islink(place) or not os.path.isdir(place):
-        os.unlink(place)
-    elif os.path.ismount(place):
-        for name in os.listdir(place):
-            remove_path(f"{path}/{name}")
-        os.chown(place, 0, 0)
-    else:
-        shutil.rmtree(place)
-
-
-def remove_paths(paths: t.Iterable[str]) -> None:
-    for path in paths:
-        remove_path(path)
-
-
-def remove_cgroup(path: str) -> OSError | None:
-    """Remove a cgroup with those below it; the error where one of them still has processes."""
-    try:
-        for directory, _names, _files_in_it in os.walk(at(path), topdown=False):
-            os.rmdir(directory)
-    except OSError as error:
-        return error
-    return None
-
-
-class Host:
-    """The host as it is now. What is ours is told by the units that were there when it began."""
+class Host(DockerHost, ContainerdHost):
+    """The host as it is now."""
 
     def __init__(self, module: AnsibleModule) -> None:
-        self.module = module
-        self.units = {path: _files.read(at(path)) or "" for path in matching(f"{UNITS}/*.service")}
-        names = {os.path.basename(path)[: -len(".service")]: text for path, text in self.units.items()}
-        self.ours = _reset.owned_units(names)
+        super().__init__(module)
         self.network = self.pod_network()
-        self.going: set[str] = set()  # in a look at everything, what will be gone before directories are
-        self.kept: list[str] = []
 
     def pod_network(self) -> str:
         found = _docker.environment(_files.read(at("/var/lib/flannel/subnet.env")) or "")
@@ -229,6 +173,7 @@ class Host:
         return [
             Part("service", self.services, self.stop_services),
             Part("hold on", self.held_services, self.release_services),
+            *self.containerd_parts(),
             Part("container", self.containers, self.remove_containers),
             Part("image", self.images, self.remove_images),
             Part("setting of Docker", self.settings, self.take_back_settings),
@@ -250,42 +195,16 @@ class Host:
             Part("unit", self.unit_files, self.remove_units),
         ]
 
-    def run(self, *command: str, **options: t.Any) -> None:
-        code, out, err = self.module.run_command(list(command), **options)
-        if code != 0:
-            raise Trouble(f"`{' '.join(command)}` failed: {(err or out).strip()}")
-
-    def has(self, *names: str) -> bool:
-        return any(name in self.ours for name in names)
-
     # --- services --------------------------------------------------------------------------------------------------
 
     def services(self) -> list[str]:
-        states = {name: _systemd.show(self.module, f"{name}.service") for name in self.ours}
+        """All but containerd, which is asked for its containers before it is stopped."""
+        states = {name: self.state(f"{name}.service") for name in self.ours if name != "containerd"}
         return [
             name
             for name, state in states.items()
             if state.get("ActiveState") not in ("inactive", None) or state.get("UnitFileState") == "enabled"
         ]
-
-    def stop_services(self, names: list[str]) -> None:
-        units = [f"{name}.service" for name in names]
-        # Each for itself until none is left that makes containers.
-        for unit in [unit for unit in units if unit in ("kubelet.service", "cri-dockerd.service")]:
-            _docker_service.systemctl(self.module, "stop", unit)
-        # An API server whose etcd is gone, here or on another host, would wait for it in vain for two minutes.
-        servers = [unit for unit in units if unit != "etcd.service"]
-        if servers:
-            _docker_service.systemctl(self.module, "stop", "--no-block", *servers)
-            late = poll(lambda: [unit for unit in servers if self.runs(unit)], lambda left: not left, STOP_SECONDS)
-            if late:
-                output(self.module, "systemctl", "kill", "--signal=KILL", *late)
-        _docker_service.systemctl(self.module, "stop", *units)
-        _docker_service.systemctl(self.module, "disable", "--quiet", *units)
-        output(self.module, "systemctl", "reset-failed", *units)
-
-    def runs(self, unit: str) -> bool:
-        return _systemd.show(self.module, unit).get("ActiveState") not in ("inactive", "failed")
 
     def held_services(self) -> list[str]:
         return [HELD[path] for path in there(HELD)]
@@ -300,159 +219,6 @@ class Host:
 
     def unit_files(self) -> list[str]:
         return there(f"{UNITS}/{name}.service" for name in self.ours)
-
-    def remove_units(self, paths: list[str]) -> None:
-        remove_paths(paths)
-        _docker_service.systemctl(self.module, "daemon-reload")
-
-    # --- Docker ----------------------------------------------------------------------------------------------------
-
-    def docker(self) -> dict[str, str]:
-        return _systemd.show(self.module, SERVICE)
-
-    def docker_runs(self) -> bool:
-        return self.docker().get("ActiveState") == "active"
-
-    def drop_in(self) -> str:
-        return f"{UNITS}/{SERVICE}.d/{_docker.DROP_IN}"
-
-    def all_containers(self) -> list[dict[str, t.Any]]:
-        return _docker_api.call("GET", "/containers/json?all=1") or [] if self.docker_runs() else []
-
-    def containers(self) -> list[str]:
-        if not self.has("kubelet", "cri-dockerd"):
-            return []
-        return sorted(_bridge.name(one) for one in self.all_containers() if _bridge.of_kubernetes(one))
-
-    def foreign(self) -> list[str]:
-        """Names of the containers of others that run."""
-        running = [one for one in self.all_containers() if one.get("State") in ("running", "paused", "restarting")]
-        return sorted(_bridge.name(one) for one in running if not _bridge.of_kubernetes(one))
-
-    def remove_containers(self, names: list[str]) -> None:
-        def remove(name: str) -> None:
-            _docker_api.call("DELETE", f"/containers/{name}?force=1&v=1", timeout=60)
-
-        with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            list(pool.map(remove, names))
-
-    def sorted_images(self) -> tuple[list[str], list[str]]:
-        """Those of the collection's images to remove, and those to keep."""
-        if not self.has("kubelet", "cri-dockerd") or not self.docker_runs():
-            return [], []
-        images = _docker_api.call("GET", "/images/json") or []
-        used = {one["ImageID"] for one in self.all_containers() if not _bridge.of_kubernetes(one)}
-        return _reset.sorted_images(images, used, self.module.params["images"])
-
-    def images(self) -> list[str]:
-        return self.sorted_images()[0]
-
-    def remove_images(self, names: list[str]) -> None:
-        for name in names:
-            _docker_api.call("DELETE", f"/images/{urllib.parse.quote(name, safe='/:@')}", timeout=60)
-
-    def recorded(self) -> tuple[str, str | None, dict[str, t.Any]]:
-        """daemon.json's path and text, and what docker_rebridge put there."""
-        text = _files.read(at(self.drop_in()))
-        inputs = _stamp.split(text or "")[1]
-        path = next((path for path in inputs if path.endswith(".json")), _docker.DAEMON_JSON)
-        return path, _files.read(at(path)), _docker.recorded(text)
-
-    def settings(self) -> list[str]:
-        path, text, recorded = self.recorded()
-        current = _docker.parse_daemon_json(text, path) if recorded else {}
-        return [f"{name} in {path}" for name in current if name not in _docker.unmerge(current, recorded)]
-
-    def take_back_settings(self, dummy: list[str]) -> None:
-        path, text, recorded = self.recorded()
-        current = _docker.parse_daemon_json(text, path)
-        own = _docker.unmerge(current, recorded)
-        found = _files.look(at(path))
-        if own and found:
-            content = _docker.render_daemon_json(text, current, own)
-            _files.write(self.module, {**found._asdict(), "path": at(path), "content": content})
-        else:
-            os.unlink(at(path))
-
-    def drop_ins(self) -> list[str]:
-        return there([*(f"{UNITS}/{unit}.d/{_docker.DROP_IN}" for unit in (SERVICE, "containerd.service")), BRIDGELESS])
-
-    def remove_drop_ins(self, paths: list[str]) -> None:
-        remove_paths(paths)
-        _docker_service.systemctl(self.module, "daemon-reload")
-
-    def stamped(self) -> bool:
-        """Whether Docker's process was started with our flags."""
-        return bool(_stamp.of_process(int(self.docker().get("MainPID") or 0)))
-
-    def docker_process(self) -> list[str]:
-        if not self.stamped() or self.foreign():
-            return []
-        return ["restarted, so that docker0 is its own again"]
-
-    def startable(self) -> bool:
-        """Whether Docker can start without our drop-in."""
-        bounded = not _host.has_capability(_files.read(at("/proc/1/status")) or "", _host.CAP_SYS_RESOURCE)
-        shown = _systemd.parse_show(output(self.module, "systemctl", "show", "--property=OOMScoreAdjust", SERVICE))
-        return _reset.starts(bounded, shown.get("OOMScoreAdjust", ""))
-
-    def restart_docker(self, dummy: list[str]) -> None:
-        _docker_service.stop(self.module, rebuild=True)
-        if self.startable():
-            self.forget_bridge()
-            _docker_service.start(self.module, self.module.params["wait"])
-        else:
-            self.kept.append(
-                "Docker is stopped: its unit asks for a negative OOMScoreAdjust, which this host may not set, and could not be started before either."
-            )
-
-    def forget_bridge(self) -> None:
-        """Have Docker forget the network of docker0, which it keeps on disk with the old address, beside those of others.
-
-        It does so when it starts without a bridge. Where the administrator says which address, nothing is kept.
-        """
-        command = _docker.start_command([output(self.module, "systemctl", "cat", SERVICE)])
-        told = {**_docker.parse_daemon_json(self.recorded()[1]), **_docker.flag_settings(command, {})}
-        if {"bip", "bridge"} & {*told}:
-            return
-        # With a stamp, so that a run that is killed now finds a Docker that has to be restarted.
-        lines = [
-            "[Service]",
-            "ExecStart=",
-            f"ExecStart={command} --bridge=none",
-            f"Environment={_stamp.VARIABLE}=reset",
-        ]
-        drop_in = {"path": at(BRIDGELESS), "content": "\n".join(lines) + "\n", "mode": "0644", **_files.me()}
-        _files.write(self.module, drop_in)
-        _docker_service.systemctl(self.module, "daemon-reload")
-        _docker_service.start(self.module, self.module.params["wait"])
-        _docker_service.stop(self.module, rebuild=True)
-        self.remove_drop_ins([BRIDGELESS])
-
-    def wake_docker(self) -> None:
-        """Start a Docker that should run and does not: only it can list containers and images."""
-        state = self.docker()
-        wanted = self.has("kubelet", "cri-dockerd") and state.get("UnitFileState") == "enabled"
-        if not wanted or state.get("ActiveState") == "active" or not self.startable():
-            return
-        if not os.path.exists(at(self.drop_in())) and not listed(f"{_bridge.INTERFACE}/brif"):
-            # A killed run had stopped it on the way back to its own bridge.
-            _docker_service.delete_bridge(self.module)
-        _docker_service.start(self.module, self.module.params["wait"])
-
-    def keeps(self) -> list[str]:
-        """What stays for now, because containers of others run."""
-        foreign = self.foreign()
-        kept = []
-        if foreign and self.stamped():
-            kept.append(
-                f"Docker keeps its process and docker0 its address, because a restart would stop {', '.join(foreign)}: "
-                "run reset.yml once more when they have ended."
-            )
-        in_use = self.sorted_images()[1]
-        if in_use:
-            kept.append(f"Images that containers of others use stay: {', '.join(in_use)}.")
-        return kept
 
     # --- network ---------------------------------------------------------------------------------------------------
 
@@ -484,12 +250,7 @@ class Host:
         return _reset.owned_rules(output(self.module, f"{command}-save"), self.network)
 
     def rules(self, command: str) -> list[str]:
-        return [
-            f"{command} {table}: {' '.join(line.split()[1:])}"
-            for table, lines in self.owned_rules(command).items()
-            for line in lines
-            if not line.startswith("-F ")
-        ]
+        return _reset.rule_names(command, self.owned_rules(command))
 
     def remove_rules(self, command: str) -> None:
         tables = self.owned_rules(command)
@@ -599,27 +360,6 @@ class Host:
             os.rmdir(at(path))
 
 
-def look(host: Host, parts: list[Part]) -> dict[str, list[str]]:
-    """What there is, by kind."""
-    found: dict[str, list[str]] = {}
-    for part in parts:
-        names = part.find()
-        host.going = {*host.going, *names}
-        if names:
-            found.setdefault(part.kind, []).extend(names)
-    return found
-
-
-def apply(host: Host, parts: list[Part]) -> None:
-    """Remove part after part, and look anew before each: until it was stopped, the kubelet may have made more."""
-    host.going = set()
-    host.wake_docker()
-    for part in parts:
-        names = part.find()
-        if names:
-            part.remove(names)
-
-
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -637,6 +377,8 @@ def main() -> None:
         before = look(host, parts)
         kept = host.keeps()
         if before and not module.check_mode:
+            host.wake_docker()
+            host.wake_containerd()
             apply(host, parts)
     except (Trouble, OSError, ValueError) as error:
         module.fail_json(

@@ -10,7 +10,7 @@ import types
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _bridge, _docker_api, _stamp
+from ansible_collections.plainkube.cluster.plugins.module_utils import _bridge, _docker_api, _parts, _stamp
 from ansible_collections.plainkube.cluster.plugins.modules import host_reset
 
 STAMP = _stamp.Stamp("a" * 64, "1")
@@ -191,7 +191,7 @@ class FakeHost:
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     fake = FakeHost(str(tmp_path))
-    monkeypatch.setattr(host_reset, "ROOT", fake.root)
+    monkeypatch.setattr(_parts, "ROOT", fake.root)
     monkeypatch.setattr(_bridge, "INTERFACE", f"{fake.root}/sys/class/net/docker0")
     monkeypatch.setattr(_docker_api, "call", fake.call)
     monkeypatch.setattr(_stamp, "of_process", lambda pid: fake.stamp if pid else "")

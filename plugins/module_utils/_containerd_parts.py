@@ -1,0 +1,179 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""What is this collection's of containerd: Kubernetes' containers and images, their network, and our service."""
+
+from __future__ import annotations
+
+import os
+
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _docker_service,
+    _files,
+    _reset,
+    _runtime,
+    _stamp,
+)
+from ansible_collections.plainkube.cluster.plugins.module_utils._docker_service import output
+from ansible_collections.plainkube.cluster.plugins.module_utils._parts import (
+    UNITS,
+    Host,
+    Part,
+    at,
+    listed,
+    matching,
+    remove_paths,
+    there,
+)
+
+CONTAINERD = "containerd.service"
+CNI_PATH = "plainkube-cni.path"
+UNIT = f"{UNITS}/{CONTAINERD}"
+FILES = (
+    "/etc/containerd/plainkube.toml",
+    "/etc/kubernetes/plainkube-cni",
+    f"{UNITS}/plainkube-cni.service",
+    f"{UNITS}/{CNI_PATH}",
+)
+BRIDGE = "cni0"
+NAMESPACES = "/run/netns"
+# What containerd's interface for the kubelet keeps, here and until the next boot.
+STATE = ("/var/lib/containerd/io.containerd.grpc.v1.cri", "/run/containerd/io.containerd.grpc.v1.cri")
+LEASES = ("/var/lib/cni/networks/plainkube", "/var/lib/cni/results/plainkube-*")
+# The plugin portmap's, which leads hostPorts to pods.
+CHAINS = ("CNI-HOSTPORT", "CNI-DN")
+TABLES = ("cni_hostport",)
+COMMAND = ("ctr", "--namespace", "k8s.io")
+
+
+class ContainerdHost(Host):
+    """A host with containerd as the kubelet's runtime."""
+
+    def manages_containerd(self) -> bool:
+        """Whether containerd runs in our unit, or did until its unit went."""
+        return _stamp.split(_files.read(at(UNIT)) or "")[2] is not None or bool(there([_runtime.CONFLIST]))
+
+    def containerd_parts(self) -> list[Part]:
+        """All of it; the unit, which tells that it is ours, last."""
+        return [
+            Part("container", self.pod_containers, self.remove_pod_containers),
+            Part("image", self.pod_images, self.remove_pod_images),
+            *self.network_parts(),
+            Part("file", self.containerd_files, remove_paths),
+            Part("unit", lambda: there([UNIT]) if self.manages_containerd() else [], self.remove_containerd),
+        ]
+
+    def network_parts(self) -> list[Part]:
+        """What pods leave when their containers are gone. containerd stops, as it remembers them; the CNI configuration, which tells on which
+        bridge they were, is last."""
+        return [
+            Part("service", self.containerd_services, self.stop_containerd),
+            Part("network namespace", self.network_namespaces, self.remove_network_namespaces),
+            Part("rules", self.port_rules, self.remove_port_rules),
+            Part("nftables table", self.port_tables, self.remove_port_tables),
+            Part("mount", self.sandbox_mounts, self.unmount_sandboxes),
+            Part("data", self.sandbox_data, remove_paths),
+            Part("interface", self.own_bridge, self.remove_own_bridge),
+            Part("file", self.network_configuration, remove_paths),
+        ]
+
+    def wake_containerd(self) -> None:
+        """Start a containerd that does not run, though pods' containers may be left in it: only it can list them."""
+        if self.manages_containerd() and there([UNIT]) and not self.containerd_runs():
+            output(self.module, "systemctl", "start", CONTAINERD)
+
+    def containerd_runs(self) -> bool:
+        return self.state(CONTAINERD).get("ActiveState") == "active"
+
+    def listing(self, kind: str) -> list[str]:
+        """The names of all containers, tasks or images that Kubernetes has."""
+        if not self.manages_containerd() or not self.containerd_runs():
+            return []
+        return sorted(output(self.module, *COMMAND, kind, "list", "--quiet").split())
+
+    def pod_containers(self) -> list[str]:
+        return self.listing("containers")
+
+    def remove_pod_containers(self, names: list[str]) -> None:
+        tasks = self.listing("tasks")
+        if tasks:
+            # One that ends by itself meanwhile is no trouble: the next command tells whether any is left.
+            output(self.module, *COMMAND, "tasks", "delete", "--force", *tasks)
+        self.run(*COMMAND, "containers", "delete", *names)
+
+    def pod_images(self) -> list[str]:
+        return self.listing("images")
+
+    def remove_pod_images(self, names: list[str]) -> None:
+        self.run(*COMMAND, "images", "delete", "--sync", *names)
+
+    def containerd_services(self) -> list[str]:
+        names = [CNI_PATH, CONTAINERD] if self.manages_containerd() else []
+        return [name for name in names if self.state(name).get("ActiveState") == "active"]
+
+    def stop_containerd(self, names: list[str]) -> None:
+        _docker_service.systemctl(self.module, "stop", *names)
+
+    def network_namespaces(self) -> list[str]:
+        names = listed(NAMESPACES) if self.manages_containerd() else []
+        return [name for name in names if name.startswith("cni-")]
+
+    def remove_network_namespaces(self, names: list[str]) -> None:
+        """With a namespace goes the cable to its pod."""
+        for name in names:
+            self.run("ip", "netns", "delete", name)
+
+    def owned_port_rules(self) -> dict[str, list[str]]:
+        saved = output(self.module, "iptables-save") if self.manages_containerd() else ""
+        return _reset.chain_rules(saved, CHAINS)
+
+    def port_rules(self) -> list[str]:
+        return _reset.rule_names("iptables", self.owned_port_rules())
+
+    def remove_port_rules(self, dummy: list[str]) -> None:
+        script = _reset.restore_script(self.owned_port_rules())
+        self.run("iptables-restore", "--noflush", "--wait", data=script)
+
+    def port_tables(self) -> list[str]:
+        listing = output(self.module, "nft", "list", "tables") if self.manages_containerd() else ""
+        return _reset.owned_tables(listing, TABLES)
+
+    def remove_port_tables(self, tables: list[str]) -> None:
+        for table in tables:
+            self.run("nft", "delete", "table", *table.split())
+
+    def sandbox_mounts(self) -> list[str]:
+        mounts = _files.read(at("/proc/self/mountinfo")) or "" if self.manages_containerd() else ""
+        return _reset.mounts_below(mounts, STATE[1])
+
+    def unmount_sandboxes(self, mounts: list[str]) -> None:
+        for mount in mounts:
+            self.run("umount", mount)
+
+    def sandbox_data(self) -> list[str]:
+        paths = [*STATE, *(path for pattern in LEASES for path in matching(pattern))]
+        return there(paths) if self.manages_containerd() else []
+
+    def own_bridge(self) -> list[str]:
+        """cni0, where it is ours: others call theirs so too."""
+        ours = _runtime.bridge_of(_files.read(at(_runtime.CONFLIST)) or "") == BRIDGE
+        return [BRIDGE] if ours and os.path.exists(at(f"/sys/class/net/{BRIDGE}")) else []
+
+    def remove_own_bridge(self, names: list[str]) -> None:
+        for name in names:
+            self.run("ip", "link", "delete", name)
+
+    def network_configuration(self) -> list[str]:
+        return there([_runtime.CONFLIST])
+
+    def containerd_files(self) -> list[str]:
+        return there(FILES) if self.manages_containerd() else []
+
+    def remove_containerd(self, paths: list[str]) -> None:
+        """Leave the service to its package, and to Docker where that runs."""
+        _docker_service.systemctl(self.module, "stop", CONTAINERD)
+        _docker_service.systemctl(self.module, "disable", "--quiet", CONTAINERD)
+        remove_paths(paths)
+        _docker_service.systemctl(self.module, "daemon-reload")
+        if self.state(_docker_service.SERVICE).get("ActiveState") == "active":
+            output(self.module, "systemctl", "start", CONTAINERD)

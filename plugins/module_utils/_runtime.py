@@ -1,0 +1,36 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""Which container runtime a node runs pods with, and on which bridge, by the files that say so."""
+
+from __future__ import annotations
+
+import json
+import re
+
+KUBELET = "/etc/kubernetes/kubelet.yaml"
+CONFLIST = "/etc/cni/net.d/10-plainkube.conflist"
+# There from before a node is drained for another runtime until it is in use again, so that a run that was killed is gone on with.
+MARKER = "/etc/kubernetes/runtime-change"
+DOCKER, CONTAINERD = "docker", "containerd"
+_SOCKETS = {"cri-dockerd.sock": DOCKER, "containerd.sock": CONTAINERD}
+
+
+def of_kubelet(text: str) -> str:
+    """The runtime that a kubelet's configuration names; empty where it names none that is known."""
+    found = re.search(r"^containerRuntimeEndpoint:\s*[\"']?\S*?([^/\s\"']+)[\"']?\s*$", text, re.MULTILINE)
+    return _SOCKETS.get(found.group(1), "") if found else ""
+
+
+def bridge_of(conflist: str) -> str:
+    """The bridge in a CNI configuration; empty where there is none."""
+    try:
+        plugins = json.loads(conflist or "{}").get("plugins", [])
+        return next((str(one.get("bridge", "")) for one in plugins if one.get("type") == "bridge"), "")
+    except (ValueError, AttributeError):
+        return ""
+
+
+def pod_bridge(runtime: str, conflist: str) -> str:
+    """The bridge that a node's pods are on; empty where that is not known."""
+    return "docker0" if runtime == DOCKER else bridge_of(conflist) if runtime == CONTAINERD else ""
