@@ -30,6 +30,8 @@ CUSTOMIZATION = ("customize", "kubelet-lab.conf", "lab-init", "runc-bounded")
 # What the roles install; in the prepared image, for measuring and for tests that are not about packages.
 ROLES = [
     "docker.io",
+    "containerd",
+    "containernetworking-plugins",
     "iptables",
     "nftables",
     "conntrack",

@@ -27,7 +27,7 @@ def kubelet_config(cgroup_version: int) -> dict[str, t.Any]:
     return config
 
 
-def variables(name: str, mirror: str | None, cgroup_version: int) -> dict[str, t.Any]:
+def variables(name: str, mirror: str | None, cgroup_version: int, bounded: bool = False) -> dict[str, t.Any]:
     """The lab's group variables; without a mirror, hosts install from upstream."""
     return {
         "ansible_user": ssh.USER,
@@ -38,6 +38,8 @@ def variables(name: str, mirror: str | None, cgroup_version: int) -> dict[str, t
         "ansible_python_interpreter": "/usr/bin/python3",
         **({"artifacts_mirror": mirror} if mirror else {}),
         "node_kubelet_config": kubelet_config(cgroup_version),
+        # Docker has it in its daemon.json.
+        **({"containerd_runc_path": "/usr/local/sbin/runc-bounded"} if bounded else {}),
         # nf_conntrack_max is the machine's.
         "node_kube_proxy_config": {"conntrack": {"maxPerCore": 0}},
     }

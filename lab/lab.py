@@ -27,6 +27,7 @@ UNITS = [
     "kube-controller-manager",
     "kube-scheduler",
     "flanneld",
+    "containerd",
     "docker",
     "cri-dockerd",
     "kubelet",
@@ -119,7 +120,11 @@ class Lab:
             raise LabError(f"there is no lab {self.name}: `python -m lab up {self.name}` makes it.")
         addresses = {name: hosts.address_of(host) for name, host in self.hosts().items() if name not in without}
         url = mirror.url(network.subnet_and_gateway(net)[1]) if artifacts.built() else None
-        return inventory.render(self.name, addresses, inventory.variables(self.name, url, machine.cgroup_version()))
+        return inventory.render(
+            self.name,
+            addresses,
+            inventory.variables(self.name, url, machine.cgroup_version(), machine.lacks_sys_resource()),
+        )
 
     def inventory_path(self) -> pathlib.Path:
         """The inventory as `up` left it."""

@@ -16,8 +16,8 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # linux/capability.h
 CAP_SYS_RESOURCE = 24
 
-# Interfaces whose networks follow the cluster's own: docker0 is put on flannel's subnet, whatever it has.
-OWN_INTERFACES = ("lo", "docker0", "flannel.1")
+# Interfaces whose networks follow the cluster's own: docker0 and cni0 are put on flannel's subnet, whatever they have.
+OWN_INTERFACES = ("lo", "docker0", "cni0", "flannel.1")
 
 
 def parse_os_release(text: str) -> dict[str, str]:

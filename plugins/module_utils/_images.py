@@ -38,6 +38,10 @@ class Docker(t.NamedTuple):
     command: str = "docker"
     service: str = "docker.service"
 
+    def listed(self, name: str) -> str:
+        """A name as `list` prints it."""
+        return familiar(name)
+
     def list(self, names: t.Sequence[str]) -> list[str]:
         """Print the tags of those of the names that exist, one a line; code 1 when one does not."""
         return [self.command, "image", "inspect", "--format", "{{range .RepoTags}}{{println .}}{{end}}", *names]
@@ -52,4 +56,29 @@ class Docker(t.NamedTuple):
         return [self.command, "tag", reference, name]
 
 
-RUNTIMES: dict[str, t.Any] = {"docker": Docker()}
+class Containerd(t.NamedTuple):
+    """The commands of containerd's own client, for the images that Kubernetes sees."""
+
+    command: tuple[str, ...] = ("ctr", "--namespace", "k8s.io", "images")
+    service: str = "containerd.service"
+
+    def listed(self, name: str) -> str:
+        """A name as `list` prints it: in full, as the roles write names."""
+        return name
+
+    def list(self, names: t.Sequence[str]) -> list[str]:
+        """Print the names of all images, one a line: those that are asked for, and others."""
+        return [*self.command, "list", "--quiet"]
+
+    def load(self, archive: str) -> list[str]:
+        return [*self.command, "import", archive]
+
+    def pull(self, reference: str) -> list[str]:
+        """Through the mirrors that the kubelet's pulls go through as well."""
+        return [*self.command, "pull", "--hosts-dir", "/etc/containerd/certs.d", reference]
+
+    def tag(self, reference: str, name: str) -> list[str]:
+        return [*self.command, "tag", "--force", reference, name]
+
+
+RUNTIMES: dict[str, t.Any] = {"docker": Docker(), "containerd": Containerd()}

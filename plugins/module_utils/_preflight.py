@@ -22,6 +22,7 @@ ARCHITECTURES = ("amd64", "arm64")
 KUBERNETES = ((1, 35), (1, 37))
 # What certificates, leases and tokens bear, in seconds.
 CLOCK_SECONDS = 2
+OLDEST_CONTAINERD = (1, 7)
 # Components whose port is a variable of the cluster.
 PORT_VARIABLES = {"kube-apiserver": "cluster_api_port", "plainkube-load-balancer": "cluster_load_balancer_port"}
 # What role artifacts knows of upstream's, by variable.
@@ -302,11 +303,32 @@ def system_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
     return troubles
 
 
+def runtime_troubles(facts: t.Mapping[str, t.Any], host: str, runtime: t.Mapping[str, t.Any]) -> list[str]:
+    """A container runtime that cannot be: Docker without Docker Engine, or a containerd that is too old for the kubelet."""
+    if runtime["name"] == "docker":
+        if runtime["docker"]:
+            return []
+        return [
+            f"{host} has cluster_runtime docker and docker_enabled false, and pods would have no runtime: "
+            "set docker_enabled to true, or cluster_runtime to containerd."
+        ]
+    # Of what is not installed yet, the distribution's is known.
+    old = facts["distribution"] == "debian" and _version(facts["distribution_version"]) < (13,)
+    found = facts["containerd"] or ("1.6" if old else "")
+    if runtime["containerd_version"] or not found or _version(found) >= OLDEST_CONTAINERD:
+        return []
+    return [
+        f"{host} has cluster_runtime containerd, and its distribution's containerd is {found}, too old for the kubelet: take upstream's "
+        "(cluster_containerd_version, like 2.2.0, and cluster_cni_plugins_version, like 1.9.0), or set cluster_runtime to docker."
+    ]
+
+
 def host_troubles(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str, t.Any]) -> list[str]:
     """What keeps a host, as module host_facts saw it, from being part of a cluster."""
-    config = needs["kubelet_config"]
+    config, runtime = needs["kubelet_config"], needs.get("runtime")
     return [
         *system_troubles(facts, host),
+        *(runtime_troubles(facts, host, runtime) if runtime else []),
         *(kubelet_troubles(facts, host, config) if config is not None else []),
         *space_troubles(facts, host, needs["memory_mb"], needs["disk_mb"]),
         *overlap_troubles(facts, host, needs["networks"]),

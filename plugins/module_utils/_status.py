@@ -303,11 +303,13 @@ def node_state(name: str, answer: dict) -> dict:
         for condition in status.get("conditions", [])
     ]
     ready = next((condition for condition in conditions if condition["type"] == "Ready"), None)
+    info = status.get("nodeInfo", {})
     return {
         "name": name,
         "ready": ready is not None and ready["status"] == "True",
         "schedulable": not answer.get("spec", {}).get("unschedulable", False),
-        "version": status.get("nodeInfo", {}).get("kubeletVersion", "").lstrip("v"),
+        "version": info.get("kubeletVersion", "").lstrip("v"),
+        "runtime": info.get("containerRuntimeVersion", "").replace("://", " "),
         "conditions": conditions,
         "error": "",
     }
@@ -366,11 +368,11 @@ def deployment_problems(deployment: dict) -> list[Problem]:
     ]
 
 
-# docker0
+# The pods' bridge
 
 
-def bridge_problems(address: str, subnet_file: str | None) -> list[Problem]:
-    """docker0's address (as 10.244.5.1/24; empty where there is none) against the subnet in the file that flanneld wrote."""
+def bridge_problems(name: str, address: str, subnet_file: str | None) -> list[Problem]:
+    """A bridge's address (as 10.244.5.1/24; empty where there is none) against the subnet in the file that flanneld wrote."""
     if subnet_file is None:
         return [Problem("flannel has no subnet for this host yet; read `journalctl --unit flanneld`", passing=True)]
     try:
@@ -379,5 +381,5 @@ def bridge_problems(address: str, subnet_file: str | None) -> list[Problem]:
         return [Problem(str(error), passing=True)]
     if address == wanted:
         return []
-    found = f"docker0 has the address {address}" if address else "there is no docker0"
+    found = f"{name} has the address {address}" if address else f"there is no {name}"
     return [Problem(f"{found} on this host, and flannel's subnet is {wanted}; run site.yml", passing=True)]

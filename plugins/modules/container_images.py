@@ -47,9 +47,9 @@ options:
     type: str
     default: ""
   runtime:
-    description: The container runtime.
+    description: The container runtime. Of V(containerd), the images are those of the namespace C(k8s.io).
     type: str
-    choices: [docker]
+    choices: [docker, containerd]
     default: docker
 """
 

@@ -34,8 +34,8 @@ options:
   needs:
     description:
       - What role preflight asks of the host for its part in the cluster - C(memory_mb), C(disk_mb) (asked of O(directories) as long as
-        nothing is installed), C(networks) by the name of their variable, C(components) with C(name) and C(ports), and the C(kubelet_config)
-        of a host that is to be a Node.
+        nothing is installed), C(networks) by the name of their variable, C(components) with C(name) and C(ports), and of a
+        host that is to be a Node C(kubelet_config) and C(runtime) with C(name), C(docker) and C(containerd_version).
       - A host that falls short is refused, with a sentence for each need that names the host, what was found, and what to do.
       - By default, nothing is asked.
     type: dict
@@ -83,6 +83,10 @@ ansible_facts:
           description: V(amd64), V(arm64), or what the kernel calls any other.
           type: str
           returned: success
+        bounded:
+          description: Whether the host lacks CAP_SYS_RESOURCE, so that OOM scores cannot be lowered on it, as in most containers.
+          type: bool
+          returned: success
         cgroup_version:
           description: V(1) or V(2).
           type: int
@@ -92,6 +96,14 @@ ansible_facts:
             - By how many seconds, at least, the host's clock is ahead of the control node's; negative where it is behind.
             - Known as exactly as the connection is quick. V(0) where the clocks may well agree.
           type: float
+          returned: success
+        containerd:
+          description: Version of the containerd that is installed; empty without one.
+          type: str
+          returned: success
+        crictl:
+          description: Whether crictl is installed.
+          type: bool
           returned: success
         distribution:
           description: The C(ID) of os-release(5).
@@ -146,7 +158,7 @@ ansible_facts:
           type: int
           returned: success
         networks:
-          description: The IPv4 networks of the host's interfaces and of Docker, with C(name) and C(network); docker0 and flannel's left out.
+          description: The IPv4 networks of the host's interfaces and of Docker, with C(name) and C(network); docker0, cni0 and flannel's left out.
           type: list
           elements: dict
           returned: success
@@ -159,9 +171,21 @@ ansible_facts:
             C(encryption) what tells the keys in C(encryption.yaml) from others.
           type: dict
           returned: success
+        pod_bridge:
+          description: The bridge that a node's pods are on; empty where that is not known.
+          type: str
+          returned: success
         resolv_conf:
           description: The resolver configuration that pods can use - systemd-resolved's own where it runs, as its stub listens on loopback.
           type: str
+          returned: success
+        runtime:
+          description: The container runtime that the node's kubelet has, V(docker) or V(containerd); empty without a kubelet.
+          type: str
+          returned: success
+        runtime_change:
+          description: Whether a change of the runtime was begun and has not come to its end.
+          type: bool
           returned: success
         servers:
           description:
@@ -198,6 +222,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _files,
     _host,
     _nft,
+    _runtime,
     _sockets,
     _status,
 )
@@ -263,6 +288,11 @@ def free_mb(directory: str) -> int:
     return shutil.disk_usage(directory).free >> 20
 
 
+def containerd_version(module: AnsibleModule) -> str:
+    """The version in `containerd github.com/containerd/containerd 1.7.24~ds1 …`."""
+    return ".".join(map(str, _host.parse_version(output(module, "containerd", "--version"))))
+
+
 def installed() -> bool:
     """Whether anything is in place; what only waits to be, in directories that begin with a dot, does not count."""
     try:
@@ -297,11 +327,15 @@ def look(module: AnsibleModule) -> dict:
     release = _host.parse_os_release(_files.read("/etc/os-release") or "")
     kernel = os.uname()
     addresses = output(module, "ip", "-json", "-4", "address", "show")
+    runtime = _runtime.of_kubelet(readable(_runtime.KUBELET))
     return {
         "addresses": _host.interface_addresses(addresses),
         "address": default_address(),
         "architecture": _host.ARCHITECTURES.get(kernel.machine, kernel.machine),
+        "bounded": not _host.has_capability(readable("/proc/1/status"), _host.CAP_SYS_RESOURCE),
         "cgroup_version": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
+        "containerd": containerd_version(module),
+        "crictl": module.get_bin_path("crictl") is not None,
         "distribution": release.get("ID", ""),
         "distribution_version": release.get("VERSION_ID", ""),
         "etcd_state": etcd_state(),
@@ -317,7 +351,10 @@ def look(module: AnsibleModule) -> dict:
         "networks": networks(module, addresses),
         "nftables": _host.nftables_usable(kernel.release, output(module, "nft", "--version")),
         "pki": authorities(module.params["pki"], module.params["pki_files"]),
+        "pod_bridge": _runtime.pod_bridge(runtime, readable(_runtime.CONFLIST)),
         "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
+        "runtime": runtime,
+        "runtime_change": os.path.exists(_runtime.MARKER),
         "servers": _host.known_servers(readable(_BALANCER), readable(f"{_UNITS}/etcd.service")),
         "services": sorted(
             os.path.basename(path)[: -len(".service")] for path in glob.glob(f"{_UNITS}/plainkube-*.service")

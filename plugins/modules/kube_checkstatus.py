@@ -124,8 +124,12 @@ options:
         type: path
         required: true
   subnet_file:
-    description: flannel's subnet file. If set, docker0 has to have the address that is in it.
+    description: flannel's subnet file. If set, O(bridge) has to have the address that is in it.
     type: path
+  bridge:
+    description: The bridge that pods are on.
+    type: str
+    default: docker0
   firewall:
     description: Whether the host has to have the firewall of M(plainkube.cluster.firewall), as that made it.
     type: bool
@@ -309,7 +313,7 @@ node:
   description: The Node object in short.
   returned: when O(node) is given
   type: dict
-  sample: {"name": "n1", "ready": true, "schedulable": true, "version": "1.37.2", "error": "",
+  sample: {"name": "n1", "ready": true, "schedulable": true, "version": "1.37.2", "runtime": "containerd 1.7.24", "error": "",
            "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status"}]}
 """
 
@@ -458,13 +462,14 @@ def inspect_node(module: AnsibleModule) -> dict:
 
 
 def inspect_bridge(module: AnsibleModule) -> list[_status.Problem]:
-    """What is wrong with docker0. A lease that was lost while Docker ran leaves it on a subnet of another host."""
+    """What is wrong with the pods' bridge. A lease that was lost while Docker ran leaves docker0 on a subnet of another host."""
     path = module.params["subnet_file"]
     if not path:
         return []
     dummy, out, dummy = module.run_command(["ip", "-json", "-4", "address", "show"])
-    address = _bridge.parse_addresses(out).get(_bridge.NAME, ("", 0))[0]
-    return _status.bridge_problems(address, _files.read(path))
+    name = module.params["bridge"]
+    address = _bridge.parse_addresses(out).get(name, ("", 0))[0]
+    return _status.bridge_problems(name, address, _files.read(path))
 
 
 def inspect_firewall(module: AnsibleModule) -> list[_status.Problem]:
@@ -617,6 +622,7 @@ def main() -> None:
                 },
             },
             "subnet_file": {"type": "path"},
+            "bridge": {"type": "str", "default": "docker0"},
             "firewall": {"type": "bool", "default": False},
             "wait": {"type": "int", "default": 0},
             "poll": {"type": "float", "default": 0.5},

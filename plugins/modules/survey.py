@@ -29,6 +29,7 @@ options:
         choices:
           - artifacts
           - certificate_request
+          - cni_bridge
           - component
           - container_images
           - docker_rebridge
@@ -37,6 +38,7 @@ options:
           - etcd_rbac
           - firewall
           - kube_objects
+          - runtime_removal
       options:
         description: The module's options.
         type: dict
@@ -103,6 +105,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.plainkube.cluster.plugins.module_utils._modules import (  # noqa: F401
         artifacts,
         certificate_request,
+        cni_bridge,
         component,
         container_images,
         docker_rebridge,
@@ -111,12 +114,13 @@ if t.TYPE_CHECKING:
         etcd_rbac,
         firewall,
         kube_objects,
+        runtime_removal,
     )
 
 _MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils._modules"
 MODULES = [
-    *("artifacts", "certificate_request", "component", "container_images", "docker_rebridge"),
-    *("etcd_member", "etcd_network_config", "etcd_rbac", "firewall", "kube_objects"),
+    *("artifacts", "certificate_request", "cni_bridge", "component", "container_images", "docker_rebridge"),
+    *("etcd_member", "etcd_network_config", "etcd_rbac", "firewall", "kube_objects", "runtime_removal"),
 ]
 
 

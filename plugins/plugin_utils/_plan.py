@@ -49,6 +49,7 @@ def lines(result: Result, host: str) -> list[tuple[str, str]]:
     if not result.get("changed"):
         return []
     found = [("install", str(change)) for change in result.get("changes") or []]
+    found += [("apply", str(what)) for what in result.get("differences") or []]
     found += [("issue", f"{name}: {why}") for name, why in issued(result, host).items()]
     found += [("join", str(what)) for what in result.get("join") or []]
     if "hosts" not in result:

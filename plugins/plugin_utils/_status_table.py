@@ -96,10 +96,11 @@ def certificate_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
 
 
 def node_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
-    rows: list[Row] = [("NODE", "STATE", "VERSION")]
+    rows: list[Row] = [("NODE", "STATE", "VERSION", "RUNTIME")]
     for node in (host["node"] for host in hosts.values() if host["node"]):
         word = "UNKNOWN" if node["error"] else "Ready" if node["ready"] else "NOT READY"
-        rows.append((node["name"], word if node["schedulable"] else f"{word}, cordoned", node["version"] or "-"))
+        shown = word if node["schedulable"] else f"{word}, cordoned"
+        rows.append((node["name"], shown, node["version"] or "-", node["runtime"] or "-"))
     return rows
 
 

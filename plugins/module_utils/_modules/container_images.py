@@ -12,7 +12,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import _systemd
 from ansible_collections.plainkube.cluster.plugins.module_utils._images import (
     RUNTIMES,
-    familiar,
     from_registry,
     pull_reference,
 )
@@ -29,7 +28,7 @@ SPEC: dict[str, t.Any] = {
         },
     },
     "registry": {"type": "str", "default": ""},
-    "runtime": {"type": "str", "choices": ["docker"], "default": "docker"},
+    "runtime": {"type": "str", "choices": ["docker", "containerd"], "default": "docker"},
 }
 # The waits between attempts to pull; a registry that refuses answers the same three times, 10 seconds later.
 PAUSES = (2.0, 8.0)
@@ -49,7 +48,7 @@ def present(module: AnsibleModule, runtime: t.Any, names: list[str]) -> set[str]
             msg=f"The container runtime cannot be asked for its images: `{' '.join(command)}` says: {err.strip()}"
         )
     known = {line.strip() for line in out.splitlines()}
-    return {name for name in names if familiar(name) in known}
+    return {name for name in names if runtime.listed(name) in known}
 
 
 def reference(image: dict[str, t.Any], registry: str) -> str:

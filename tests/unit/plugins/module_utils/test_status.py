@@ -370,5 +370,10 @@ def test_deployment_problems(answer, error, words):
     ],
 )
 def test_bridge_problems(address, subnet_file, words):
-    problems = _status.bridge_problems(address, subnet_file)
+    problems = _status.bridge_problems("docker0", address, subnet_file)
     assert [words in problem.text for problem in problems] == ([True] if words else [])
+
+
+def test_a_bridge_is_told_by_its_name():
+    (problem,) = _status.bridge_problems("cni0", "", "FLANNEL_SUBNET=10.244.5.1/24\nFLANNEL_MTU=1450\n")
+    assert "there is no cni0 on this host" in problem.text

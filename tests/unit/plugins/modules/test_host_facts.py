@@ -64,9 +64,14 @@ def test_a_host_without_default_route_has_no_address(run_module, monkeypatch):
 
 def test_an_old_nft_means_no_nftables_mode(run_module, monkeypatch):
     monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda self, name, **dummy: f"/usr/sbin/{name}")
-    said = {"nft": "nftables v0.9.8 (E.D.S.)\n", "ip": "[]"}
+    said = {
+        "nft": "nftables v0.9.8 (E.D.S.)\n",
+        "ip": "[]",
+        "containerd": "containerd github.com/containerd/containerd 1.7.24~ds1\n",
+    }
     monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command: (0, said[command[0]], ""))
-    assert run_module(host_facts)["ansible_facts"]["plainkube"]["nftables"] is False
+    facts = run_module(host_facts)["ansible_facts"]["plainkube"]
+    assert (facts["nftables"], facts["containerd"]) == (False, "1.7.24")
 
 
 def test_what_listens_on_a_port_that_is_needed(run_module):

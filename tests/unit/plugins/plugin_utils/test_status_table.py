@@ -106,7 +106,14 @@ def test_the_certificate_that_ends_first():
 
 
 def test_nodes():
-    ready = {"name": "n1", "ready": True, "schedulable": True, "version": "1.37.2", "error": ""}
+    ready = {
+        "name": "n1",
+        "ready": True,
+        "schedulable": True,
+        "version": "1.37.2",
+        "runtime": "docker 26.1.5",
+        "error": "",
+    }
     nodes = [ready, {**ready, "name": "n2", "schedulable": False}, {**ready, "name": "n3", "ready": False}]
     nodes.append({**ready, "name": "n4", "error": "403", "version": ""})
     rows = _status_table.node_rows({node["name"]: {"node": node} for node in nodes})

@@ -1,0 +1,193 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""What module runtime_removal does; here, where module survey finds it too."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _bridge,
+    _docker_api,
+    _docker_service,
+    _files,
+    _runtime,
+)
+from ansible_collections.plainkube.cluster.plugins.module_utils._containerd_parts import ContainerdHost
+from ansible_collections.plainkube.cluster.plugins.module_utils._docker_parts import DockerHost
+from ansible_collections.plainkube.cluster.plugins.module_utils._docker_service import SERVICE, Trouble
+from ansible_collections.plainkube.cluster.plugins.module_utils._parts import (
+    UNITS,
+    Part,
+    apply,
+    at,
+    look,
+    matching,
+    remove_paths,
+    there,
+)
+
+SPEC: dict[str, t.Any] = {
+    "runtime": {"type": "str", "choices": [_runtime.DOCKER, _runtime.CONTAINERD], "required": True},
+    "bridge": {"type": "str", "required": True},
+    "docker": {"type": "bool", "required": True},
+    "images": {"type": "list", "elements": "str", "default": []},
+    "wait": {"type": "int", "default": 60},
+}
+SHIM = "cri-dockerd"
+SHIM_UNIT = f"{UNITS}/{SHIM}.service"
+SHIM_DATA = ("/var/lib/cri-dockerd", "/run/cri-dockerd.sock", f"/opt/plainkube/{SHIM}")
+# The components of role artifacts that only containerd's nodes have.
+BINARIES = ("/opt/plainkube/containerd", "/opt/plainkube/cni-plugins")
+
+
+class Node(DockerHost, ContainerdHost):
+    """A node as it is now, and what of it the wanted runtime has no use for."""
+
+    OWNERS = (SHIM,)
+
+    def __init__(self, module: AnsibleModule) -> None:
+        super().__init__(module)
+        self.wanted = module.params
+        # Of containers that will be gone when images are.
+        self.pulled: set[str] = set()
+
+    @property
+    def leaves_bridge(self) -> bool:
+        """Whether containerd stays and its pods are on another bridge."""
+        found = _runtime.bridge_of(_files.read(at(_runtime.CONFLIST)) or "")
+        return self.wanted["runtime"] == _runtime.CONTAINERD and found not in ("", self.wanted["bridge"])
+
+    def parts(self) -> list[Part]:
+        """In the order in which they are removed."""
+        if self.wanted["runtime"] == _runtime.DOCKER:
+            return [*self.containerd_parts(), *self.binaries(BINARIES)]
+        found = [
+            Part("service", self.shim_services, self.stop_services),
+            Part("container", self.containers, self.remove_containers),
+            Part("image", self.images, self.remove_images),
+        ]
+        if self.leaves_bridge:
+            found += [
+                Part("container", self.pod_containers, self.remove_pod_containers),
+                *self.network_parts(),
+            ]
+        if not self.wanted["docker"]:
+            found += [
+                Part("setting of Docker", self.settings, self.take_back_settings),
+                Part("Docker's process", self.docker_process, self.stop_docker),
+                Part("file", self.drop_ins, self.remove_drop_ins),
+            ]
+        # The unit tells that the rest is ours.
+        return [
+            *found,
+            *self.binaries(SHIM_DATA),
+            Part("unit", lambda: there([SHIM_UNIT]) if self.has(SHIM) else [], self.remove_units),
+        ]
+
+    def binaries(self, paths: t.Sequence[str]) -> list[Part]:
+        """What programs are in and keep, and the links to them."""
+
+        def links() -> list[str]:
+            found = matching("/usr/local/bin/*") + matching("/opt/cni/bin/*")
+            return [path for path in found if os.path.islink(at(path)) and self.leads(path, paths)]
+
+        return [Part("link", links, remove_paths), Part("data", lambda: there(paths), remove_paths)]
+
+    @staticmethod
+    def leads(link: str, paths: t.Sequence[str]) -> bool:
+        return os.readlink(at(link)).startswith(tuple(f"{path}/" for path in paths))
+
+    # --- the kubelet, and what is between it and Docker ---
+
+    def kubelet(self) -> list[str]:
+        return ["kubelet"] if self.runs("kubelet.service") else []
+
+    def stop_kubelet(self, dummy: list[str]) -> None:
+        """It would make its containers again."""
+        _docker_service.systemctl(self.module, "stop", "kubelet.service")
+
+    def shim_services(self) -> list[str]:
+        state = self.state(f"{SHIM}.service") if self.has(SHIM) else {}
+        runs = state.get("ActiveState") not in ("inactive", None) or state.get("UnitFileState") == "enabled"
+        return [SHIM] if runs else []
+
+    # --- Docker ---
+
+    def images(self) -> list[str]:
+        """Those of the collection, and those that pods have pulled."""
+        if not self.has(SHIM) or not self.docker_runs():
+            return []
+        containers = self.all_containers()
+        self.pulled |= {one["ImageID"] for one in containers if _bridge.of_kubernetes(one)}
+        used = {one["ImageID"] for one in containers if not _bridge.of_kubernetes(one)}
+        images = _docker_api.call("GET", "/images/json") or []
+        return sorted(
+            name
+            for image in images
+            if image["Id"] not in used
+            for name in image.get("RepoTags") or []
+            if image["Id"] in self.pulled or name in self.wanted["images"]
+        )
+
+    def docker_process(self) -> list[str]:
+        """Docker, where it is on flannel's subnet. One that never was is not ours."""
+        if not there([self.drop_in()]):
+            return []
+        state = self.docker()
+        runs = state.get("ActiveState") not in ("inactive", "failed", None) or state.get("UnitFileState") == "enabled"
+        return ["stopped, and not started at boot"] if runs else []
+
+    def stop_docker(self, dummy: list[str]) -> None:
+        """Its containers, images and volumes stay; started by hand, it has its own bridge."""
+        _docker_service.stop(self.module, rebuild=True)
+        _docker_service.systemctl(self.module, "disable", "--quiet", SERVICE, "docker.socket")
+        self.remove_drop_ins(self.drop_ins())
+        if self.startable():
+            self.forget_bridge()
+            _docker_service.stop(self.module, rebuild=True)
+
+
+def refuse(module: AnsibleModule, node: Node) -> None:
+    """Fail where Docker is to stop and runs containers of others; nothing has been changed."""
+    foreign = [] if module.params["docker"] or not there([node.drop_in()]) else node.foreign()
+    if foreign:
+        module.fail_json(
+            msg="Docker Engine is to stop on this node (docker_enabled is false), and runs containers that Kubernetes does not own: "
+            f"{', '.join(foreign)}; stop them, or set docker_enabled to true."
+        )
+
+
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    try:
+        node = Node(module)
+        refuse(module, node)
+        if not module.check_mode:
+            node.wake_docker()
+            node.wake_containerd()
+        parts = node.parts()
+        found = look(node, parts)
+        if found:
+            # Whatever there is, the kubelet must not make more of it.
+            parts = [Part("service", node.kubelet, node.stop_kubelet), *parts]
+            found = look(node, parts)
+        if found and not module.check_mode:
+            apply(node, parts)
+    except (Trouble, OSError, ValueError) as error:
+        module.fail_json(msg=f"{str(error).rstrip('.')}. Put that right, and run site.yml again: it goes on from here.")
+    lines = [f"{kind} {name}\n" for kind, names in found.items() for name in names]
+    begun = os.path.exists(at(_runtime.MARKER))
+    return {
+        "changed": bool(found),
+        "removed": [line.strip() for line in lines],
+        "pending": ["a change of the container runtime has not come to its end"] if begun else [],
+        "diff": {"before_header": "this node", "after_header": "this node", "before": "".join(lines), "after": ""},
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    module.exit_json(**run(module))
