@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils import _docker
@@ -266,3 +268,34 @@ def test_unmerge_takes_back_what_merge_put_there():
     assert _docker.unmerge(merged, ours) == mine
     assert _docker.unmerge({**merged, "live-restore": False}, ours) == {**mine, "live-restore": False}
     assert _docker.unmerge({}, ours) == {}
+
+
+@pytest.mark.parametrize(
+    ("subnet", "lower", "upper"),
+    [
+        ("10.244.5.1/24", "10.244.5.0/25", "10.244.5.128/25"),
+        ("10.244.5.65/26", "10.244.5.64/27", "10.244.5.96/27"),
+        ("10.244.16.1/20", "10.244.16.0/21", "10.244.24.0/21"),
+        ("192.168.255.1/24", "192.168.255.0/25", "192.168.255.128/25"),
+    ],
+)
+def test_a_half_of_the_subnet_follows_the_lease(tmp_path, monkeypatch, subnet, lower, upper):
+    """What the drop-in's shell writes, as systemd would have it run."""
+    for half, expected in (("lower", lower), ("upper", upper)):
+        path = tmp_path / half
+        monkeypatch.setattr(_docker, "PART_FILE", str(path))
+        text = _docker.drop_in("/usr/sbin/dockerd", (26, 1, 5), False, {}, "/subnet.env", half)
+        command = re.search(r'^ExecStartPre=/bin/sh -ec "(.*)"$', text, re.MULTILINE)[1]
+        # systemd takes backslashes for escapes in quoted arguments, doubled signs for themselves.
+        script = command.replace("\\\\", "\\").replace("$$", "$").replace("%%", "%")
+        subprocess.run(["sh", "-ec", script], env={"FLANNEL_SUBNET": subnet}, check=True)
+        assert path.read_text(encoding="utf-8") == f"PLAINKUBE_FIXED_CIDR={expected}\n"
+        assert text.index(f"EnvironmentFile=-{path}") < text.index("ExecStart=/usr")
+        assert "--fixed-cidr=${PLAINKUBE_FIXED_CIDR}" in text
+
+
+def test_a_part_may_be_a_network():
+    text = _docker.drop_in("/usr/sbin/dockerd", (26, 1, 5), False, {}, "/subnet.env", "10.244.5.0/26")
+    assert "--fixed-cidr=10.244.5.0/26" in text
+    assert "ExecStartPre" not in text
+    assert "fixed-cidr" not in _docker.drop_in("/usr/sbin/dockerd", (26, 1, 5), False, {}, "/subnet.env")

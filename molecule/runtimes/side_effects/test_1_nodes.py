@@ -1,0 +1,141 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""What a node of each kind is like, and what works on it."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import time
+
+import pytest
+
+from lab.base import CHECKOUT
+
+RUNTIMES = {"n1": "docker", "n2": "containerd", "n3": "containerd"}
+BRIDGES = {"n1": "docker0", "n2": "docker0", "n3": "cni0"}
+DAEMONS = ("dockerd", "containerd", "cri-dockerd", "containerd-shim-runc-v2", "containerd-shim", "kubelet")
+RSS = "for pid in $(pidof {name}); do grep VmRSS /proc/$pid/status; done"
+
+
+def subnet(lab, host):
+    lines = lab.run(host, "cat", "/var/lib/flannel/subnet.env")[1].split()
+    return ipaddress.IPv4Interface(dict(line.split("=", 1) for line in lines)["FLANNEL_SUBNET"]).network
+
+
+def test_memory_of_the_daemons(lab):
+    """Printed for the README; first, while the nodes are idle."""
+    for host in RUNTIMES:
+        found = {}
+        for name in DAEMONS:
+            lines = lab.run(host, "sh", "-c", RSS.format(name=name))[1].splitlines()
+            sizes = [int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS")]
+            if sizes:
+                found[name] = f"{sum(sizes)} MiB" + (f" in {len(sizes)}" if len(sizes) > 1 else "")
+        print(f"{host}: {', '.join(f'{name} {size}' for name, size in found.items())}")
+        assert "kubelet" in found
+
+
+@pytest.mark.parametrize("host", RUNTIMES)
+def test_a_node_has_the_runtime_that_it_should(lab, node, host):
+    assert node(host) == (RUNTIMES[host], True, [])
+    code, output = lab.run(host, "ip", "-json", "-4", "address", "show", "dev", BRIDGES[host])
+    assert code == 0, output
+    assert ipaddress.ip_address(json.loads(output)[0]["addr_info"][0]["local"]) in subnet(lab, host)
+    assert (lab.run(host, "pidof", "dockerd")[0] == 0) == (host != "n3")
+    assert (lab.run(host, "pidof", "cri-dockerd")[0] == 0) == (host == "n1")
+
+
+@pytest.mark.parametrize("host", RUNTIMES)
+def test_a_pod_has_an_address_of_the_pods_part(lab, hello, host):
+    whole = subnet(lab, host)
+    part = list(whole.subnets())[1] if host == "n2" else whole
+    assert ipaddress.ip_address(hello.address(host)) in part
+
+
+@pytest.mark.parametrize("host", ["n2", "n3"])
+def test_exec_logs_and_port_forward(lab, hello, host):
+    """With the kubelet's gate at its default."""
+    config = json.loads(lab.kubectl("k1", "get", "--raw", f"/api/v1/nodes/{host}/proxy/configz"))["kubeletconfig"]
+    assert "ExtendWebSocketsToKubelet" not in config.get("featureGates", {})
+    # It answers with nothing where it was reached.
+    hello.kubectl("exec", host, "--", "/agnhost", "connect", "127.0.0.1:8080", "--timeout=5s")
+    assert "Started HTTP server on port 8080" in hello.kubectl("logs", host)
+    forward = (
+        (CHECKOUT / "roles" / "verify" / "files" / "port_forward.py")
+        .read_bytes()
+        .replace(b"pod/hello", f"pod/{host}".encode())
+    )
+    lab.put("k1", "/root", {"forward.py": (forward, 0o600)})
+    kubectl = ("/usr/local/bin/kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "--namespace=runtimes")
+    code, output = lab.run("k1", "python3", "/root/forward.py", *kubectl)
+    assert (code, output.strip()) == (0, host)
+
+
+@pytest.mark.parametrize("host", ["n2", "n3"])
+def test_a_resize_in_place_is_reported_right(hello, host):
+    """CPU and memory of a pod that runs, and goes on running."""
+    before = hello.get(host)["status"]["containerStatuses"][0]
+    wanted = {"cpu": "150m", "memory": "96Mi"}
+    patch = {"spec": {"containers": [{"name": "hello", "resources": {"requests": wanted, "limits": wanted}}]}}
+    hello.kubectl("patch", "pod", host, "--subresource=resize", f"--patch={json.dumps(patch)}")
+    began = time.monotonic()
+    while True:
+        status = hello.get(host)["status"]["containerStatuses"][0]
+        if status["resources"] == {"requests": wanted, "limits": wanted}:
+            break
+        assert time.monotonic() < began + 60, status
+        time.sleep(0.5)
+    print(f"{host}: reported after {time.monotonic() - began:.1f} s: {status['resources']}")
+    assert (status["containerID"], status["restartCount"]) == (before["containerID"], before["restartCount"])
+
+
+@pytest.fixture(scope="module")
+def container(lab, hello):
+    """Address of a container of `docker run` on n2, which is asked and asks as a pod."""
+    archive = lab.run("n2", "sh", "-c", "ls /opt/plainkube/images/agnhost*.tar")[1].strip()
+    for command in (
+        ("docker", "load", "--quiet", "--input", archive),
+        ("docker", "run", "--detach", "--name=mine", hello.image, "netexec", "--http-port=8080"),
+    ):
+        code, output = lab.run("n2", *command)
+        assert code == 0, output
+    shown = lab.run("n2", "docker", "inspect", "--format={{.NetworkSettings.IPAddress}}", "mine")[1].strip()
+    yield shown
+    lab.run("n2", "docker", "rm", "--force", "mine")
+
+
+def test_a_container_of_docker_has_an_address_of_the_other_part(lab, container):
+    assert ipaddress.ip_address(container) in next(subnet(lab, "n2").subnets())
+
+
+@pytest.mark.parametrize("host", RUNTIMES)
+def test_pods_and_containers_of_docker_reach_each_other(lab, hello, container, host):
+    """On the same host, and on others of both kinds."""
+    hello.kubectl("exec", host, "--", "/agnhost", "connect", f"{container}:8080", "--timeout=5s")
+    there = f"{hello.address(host)}:8080"
+    code, output = lab.run("n2", "docker", "exec", "mine", "/agnhost", "connect", there, "--timeout=5s")
+    assert code == 0, output
+
+
+def test_dockerd_restarts_and_no_pod_notices(lab, load, hello, container, pods):
+    """Every request goes to a pod on its node."""
+    pin = {"spec": {"template": {"spec": {"nodeSelector": {"kubernetes.io/hostname": "n2"}}}}}
+    with load("the Service's pods gather on n2"):
+        lab.kubectl("k1", "--namespace=probes", "patch", "deployment", "hello", f"--patch={json.dumps(pin)}")
+        lab.kubectl("k1", "--namespace=probes", "rollout", "status", "deployment/hello", "--timeout=90s")
+        time.sleep(3)
+    before = pods()
+    docker_before = lab.run("n2", "docker", "inspect", "--format={{.State.StartedAt}}", "mine")[1]
+    with load("dockerd on n2 restarted three times") as outcomes:
+        for _turn in range(3):
+            code, output = lab.run("n2", "systemctl", "restart", "docker.service")
+            assert code == 0, output
+            time.sleep(3)
+    assert outcomes.troubles == []
+    assert {one.name: one.retries for one in outcomes if one.retries} == {}
+    assert pods() == before
+    assert lab.run("n2", "docker", "inspect", "--format={{.State.StartedAt}}", "mine")[1] == docker_before
+    pin["spec"]["template"]["spec"]["nodeSelector"] = None
+    lab.kubectl("k1", "--namespace=probes", "patch", "deployment", "hello", f"--patch={json.dumps(pin)}")
+    lab.kubectl("k1", "--namespace=probes", "rollout", "status", "deployment/hello", "--timeout=90s")

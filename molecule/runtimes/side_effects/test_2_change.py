@@ -1,0 +1,118 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""A live node is changed from one runtime to the other and back, under load; runs of it are killed, and the next ones end it."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab import runs
+
+# Seconds for a whole run of site.yml that changes one node.
+BAR = 60
+DOCKER = {"cluster_runtime": "docker"}
+CONTAINERD = {"cluster_runtime": "containerd"}
+BOTH = {"cluster_runtime": "containerd", "docker_enabled": True}
+CHANGES = [
+    ("n1", CONTAINERD, "Docker → containerd"),
+    ("n1", DOCKER, "containerd → Docker"),
+    ("n1", BOTH, "Docker → containerd beside Docker"),
+    ("n1", CONTAINERD, "containerd beside Docker → containerd alone"),
+    ("n1", BOTH, "containerd alone → containerd beside Docker"),
+    ("n1", DOCKER, "containerd beside Docker → Docker"),
+]
+# What is left on a node of what it is not any more, by the runtime that it has.
+LEFT = {
+    "docker": "ls -d /etc/containerd/plainkube.toml /etc/systemd/system/containerd.service /etc/systemd/system/plainkube-cni.* "
+    "/etc/cni/net.d/10-plainkube.conflist /var/lib/cni/networks/plainkube /sys/class/net/cni0 /run/netns/cni-* /etc/kubernetes/plainkube-cni "
+    "2>/dev/null; iptables-save | grep CNI-; ctr -n k8s.io containers list -q; ctr -n k8s.io images list -q",
+    "containerd": "ls -d /etc/systemd/system/cri-dockerd.service /run/cri-dockerd.sock /var/lib/cri-dockerd /usr/local/bin/cri-dockerd 2>/dev/null; "
+    "if pidof dockerd > /dev/null; then docker ps -aq; docker images -q; "
+    "else ls -d /sys/class/net/docker0 /etc/systemd/system/docker.service.d/zz-* 2>/dev/null; fi",
+}
+
+
+@pytest.mark.parametrize(("host", "variables", "what"), CHANGES, ids=[what for _host, _variables, what in CHANGES])
+def test_a_node_is_changed(lab, site, load, node, host_variables, host, variables, what):
+    host_variables(host, **variables)
+    plan = site.plan()
+    assert node(host) != (variables["cluster_runtime"], False, [])
+    with load(f"{host}: {what}") as outcomes:
+        run, started = site.apply()
+    print(f"  site.yml took {run.seconds:.1f} s; the plan before {plan.seconds:.1f} s")
+    assert outcomes.troubles == []
+    assert run.seconds <= BAR
+    assert node(host) == (variables["cluster_runtime"], True, [])
+    assert {name for name in started if not name.startswith(f"{host}/")} == set()
+    assert lab.run(host, "sh", "-c", LEFT[variables["cluster_runtime"]])[1].split() == []
+    again, started = site.apply()
+    print(f"  again: {again.seconds:.1f} s, {again.changed} changed, {len(started)} started")
+    assert (again.changed, started) == (0, set())
+
+
+def numbers(run, tasks):
+    """The numbers of a run's tasks by their names; of several of one name, the first."""
+    found = {}
+    for event in run.events:
+        if event["event"] == "start" and event["task"] in tasks:
+            found.setdefault(event["task"], event["number"])
+    return found
+
+
+TASKS = [
+    f"plainkube.cluster.{name}"
+    for name in (
+        "node : Drain the node",
+        "node : Leave the old runtime",
+        "containerd : Run containerd",
+        "artifacts : Have the images in the container runtime",
+        "node : Run cri-dockerd, kubelet and kube-proxy",
+        "node : Give the node work again",
+        "node : Note that the change has come to its end",
+    )
+]
+
+
+def test_a_change_that_is_killed_is_gone_on_with(lab, site, load, node, inventory, host_variables):
+    """Before each of its tasks; the node takes pods again each time, and no request is lost."""
+    host_variables("n1", **CONTAINERD)
+    at = numbers(site.run("--check").demand(), TASKS)
+    assert sorted(at) == sorted(TASKS)
+    for turn, task in enumerate(TASKS):
+        variables = DOCKER if turn % 2 else CONTAINERD
+        host_variables("n1", **variables)
+        # There and back: the tasks of both are the same but for role containerd's, which is skipped, and counted.
+        with load(f"n1 to {variables['cluster_runtime']}, killed before: {task}") as outcomes:
+            killed = runs.Playbook("site", *runs.inventory_arguments(inventory), kill_at=at[task]).wait()
+            assert killed.code == -9, killed.output
+            run = site.run().demand()
+        print(f"  site.yml took {run.seconds:.1f} s to end it")
+        assert outcomes.troubles == []
+        assert node("n1") == (variables["cluster_runtime"], True, [])
+        assert lab.run("n1", "test", "-e", "/etc/kubernetes/runtime-change")[0] != 0
+    host_variables("n1", **DOCKER)
+    site.run().demand()
+    again, started = site.apply()
+    assert (again.changed, started) == (0, set())
+
+
+def test_containers_of_others_refuse_it(lab, site, node, host_variables):
+    """Before anything has changed: Docker cannot give addresses of another part while they run, nor stop."""
+    archive = lab.run("n1", "sh", "-c", "ls /opt/plainkube/images/pause*.tar")[1].strip()
+    lab.run("n1", "docker", "load", "--quiet", "--input", archive)
+    image = lab.run("n1", "docker", "images", "--format={{.Repository}}:{{.Tag}}")[1].split()
+    pause = next(name for name in image if "/pause:" in name)
+    code, output = lab.run("n1", "docker", "run", "--detach", "--name=mine", pause)
+    assert code == 0, output
+    for variables in (CONTAINERD, BOTH):
+        host_variables("n1", **variables)
+        before = lab.invocations()
+        run = site.run()
+        assert run.code != 0
+        assert "mine" in run.output
+        assert lab.invocations() == before
+        assert node("n1") == ("docker", True, [])
+    lab.run("n1", "docker", "rm", "--force", "mine")
+    host_variables("n1", **DOCKER)
+    again, started = site.apply()
+    assert (again.changed, started) == (0, set())
