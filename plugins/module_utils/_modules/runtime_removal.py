@@ -17,7 +17,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _runtime,
 )
 from ansible_collections.plainkube.cluster.plugins.module_utils._containerd_parts import ContainerdHost
-from ansible_collections.plainkube.cluster.plugins.module_utils._docker_parts import DockerHost
+from ansible_collections.plainkube.cluster.plugins.module_utils._docker_parts import BRIDGELESS, DockerHost
 from ansible_collections.plainkube.cluster.plugins.module_utils._docker_service import SERVICE, Trouble
 from ansible_collections.plainkube.cluster.plugins.module_utils._parts import (
     UNITS,
@@ -60,6 +60,13 @@ class Node(DockerHost, ContainerdHost):
         """Whether containerd stays and its pods are on another bridge."""
         found = _runtime.bridge_of(_files.read(at(_runtime.CONFLIST)) or "")
         return self.wanted["runtime"] == _runtime.CONTAINERD and found not in ("", self.wanted["bridge"])
+
+    def wake(self) -> None:
+        """Have a runtime run that is left, and has pods' containers yet."""
+        if self.wanted["runtime"] == _runtime.CONTAINERD:
+            self.wake_docker()
+        if self.wanted["runtime"] == _runtime.DOCKER or self.leaves_bridge:
+            self.wake_containerd()
 
     def parts(self) -> list[Part]:
         """In the order in which they are removed."""
@@ -134,10 +141,10 @@ class Node(DockerHost, ContainerdHost):
         )
 
     def docker_process(self) -> list[str]:
-        """Docker, where it is on flannel's subnet. One that never was is not ours."""
-        if not there([self.drop_in()]):
+        """Docker, where it is on flannel's subnet, or on its way back from there. One that never was is not ours."""
+        if not there([self.drop_in(), BRIDGELESS]):
             return []
-        state = self.docker()
+        state = self.docker() if not there([BRIDGELESS]) else {"ActiveState": "active"}
         runs = state.get("ActiveState") not in ("inactive", "failed", None) or state.get("UnitFileState") == "enabled"
         return ["stopped, and not started at boot"] if runs else []
 
@@ -148,7 +155,6 @@ class Node(DockerHost, ContainerdHost):
         self.remove_drop_ins(self.drop_ins())
         if self.startable():
             self.forget_bridge()
-            _docker_service.stop(self.module, rebuild=True)
 
 
 def refuse(module: AnsibleModule, node: Node) -> None:
@@ -166,8 +172,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         node = Node(module)
         refuse(module, node)
         if not module.check_mode:
-            node.wake_docker()
-            node.wake_containerd()
+            node.wake()
         parts = node.parts()
         found = look(node, parts)
         if found:

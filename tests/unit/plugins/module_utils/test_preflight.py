@@ -269,3 +269,26 @@ def test_unknown_variables(name, said):
     troubles = _preflight.unknown_variables([name], KNOWN, roles, ["node_foreign_*"])
     assert len(troubles) == bool(said)
     assert said in "".join(troubles)
+
+
+@pytest.mark.parametrize(
+    ("facts", "runtime", "words"),
+    [
+        ({}, {"name": "docker", "docker": True}, ""),
+        ({}, {"name": "docker", "docker": False}, "n1 has cluster_runtime docker and docker_enabled false"),
+        ({}, {"name": "containerd", "docker": False}, ""),
+        ({"containerd": "1.7.24"}, {"name": "containerd", "docker": True}, ""),
+        (
+            {"distribution_version": "12"},
+            {"name": "containerd", "docker": True},
+            "distribution's containerd is 1.6, too old",
+        ),
+        ({"containerd": "1.6.20"}, {"name": "containerd", "docker": False}, "is 1.6.20, too old"),
+        ({"containerd": "1.6.20"}, {"name": "containerd", "docker": False, "containerd_version": "2.2.0"}, ""),
+        ({"distribution_version": "12", "containerd": "1.7.27"}, {"name": "containerd", "docker": True}, ""),
+    ],
+)
+def test_runtimes_that_cannot_be(facts, runtime, words):
+    needs = {**NEEDS, "runtime": {"containerd_version": "", **runtime}}
+    troubles = _preflight.host_troubles({**HOST, "containerd": "", **facts}, "n1", needs)
+    assert [words in trouble for trouble in troubles] == ([True] if words else [])

@@ -119,3 +119,39 @@ def test_check_mode_does_not_start_a_docker_that_is_stopped(engine, run_module, 
     )
     assert run(run_module, _ansible_check_mode=True)["changed"] is True
     assert [command[0] for command in asked] == ["systemctl"]
+
+
+class Containerd:
+    """containerd, of which only its client is seen: names are in full, and all are listed."""
+
+    def __init__(self):
+        self.images = {"registry.k8s.io/other:1"}
+        self.commands = []
+
+    def run(self, command, **dummy):
+        if command[0] == "systemctl":
+            return 0, "ActiveState=active\n", ""
+        assert command[:4] == ["ctr", "--namespace", "k8s.io", "images"]
+        verb, *words = command[4:]
+        if verb == "list":
+            return 0, "\n".join(sorted(self.images)), ""
+        self.commands.append([verb, *words])
+        self.images.add(PAUSE if verb == "import" else words[-1])
+        return 0, "", ""
+
+
+def test_containerds_images(run_module, monkeypatch):
+    containerd = Containerd()
+    monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **options: containerd.run(command))
+    images = [{"name": PAUSE, "archive": "/pause.tar"}, {"name": HELLO, "digest": "sha256:1"}]
+    told = run(run_module, images=images, runtime="containerd", _ansible_check_mode=True)
+    assert containerd.commands == []
+    result = run(run_module, images=images, runtime="containerd")
+    assert result == told
+    assert containerd.commands == [
+        ["import", "/pause.tar"],
+        ["pull", "--hosts-dir", "/etc/containerd/certs.d", "docker.io/library/hello@sha256:1"],
+        ["tag", "--force", "docker.io/library/hello@sha256:1", HELLO],
+    ]
+    for check in (True, False):
+        assert not run(run_module, images=images, runtime="containerd", _ansible_check_mode=check)["changed"]

@@ -43,6 +43,7 @@ class Host:
         self.enabled = False
         self.version = "26.1.5"
         self.address, self.mtu, self.stamp = "", 0, ""
+        self.part = ""  # of its network that Docker gives out
         self.containers, self.live_restore = [], True
         self.commands, self.calls = [], []
         self.nat = ["-A POSTROUTING -j FLANNEL-POSTRTG"]
@@ -75,6 +76,9 @@ class Host:
         self.stamp = str(_stamp.split(text)[2] or "")
         if self.containers and self.address:
             return  # with containers alive Docker keeps its old network
+        subnet = values["FLANNEL_SUBNET"].rsplit(".", 1)[0]
+        halves = {half for half in ("lower", "upper") if f"the {half} half" in text}
+        self.part = f"{subnet}.{'0' if 'lower' in halves else '128'}/25" if halves else ""
         ours = "--bip=${FLANNEL_SUBNET}" in text
         self.address = values["FLANNEL_SUBNET"] if ours else "172.17.0.1/16"
         self.mtu = int(values["FLANNEL_MTU"]) if ours else 1500
@@ -120,7 +124,10 @@ class Host:
         if path == "/networks/bridge":
             network = self.address.rsplit(".", 1)[0] + ".0/" + self.address.partition("/")[2]
             network = "172.17.0.0/16" if self.address.startswith("172") else network
-            return {"IPAM": {"Config": [{"Subnet": network}]}, "Options": {"com.docker.network.driver.mtu": self.mtu}}
+            return {
+                "IPAM": {"Config": [{"Subnet": network, "IPRange": self.part}]},
+                "Options": {"com.docker.network.driver.mtu": self.mtu},
+            }
         if path == "/info":
             return {"LiveRestoreEnabled": self.live_restore}
         if path == "/containers/json":
@@ -353,3 +360,48 @@ def test_a_stopped_docker_with_live_containers_is_asked_whose_they_are(host, run
     assert host.commands == RESTART[1:]
     assert run(foreign_containers="restart")["containers"] == ["mine"]
     assert host.address == "10.244.9.1/24"
+
+
+HALVES = {"fixed_cidr": "lower", "pod_range": "upper"}
+
+
+def test_a_part_of_the_subnet(host, run):
+    """The bridge stays: pods of another runtime are on it."""
+    run()
+    told = run(**HALVES, _ansible_check_mode=True)
+    assert host.part == ""
+    result = run(**HALVES)
+    assert result == told
+    assert "Docker gives containers addresses of 10.244.5.0/24, and has 10.244.5.0/25" in result["reasons"]
+    assert host.commands == RESTART
+    assert host.part == "10.244.5.0/25"
+    for check in (True, False):
+        assert not run(**HALVES, _ansible_check_mode=check)["changed"]
+    assert "and has 10.244.5.0/24" in "".join(run()["reasons"])
+    assert host.part == ""
+
+
+def test_another_lease_with_pods_of_another_runtime(host, run):
+    run(**HALVES)
+    host.lease("10.244.9.1/24")
+    assert "docker0 has 10.244.5.1/24, flannel's subnet is 10.244.9.1/24" in run(**HALVES)["reasons"]
+    assert host.commands == RESTART
+    assert (host.address, host.part) == ("10.244.9.1/24", "10.244.9.0/25")
+    assert not run(**HALVES)["changed"]
+
+
+def test_parts_that_overlap_are_refused(host, run):
+    run()
+    assert "overlaps the pods' 10.244.5.128/25" in run(pod_range="upper")["msg"]
+    assert "is not inside of flannel's subnet" in run(fixed_cidr="10.9.0.0/24", pod_range="upper")["msg"]
+    assert host.commands == []
+
+
+def test_another_part_stops_dockers_containers_or_is_refused(host, run):
+    run()
+    host.containers = [MINE]
+    assert "which would stop containers that Kubernetes does not own: mine" in run(**HALVES)["msg"]
+    assert host.commands == []
+    result = run(**HALVES, foreign_containers="restart")
+    assert result["containers"] == ["mine"]
+    assert host.part == "10.244.5.0/25"
