@@ -85,11 +85,12 @@ class Torture:
         if healing.code:
             return f"the next run ended with {healing.code}\n{healing.output}\n{self.lab.journals()}"
         before = self.lab.invocations()
-        again = self.start().wait()
+        again = self.start("--diff").wait()
         if again.code:
             return f"the run after the next ended with {again.code}\n{again.output}\n{self.lab.journals()}"
         if again.changed:
-            return f"the run after the next changed {[(one['host'], one['task'], one['written']) for one in again.changes]}"
+            what = [(one["host"], one["task"], one["written"]) for one in again.changes]
+            return f"the run after the next changed {what}\n{again.output}"
         restarted = sorted(name for name, identity in self.lab.invocations().items() if before[name] != identity)
         return f"the run after the next restarted {', '.join(restarted)}" if restarted else ""
 
