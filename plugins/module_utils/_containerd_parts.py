@@ -39,7 +39,8 @@ BRIDGE = "cni0"
 NAMESPACES = "/run/netns"
 # What containerd's interface for the kubelet keeps, here and until the next boot.
 STATE = ("/var/lib/containerd/io.containerd.grpc.v1.cri", "/run/containerd/io.containerd.grpc.v1.cri")
-LEASES = ("/var/lib/cni/networks/plainkube", "/var/lib/cni/results/plainkube-*")
+# containerd itself gives each pod its loopback, by CNI too.
+LEASES = ("/var/lib/cni/networks/plainkube", "/var/lib/cni/results/plainkube-*", "/var/lib/cni/results/cni-loopback-*")
 # The plugin portmap's, which leads hostPorts to pods.
 CHAINS = ("CNI-HOSTPORT", "CNI-DN")
 TABLES = ("cni_hostport",)

@@ -93,6 +93,7 @@ class FakeNode:
             self.write(path)
         self.write("/etc/systemd/system/plainkube-cni.path")
         self.write("/var/lib/cni/networks/plainkube/10.244.5.130")
+        self.write("/var/lib/cni/results/cni-loopback-p-lo")
         self.write("/run/containerd/io.containerd.grpc.v1.cri/sandboxes/p/x")
         self.write(
             "/proc/self/mountinfo",
