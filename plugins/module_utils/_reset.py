@@ -19,7 +19,7 @@ CONFIGURATION = "/etc/kubernetes"
 _STOP_FIRST = ("kubelet", "cri-dockerd")
 _GECOS = ", run by plainkube.cluster"
 _OUR_CHAINS = ("FLANNEL-", "KUBE-")
-_OUR_TABLES = {"kube-proxy", "flannel-ipv4", "flannel-ipv6", _firewall.NAME}
+_OUR_TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", _firewall.NAME)
 
 
 # --- the host ------------------------------------------------------------------------------------------------------
