@@ -14,22 +14,24 @@ CONFLIST = "/etc/cni/net.d/10-plainkube.conflist"
 
 
 @pytest.mark.parametrize(
-    ("host", "script"),
+    "scripts",
     [
-        ("n3", f"sed -i s/hairpinMode/hairpinmode/ {CONFLIST}"),
-        ("n3", f"rm {CONFLIST}"),
-        ("n3", "ip link set cni0 mtu 1400"),
-        ("n2", f"sed -i s/128/64/ {CONFLIST}"),
-        ("n2", "systemctl stop plainkube-cni.path"),
+        {"n3": f"sed -i s/hairpinMode/hairpinmode/ {CONFLIST}", "n2": f"sed -i s/128/64/ {CONFLIST}"},
+        {"n3": f"rm {CONFLIST}; ip link set cni0 mtu 1400", "n2": "systemctl stop plainkube-cni.path"},
     ],
+    ids=["edited", "removed"],
 )
-def test_what_is_changed_by_hand_is_mended(lab, site, pods, host, script):
-    before, running = lab.run(host, "cat", CONFLIST)[1], pods()
-    assert lab.run(host, "sh", "-c", script)[0] == 0
+def test_what_is_changed_by_hand_is_mended(lab, site, pods, scripts):
+    def configuration():
+        return {host: lab.run(host, "cat", CONFLIST)[1] for host in scripts}
+
+    before, running = configuration(), pods()
+    for host, script in scripts.items():
+        assert lab.run(host, "sh", "-c", script)[0] == 0
     run, started = site.apply()
-    assert {event["host"] for event in run.changes} == {host}
+    assert {event["host"] for event in run.changes} == {*scripts}
     assert started == set()
-    assert lab.run(host, "cat", CONFLIST)[1] == before
+    assert configuration() == before
     assert pods() == running
     again, started = site.apply()
     assert (again.changed, started) == (0, set())
@@ -59,6 +61,9 @@ def test_another_lease_is_followed(lab, site, hello, host):
     other = "n3" if host == "n2" else "n2"
     for source, target in ((host, other), (other, host)):
         hello.kubectl("exec", source, "--", "/agnhost", "connect", f"{hello.address(target)}:8080", "--timeout=5s")
+
+
+def test_nothing_is_left_to_do(site):
     site.run().demand()
     again, started = site.apply()
     assert (again.changed, started) == (0, set())
