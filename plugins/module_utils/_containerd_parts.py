@@ -71,10 +71,10 @@ class ContainerdHost(Host):
             Part("service", self.containerd_services, self.stop_containerd),
             Part("network namespace", self.network_namespaces, self.remove_network_namespaces),
             Part("rules", self.port_rules, self.remove_port_rules),
-            Part("nftables table", self.port_tables, self.remove_port_tables),
-            Part("mount", self.sandbox_mounts, self.unmount_sandboxes),
+            Part("nftables table", self.port_tables, self.remove_tables),
+            Part("mount", self.sandbox_mounts, self.unmount),
             Part("data", self.sandbox_data, remove_paths),
-            Part("interface", self.own_bridge, self.remove_own_bridge),
+            Part("interface", self.own_bridge, self.remove_interfaces),
             Part("file", self.network_configuration, remove_paths),
         ]
 
@@ -139,17 +139,9 @@ class ContainerdHost(Host):
         listing = output(self.module, "nft", "list", "tables") if self.manages_containerd() else ""
         return _reset.owned_tables(listing, TABLES)
 
-    def remove_port_tables(self, tables: list[str]) -> None:
-        for table in tables:
-            self.run("nft", "delete", "table", *table.split())
-
     def sandbox_mounts(self) -> list[str]:
         mounts = _files.read(at("/proc/self/mountinfo")) or "" if self.manages_containerd() else ""
         return _reset.mounts_below(mounts, STATE[1])
-
-    def unmount_sandboxes(self, mounts: list[str]) -> None:
-        for mount in mounts:
-            self.run("umount", mount)
 
     def sandbox_data(self) -> list[str]:
         paths = [*STATE, *(path for pattern in LEASES for path in matching(pattern))]
@@ -159,10 +151,6 @@ class ContainerdHost(Host):
         """cni0, where it is ours: others call theirs so too."""
         ours = _runtime.bridge_of(_files.read(at(_runtime.CONFLIST)) or "") == BRIDGE
         return [BRIDGE] if ours and os.path.exists(at(f"/sys/class/net/{BRIDGE}")) else []
-
-    def remove_own_bridge(self, names: list[str]) -> None:
-        for name in names:
-            self.run("ip", "link", "delete", name)
 
     def network_configuration(self) -> list[str]:
         return there([_runtime.CONFLIST])

@@ -42,7 +42,7 @@ class DockerHost(Host):
     OWNERS = ("kubelet", "cri-dockerd")
 
     def docker(self) -> dict[str, str]:
-        return _systemd.show(self.module, SERVICE)
+        return self.state(SERVICE)
 
     def docker_runs(self) -> bool:
         return self.docker().get("ActiveState") == "active"

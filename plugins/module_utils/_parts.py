@@ -124,6 +124,19 @@ class Host:
         remove_paths(paths)
         _docker_service.systemctl(self.module, "daemon-reload")
 
+    def remove_interfaces(self, links: list[str]) -> None:
+        for link in links:
+            self.run("ip", "link", "delete", link)
+
+    def remove_tables(self, tables: list[str]) -> None:
+        """nftables' tables, each as FAMILY NAME."""
+        for table in tables:
+            self.run("nft", "delete", "table", *table.split())
+
+    def unmount(self, mounts: list[str]) -> None:
+        for mount in mounts:
+            self.run("umount", mount)
+
 
 def look(host: Host, parts: list[Part]) -> dict[str, list[str]]:
     """What there is, by kind."""

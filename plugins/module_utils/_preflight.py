@@ -59,11 +59,11 @@ def network_troubles(networks: t.Mapping[str, str]) -> list[str]:
 
 
 def version_troubles(versions: t.Mapping[str, str]) -> list[str]:
-    """Versions by variable name: each in full, and of Kubernetes and etcd those that are known to work."""
+    """Versions by variable name: each in full, or empty where that means the distribution's, and those that are known to work."""
     troubles = [
         f"{name} is {version!r}: write the version in full and without a leading v, like 1.37.2."
         for name, version in versions.items()
-        if not re.fullmatch(r"\d+\.\d+\.\d+", str(version))
+        if not re.fullmatch(r"\d+\.\d+\.\d+", str(version)) and (version or name not in LEAST_UPSTREAM)
     ]
     if troubles:
         return troubles

@@ -229,10 +229,6 @@ class Host(DockerHost, ContainerdHost):
         links = ["flannel.1", "flannel-v6.1"] if self.has("flanneld") else []
         return [link for link in links if os.path.exists(at(f"/sys/class/net/{link}"))]
 
-    def remove_interfaces(self, links: list[str]) -> None:
-        for link in links:
-            self.run("ip", "link", "delete", link)
-
     def routes(self) -> list[str]:
         if not self.has("flanneld"):
             return []
@@ -266,10 +262,6 @@ class Host(DockerHost, ContainerdHost):
             return []
         return _reset.owned_tables(output(self.module, "nft", "list", "tables"))
 
-    def remove_tables(self, tables: list[str]) -> None:
-        for table in tables:
-            self.run("nft", "delete", "table", *table.split())
-
     # --- files -----------------------------------------------------------------------------------------------------
 
     def mounts(self) -> list[str]:
@@ -278,10 +270,6 @@ class Host(DockerHost, ContainerdHost):
             if self.has("kubelet")
             else []
         )
-
-    def unmount(self, mounts: list[str]) -> None:
-        for mount in mounts:
-            self.run("umount", mount)
 
     def data(self) -> list[str]:
         paths = there(path for name, paths in DATA.items() if name in self.ours for path in paths)

@@ -8,8 +8,6 @@ import json
 
 import pytest
 
-from lab.probes import Probes
-
 BOTH = ("b1", "b2")
 # Seconds until the other host has noticed and taken the address, and one attempt to connect that waited meanwhile.
 MOVED = 8
@@ -54,9 +52,7 @@ def test_it_moves_when_its_host_is_without_power(lab, site, address, holders, no
     """Each of the two hears the other through its firewall, or both would have the address."""
     (holder,) = holders()
     (other,) = set(BOTH) - {holder}
-    mine = Probes(lab, "n1")
-    mine.prepare(other)
-    with mine.running(f"by the virtual IP, {holder} without power", server=f"{address}:6443") as outcomes:
+    with probes.running(f"by the virtual IP, {holder} without power", server=f"{address}:6443") as outcomes:
         lab.kill(holder)
         verified = site.run(playbook="verify")
         limited = site.run("--limit", f"all:!{holder}")
@@ -65,7 +61,7 @@ def test_it_moves_when_its_host_is_without_power(lab, site, address, holders, no
     assert holders([other]) == [other]
     assert (verified.code, limited.code) == (0, 0), verified.output + limited.output
     assert (limited.changed, limited.restarts) == (0, {})
-    with mine.running(f"by the virtual IP, {holder} with power again", server=f"{address}:6443") as outcomes:
+    with probes.running(f"by the virtual IP, {holder} with power again", server=f"{address}:6443") as outcomes:
         lab.start(holder)
         found = site.status(wait=60)
     assert found["healthy"], [host["problems"] for host in found["hosts"].values()]
