@@ -12,7 +12,7 @@ import itertools
 import re
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _firewall, _flannel_network
+from ansible_collections.plainkube.cluster.plugins.module_utils import _bridge, _firewall, _flannel_network
 
 # The systems that are tested, by ID of os-release(5), and the least version of each.
 DISTRIBUTIONS = {"debian": (12,)}
@@ -323,12 +323,36 @@ def runtime_troubles(facts: t.Mapping[str, t.Any], host: str, runtime: t.Mapping
     ]
 
 
+def docker_part_troubles(host: str, runtime: t.Mapping[str, t.Any], pod_network: str) -> list[str]:
+    """A part for Docker's own containers that no subnet of flannel's has, or that pods have. Whether a network is inside of the host's
+    subnet is known once flannel has it: docker_rebridge refuses it then."""
+    value, pods = runtime["docker_part"], runtime["pod_range"]
+    if not runtime["docker"]:
+        return []
+    if value in ("", *_bridge.HALVES):
+        if pods and value in ("", pods):
+            return [
+                f"{host} has docker_fixed_cidr {value!r}, and the {pods} half of flannel's subnet is the pods': take the other half."
+            ]
+        return []
+    try:
+        if ipaddress.IPv4Network(value).subnet_of(ipaddress.IPv4Network(pod_network)):
+            return []
+    except ValueError:
+        pass
+    return [
+        f"{host} has docker_fixed_cidr {value!r}, which is no network inside of cluster_pod_network ({pod_network}): "
+        "take lower or upper, a half of the host's subnet of it, or a network inside of that."
+    ]
+
+
 def host_troubles(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str, t.Any]) -> list[str]:
     """What keeps a host, as module host_facts saw it, from being part of a cluster."""
     config, runtime = needs["kubelet_config"], needs.get("runtime")
     return [
         *system_troubles(facts, host),
         *(runtime_troubles(facts, host, runtime) if runtime else []),
+        *(docker_part_troubles(host, runtime, needs["networks"]["cluster_pod_network"]) if runtime else []),
         *(kubelet_troubles(facts, host, config) if config is not None else []),
         *space_troubles(facts, host, needs["memory_mb"], needs["disk_mb"]),
         *overlap_troubles(facts, host, needs["networks"]),

@@ -39,7 +39,7 @@ options:
     description:
       - What role preflight asks of the host for its part in the cluster - C(memory_mb), C(disk_mb) (asked of O(directories) as long as
         nothing is installed), C(networks) by the name of their variable, C(components) with C(name) and C(ports), and of a
-        host that is to be a Node C(kubelet_config) and C(runtime) with C(name), C(docker) and C(containerd_version).
+        host that is to be a Node C(kubelet_config) and C(runtime) with C(name), C(docker), C(containerd_version), C(docker_part) and C(pod_range).
       - A host that falls short is refused, with a sentence for each need that names the host, what was found, and what to do.
       - By default, nothing is asked.
     type: dict

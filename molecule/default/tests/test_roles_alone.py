@@ -12,8 +12,9 @@ from lab import runs
 from lab.base import CHECKOUT
 
 PLAYS = pathlib.Path(__file__).resolve().parent.parent / "roles_alone"
-# cluster has no tasks; build is all that playbooks/build.yml has, and may take minutes; reset is the end of a cluster.
-ELSEWHERE = {"build", "cluster", "reset"}
+# cluster has no tasks; build is all that playbooks/build.yml has, and may take minutes; reset is the end of a cluster; containerd is for nodes that
+# scenario runtimes has.
+ELSEWHERE = {"build", "cluster", "containerd", "reset"}
 
 
 def test_no_role_is_left_out():

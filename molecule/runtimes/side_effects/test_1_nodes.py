@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from lab import runs
 from lab.base import CHECKOUT
 
 RUNTIMES = {"n1": "docker", "n2": "containerd", "n3": "containerd"}
@@ -34,6 +35,16 @@ def test_memory_of_the_daemons(lab):
                 found[name] = f"{sum(sizes)} MiB" + (f" in {len(sizes)}" if len(sizes) > 1 else "")
         print(f"{host}: {', '.join(f'{name} {size}' for name, size in found.items())}")
         assert "kubelet" in found
+
+
+def test_the_role_alone_changes_nothing(inventory):
+    run = runs.playbook(str(CHECKOUT / "molecule" / "runtimes" / "roles_alone" / "containerd"), inventory).demand()
+    assert run.changed == 0, run.output
+    assert {
+        event["host"]
+        for event in run.events
+        if event.get("task", "").startswith("plainkube.cluster.containerd :") and "host" in event
+    } == {"n2", "n3"}
 
 
 @pytest.mark.parametrize("host", RUNTIMES)

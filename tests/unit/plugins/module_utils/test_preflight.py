@@ -289,6 +289,27 @@ def test_unknown_variables(name, said):
     ],
 )
 def test_runtimes_that_cannot_be(facts, runtime, words):
-    needs = {**NEEDS, "runtime": {"containerd_version": "", **runtime}}
+    needs = {**NEEDS, "runtime": {"containerd_version": "", "docker_part": "", "pod_range": "", **runtime}}
     troubles = _preflight.host_troubles({**HOST, "containerd": "", **facts}, "n1", needs)
     assert [words in trouble for trouble in troubles] == ([True] if words else [])
+
+
+@pytest.mark.parametrize(
+    ("part", "pods", "words"),
+    [
+        ("", "", ""),
+        ("lower", "upper", ""),
+        ("10.244.5.0/26", "upper", ""),
+        ("upper", "upper", "n1 has docker_fixed_cidr 'upper', and the upper half of flannel's subnet is the pods'"),
+        ("", "upper", "n1 has docker_fixed_cidr '', and the upper half"),
+        ("half", "upper", "n1 has docker_fixed_cidr 'half', which is no network inside of cluster_pod_network"),
+        ("10.244.5.1/26", "", "n1 has docker_fixed_cidr '10.244.5.1/26', which is no network"),
+        ("192.0.2.0/26", "", "which is no network inside of cluster_pod_network (10.244.0.0/16): take lower or upper"),
+    ],
+)
+def test_parts_that_docker_cannot_have(part, pods, words):
+    runtime = {"name": "containerd", "docker": True, "containerd_version": "", "docker_part": part, "pod_range": pods}
+    troubles = _preflight.host_troubles({**HOST, "containerd": ""}, "n1", {**NEEDS, "runtime": runtime})
+    assert [words in trouble for trouble in troubles] == ([True] if words else [])
+    without = {**NEEDS, "runtime": {**runtime, "docker": False}}
+    assert _preflight.host_troubles({**HOST, "containerd": ""}, "n1", without) == []
