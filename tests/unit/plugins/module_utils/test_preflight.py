@@ -271,6 +271,12 @@ def test_unknown_variables(name, said):
     assert said in "".join(troubles)
 
 
+def test_versions_that_may_be_empty_mean_the_distributions():
+    empty = dict.fromkeys(UPSTREAM, "")
+    assert _preflight.input_troubles({**GOOD, "versions": {**GOOD["versions"], **empty}}) == []
+    assert _preflight.input_troubles({**GOOD, "versions": {**GOOD["versions"], **UPSTREAM}}) == []
+
+
 @pytest.mark.parametrize(
     ("facts", "runtime", "words"),
     [
