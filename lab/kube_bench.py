@@ -1,24 +1,17 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""kube-bench, which compares a host with the CIS benchmark: built once from its Go module, run on the lab's hosts."""
+"""kube-bench, which compares a host with the CIS benchmark."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import os
-import pathlib
-import shutil
 import typing as t
 
-from lab.base import FILES, LabError, cache, lock, run, step
+from lab import programs
+from lab.base import FILES, LabError
 from lab.lab import Lab
 
-MODULE = "github.com/aquasecurity/kube-bench"
-VERSION = "0.15.6"
-# What go.sum says of it: the program, and the checks in cfg/ with it.
-MODULE_SUM = "h1:r1p/dGN8IxGowV+hfTw5Lk2IaRV79dZcq0xd6MincJ8="
 BENCHMARK = "cis-1.12"
 PLACE = "/root/kube-bench"
 CONFIG = (FILES / "kube-bench.yaml").read_text(encoding="utf-8")
@@ -60,58 +53,13 @@ def targets(etcd: bool, control_plane: bool, node: bool) -> list[str]:
     return [name for name, wanted in kinds.items() if wanted]
 
 
-def ensure() -> pathlib.Path:
-    """The directory with the program and its checks; built where it is missing or not what was built."""
-    directory = cache("kube-bench", VERSION)
-    with lock():
-        if not _intact(directory):
-            with step(f"kube-bench {VERSION}: building"):
-                _build(directory)
-    return directory
-
-
-def sums(directory: pathlib.Path) -> str:
-    """What sha256sum would print of the directory's files."""
-    paths = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != "SHA256SUMS")
-    return "".join(
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(directory)}\n" for path in paths
-    )
-
-
-def _intact(directory: pathlib.Path) -> bool:
-    noted = directory / "SHA256SUMS"
-    return noted.is_file() and noted.read_text(encoding="utf-8") == sums(directory)
-
-
-def _build(directory: pathlib.Path) -> None:
-    go = shutil.which("go") or "/usr/local/go/bin/go"
-    temporary = directory.with_name(f".{VERSION}")
-    for leftover in (temporary, directory):
-        shutil.rmtree(leftover, ignore_errors=True)
-    temporary.mkdir()
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"}
-    module = f"{MODULE}@v{VERSION}"
-    downloaded = json.loads(run(go, "mod", "download", "-json", module, cwd=temporary, env=environment))
-    if downloaded["Sum"] != MODULE_SUM:
-        raise LabError(f"{module} has the sum {downloaded['Sum']}, not {MODULE_SUM}: it is not what was published.")
-    flags = f"-s -w -X {MODULE}/cmd.KubeBenchVersion={VERSION}"
-    # Where it lies in Go's cache, which is read-only, with its own go.sum: `go install` would ask for all versions that there are.
-    command = (go, "build", "-trimpath", f"-ldflags={flags}", "-o", str(temporary / "kube-bench"), ".")
-    run(*command, cwd=downloaded["Dir"], env=environment)
-    (temporary / "cfg").mkdir()
-    for path in pathlib.Path(downloaded["Dir"], "cfg", BENCHMARK).iterdir():
-        (temporary / "cfg" / path.name).write_bytes(path.read_bytes())
-    (temporary / "SHA256SUMS").write_text(sums(temporary), encoding="utf-8")
-    temporary.rename(directory)
-
-
 class KubeBench:
     """kube-bench on one host of a lab."""
 
     def __init__(self, lab: Lab, host: str) -> None:
         self.lab = lab
         self.host = host
-        directory = ensure()
+        directory = programs.ensure(programs.KUBE_BENCH)
         files = {"kube-bench": ((directory / "kube-bench").read_bytes(), 0o755)}
         for path in (directory / "cfg").iterdir():
             files[f"cfg/{BENCHMARK}/{path.name}"] = (path.read_bytes(), 0o644)

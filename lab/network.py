@@ -22,7 +22,7 @@ CONTAINED = ("10.244.0.0/16", "10.96.0.0/16", "198.51.100.0/24")
 # Marks our routes among the machine's (`ip route`'s proto, a number nobody has a name for).
 PROTOCOL = "144"
 # Where a lab of this name goes if the place is free; others get the first free one after these.
-PLACES = ("demo", "default", "ha", "apart", "runtimes", "torture", "benchmark")
+PLACES = ("demo", "default", "ha", "apart", "runtimes", "benchmark")
 
 Route = dict
 

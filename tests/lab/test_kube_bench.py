@@ -48,26 +48,6 @@ def test_a_host_is_compared_with_what_it_is():
     assert len(kube_bench.targets(etcd=True, control_plane=True, node=True)) == 4
 
 
-def test_what_was_built_is_used_and_what_is_something_else_is_built_again(monkeypatch, tmp_path):
-    built = []
-
-    def build(directory):
-        built.append(directory)
-        (directory / "cfg").mkdir(parents=True, exist_ok=True)
-        (directory / "kube-bench").write_text("program", encoding="utf-8")
-        (directory / "cfg" / "node.yaml").write_text("checks", encoding="utf-8")
-        (directory / "SHA256SUMS").write_text(kube_bench.sums(directory), encoding="utf-8")
-
-    monkeypatch.setattr(kube_bench, "_build", build)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    directory = kube_bench.ensure()
-    kube_bench.ensure()
-    assert len(built) == 1
-    (directory / "cfg" / "node.yaml").write_text("easier checks", encoding="utf-8")
-    kube_bench.ensure()
-    assert len(built) == 2
-
-
 def test_the_configuration_only_says_where_things_are():
     """No part of the benchmark is left out, and no component may be missing that the collection has on such a host."""
     config = yaml.safe_load(kube_bench.CONFIG)
