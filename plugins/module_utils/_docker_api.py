@@ -10,7 +10,17 @@ import json
 import socket
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
+
 SOCKET = "/run/docker.sock"
+
+
+class RefusedError(OSError):
+    """The engine's answer is no; its HTTP status tells which."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class _LocalConnection(http.client.HTTPConnection):
@@ -23,7 +33,7 @@ class _LocalConnection(http.client.HTTPConnection):
 
 
 def call(method: str, path: str, timeout: float = 10) -> t.Any:
-    """The JSON that the engine answers; raises OSError where it does not answer, or refuses.
+    """The JSON that the engine answers; raises OSError where it does not answer, RefusedError where it refuses.
 
     The socket starts a stopped Docker: call it only when docker.service is active.
     """
@@ -37,5 +47,29 @@ def call(method: str, path: str, timeout: float = 10) -> t.Any:
     finally:
         connection.close()
     if response.status >= 400:
-        raise OSError(f"Docker's API answers {method} {path} with {response.status}: {body.strip()[:300]}")
+        text = f"Docker's API answers {method} {path} with {response.status}: {body.strip()[:300]}"
+        raise RefusedError(text, response.status)
     return json.loads(body) if body.strip() else None
+
+
+def delete(path: str, wait: float, interval: float = 0.5) -> None:
+    """Have the engine remove something, and be content where it is not there.
+
+    For some seconds after a containerd that was started again, the engine does not find it: then it answers 503, and may have done half of it.
+    It is asked again for `wait` seconds; after that, or where it refuses for another reason, RefusedError is raised.
+    """
+
+    def attempt() -> RefusedError | None:
+        try:
+            call("DELETE", path, timeout=60)
+        except RefusedError as error:
+            if error.status == 404:
+                return None
+            if error.status != 503:
+                raise
+            return error
+        return None
+
+    trouble = poll(attempt, lambda trouble: trouble is None, wait, interval)
+    if trouble is not None:
+        raise trouble

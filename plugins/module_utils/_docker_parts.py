@@ -65,7 +65,7 @@ class DockerHost(Host):
 
     def remove_containers(self, names: list[str]) -> None:
         def remove(name: str) -> None:
-            _docker_api.call("DELETE", f"/containers/{name}?force=1&v=1", timeout=60)
+            _docker_api.delete(f"/containers/{name}?force=1&v=1", self.module.params["wait"])
 
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             list(pool.map(remove, names))
@@ -83,7 +83,7 @@ class DockerHost(Host):
 
     def remove_images(self, names: list[str]) -> None:
         for name in names:
-            _docker_api.call("DELETE", f"/images/{urllib.parse.quote(name, safe='/:@')}", timeout=60)
+            _docker_api.delete(f"/images/{urllib.parse.quote(name, safe='/:@')}", self.module.params["wait"])
 
     def recorded(self) -> tuple[str, str | None, dict[str, t.Any]]:
         """daemon.json's path and text, and what docker_rebridge put there."""

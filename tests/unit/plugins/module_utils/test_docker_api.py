@@ -62,3 +62,29 @@ def test_call_refused(path, answer, sentence):
 def test_no_engine(path):
     with pytest.raises(OSError, match="No such file"):
         _docker_api.call("GET", "/info")
+
+
+@pytest.mark.parametrize("statuses", [[204], [404], [503, 503, 204], [503, 404]])
+def test_delete(monkeypatch, statuses):
+    """503 is the engine's while it looks for a containerd that was started again; the image may be gone nevertheless."""
+    left = [*statuses]
+
+    def call(method, path, timeout):
+        assert (method, path) == ("DELETE", "/images/x")
+        status = left.pop(0)
+        if status >= 400:
+            raise _docker_api.RefusedError(f"answers with {status}", status)
+
+    monkeypatch.setattr(_docker_api, "call", call)
+    _docker_api.delete("/images/x", wait=5, interval=0)
+    assert left == []
+
+
+@pytest.mark.parametrize(("status", "wait"), [(409, 5), (503, 0)])
+def test_delete_refused(monkeypatch, status, wait):
+    def call(method, path, timeout):
+        raise _docker_api.RefusedError(f"answers with {status}", status)
+
+    monkeypatch.setattr(_docker_api, "call", call)
+    with pytest.raises(_docker_api.RefusedError, match=f"answers with {status}"):
+        _docker_api.delete("/images/x", wait=wait)
