@@ -66,7 +66,7 @@ def main(options: argparse.Namespace) -> None:
     elif options.verb == "image":
         print(image.ensure(engine.ensure(), options.prepared, options.suite))
     elif options.verb == "artifacts":
-        artifacts.ensure()
+        artifacts.ensure(artifacts.UPSTREAM_CONTAINERD)
     elif options.verb == "demo":
         demo.main(options.started)
     elif options.verb == "torture":

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import typing as t
 import urllib.error
 import urllib.request
 
@@ -15,14 +17,18 @@ from lab.base import cache, playbook, say
 UPSTREAM = ("https://dl.k8s.io/release/stable.txt", "https://registry.k8s.io/v2/", "https://github.com/etcd-io/etcd")
 
 
+# Beside what the roles install by default: for nodes of scenario runtimes.
+UPSTREAM_CONTAINERD = {"cluster_containerd_version": "2.2.9", "cluster_cni_plugins_version": "1.9.1"}
+
+
 def built() -> bool:
     """Whether the lab's hosts install from the mirror. They do unless `ensure` has found the upstream downloads."""
     path = cache("artifacts-source")
     return not path.exists() or path.read_text(encoding="utf-8") == "mirror"
 
 
-def ensure() -> None:
-    """Decide, and build what is missing on the mirror. A mirror that was built once stays in use: its sums are its own."""
+def ensure(more: t.Mapping[str, str] | None = None) -> None:
+    """Decide, and build what is missing on the mirror, with these versions set. A mirror that was built once stays in use: its sums are its own."""
     path = cache("artifacts-source")
     if not path.exists() or not built():
         unreachable = unanswered(UPSTREAM)
@@ -32,7 +38,7 @@ def ensure() -> None:
             return
         say(f"building the binaries here{': no answer from ' + ', '.join(unreachable) if unreachable else ''}")
     machine.install("gcc", "libc6-dev")
-    playbook("build.yml", "-e", f"build_directory={mirror.directory()}")
+    playbook("build.yml", "-e", json.dumps({"build_directory": str(mirror.directory()), **(more or {})}))
     path.write_text("mirror", encoding="utf-8")
 
 

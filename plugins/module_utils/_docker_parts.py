@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import os
 import typing as t
 import urllib.parse
@@ -113,6 +114,9 @@ class DockerHost(Host):
 
     def remove_drop_ins(self, paths: list[str]) -> None:
         remove_paths(paths)
+        for directory in {os.path.dirname(path) for path in paths}:
+            with contextlib.suppress(OSError):  # others have files there, too
+                os.rmdir(at(directory))
         _docker_service.systemctl(self.module, "daemon-reload")
 
     def stamped(self) -> bool:

@@ -11,7 +11,7 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils import _status_t
 
 Result = t.Mapping[str, t.Any]
 
-_VERBS = ("install", "issue", "join", "write", "apply", "start", "restart", "remove")
+_VERBS = ("install", "issue", "join", "drain", "write", "apply", "start", "restart", "remove")
 # How the reasons begin for which a service that does not run is started.
 _DOWN = ("it is not installed", "it is not running", "Docker Engine is not installed")
 
@@ -43,6 +43,14 @@ def issued(result: Result, host: str) -> dict[str, str]:
     return dict(((result.get("hosts") or {}).get(host) or {}).get("reasons") or {})
 
 
+def drained(result: Result) -> list[str]:
+    """What becomes of the pods, of a result of node_drain."""
+    if "cordoned" not in result:
+        return []
+    pods = result.get("pods") or []
+    return [f"{', '.join(pods) or 'no pods'} evicted, and the node takes pods again at the end"]
+
+
 def lines(result: Result, host: str) -> list[tuple[str, str]]:
     """(verb, what) of all that a result changes on a host. One of certificate_sign is about several hosts, and may be
     unchanged for this one."""
@@ -52,6 +60,7 @@ def lines(result: Result, host: str) -> list[tuple[str, str]]:
     found += [("apply", str(what)) for what in result.get("differences") or []]
     found += [("issue", f"{name}: {why}") for name, why in issued(result, host).items()]
     found += [("join", str(what)) for what in result.get("join") or []]
+    found += [("drain", what) for what in drained(result)]
     if "hosts" not in result:
         found += [("write", path) for path in written(result)]
     found += [("remove", str(what)) for what in result.get("removed") or []]

@@ -115,6 +115,18 @@ def host_variables(inventory):
 
 
 @pytest.fixture
+def crictl(lab):
+    """Ask crictl, which is told by /etc/crictl.yaml alone, for the name of the runtime that it finds."""
+
+    def ask(host):
+        code, output = lab.run(host, "crictl", "version")
+        assert code == 0, output
+        return dict(line.split(":", 1) for line in output.splitlines())["RuntimeName"].strip()
+
+    return ask
+
+
+@pytest.fixture
 def node(lab):
     """Ask for the runtime that a Node reports, whether it takes pods, and its annotations."""
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from lab import runs
+from lab import programs, runs
 from lab.base import CHECKOUT
 
 RUNTIMES = {"n1": "docker", "n2": "containerd", "n3": "containerd"}
@@ -45,6 +45,25 @@ def test_the_role_alone_changes_nothing(inventory):
         for event in run.events
         if event.get("task", "").startswith("plainkube.cluster.containerd :") and "host" in event
     } == {"n2", "n3"}
+
+
+def test_crictl_finds_the_runtime_where_somebody_installs_it(lab, site, crictl):
+    program = (programs.ensure(programs.CRICTL) / "crictl").read_bytes()
+    for host in RUNTIMES:
+        lab.put(host, "/usr/local/bin", {"crictl": (program, 0o755)})
+    run, started = site.apply()
+    assert {event["host"] for event in run.changes} == {*RUNTIMES}
+    assert started == set()
+    assert {host: crictl(host) for host in RUNTIMES} == RUNTIMES
+
+
+def test_upstreams_containerd_is_what_runs_on_n3(lab):
+    """On a Debian 12, whose own is too old."""
+    assert "bookworm" in lab.run("n3", "cat", "/etc/os-release")[1]
+    code, output = lab.run("n3", "sh", "-c", "/proc/$(pidof containerd)/exe --version; ls /opt/cni/bin")
+    assert code == 0, output
+    assert "containerd/v2 v2." in output
+    assert {"bridge", "host-local", "loopback", "portmap"} <= {*output.split()}
 
 
 @pytest.mark.parametrize("host", RUNTIMES)

@@ -36,7 +36,7 @@ LEFT = {
     "2>/dev/null; iptables-save | grep CNI-; ctr -n k8s.io containers list -q; ctr -n k8s.io images list -q",
     "containerd": "ls -d /etc/systemd/system/cri-dockerd.service /run/cri-dockerd.sock /var/lib/cri-dockerd /usr/local/bin/cri-dockerd 2>/dev/null; "
     "if pidof dockerd > /dev/null; then docker ps -aq; docker images -q; "
-    "else ls -d /sys/class/net/docker0 /etc/systemd/system/docker.service.d/zz-* 2>/dev/null; fi",
+    "else ls -d /sys/class/net/docker0 /etc/systemd/system/docker.service.d 2>/dev/null; fi",
 }
 
 
@@ -53,11 +53,12 @@ def test_a_plan_of_a_change_changes_nothing(site, node, host_variables):
     host_variables(host, **variables)
     plan = site.plan()
     assert {event["host"] for event in plan.changes} == {host}
+    assert "and the node takes pods again at the end" in plan.output
     assert node(host) == before
 
 
 @pytest.mark.parametrize(("host", "variables", "what"), CHANGES, ids=[what for _host, _variables, what in CHANGES])
-def test_a_node_is_changed(lab, site, load, node, host_variables, host, variables, what):
+def test_a_node_is_changed(lab, site, load, node, crictl, host_variables, host, variables, what):
     host_variables(host, **variables)
     with load(f"{host}: {what}") as outcomes:
         run, started = site.apply()
@@ -65,6 +66,7 @@ def test_a_node_is_changed(lab, site, load, node, host_variables, host, variable
     print(f"  the longest tasks: {longest(run)}")
     assert outcomes.troubles == []
     assert node(host) == (variables["cluster_runtime"], True, [])
+    assert crictl(host) == variables["cluster_runtime"]
     assert {name for name in started if not name.startswith(f"{host}/")} == set()
     assert lab.run(host, "sh", "-c", LEFT[variables["cluster_runtime"]])[1].split() == []
     assert run.seconds <= BAR

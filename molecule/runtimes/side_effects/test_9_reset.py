@@ -8,7 +8,7 @@ import pytest
 
 LEFT = (
     "ls -d /etc/containerd/plainkube.toml /etc/systemd/system/containerd.service /etc/systemd/system/plainkube-cni.* /etc/kubernetes "
-    "/etc/cni /var/lib/cni /sys/class/net/cni0 /run/netns/cni-* /opt/plainkube /etc/crictl.yaml "
+    "/etc/cni /opt/cni /var/lib/cni /sys/class/net/cni0 /run/netns/cni-* /opt/plainkube /etc/crictl.yaml "
     "/var/lib/containerd/io.containerd.grpc.v1.cri 2>/dev/null; iptables-save | grep -o 'CNI-.*\\|KUBE-.*\\|FLANNEL-.*'; "
     "pidof kubelet kube-proxy flanneld containerd-shim-runc-v2; grep -o 'io.containerd.grpc.*' /proc/mounts; "
     "find /sys/fs/cgroup -name 'kubepods*'"

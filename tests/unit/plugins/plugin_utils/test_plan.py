@@ -68,6 +68,11 @@ SIGNED = {
             "k1",
             [("apply", "nftables table inet plainkube")],
         ),
+        (
+            {"changed": True, "pods": ["default/a", "default/b"], "cordoned": True, "diff": [{"after_header": "Node n1"}]},
+            "n1",
+            [("drain", "default/a, default/b evicted, and the node takes pods again at the end")],
+        ),
         ({"changed": True, "removed": ["/etc/x"], "diff": [{"after_header": ""}]}, "k1", [("remove", "/etc/x")]),
         ({"skipped": True, "changed": False}, "k1", []),
     ],
