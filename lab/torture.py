@@ -3,7 +3,7 @@
 """Any run can die: kill site.yml before each of its tasks, and see that the next run finishes and the one after changes nothing.
 
 `python -m lab torture` walks all tasks of a fresh install and of a changed one, then cuts a host's network, and takes its
-power, in the middle of a run. With --sample it takes some at random and prints the seed that gives the same ones again.
+power, in the middle of a run. With --sample it takes some of each at random and prints the seed that gives the same ones again.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ class Torture:
         self.done = 0
         self.failures: list[str] = []
         self.extra: tuple[str, ...] = ()
+        # In turn, and not by the task's number: a sample may have two even ones, and the second would find nothing to change.
+        self.turns = itertools.cycle(FLAGS)
 
     # Runs
 
@@ -117,9 +119,7 @@ class Torture:
     def walk_changed(self) -> None:
         """On a live cluster; every run has other settings than the one before."""
         whole = [self.start().wait().demand() for values in FLAGS for dummy in [self.change(values)]][-1]
-        # In turn, and not by the task's number: a sample may have two even ones, and the second would find nothing to change.
-        turns = itertools.cycle(FLAGS)
-        self.walk("changed install", lambda number: self.change(next(turns)), whole.boundaries)
+        self.walk("changed install", lambda number: self.change(next(self.turns)), whole.boundaries)
         wanted = self.extra[1]
         found = self.lab.run("k1", "sh", "-c", "tr '\\0' ' ' < /proc/$(pidof etcd)/cmdline")[1]
         flag = re.search(r"--auto-compaction-retention=(\S+)", found)
@@ -139,12 +139,15 @@ class Torture:
 
     def disturb_hosts(self) -> None:
         lab = self.lab
-        self.change(FLAGS[0])
-        self.disturb("n1's network cut", lambda: lab.cut_off("n1"), lambda: lab.rejoin("n1"), self.random.uniform(2, 8))
-        self.change(FLAGS[1])
-        self.disturb("k1 without power", lambda: lab.kill("k1"), lambda: lab.start("k1"), self.random.uniform(2, 8))
-        self.change(FLAGS[0])
-        self.disturb("n1 rebooted", lambda: lab.shut_down("n1"), lambda: lab.start("n1"), self.random.uniform(2, 8))
+        disturbances = [
+            ("n1's network cut", lambda: lab.cut_off("n1"), lambda: lab.rejoin("n1")),
+            ("k1 without power", lambda: lab.kill("k1"), lambda: lab.start("k1")),
+            ("n1 rebooted", lambda: lab.shut_down("n1"), lambda: lab.start("n1")),
+        ]
+        # Other settings than the last run's each time, so that there is something to do in the middle of which it happens.
+        for number in self.pick(len(disturbances)):
+            self.change(next(self.turns))
+            self.disturb(*disturbances[number - 1], self.random.uniform(2, 8))
 
 
 def main(sample: int, seed: int | None, hosts: t.Sequence[str] = HOSTS) -> None:

@@ -47,6 +47,10 @@ class Wrong:
     sentence: str | tuple[str, ...]
     check_too: bool = False
 
+    @property
+    def sentences(self):
+        return [self.sentence] if isinstance(self.sentence, str) else self.sentence
+
 
 def variables(**values):
     return lambda lab, tmp, stack: ["-e", json.dumps(values)]
@@ -346,14 +350,47 @@ WRONG = {
         "check the mirror",
     ),
 }
-RUNS = [(name, check) for name, wrong in WRONG.items() for check in ([False, True] if wrong.check_too else [False])]
+# What one step of preflight finds is told at once: one run for all of them, and each has its sentence.
+TOGETHER = [
+    (
+        "networks that overlap",
+        "a source that is none",
+        "an even number of etcd members",
+        "an unknown version",
+        "an endpoint that does not resolve",
+    ),
+    ("an impossible subnet length", "no version", "a virtual IP for one control plane"),
+    ("host bits", "a name with capitals and an underscore"),
+    (
+        "one address twice",
+        "one machine-id twice",
+        "one host name twice",
+        "a firewall that does not know all hosts",
+        "an endpoint that is no address of any balancer",
+    ),
+    (
+        "a network on the hosts' own",
+        "a network on another interface's",
+        "an unsupported system",
+        "too little memory",
+        "too little disk",
+        "a port in use",
+    ),
+]
+ALONE = [(name,) for name in WRONG if not any(name in names for names in TOGETHER)]
+RUNS = [
+    (names, check)
+    for names in [*TOGETHER, *ALONE]
+    for check in ([False, True] if WRONG[names[0]].check_too else [False])
+]
 
 
-@pytest.mark.parametrize(("name", "check"), RUNS, ids=[f"{name}{', check mode' * check}" for name, check in RUNS])
-def test_refused_before_anything_changes(lab, inventory, tmp_path, name, check):
-    wrong = WRONG[name]
+@pytest.mark.parametrize(
+    ("names", "check"), RUNS, ids=[f"{'; '.join(names)}{', check mode' * check}" for names, check in RUNS]
+)
+def test_refused_before_anything_changes(lab, inventory, tmp_path, names, check):
     with contextlib.ExitStack() as stack:
-        more = wrong.make(lab, tmp_path, stack)
+        more = [argument for name in names for argument in WRONG[name].make(lab, tmp_path, stack)]
         held = sorted(path.name for path in tmp_path.glob("pki/*"))
         before = {host: files(lab, host) for host in ("k1", "n1")}
         directory = json.dumps({"certificates_directory": str(tmp_path / "pki")})
@@ -361,7 +398,7 @@ def test_refused_before_anything_changes(lab, inventory, tmp_path, name, check):
         after = {host: files(lab, host) for host in ("k1", "n1")}
     said = [event["msg"] for event in done.events if event["event"] in ("failed", "unreachable")]
     assert done.code != 0
-    for sentence in [wrong.sentence] if isinstance(wrong.sentence, str) else wrong.sentence:
+    for sentence in [sentence for name in names for sentence in WRONG[name].sentences]:
         assert any(re.search(sentence, " ".join(text.split())) for text in said), done.output
     assert {host: counts["changed"] for host, counts in done.recap.items()} == dict.fromkeys(done.recap, 0)
     assert done.changed == 0

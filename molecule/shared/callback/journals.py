@@ -17,6 +17,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 from ansible.plugins.callback import CallbackBase
 
@@ -47,6 +48,7 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_stats(self, stats):
         name = os.environ.get("MOLECULE_SCENARIO_NAME", "")
+        self._display.display(time.strftime("It is %X."))
         if name and (stats.failures or stats.dark):
             command = [sys.executable, "-m", "lab", "journals", name]
             checkout = os.environ["MOLECULE_PROJECT_DIRECTORY"]
