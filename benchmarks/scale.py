@@ -101,7 +101,14 @@ def shared_answers(directory: pathlib.Path) -> None:
     write(directory / "artifacts.json", {"changed": False, "changes": [], "missing": [], "missing_packages": []})
     units = ("flanneld", "kube-proxy", "docker", "cri-dockerd", "kubelet")
     certificates = [{"path": f"{PKI}{name}.crt", "days_left": 364} for name in ("kubelet-client", "kube-proxy")]
-    node = {"name": "a-node", "ready": True, "schedulable": True, "version": "1.37.2", "error": ""}
+    node = {
+        "name": "a-node",
+        "ready": True,
+        "schedulable": True,
+        "version": "1.37.2",
+        "runtime": "docker 26.1.5",
+        "error": "",
+    }
     answer = {"changed": False, "healthy": True, "problems": [], "certificates": certificates, "node": node}
     write(directory / "kube_checkstatus.json", {**answer, "components": [component(name) for name in units]})
 
@@ -175,16 +182,14 @@ class Simulation:
         """Let every host answer certificate_request with what it was given; at first, nothing but requests."""
         secrets = {
             name: hashlib.sha256((self.directory / "pki/plainkube" / name).read_bytes()).hexdigest()
-            for name in ("sa.key", "ca.key")
+            for name in SECRETS
             if signed
         }
         for host in self.names:
             files = {one["path"].removeprefix(PKI): one["content"] for one in signed.get(host, [])}
             requests = self.keys.setdefault(host, {})
             leaves = {
-                name.removesuffix(".crt"): text
-                for name, text in files.items()
-                if name.endswith(".crt") and not name.endswith("ca.crt")
+                name.removesuffix(".crt"): text for name, text in files.items() if name.removesuffix(".crt") in NAMES
             }
             answer = {
                 name: {
@@ -241,6 +246,9 @@ NAMES = (
     *("apiserver-etcd-client", "front-proxy-client", "controller-manager", "scheduler", "admin", "kube-proxy"),
     *("kubelet-client", "kubelet-server"),
 )
+
+# What control planes share beside public files.
+SECRETS = ("sa.key", "ca.key", "encryption.yaml")
 
 
 def ansible(name: str) -> list[str]:

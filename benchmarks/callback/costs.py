@@ -53,7 +53,8 @@ class CallbackModule(CallbackBase):
             self._mark(task.get_name())
 
     def v2_runner_on_ok(self, result):
-        if result._task.action.endswith("certificate_sign"):
+        # It also looks at the authorities alone.
+        if result._task.action.endswith("certificate_sign") and "hosts" in result._result:
             self._write(signed={host: one["files"] for host, one in result._result["hosts"].items()})
 
     def v2_playbook_on_stats(self, stats):

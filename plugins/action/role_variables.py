@@ -7,8 +7,10 @@ import typing as t
 
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.plugins.action import ActionBase
+from ansible.plugins.action.group_by import ActionModule as GroupBy
 from ansible_collections.plainkube.cluster.plugins.module_utils import _preflight
+
+ROLES = pathlib.Path(__file__).parents[2] / "roles"
 
 # Every host evaluates this: the C parser takes 1 ms a file, the other one 10.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -33,28 +35,33 @@ def read_options(roles: str) -> dict[str, dict[str, dict[str, t.Any]]]:
     return found
 
 
-class ActionModule(ActionBase):
-    """Needs nothing of the host but its variables."""
+class ActionModule(GroupBy):
+    """Needs nothing of the host but its variables. How a host is put into groups differs between releases of ansible-core, so group_by does it."""
 
     _requires_connection = False
 
     def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
         dummy, arguments = self.validate_argument_spec(
             {
-                "roles": {"type": "path", "required": True},
+                "roles": {"type": "path", "default": str(ROLES)},
                 "foreign": {"type": "list", "elements": "str", "default": []},
+                "groups": {"type": "list", "elements": "str", "default": []},
             }
         )
         by_role = read_options(arguments["roles"])
         known = {name for options in by_role.values() for name in options}
         troubles = [trouble for role, some in by_role.items() for trouble in self._wrong(role, some, task_vars)]
         troubles += _preflight.unknown_variables(task_vars, known, by_role, arguments["foreign"])
-        return {
-            **result,
-            "failed": bool(troubles),
-            "msg": "\n".join(troubles) or "All variables are as they should be.",
-        }
+        result = {} if troubles else self._grouped(arguments["groups"], task_vars)
+        message = "\n".join(troubles) or "All variables are as they should be."
+        return {**result, "changed": False, "failed": bool(troubles), "msg": message}
+
+    def _grouped(self, groups, task_vars):
+        """One group for hosts that are in the same groups, which is in each of these."""
+        if not groups:
+            return {}
+        self._task.args = {"key": "__".join(groups), "parents": groups}
+        return super().run(None, task_vars)
 
     def _wrong(self, role: str, options: dict[str, dict[str, t.Any]], variables: dict[str, t.Any]) -> list[str]:
         given = {name: self._templar.template(variables[name]) for name in options if name in variables}

@@ -32,8 +32,11 @@ class Task:
 
 def check(variables, **args):
     """What the task says of a host with these variables."""
-    task = Task({"roles": str(ROLES), **args})
-    plugin = role_variables.ActionModule(task, Connection, None, None, Templar(), None)
+    return run(variables, roles=str(ROLES), **args)
+
+
+def run(variables, **args):
+    plugin = role_variables.ActionModule(Task(args), Connection, None, None, Templar(), None)
     return plugin.run(task_vars=variables)
 
 
@@ -74,3 +77,25 @@ def test_a_text_is_neither_list_nor_dict():
 def test_variables_of_others_can_be_listed():
     assert check({"node_exporter_port": 9100}, foreign=["node_exporter_*"])["failed"] is False
     assert check({"node_exporter_port": 9100}, foreign=["node_other_*"])["failed"] is True
+
+
+@pytest.fixture
+def grouped(monkeypatch):
+    """What group_by is asked for."""
+    asked = []
+    monkeypatch.setattr(
+        role_variables.GroupBy, "run", lambda self, tmp, task_vars: asked.append(self._task.args) or {"changed": True}
+    )
+    return asked
+
+
+def test_a_host_with_right_variables_is_put_into_groups(grouped):
+    """The roles are those of the collection, where none are named."""
+    result = run({"cluster_api_port": 6443}, groups=["a", "b"])
+    assert (result["failed"], result["changed"]) == (False, False)
+    assert grouped == [{"key": "a__b", "parents": ["a", "b"]}]
+
+
+def test_one_with_wrong_variables_is_not(grouped):
+    assert run({"cluster_verion": "1"}, groups=["a", "b"])["failed"]
+    assert grouped == []

@@ -1,0 +1,15 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""The made-up hosts of benchmarks/scale.py answer what the roles ask today. How much they cost is `make benchmark-scale`'s."""
+
+from __future__ import annotations
+
+from benchmarks import scale
+
+
+def test_a_second_run_over_made_up_hosts_changes_nothing():
+    with scale.simulated(4) as simulation:
+        measured = scale.measure(simulation)
+    assert measured.hosts == 4
+    assert any("See what differs" in name for name in measured.tasks)
+    assert not any("Install" in name for name in measured.tasks if "(start)" not in name)
