@@ -10,10 +10,10 @@ version_added: 1.0.0
 description:
   - Checks types and choices of a host's variables against the argument specs of all roles. None is required, since no host uses all roles.
   - Refuses variables that begin like those of a role and are none, with the name that may have been meant.
-author:
-  - The plainkube authors (@plainkube)
   - A host whose variables are right is put into groups, as M(ansible.builtin.group_by) does it. With hundreds of hosts, a task less
     for each is what the control node notices.
+author:
+  - The plainkube authors (@plainkube)
 options:
   roles:
     description: Directory of the roles, each with C(meta/argument_specs.yml); those of this collection if it is not given.

@@ -280,6 +280,11 @@ WRONG = {
         ),
         r"n1 runs fedora 44: use Debian 12 or newer",
     ),
+    "a containerd that is too old": Wrong(
+        variables(cluster_runtime="containerd"),
+        r"n1 has cluster_runtime containerd, and its distribution's containerd is 1\.6, too old for the kubelet: take upstream's "
+        r"\(cluster_containerd_version, like [\d.]+, and cluster_cni_plugins_version, like [\d.]+\), or set cluster_runtime to docker",
+    ),
     "an unsupported architecture": Wrong(
         interpreter('exec setarch i686 /usr/bin/python3 "$@"'), r"n1 is i686: use a host that is amd64 or arm64"
     ),
