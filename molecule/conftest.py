@@ -16,6 +16,8 @@ from lab import runs
 from lab.lab import Lab
 from lab.probes import Probes
 
+# What `make test` does in one scenario of several, at random (Makefile); without TURN, in each.
+TURN = os.environ.get("TURN", "")
 PKI = "/etc/kubernetes/pki"
 ROOT = f"--cacert={PKI}/etcd/ca.crt --cert={PKI}/etcd/root.crt --key={PKI}/etcd/root.key"
 LOCAL = "--endpoints=https://127.0.0.1:2379"
@@ -110,6 +112,16 @@ class Site:
         run = self.run("-e", f"status_file={path}", "-e", f"status_wait={wait}", *arguments, playbook="status")
         assert path.exists(), run.output
         return json.loads(path.read_text(encoding="utf-8"))
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "turn: takes minutes, and is left out when it is another scenario's turn")
+
+
+def pytest_runtest_setup(item):
+    scenario = os.environ["MOLECULE_SCENARIO_NAME"]
+    if item.get_closest_marker("turn") and TURN not in ("", scenario):
+        pytest.skip(f"it is the turn of scenario {TURN}")
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 
 from lab import runs
 
-pytestmark = pytest.mark.skipif(os.environ.get("ROTATION") == "ha", reason="scenario ha does it this time")
+pytestmark = pytest.mark.turn
 
 OLD, PKI = "/root/old-pki", "/etc/kubernetes/pki"
 ROTATE = ["-e", "certificates_rotate=kubernetes,etcd,front-proxy,service-account,encryption"]

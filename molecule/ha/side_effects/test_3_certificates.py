@@ -4,13 +4,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 import pytest
-
-# Renewal is tried each time.
-rotation = pytest.mark.skipif(os.environ.get("ROTATION") == "default", reason="scenario default does it this time")
 
 PKI = "/etc/kubernetes/pki"
 OLD = "/root/old-pki"
@@ -71,7 +67,7 @@ def test_all_certificates_are_renewed(site, probes, serials, pods):
     assert pods() == running
 
 
-@rotation
+@pytest.mark.turn
 def test_all_authorities_and_keys_are_rotated(site, probes, etcd, kept, pods):
     key, running = key_in_etcd(etcd), pods()
     with probes.running(f"rotated: {', '.join(ROTATED)}") as outcomes:
@@ -84,7 +80,7 @@ def test_all_authorities_and_keys_are_rotated(site, probes, etcd, kept, pods):
     assert pods() == running
 
 
-@rotation
+@pytest.mark.turn
 def test_old_certificates_are_refused_by_the_api_server(lab, kept):
     for host in ("k1", "k2", "k3"):
         url = "https://127.0.0.1:6443/api/v1/nodes"
@@ -92,7 +88,7 @@ def test_old_certificates_are_refused_by_the_api_server(lab, kept):
         assert answer(lab, host, url, OLD, "admin") == "401"
 
 
-@rotation
+@pytest.mark.turn
 def test_old_certificates_are_refused_by_kubelets(lab, kept):
     for node in ("n1", "n2"):
         url = f"https://{lab.address(node)}:10250/pods"
@@ -100,7 +96,7 @@ def test_old_certificates_are_refused_by_kubelets(lab, kept):
         assert answer(lab, "k1", url, OLD, "apiserver-kubelet-client") == "401"
 
 
-@rotation
+@pytest.mark.turn
 @pytest.mark.parametrize("certificate", ["root", "flannel"])
 def test_old_certificates_are_refused_by_etcd(lab, kept, certificate):
     command = ("etcdctl", "--endpoints=https://127.0.0.1:2379", f"--cacert={PKI}/etcd/ca.crt", "--command-timeout=5s")
@@ -110,7 +106,7 @@ def test_old_certificates_are_refused_by_etcd(lab, kept, certificate):
         assert (code == 0) is good, output
 
 
-@rotation
+@pytest.mark.turn
 def test_a_token_from_before_still_works(lab, token):
     for host in ("k1", "k2", "k3"):
         found = lab.run(
