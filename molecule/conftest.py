@@ -16,8 +16,8 @@ from lab import runs
 from lab.lab import Lab
 from lab.probes import Probes
 
-# What `make test` does in one scenario of several, at random (Makefile); without TURN, in each.
-TURN = os.environ.get("TURN", "")
+# Of what takes turns in `make test` (Makefile); by hand, nothing is left out.
+TURN = os.environ.get("TURN", "all")
 PKI = "/etc/kubernetes/pki"
 ROOT = f"--cacert={PKI}/etcd/ca.crt --cert={PKI}/etcd/root.crt --key={PKI}/etcd/root.key"
 LOCAL = "--endpoints=https://127.0.0.1:2379"
@@ -115,12 +115,14 @@ class Site:
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "turn: takes minutes, and is left out when it is another scenario's turn")
+    config.addinivalue_line(
+        "markers", "turn: takes minutes, and is left out by `make test` when it is another scenario's turn"
+    )
 
 
 def pytest_runtest_setup(item):
     scenario = os.environ["MOLECULE_SCENARIO_NAME"]
-    if item.get_closest_marker("turn") and TURN not in ("", scenario):
+    if item.get_closest_marker("turn") and TURN not in ("all", scenario):
         pytest.skip(f"it is the turn of scenario {TURN}")
 
 

@@ -69,7 +69,6 @@ def whole(lab, inventory):
     return path
 
 
-@pytest.mark.turn
 def test_three_members_become_five(lab, site, probes, etcd, nodes, pods, whole):
     before, running = nodes(), pods()
     with probes.running("from three members of etcd to five") as outcomes:

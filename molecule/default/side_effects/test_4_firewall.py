@@ -13,6 +13,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.turn
+
 # The API is for the cluster only, so that its port is another one to be closed.
 GUARDED = {"firewall_enabled": True, "firewall_api_sources": []}
 TABLE = "inet plainkube"

@@ -12,6 +12,8 @@ import pytest
 from lab import runs, secrets
 from lab.probes import Probes
 
+pytestmark = pytest.mark.turn
+
 NEW = ("k2", "k3")
 SMALL = ("k1", "n1", "n2")
 
