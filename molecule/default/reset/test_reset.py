@@ -70,11 +70,14 @@ iptables-save | sed 's/\\[.*//' | grep -v '^#'
 nft list tables
 cat /etc/passwd /etc/group
 ip -oneline link | cut -d: -f2; ip route
-test ! -S /run/docker.sock || {{ docker ps --no-trunc --format '{{{{.ID}}}} {{{{.Names}}}}' | sort; docker image ls --quiet; docker volume ls; }}
+systemctl is-active --quiet docker || exit 0
+docker ps --no-trunc --format '{{{{.ID}}}} {{{{.Names}}}}' | sort; docker image ls --quiet; docker volume ls
 """
-# Names of what is left of us on the file system; the lab's own files and the foreign ones are not ours.
+# Names of what is left of us on the file system; the lab's own files and the foreign ones are not ours. systemd removes private directories at
+# boot, but for those of this boot, as which a container counts all of its own.
 LEFT = r"""
-find / -xdev \( -path /proc -o -path /sys -o -path /usr/share -o -path /usr/lib -o -path /var/lib/docker -o -path /var/log/journal \) -prune \
+find / -xdev \( -path /proc -o -path /sys -o -path /usr/share -o -path /usr/lib -o -path /var/lib/docker -o -path /var/log/journal \
+  -o -path '/var/tmp/systemd-private-*' \) -prune \
   -o \( -iname '*kube*' -o -iname '*etcd*' -o -iname '*flannel*' -o -iname '*cri-dockerd*' -o -iname '*plainkube*' -o -name cni \) -print
 find /run /var/lib/kubelet /var/lib/etcd -mindepth 1 \( -iname '*kube*' -o -iname '*etcd*' -o -iname '*flannel*' -o -name '*cri-dockerd*' \)
 find /usr/local/bin -type l -lname '/opt/*'
