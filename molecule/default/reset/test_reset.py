@@ -145,6 +145,10 @@ def foreign(lab):
             "--limit has m1, which is no host or group of the inventory: did you mean n1?",
         ),
         (("-e", "reset_hosts=k1", "--limit", "n1", *CONFIRMED), "reset_hosts is k1, but --limit leaves n1"),
+        (
+            ("-e", "reset_hots=n1", *CONFIRMED),
+            "reset_hots is no variable of plainkube.cluster: did you mean reset_hosts?",
+        ),
         (("-e", "reset_confirm=nonsense"), "reset_confirm is 'nonsense', and the cluster's name is plainkube"),
         ((), "Nothing was reset: '' was answered, and the cluster's name is plainkube"),
         (("-i", "unreachable.ini", *CONFIRMED), "n7 cannot be reached or looked at, so nothing was reset"),
