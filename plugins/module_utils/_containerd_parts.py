@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _docker_service,
@@ -25,6 +27,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._parts import (
     remove_paths,
     there,
 )
+from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 CONTAINERD = "containerd.service"
 CNI_PATH = "plainkube-cni.path"
@@ -44,7 +47,22 @@ LEASES = ("/var/lib/cni/networks/plainkube", "/var/lib/cni/results/plainkube-*",
 # The plugin portmap's, which leads hostPorts to pods.
 CHAINS = ("CNI-HOSTPORT", "CNI-DN")
 TABLES = ("cni_hostport",)
-COMMAND = ("ctr", "--namespace", "k8s.io")
+NAMESPACE = "k8s.io"
+COMMAND = ("ctr", "--namespace", NAMESPACE)
+
+
+def is_shim(command_line: str) -> bool:
+    """Whether a process, as /proc/PID/cmdline has it, holds containers of Kubernetes for containerd."""
+    words = command_line.split("\0")
+    return os.path.basename(words[0]).startswith("containerd-shim") and NAMESPACE in words
+
+
+def command_line(pid: str) -> str:
+    """A process's, with zeros between its words; empty where it has ended."""
+    try:
+        return _files.read(at(f"/proc/{pid}/cmdline")) or ""
+    except ProcessLookupError:
+        return ""
 
 
 class ContainerdHost(Host):
@@ -69,6 +87,7 @@ class ContainerdHost(Host):
         bridge they were, is last."""
         return [
             Part("service", self.containerd_services, self.stop_containerd),
+            Part("process", self.shims, self.end_shims),
             Part("network namespace", self.network_namespaces, self.remove_network_namespaces),
             Part("rules", self.port_rules, self.remove_port_rules),
             Part("nftables table", self.port_tables, self.remove_tables),
@@ -114,6 +133,17 @@ class ContainerdHost(Host):
 
     def stop_containerd(self, names: list[str]) -> None:
         _docker_service.systemctl(self.module, "stop", *names)
+
+    def shims(self) -> list[str]:
+        """They live on when containerd stops, and containerd 2 ends that of a sandbox only when the kubelet asks for it."""
+        pids = [name for name in listed("/proc") if name.isdigit()] if self.manages_containerd() else []
+        return [pid for pid in pids if is_shim(command_line(pid))]
+
+    def end_shims(self, pids: list[str]) -> None:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        poll(self.shims, lambda left: not left, seconds=10)
 
     def network_namespaces(self) -> list[str]:
         names = listed(NAMESPACES) if self.manages_containerd() else []

@@ -9,7 +9,14 @@ import shutil
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _bridge, _docker_api, _parts, _runtime, _stamp
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _bridge,
+    _containerd_parts,
+    _docker_api,
+    _parts,
+    _runtime,
+    _stamp,
+)
 from ansible_collections.plainkube.cluster.plugins.modules import runtime_removal
 
 STAMP = _stamp.Stamp("a" * 64, "1")
@@ -325,3 +332,32 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(node, run, kind, wanted):
         run(wanted)
         assert node.files() == left, step
         assert (node.pods, node.containers, node.states["docker"], node.rules) == ended, step
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("/usr/local/bin/containerd-shim-runc-v2", "-namespace", "k8s.io", "-id", "x"), True),
+        (("/usr/bin/containerd-shim-runc-v2", "-namespace", "moby", "-id", "x"), False),
+        (("/usr/bin/sleep", "k8s.io"), False),
+        (("",), False),
+    ],
+)
+def test_whose_a_process_is(words, expected):
+    assert _containerd_parts.is_shim("\0".join(words)) is expected
+
+
+def test_a_shim_that_lives_on_is_ended(node, run, monkeypatch):
+    """As containerd 2 leaves those of sandboxes."""
+    node.with_containerd("cni0")
+    node.write("/proc/523/cmdline", "/usr/local/bin/containerd-shim-runc-v2\0-namespace\0k8s.io\0-id\0x\0")
+    node.write("/proc/524/cmdline", "/usr/local/bin/containerd-shim-runc-v2\0-namespace\0moby\0-id\0y\0")
+    ended = []
+
+    def kill(pid, number):
+        ended.append(pid)
+        node.write(f"/proc/{pid}/cmdline", "")
+
+    monkeypatch.setattr(_containerd_parts.os, "kill", kill)
+    run(DOCKER)
+    assert ended == [523]
