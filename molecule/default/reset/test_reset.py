@@ -257,8 +257,9 @@ def test_docker_gets_its_own_bridge_when_nobody_is_on_the_old_one(lab, reset):
 
 
 def test_site_works_as_on_fresh_hosts(lab, inventory):
-    """It ends with the status, and that waits until all is well."""
     remove_foreign(lab)
     run = playbook("site", inventory).demand()
     assert run.changed > 0
     assert "all is well on 3 hosts" in run.output
+    playbook("verify", inventory).demand()
+    assert playbook("site", inventory).demand().changed == 0

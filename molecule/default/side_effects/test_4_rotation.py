@@ -92,6 +92,7 @@ def test_a_run_is_killed_on_its_way_and_the_cluster_is_well(site, inventory, hos
     assert killed.code == -9, killed.output
     run, _started = site.apply()
     assert "playbooks/certificates.yml goes on with it" in run.output
+    assert site.apply()[0].changed == 0
     assert hosts.token_status(before["token"]) == "201"
     for pki in (OLD, PKI):
         assert hosts.accepted(pki) == {"api": "200", "kubelet": "200", "etcd": True}
@@ -127,3 +128,5 @@ def test_tokens_of_before_are_accepted_until_their_time_is_over(site, hosts, bef
 def test_nothing_is_left_to_do(site):
     assert site.status(wait=30)["healthy"]
     assert site.apply()[0].changed == 0
+    run = site.run(playbook="certificates").demand()
+    assert run.changed == 0
