@@ -19,6 +19,9 @@ SAMPLE ?= 0
 ifndef TURN
 TURN := $(shell shuf --head-count=1 --echo default ha apart runtimes)
 endif
+ifeq ($(filter default ha apart runtimes all,$(TURN)),)
+$(error TURN is '$(TURN)': take default, ha, apart, runtimes or all)
+endif
 SCENARIOS := default ha $(filter apart runtimes,$(TURN:all=apart runtimes))
 SANITY ?=
 
@@ -56,7 +59,7 @@ docs: setup ## README tables and role pages from their sources; the reference of
 sanity: setup ## ansible-test sanity and units, on every ansible-core that is supported
 	@$(RUN) -m tests.matrix $(SANITY)
 
-package: setup ## the archive: what is in it, and that it works where there is nothing else
+package: setup ## the archive: what is in it, and that it works where there is nothing else; and the hosts that benchmark-scale makes up
 	$(RUN) -m pytest tests/packaging
 
 artifacts: setup ## binaries and images for the lab: built, unless the upstream downloads can be reached

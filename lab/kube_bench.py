@@ -13,6 +13,14 @@ from lab.base import FILES, LabError
 from lab.lab import Lab
 
 BENCHMARK = "cis-1.12"
+PROGRAM = programs.Program(
+    "kube-bench",
+    "github.com/aquasecurity/kube-bench",
+    "0.15.6",
+    "h1:r1p/dGN8IxGowV+hfTw5Lk2IaRV79dZcq0xd6MincJ8=",
+    version_variable="cmd.KubeBenchVersion",
+    checks=f"cfg/{BENCHMARK}",
+)
 PLACE = "/root/kube-bench"
 CONFIG = (FILES / "kube-bench.yaml").read_text(encoding="utf-8")
 # Check 4.3.1 looks for kube-proxy's setting in its kubeconfig, where it cannot be: it is run once more on the file that has it.
@@ -59,7 +67,7 @@ class KubeBench:
     def __init__(self, lab: Lab, host: str) -> None:
         self.lab = lab
         self.host = host
-        directory = programs.ensure(programs.KUBE_BENCH)
+        directory = programs.ensure(PROGRAM)
         files = {"kube-bench": ((directory / "kube-bench").read_bytes(), 0o755)}
         for path in (directory / "cfg").iterdir():
             files[f"cfg/{BENCHMARK}/{path.name}"] = (path.read_bytes(), 0o644)

@@ -22,19 +22,11 @@ class Program:
     module: str
     version: str
     module_sum: str  # what go.sum says of it: of all that is in it
+    version_variable: str  # the Go variable that holds the version, without the module
     package: str = "."
-    version_variable: str = ""  # the Go variable that holds the version, without the module
     checks: str = ""  # a directory of the module that goes with the program, as cfg/
 
 
-KUBE_BENCH = Program(
-    "kube-bench",
-    "github.com/aquasecurity/kube-bench",
-    "0.15.6",
-    "h1:r1p/dGN8IxGowV+hfTw5Lk2IaRV79dZcq0xd6MincJ8=",
-    version_variable="cmd.KubeBenchVersion",
-    checks="cfg/cis-1.12",
-)
 CRICTL = Program(
     "crictl",
     "sigs.k8s.io/cri-tools",

@@ -25,10 +25,10 @@ def _as_text(name: str, value: str, shape: str) -> str:
     return f"{name} is the text{shown}, where a {shape} is needed: write it as YAML, {_SHAPES[shape]}, and as JSON behind -e."
 
 
-def read_options(roles: str) -> dict[str, dict[str, dict[str, t.Any]]]:
+def read_options() -> dict[str, dict[str, dict[str, t.Any]]]:
     """Role -> its options, those of all entry points together; none of them required."""
     found = {}
-    for path in sorted(pathlib.Path(roles).glob("*/meta/argument_specs.yml")):
+    for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
         entries = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)["argument_specs"].values()
         options = {name: option for entry in entries for name, option in entry.get("options", {}).items()}
         found[path.parent.parent.name] = {name: {**option, "required": False} for name, option in options.items()}
@@ -43,12 +43,11 @@ class ActionModule(GroupBy):
     def run(self, tmp=None, task_vars=None):
         dummy, arguments = self.validate_argument_spec(
             {
-                "roles": {"type": "path", "default": str(ROLES)},
                 "foreign": {"type": "list", "elements": "str", "default": []},
                 "groups": {"type": "list", "elements": "str", "default": []},
             }
         )
-        by_role = read_options(arguments["roles"])
+        by_role = read_options()
         known = {name for options in by_role.values() for name in options}
         troubles = [trouble for role, some in by_role.items() for trouble in self._wrong(role, some, task_vars)]
         troubles += _preflight.unknown_variables(task_vars, known, by_role, arguments["foreign"])

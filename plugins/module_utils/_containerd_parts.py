@@ -143,7 +143,9 @@ class ContainerdHost(Host):
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
-        poll(self.shims, lambda left: not left, seconds=10)
+        left = poll(self.shims, lambda left: not left, seconds=10)
+        if left:
+            raise OSError(f"these processes of containerd's do not end: {', '.join(left)}")
 
     def network_namespaces(self) -> list[str]:
         names = listed(NAMESPACES) if self.manages_containerd() else []

@@ -15,9 +15,6 @@ description:
 author:
   - The plainkube authors (@plainkube)
 options:
-  roles:
-    description: Directory of the roles, each with C(meta/argument_specs.yml); those of this collection if it is not given.
-    type: path
   foreign:
     description: Patterns (C(*), C(?), C([…])) of variables that something else reads, though they begin like those of a role.
     type: list

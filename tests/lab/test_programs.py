@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from lab import programs
+from lab import kube_bench, programs
 from lab.base import LabError
 
 
@@ -22,11 +22,11 @@ def test_what_was_built_is_used_and_what_is_something_else_is_built_again(monkey
 
     monkeypatch.setattr(programs, "build", build)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    directory = programs.ensure(programs.KUBE_BENCH)
-    programs.ensure(programs.KUBE_BENCH)
+    directory = programs.ensure(kube_bench.PROGRAM)
+    programs.ensure(kube_bench.PROGRAM)
     assert built == ["kube-bench"]
     (directory / "cfg" / "node.yaml").write_text("easier checks", encoding="utf-8")
-    programs.ensure(programs.KUBE_BENCH)
+    programs.ensure(kube_bench.PROGRAM)
     assert built == ["kube-bench"] * 2
 
 
