@@ -262,16 +262,23 @@ def overlap_troubles(facts: t.Mapping[str, t.Any], host: str, networks: t.Mappin
 
 def port_troubles(facts: t.Mapping[str, t.Any], host: str, components: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
     """Ports of components on which something else listens."""
-    needs = {int(port): component["name"] for component in components for port in component.get("ports", [])}
+    needs = {
+        (protocol, int(port)): component["name"]
+        for component in components
+        for protocol, key in (("tcp", "ports"), ("udp", "udp_ports"))
+        for port in component.get(key, [])
+    }
     troubles = []
     for there in facts["foreign_listeners"]:
         who = (
             f"{there['process']} (pid {there['pid']})" if there["pid"] else "something that is no process of this host"
         )
-        variable = PORT_VARIABLES.get(needs[there["port"]])
+        needed_by = needs[there["protocol"], there["port"]]
+        kind = "UDP port" if there["protocol"] == "udp" else "port"
+        variable = PORT_VARIABLES.get(needed_by)
         other = f", or set {variable} to another port" if variable else ""
         troubles.append(
-            f"{host}: {who} listens on {there['address']}, and {needs[there['port']]} needs port {there['port']}: "
+            f"{host}: {who} listens on {there['address']}, and {needed_by} needs {kind} {there['port']}: "
             f"stop it or give it another port{other}."
         )
     return troubles

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Who listens on which TCP port of a host, out of /proc; and where SSH comes in."""
+"""Who listens on which port of a host, out of /proc; and where SSH comes in."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 
-def listeners() -> list[_status.Listener]:
-    """The listening TCP sockets of the host."""
-    texts = (_files.read(f"/proc/net/{table}") or "" for table in ("tcp", "tcp6"))
-    return [listener for text in texts for listener in _status.parse_listeners(text)]
+def listeners(protocol: str = "tcp") -> list[_status.Listener]:
+    """The listening TCP sockets of the host, or the bound ones of UDP."""
+    texts = (_files.read(f"/proc/net/{table}") or "" for table in (protocol, f"{protocol}6"))
+    return [listener for text in texts for listener in _status.parse_listeners(text, protocol)]
 
 
 def socket_inodes(pid: int) -> set[int]:
@@ -49,13 +49,15 @@ def name(pid: int) -> str:
     return (_files.read(f"/proc/{pid}/comm") or "").strip()
 
 
-def foreign_listeners(ports: t.Collection[int], ours: str) -> list[dict[str, t.Any]]:
+def foreign_listeners(ports: t.Collection[int], ours: str, udp_ports: t.Collection[int] = ()) -> list[dict[str, t.Any]]:
     """Listeners on these ports whose program is neither under the directory `ours` nor carries our stamp, as the distribution's HAProxy in
     a service of ours does; each with its process.
 
-    A pid of 0 stands for the kernel, or for a process of another PID namespace.
+    A pid of 0 stands for the kernel, or for a process of another PID namespace. Of UDP these are left out: VXLAN interfaces, of which
+    flannel's is one, share the kernel's socket.
     """
     wanted = [listener for listener in listeners() if listener.port in ports]
+    wanted += [listener for listener in listeners("udp") if listener.port in udp_ports] if udp_ports else []
     if not wanted:
         return []
     programs = {pid: program(pid) for pid in map(int, filter(str.isdigit, os.listdir("/proc")))}
@@ -65,10 +67,11 @@ def foreign_listeners(ports: t.Collection[int], ours: str) -> list[dict[str, t.A
     holders: dict[int, int] = {}
     for pid in sorted(programs.keys() - mine) if left else ():
         holders.update(dict.fromkeys(socket_inodes(pid), pid))
-    found = {(listener.port, holders.get(listener.inode, 0)): str(listener) for listener in left}
+    found = {(one.protocol, one.port, holders.get(one.inode, 0)): str(one) for one in left}
     return [
-        {"port": port, "address": address, "pid": pid, "process": name(pid) if pid else ""}
-        for (port, pid), address in sorted(found.items())
+        {"protocol": protocol, "port": port, "address": address, "pid": pid, "process": name(pid) if pid else ""}
+        for (protocol, port, pid), address in sorted(found.items())
+        if pid or protocol == "tcp"
     ]
 
 

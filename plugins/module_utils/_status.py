@@ -22,7 +22,8 @@ PROPERTIES = ("ExecStart", "InactiveEnterTimestamp")
 RELEASES = "/opt/plainkube"
 _RELEASE = re.compile(rf"^{RELEASES}/[^/]+/([^/]+)/")
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?")
-_LISTEN = "0A"
+# The state of a socket that waits for others, in the kernel's numbers (net/tcp_states.h): TCP_LISTEN, and TCP_CLOSE for UDP.
+_WAITS = {"tcp": "0A", "udp": "07"}
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 # etcd turns read-only when its database reaches the quota.
 _QUOTA_SHARE = 0.8
@@ -36,11 +37,12 @@ class Problem(t.NamedTuple):
 
 
 class Listener(t.NamedTuple):
-    """A listening TCP socket."""
+    """A socket that waits for others: a listening one of TCP, or a bound one of UDP."""
 
     address: str
     port: int
     inode: int
+    protocol: str = "tcp"
 
     def __str__(self) -> str:
         host = f"[{self.address}]" if ":" in self.address else self.address
@@ -53,13 +55,13 @@ def parse_address(text: str) -> str:
     return str(ipaddress.ip_address(b"".join(words)))
 
 
-def parse_listeners(text: str) -> list[Listener]:
-    """The listening sockets in the text of /proc/net/tcp or /proc/net/tcp6."""
+def parse_listeners(text: str, protocol: str = "tcp") -> list[Listener]:
+    """The sockets that wait for others in the text of /proc/net/{tcp,udp}{,6}; those that are connected to somebody do not."""
     rows = (line.split() for line in text.splitlines()[1:])
     return [
-        Listener(parse_address(row[1].split(":")[0]), int(row[1].split(":")[1], 16), int(row[9]))
+        Listener(parse_address(row[1].split(":")[0]), int(row[1].split(":")[1], 16), int(row[9]), protocol)
         for row in rows
-        if len(row) > 9 and row[3] == _LISTEN
+        if len(row) > 9 and row[3] == _WAITS[protocol]
     ]
 
 

@@ -17,6 +17,11 @@ options:
     type: list
     elements: int
     default: []
+  udp_ports:
+    description: UDP ports that they need; processes that hold them are looked for.
+    type: list
+    elements: int
+    default: []
   directories:
     description: Directories that need room. Those that do not exist yet are looked for at their nearest parent.
     type: list
@@ -38,8 +43,9 @@ options:
   needs:
     description:
       - What role preflight asks of the host for its part in the cluster - C(memory_mb), C(disk_mb) (asked of O(directories) as long as
-        nothing is installed), C(networks) by the name of their variable, C(components) with C(name) and C(ports), and of a
-        host that is to be a Node C(kubelet_config) and C(runtime) with C(name), C(docker), C(containerd_version), C(docker_part) and C(pod_range).
+        nothing is installed), C(networks) by the name of their variable, C(components) with C(name), C(ports) and
+        C(udp_ports), and of a host that is to be a Node C(kubelet_config) and C(runtime) with C(name), C(docker), C(containerd_version),
+        C(docker_part) and C(pod_range).
       - A host that falls short is refused, with a sentence for each need that names the host, what was found, and what to do.
       - By default, nothing is asked.
     type: dict
@@ -124,7 +130,8 @@ ansible_facts:
           type: str
           returned: success
         foreign_listeners:
-          description: What listens on O(ports) without being this collection's, with C(address), C(port), C(pid) and C(process).
+          description: What listens on O(ports) and O(udp_ports) without being this collection's, with C(protocol), C(address), C(port), C(pid) and
+            C(process).
           type: list
           elements: dict
           returned: success
@@ -344,7 +351,9 @@ def look(module: AnsibleModule) -> dict:
         "distribution_version": release.get("VERSION_ID", ""),
         "etcd_state": etcd_state(),
         "firewall": os.path.exists(_nft.UNIT_PATH),
-        "foreign_listeners": _sockets.foreign_listeners(module.params["ports"], _status.RELEASES),
+        "foreign_listeners": _sockets.foreign_listeners(
+            module.params["ports"], _status.RELEASES, module.params["udp_ports"]
+        ),
         "free_mb": {path: free_mb(path) for path in module.params["directories"]},
         "hostname": kernel.nodename,
         "installed": installed(),
@@ -375,6 +384,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "ports": {"type": "list", "elements": "int", "default": []},
+            "udp_ports": {"type": "list", "elements": "int", "default": []},
             "directories": {"type": "list", "elements": "path", "default": []},
             "containerd": {"type": "bool", "default": False},
             "pki": {"type": "path", "default": "/etc/kubernetes/pki"},

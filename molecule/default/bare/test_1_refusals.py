@@ -304,6 +304,15 @@ WRONG = {
         ),
         r"n1: python3 \(pid \d+\) listens on 0\.0\.0\.0:10250, and kubelet needs port 10250: stop it or give it another port",
     ),
+    "a UDP port in use": Wrong(
+        on_n1(
+            "systemd-run --collect --unit=vpn python3 -c "
+            "'import socket, time; s = socket.socket(type=socket.SOCK_DGRAM); s.bind((\"\", 8472)); time.sleep(600)';"
+            "until ss -lun | grep -q :8472; do sleep 0.1; done",
+            "systemctl stop vpn",
+        ),
+        r"n1: python3 \(pid \d+\) listens on 0\.0\.0\.0:8472, and flanneld needs UDP port 8472: stop it or give it another port",
+    ),
     "no control plane": Wrong(
         variables(cluster_control_plane_group="nobody"),
         r"no host in the group nobody \(cluster_control_plane_group\): add a control plane",
@@ -380,6 +389,7 @@ TOGETHER = [
         "too little memory",
         "too little disk",
         "a port in use",
+        "a UDP port in use",
     ),
 ]
 ALONE = [(name,) for name in WRONG if not any(name in names for names in TOGETHER)]

@@ -39,6 +39,7 @@ NEEDS = {
         {"name": "kube-apiserver", "ports": ["6443"]},
         {"name": "kubelet", "ports": [10248, 10250]},
         {"name": "docker"},
+        {"name": "flanneld", "udp_ports": [8472]},
     ],
     "kubelet_config": None,
 }
@@ -157,11 +158,23 @@ def test_a_good_host_is_no_trouble():
             "cluster_service_network (10.96.0.0/16) overlaps 10.96.0.0/11 of the interface eth0 on n1",
         ),
         (
-            {"foreign_listeners": [{"port": 10250, "address": "0.0.0.0:10250", "pid": 17, "process": "python3"}]},
+            {
+                "foreign_listeners": [
+                    {"protocol": "tcp", "port": 10250, "address": "0.0.0.0:10250", "pid": 17, "process": "python3"}
+                ]
+            },
             "n1: python3 (pid 17) listens on 0.0.0.0:10250, and kubelet needs port 10250: stop it or give it another port.",
         ),
         (
-            {"foreign_listeners": [{"port": 6443, "address": "[::]:6443", "pid": 0, "process": ""}]},
+            {
+                "foreign_listeners": [
+                    {"protocol": "udp", "port": 8472, "address": "0.0.0.0:8472", "pid": 17, "process": "vpn"}
+                ]
+            },
+            "n1: vpn (pid 17) listens on 0.0.0.0:8472, and flanneld needs UDP port 8472: stop it or give it another port.",
+        ),
+        (
+            {"foreign_listeners": [{"protocol": "tcp", "port": 6443, "address": "[::]:6443", "pid": 0, "process": ""}]},
             "kube-apiserver needs port 6443: stop it or give it another port, or set cluster_api_port to another port.",
         ),
         ({"clock_offset": 7.26}, "n1's clock is 7.3 s ahead of the control node's"),

@@ -25,7 +25,9 @@ def listener():
 def test_who_listens_is_named(listener):
     port, pid = listener
     found = _sockets.foreign_listeners([port], "/opt/plainkube")
-    assert found == [{"port": port, "address": f"127.0.0.1:{port}", "pid": pid, "process": _sockets.name(pid)}]
+    assert found == [
+        {"protocol": "tcp", "port": port, "address": f"127.0.0.1:{port}", "pid": pid, "process": _sockets.name(pid)}
+    ]
     assert found[0]["process"].startswith("python")
 
 
@@ -38,6 +40,37 @@ def test_what_runs_from_our_directory_is_ours(listener):
 def test_what_carries_our_stamp_is_ours(listener, monkeypatch):
     monkeypatch.setattr(_sockets._stamp, "of_process", lambda pid: "a stamp" if pid == listener[1] else "")
     assert _sockets.foreign_listeners([listener[0]], "/opt/plainkube") == []
+
+
+def udp_socket(connected: bool) -> socket.socket:
+    found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    found.bind(("127.0.0.1", 0))
+    if connected:
+        found.connect(("127.0.0.1", 9))
+    return found
+
+
+def test_who_holds_a_port_of_udp_is_named():
+    with udp_socket(connected=False) as held:
+        port = held.getsockname()[1]
+        found = _sockets.foreign_listeners([], "/opt/plainkube", [port])
+        as_tcp = _sockets.foreign_listeners([port], "/opt/plainkube")
+    assert [(one["protocol"], one["address"], one["pid"]) for one in found] == [
+        ("udp", f"127.0.0.1:{port}", os.getpid())
+    ]
+    assert as_tcp == []
+
+
+def test_who_only_talks_to_one_other_over_udp_waits_for_nobody():
+    """As a resolver does, from ports that it happens to be given."""
+    with udp_socket(connected=True) as held:
+        assert _sockets.foreign_listeners([], "/opt/plainkube", [held.getsockname()[1]]) == []
+
+
+def test_the_kernels_socket_of_udp_can_be_shared(monkeypatch):
+    monkeypatch.setattr(_sockets, "socket_inodes", lambda pid: set())
+    with udp_socket(connected=False) as held:
+        assert _sockets.foreign_listeners([], "/opt/plainkube", [held.getsockname()[1]]) == []
 
 
 def test_a_free_port_is_nobodys():
@@ -65,7 +98,7 @@ class Machine:
         monkeypatch.setattr(_sockets, "_parent", lambda pid: processes.get(pid, ("", 0, ()))[1])
         monkeypatch.setattr(_sockets, "socket_inodes", lambda pid: set(processes[pid][2]))
         monkeypatch.setattr(_sockets, "_environment", lambda pid: environments.get(pid, ""))
-        monkeypatch.setattr(_sockets, "listeners", lambda: [_status.Listener(*one) for one in listeners])
+        monkeypatch.setattr(_sockets, "listeners", lambda protocol="tcp": [_status.Listener(*one) for one in listeners])
         self.shown = shown
 
     def run_command(self, dummy):

@@ -86,7 +86,13 @@ def test_what_listens_on_a_port_that_is_needed(run_module):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         found = run_module(host_facts, ports=[port])["ansible_facts"]["plainkube"]["foreign_listeners"]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind(("127.0.0.1", port))
+            both = run_module(host_facts, ports=[port], udp_ports=[port])["ansible_facts"]["plainkube"][
+                "foreign_listeners"
+            ]
     assert [(one["port"], one["pid"]) for one in found] == [(port, os.getpid())]
+    assert [(one["protocol"], one["pid"]) for one in both] == [("tcp", os.getpid()), ("udp", os.getpid())]
 
 
 def test_free_disk_is_that_of_the_nearest_directory(run_module, tmp_path):
