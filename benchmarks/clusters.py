@@ -29,10 +29,11 @@ FILES = [
     *(
         "etc/sysusers.d",
         "etc/sysctl.d/60-plainkube.conf",
+        "etc/sysctl.d/60-plainkube-kubelet.conf",
         "etc/modules-load.d/plainkube.conf",
         "etc/network-environment",
     ),
-    *(f"etc/kubernetes/{name}.yaml" for name in ("authentication", "kubelet", "kube-proxy")),
+    *(f"etc/kubernetes/{name}.yaml" for name in ("admission", "audit-policy", "authentication", "kubelet", "kube-proxy")),
     *(f"etc/kubernetes/{name}.conf" for name in ("admin", "controller-manager", "scheduler", "kubelet", "kube-proxy")),
 ]
 

@@ -40,12 +40,14 @@ host_certificates() { # HOST ADDRESS
   local pki="$1/etc/kubernetes/pki" here="DNS:$1,IP:$2" client=clientAuth server=serverAuth
   mkdir -p "$pki/etcd"
   cp authorities/ca.crt "$pki/"
+  # Who signs: the kubelet keeps no certificate of another.
+  cp authorities/ca.crt "$pki/ca-signer.crt"
   cp authorities/etcd/ca.crt "$pki/etcd/"
   certificate "$1" etcd/flannel etcd/ca /CN=flanneld $client
   certificate "$1" kube-proxy ca /CN=system:kube-proxy $client
   if [ "$1" = "$control" ]; then
     local loopback="DNS:localhost,IP:127.0.0.1"
-    cp authorities/ca.key authorities/front-proxy-ca.crt authorities/sa.key authorities/sa.pub "$pki/"
+    cp authorities/ca.key authorities/front-proxy-ca.crt authorities/sa.key authorities/sa.pub authorities/encryption.yaml "$pki/"
     certificate "$1" etcd/server etcd/ca "/CN=$1" $server,$client "$here,$loopback"
     certificate "$1" etcd/peer etcd/ca /CN=etcd-peer $server,$client "$here,$loopback"
     certificate "$1" etcd/root etcd/ca /CN=root $client
@@ -69,6 +71,14 @@ certificates() {
   authority front-proxy-ca front-proxy
   openssl ecparam -name prime256v1 -genkey -noout | openssl pkcs8 -topk8 -nocrypt -out authorities/sa.key
   openssl ec -in authorities/sa.key -pubout -out authorities/sa.pub 2>/dev/null
+  cat > authorities/encryption.yaml << FILE
+apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+  - resources: [secrets, configmaps]
+    providers:
+      - secretbox: {keys: [{name: key-1, secret: $(openssl rand -base64 32)}]}
+FILE
   local jobs=()
   for host in "${hosts[@]}"; do
     host_certificates "${host%=*}" "${host#*=}" &
@@ -141,6 +151,9 @@ finish "${jobs[@]}"
 # --- etcd, its users, flannel's network
 
 on "$control_address" << REMOTE
+# Its unit founds no cluster unless it is told to.
+install -d -o etcd -g etcd -m 0700 /var/lib/etcd
+printf 'ETCD_INITIAL_CLUSTER=$control=https://$control_address:2380\nETCD_INITIAL_CLUSTER_STATE=new\n' > /var/lib/etcd/first-start
 systemctl enable --quiet --now etcd
 export ETCDCTL_ENDPOINTS=https://127.0.0.1:2379 ETCDCTL_CACERT=/etc/kubernetes/pki/etcd/ca.crt
 export ETCDCTL_CERT=/etc/kubernetes/pki/etcd/root.crt ETCDCTL_KEY=/etc/kubernetes/pki/etcd/root.key

@@ -1,0 +1,46 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""The plain script starts the units of site.yml, which read files: those that it is handed, and those that it makes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from benchmarks import clusters
+from lab.base import CHECKOUT
+
+UNITS = ["etcd/etcd", "flannel/flanneld", "node/cri-dockerd", "node/kubelet", "node/kube-proxy"]
+UNITS += [f"control_plane/{name}" for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")]
+PKI = {"{{ __etcd_pki }}": "/etc/kubernetes/pki/etcd", "{{ __cluster_pki }}": "/etc/kubernetes/pki"}
+# Of certificate and key, which are made together, the name.
+PAIR = re.compile(r"\.(crt|key)$")
+
+
+def read_by(unit: str) -> set[str]:
+    """The files under /etc and /var/lib that a unit names."""
+    role, dummy, name = unit.partition("/")
+    text = (CHECKOUT / f"roles/{role}/templates/{name}.service.j2").read_text(encoding="utf-8")
+    for variable, path in PKI.items():
+        text = text.replace(variable, path)
+    return set(re.findall(r"/(?:etc|var/lib)/[\w./-]*(?:\.(?:crt|key|yaml|conf)|first-start|environment)\b", text))
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_script_has_what_the_units_read(unit):
+    script = (CHECKOUT / "benchmarks/floor.sh").read_text(encoding="utf-8")
+    missing = set()
+    for path in read_by(unit):
+        handed = any(f"{path}/".startswith(f"/{given}/") for given in clusters.FILES)
+        made = re.escape(PAIR.sub("", path.removeprefix("/etc/kubernetes/pki/")))
+        if not handed and not re.search(rf"(?<![\w-]){made}(?![\w-])", script):
+            missing.add(path)
+    assert missing == set()
+
+
+def test_the_units_read_files():
+    assert "/etc/kubernetes/admission.yaml" in read_by("control_plane/kube-apiserver")
+    assert "/etc/kubernetes/pki/ca-signer.crt" in read_by("control_plane/kube-controller-manager")
+    assert "/etc/kubernetes/pki/etcd/server.key" in read_by("etcd/etcd")
+    assert "/var/lib/etcd/first-start" in read_by("etcd/etcd")
+    assert "/etc/network-environment" in read_by("node/kubelet")
