@@ -9,7 +9,7 @@ version_added: 1.0.0
 short_description: What has to be each host's own
 description:
   - Takes the variables of hosts and tells the address that the cluster knows each by, its machine-id and its host name; beside them, its
-    network interfaces and all their addresses.
+    network interfaces, all their addresses, and by how many seconds its clock is ahead of the control node's.
   - What was not found, because a host was not reached, is empty.
 options:
   _input:
@@ -25,7 +25,7 @@ identities: "{{ ansible_play_hosts | map('extract', hostvars) | plainkube.cluste
 
 RETURN = r"""
 _value:
-  description: Inventory name to C(address), C(machine_id), C(hostname), C(addresses) and C(interfaces).
+  description: Inventory name to C(address), C(machine_id), C(hostname), C(addresses), C(interfaces) and C(clock_offset).
   type: dict
 """
 
@@ -38,6 +38,7 @@ def host_identities(hosts) -> dict[str, dict]:
         facts = variables.get("ansible_facts", {}).get("plainkube", {})
         seen = {"machine_id": facts.get("machine_id", ""), "hostname": facts.get("hostname", "").lower()}
         links = {"addresses": facts.get("addresses", []), "interfaces": facts.get("interfaces", [])}
+        links["clock_offset"] = facts.get("clock_offset", 0.0)
         found[variables["inventory_hostname"]] = {"address": host_address(variables), **seen, **links}
     return found
 

@@ -77,13 +77,23 @@ def interface_addresses(text: str) -> list[dict[str, t.Any]]:
     ]
 
 
-def known_servers(balancer: str, etcd: str) -> dict[str, str]:
-    """Name -> address of the control planes in a balancer's configuration, and of the members in the unit of etcd."""
-    members = re.search(r"--initial-cluster=(\S+)", etcd)
+def known_servers(balancer: str, flanneld: str) -> dict[str, str]:
+    """Name -> address of the control planes in a balancer's configuration, and of etcd's members in a comment of flanneld's unit."""
+    members = re.search(r"^# etcd: (.+)$", flanneld, re.MULTILINE)
     return {
         **dict(re.findall(r"([\w.-]+)=https://([\d.]+):\d+", members.group(1) if members else "")),
         **dict(re.findall(r"^\s*server (\S+) ([\d.]+):\d+", balancer, re.MULTILINE)),
     }
+
+
+def settled(apiserver: str) -> dict[str, str]:
+    """What the unit of an API server says of settings that its cluster cannot change, by variable; nothing where there is none."""
+    flags = {
+        "cluster_service_network": r"--service-cluster-ip-range=(\S+)",
+        "cluster_domain": r"--service-account-issuer=https://kubernetes\.default\.svc\.(\S+)",
+    }
+    found = {name: re.search(pattern, apiserver) for name, pattern in flags.items()}
+    return {name: match.group(1) for name, match in found.items() if match}
 
 
 def docker_networks(answer: t.Iterable[t.Mapping[str, t.Any]]) -> list[tuple[str, str, list[str]]]:

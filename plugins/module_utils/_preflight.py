@@ -17,16 +17,29 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _bridge, 
 # The systems that are tested, by ID of os-release(5), and the least version of each.
 DISTRIBUTIONS = {"debian": (12,)}
 ARCHITECTURES = ("amd64", "arm64")
-# Older ones leak through their access control (GHSA-q8m4-xhhv-38mg, GHSA-rfx7-8w68-q57q, GHSA-xg4h-6gfc-h4m8).
 # The minor versions of Kubernetes that the units and configurations of this collection are written for.
 KUBERNETES = ((1, 35), (1, 37))
 # What certificates, leases and tokens bear, in seconds.
 CLOCK_SECONDS = 2
+# Labels of Kubernetes' own domains that a kubelet may give its Node; with any other it exits (k8s.io/kubelet/pkg/apis/well_known_labels.go).
+KUBELET_LABELS = (
+    "kubernetes.io/hostname",
+    "kubernetes.io/os",
+    "kubernetes.io/arch",
+    "node.kubernetes.io/instance-type",
+)
+KUBELET_LABELS += ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
+KUBELET_LABELS += tuple(f"beta.kubernetes.io/{name}" for name in ("os", "arch", "instance-type"))
+KUBELET_LABELS += tuple(f"failure-domain.beta.kubernetes.io/{name}" for name in ("zone", "region"))
+KUBELET_LABEL_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")
+_LABEL_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 OLDEST_CONTAINERD = (1, 7)
 # Components whose port is a variable of the cluster.
 PORT_VARIABLES = {"kube-apiserver": "cluster_api_port", "plainkube-load-balancer": "cluster_load_balancer_port"}
 # What role artifacts knows of upstream's, by variable.
 LEAST_UPSTREAM = {"cluster_containerd_version": "2.0.0", "cluster_cni_plugins_version": "1.1.1"}
+# Older ones leak through their access control (GHSA-q8m4-xhhv-38mg, GHSA-rfx7-8w68-q57q, GHSA-xg4h-6gfc-h4m8).
 LEAST_ETCD = {(3, 6): (3, 6, 14), (3, 7): (3, 7, 1)}
 
 
@@ -185,11 +198,24 @@ def firewall_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], networks: t.
     ]
 
 
+def clock_spread_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
+    """The two clocks that are furthest apart, where each by itself is near enough to the control node's."""
+    offsets = sorted((known.get("clock_offset", 0.0), host) for host, known in hosts.items())
+    if not offsets or offsets[-1][0] - offsets[0][0] <= CLOCK_SECONDS:
+        return []
+    (least, early), (most, late) = offsets[0], offsets[-1]
+    return [
+        f"{late}'s clock is {most - least:.1f} s ahead of {early}'s, and more than {CLOCK_SECONDS} s breaks certificates and leases: "
+        "set both by NTP (timedatectl set-ntp true)."
+    ]
+
+
 def hosts_troubles(subject: t.Mapping[str, t.Any]) -> list[str]:
     """What is wrong between hosts: everybody has an address, a machine-id and a name, and nobody another's."""
     hosts = subject["hosts"]
     return [
         *firewall_troubles(hosts, subject.get("firewall_hosts", [])),
+        *clock_spread_troubles(hosts),
         *(
             f"{host} did not tell its IPv4 address (no default route, or not reached): set cluster_address for it in the inventory."
             for host, known in hosts.items()
@@ -284,6 +310,38 @@ def port_troubles(facts: t.Mapping[str, t.Any], host: str, components: t.Sequenc
     return troubles
 
 
+def _within(domain: str, parents: t.Iterable[str]) -> bool:
+    return any(domain == parent or domain.endswith(f".{parent}") for parent in parents)
+
+
+def _label_trouble(key: str, value: str) -> str:
+    domain, slash, name = key.rpartition("/")
+    if not _LABEL_NAME.fullmatch(name) or (slash and not (len(domain) <= 253 and _DOMAIN.fullmatch(domain))):
+        return "whose name is no label's: write NAME or DOMAIN/NAME, of letters, digits, dashes, underscores and dots"
+    if value and not _LABEL_NAME.fullmatch(value):
+        return f"with the value {value!r}: take at most 63 letters, digits, dashes, underscores and dots, letters or digits at both ends"
+    kubernetes = _within(domain, ("kubernetes.io", "k8s.io"))
+    if kubernetes and key not in KUBELET_LABELS and not _within(domain, KUBELET_LABEL_DOMAINS):
+        return "which no kubelet may give its own Node: leave it out, and label the Node with kubectl"
+    return ""
+
+
+def label_troubles(host: str, labels: t.Mapping[str, t.Any]) -> list[str]:
+    """Labels that the kubelet would exit for."""
+    found = ((key, _label_trouble(str(key), str(value))) for key, value in labels.items())
+    return [f"{host} has '{key}' in node_labels, {trouble}." for key, trouble in found if trouble]
+
+
+def settled_troubles(facts: t.Mapping[str, t.Any], host: str, settings: t.Mapping[str, str]) -> list[str]:
+    """What a live cluster cannot change: running pods have its addresses, names and tokens."""
+    return [
+        f"{name} is {settings[name]!r}, and the cluster that {host} is of has {value}, which cannot change while it lives: "
+        f"set {name} to that, or make the cluster anew (reset.yml, then site.yml)."
+        for name, value in facts.get("settled", {}).items()
+        if name in settings and settings[name] != value
+    ]
+
+
 def clock_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
     """A clock that is apart from the control node's, as far as could be measured."""
     offset = facts.get("clock_offset", 0)
@@ -365,6 +423,8 @@ def host_troubles(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str,
         *overlap_troubles(facts, host, needs["networks"]),
         *port_troubles(facts, host, needs["components"]),
         *clock_troubles(facts, host),
+        *label_troubles(host, needs.get("node_labels", {})),
+        *settled_troubles(facts, host, needs.get("settled", {})),
     ]
 
 

@@ -45,7 +45,7 @@ options:
       - What role preflight asks of the host for its part in the cluster - C(memory_mb), C(disk_mb) (asked of O(directories) as long as
         nothing is installed), C(networks) by the name of their variable, C(components) with C(name), C(ports) and
         C(udp_ports), and of a host that is to be a Node C(kubelet_config) and C(runtime) with C(name), C(docker), C(containerd_version),
-        C(docker_part) and C(pod_range).
+        C(docker_part) and C(pod_range), and C(node_labels); also C(settled), what the variables say of the fact of that name.
       - A host that falls short is refused, with a sentence for each need that names the host, what was found, and what to do.
       - By default, nothing is asked.
     type: dict
@@ -200,7 +200,7 @@ ansible_facts:
           returned: success
         servers:
           description:
-            - The IPv4 addresses that this host's balancer and etcd have for control planes and etcd members, by name. So the address of one that
+            - The IPv4 addresses that this host's balancer and flanneld have for control planes and etcd members, by name. So the address of one that
               is down is known.
           type: dict
           returned: success
@@ -208,6 +208,10 @@ ansible_facts:
           description: Names of services that only some hosts have, and that begin with C(plainkube-).
           type: list
           elements: str
+          returned: success
+        settled:
+          description: What the cluster that this host is a control plane of cannot change while it lives, by variable; empty on other hosts.
+          type: dict
           returned: success
         swap:
           description: Whether the host swaps to a disk.
@@ -368,10 +372,11 @@ def look(module: AnsibleModule) -> dict:
         "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
         "runtime": runtime,
         "runtime_change": os.path.exists(_runtime.MARKER),
-        "servers": _host.known_servers(readable(_BALANCER), readable(f"{_UNITS}/etcd.service")),
+        "servers": _host.known_servers(readable(_BALANCER), readable(f"{_UNITS}/flanneld.service")),
         "services": sorted(
             os.path.basename(path)[: -len(".service")] for path in glob.glob(f"{_UNITS}/plainkube-*.service")
         ),
+        "settled": _host.settled(readable(f"{_UNITS}/kube-apiserver.service")),
         "swap": _host.swaps(_files.read("/proc/swaps") or ""),
         "systemd": os.path.isdir("/run/systemd/system"),
     }

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Wrong inputs on bare hosts k1 and n1: each is refused in one sentence, and nothing has changed anywhere."""
+"""Wrong inputs on bare hosts: each is refused in one sentence, and nothing has changed anywhere."""
 
 from __future__ import annotations
 
@@ -313,6 +313,10 @@ WRONG = {
         ),
         r"n1: python3 \(pid \d+\) listens on 0\.0\.0\.0:8472, and flanneld needs UDP port 8472: stop it or give it another port",
     ),
+    "a label that a kubelet may not give": Wrong(
+        variables(node_labels={"node-role.kubernetes.io/worker": ""}),
+        r"n1 has 'node-role\.kubernetes\.io/worker' in node_labels, which no kubelet may give its own Node: leave it out",
+    ),
     "no control plane": Wrong(
         variables(cluster_control_plane_group="nobody"),
         r"no host in the group nobody \(cluster_control_plane_group\): add a control plane",
@@ -390,6 +394,7 @@ TOGETHER = [
         "too little disk",
         "a port in use",
         "a UDP port in use",
+        "a label that a kubelet may not give",
     ),
 ]
 ALONE = [(name,) for name in WRONG if not any(name in names for names in TOGETHER)]
@@ -400,6 +405,11 @@ RUNS = [
 ]
 
 
+def of_any_host(line):
+    """The line, and what it would be of k1 or n1."""
+    return [line, *(re.sub(r"^[kn]\d\b", host, line) for host in ("k1", "n1"))]
+
+
 @pytest.mark.parametrize(
     ("names", "check"), RUNS, ids=[f"{'; '.join(names)}{', check mode' * check}" for names, check in RUNS]
 )
@@ -407,14 +417,22 @@ def test_refused_before_anything_changes(lab, inventory, tmp_path, names, check)
     with contextlib.ExitStack() as stack:
         more = [argument for name in names for argument in WRONG[name].make(lab, tmp_path, stack)]
         held = sorted(path.name for path in tmp_path.glob("pki/*"))
-        before = {host: files(lab, host) for host in ("k1", "n1")}
+        before = {host: files(lab, host) for host in lab.hosts()}
         directory = json.dumps({"certificates_directory": str(tmp_path / "pki")})
         done = runs.playbook("site", inventory, "-e", directory, *more, *(["--check"] if check else []))
-        after = {host: files(lab, host) for host in ("k1", "n1")}
+        after = {host: files(lab, host) for host in lab.hosts()}
     said = [event["msg"] for event in done.events if event["event"] in ("failed", "unreachable")]
-    assert done.code != 0
-    for sentence in [sentence for name in names for sentence in WRONG[name].sentences]:
+    assert done.code > 0, done.output
+    sentences = [sentence for name in names for sentence in WRONG[name].sentences]
+    for sentence in sentences:
         assert any(re.search(sentence, " ".join(text.split())) for text in said), done.output
+    # Nothing beside these sentences, but that other hosts have the same fault.
+    lines = {line.strip() for text in said for line in text.splitlines() if line.strip()}
+    assert [
+        line
+        for line in lines
+        if not any(re.search(sentence, one) for sentence in sentences for one in of_any_host(line))
+    ] == []
     assert {host: counts["changed"] for host, counts in done.recap.items()} == dict.fromkeys(done.recap, 0)
     assert done.changed == 0
     assert after == before

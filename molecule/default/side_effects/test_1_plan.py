@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 RETENTION = ("-e", json.dumps({"etcd_auto_compaction_retention": "9m"}))
 
 
@@ -34,15 +36,51 @@ def test_one_flag_changed(site):
     assert site.run(*RETENTION).demand().changed == 0
 
 
-def test_a_name_more_in_the_certificates(site):
-    """The API server takes up its new certificate by itself."""
-    more = (*RETENTION, "-e", json.dumps({"certificates_extra_sans": ["api.example.org"]}))
-    plan = site.plan(*more)
+def test_a_flag_of_one_host_and_a_name_more_in_the_certificates(site):
+    """n1's kubelet, and no other host's, is started again. The API server takes up its new certificate by itself."""
+    limit = "{{ 4000 if inventory_hostname == 'n1' else 4096 }}"
+    more = {"certificates_extra_sans": ["api.example.org"], "node_pod_pids_limit": limit}
+    arguments = (*RETENTION, "-e", json.dumps(more))
+    plan = site.plan(*arguments)
     assert "the list of names lacks api.example.org" in plan.output
-    run, started = site.apply(*more)
-    assert (what(run), started) == (what(plan), set())
+    assert {host: [*services] for host, services in plan.restarts.items()} == {"n1": ["kubelet"]}
+    run, started = site.apply(*arguments)
+    assert (what(run), started) == (what(plan), {"n1/kubelet"})
 
 
 def test_back_to_what_it_was(site):
     back, started = site.apply()
-    assert (back.restarts.keys(), started) == ({"k1"}, {"k1/etcd"})
+    assert (back.restarts.keys(), started) == ({"k1", "n1"}, {"k1/etcd", "n1/kubelet"})
+
+
+@pytest.fixture
+def docker_network(lab):
+    """A Docker network of somebody else's on a live node, in the network of Services."""
+    code, output = lab.run("n1", "docker", "network", "create", "--subnet", "10.96.7.0/24", "backend")
+    assert code == 0, output
+    yield
+    assert lab.run("n1", "docker", "network", "rm", "backend")[0] == 0
+
+
+def refused(site, *arguments):
+    """What a run said that ended before it changed anything."""
+    run = site.run(*arguments)
+    assert run.code > 0
+    assert run.changed == 0
+    return " ".join(run.output.split())
+
+
+def test_a_docker_network_in_the_way_is_refused(site, docker_network):
+    said = refused(site)
+    assert "cluster_service_network (10.96.0.0/16) overlaps 10.96.7.0/24 of the Docker network backend on n1" in said
+
+
+def test_what_a_live_cluster_cannot_change_is_refused(site):
+    said = refused(site, "-e", "cluster_domain=other.example", "-e", "cluster_service_network=10.112.0.0/16")
+    for name, value, live in (
+        ("cluster_domain", "other.example", "cluster.local"),
+        ("cluster_service_network", "10.112.0.0/16", "10.96.0.0/16"),
+    ):
+        # YAML's output writes an apostrophe twice.
+        sentence = f"{name} is '{value}', and the cluster that k1 is of has {live}, which cannot change while it lives"
+        assert sentence in said.replace("''", "'")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from benchmarks import clusters
 from lab.base import CHECKOUT
 

@@ -50,8 +50,22 @@ def test_host_identities_are_empty_where_a_host_was_not_reached():
     }
     n1 = {"inventory_hostname": "n1", "ansible_host": "10.0.0.2"}
     assert host_identities([k1, n1]) == {
-        "k1": {"address": "10.0.0.1", "machine_id": "a", "hostname": "k1", "addresses": [], "interfaces": ["lo"]},
-        "n1": {"address": "10.0.0.2", "machine_id": "", "hostname": "", "addresses": [], "interfaces": []},
+        "k1": {
+            "address": "10.0.0.1",
+            "machine_id": "a",
+            "hostname": "k1",
+            "addresses": [],
+            "interfaces": ["lo"],
+            "clock_offset": 0.0,
+        },
+        "n1": {
+            "address": "10.0.0.2",
+            "machine_id": "",
+            "hostname": "",
+            "addresses": [],
+            "interfaces": [],
+            "clock_offset": 0.0,
+        },
     }
 
 

@@ -2,8 +2,19 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
+import pathlib
+
+import jinja2
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils import _host
+
+ROLES = pathlib.Path(__file__).parents[4] / "roles"
+
+
+def render(text, **variables):
+    """A template with these variables, and nothing where it has others."""
+    environment = jinja2.Environment(undefined=jinja2.ChainableUndefined, trim_blocks=True)
+    return environment.from_string(text).render(variables)
 
 
 def test_os_release_is_unquoted():
@@ -87,15 +98,25 @@ def test_addresses_with_their_interfaces():
     assert _host.interface_addresses("") == []
 
 
+def test_what_the_cluster_of_a_control_plane_cannot_change():
+    unit = (ROLES / "control_plane/templates/kube-apiserver.service.j2").read_text(encoding="utf-8")
+    given = {"control_plane_shutdown_delay": 0, "__control_plane_watch_grace": 0}
+    text = render(unit, cluster_service_network="10.96.0.0/16", cluster_domain="k.example", **given)
+    assert _host.settled(text) == {"cluster_service_network": "10.96.0.0/16", "cluster_domain": "k.example"}
+    assert _host.settled("") == {}
+
+
 BALANCER = """
 backend ready
     default-server check inter 1s
     server k2 192.0.2.12:6443
     server k1.example.org 192.0.2.11:6443
 """
-ETCD = """ExecStart=/usr/local/bin/etcd \\
-  --initial-cluster=e1=https://192.0.2.31:2380,e2.example.org=https://192.0.2.32:2380 \\
-"""
+ETCD = render(
+    (ROLES / "flannel/templates/flanneld.service.j2").read_text(encoding="utf-8"),
+    __cluster_etcd_members=["e1", "e2.example.org"],
+    __cluster_etcd_endpoints=["https://192.0.2.31:2379", "https://192.0.2.32:2379"],
+)
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,66 @@ def test_bad_hosts(changes, words):
     assert words in troubles[0]
 
 
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (
+            {"node-role.kubernetes.io/worker": ""},
+            "n1 has 'node-role.kubernetes.io/worker' in node_labels, which no kubelet may",
+        ),
+        ({"x.k8s.io/a": "b"}, "'x.k8s.io/a' in node_labels, which no kubelet may give its own Node: leave it out"),
+        ({"a b": "c"}, "'a b' in node_labels, whose name is no label's: write NAME or DOMAIN/NAME"),
+        ({"Example.org/a": "c"}, "'Example.org/a' in node_labels, whose name is no label's"),
+        ({"/a": "c"}, "'/a' in node_labels, whose name is no label's"),
+        ({"rack": "-1"}, "'rack' in node_labels, with the value '-1': take at most 63"),
+        ({"rack": "a" * 64}, "'rack' in node_labels, with the value"),
+    ],
+)
+def test_labels_that_the_kubelet_would_exit_for(labels, words):
+    troubles = _preflight.host_troubles(HOST, "n1", {**NEEDS, "node_labels": labels})
+    assert len(troubles) == 1
+    assert words in troubles[0]
+
+
+def test_labels_that_a_kubelet_may_have():
+    own = {
+        "topology.kubernetes.io/zone": "a",
+        "node.kubernetes.io/x": "1",
+        "sub.kubelet.kubernetes.io/x": "",
+        "kubernetes.io/arch": "amd64",
+    }
+    labels = {**own, "rack": 7, "example.org/disk": "ssd", "mykubernetes.io/x": "y", "flag": True, "a" * 63: "b" * 63}
+    assert _preflight.host_troubles(HOST, "n1", {**NEEDS, "node_labels": labels}) == []
+
+
+def test_settings_that_a_live_cluster_cannot_change():
+    facts = {**HOST, "settled": {"cluster_domain": "cluster.local", "cluster_service_network": "10.96.0.0/16"}}
+    same = {**NEEDS, "settled": dict(facts["settled"])}
+    assert _preflight.host_troubles(facts, "k1", same) == []
+    assert _preflight.host_troubles(HOST, "k1", same) == []
+    assert _preflight.host_troubles(
+        facts, "k1", {**NEEDS, "settled": {**same["settled"], "cluster_domain": "k.example"}}
+    ) == [
+        "cluster_domain is 'k.example', and the cluster that k1 is of has cluster.local, which cannot change while it lives: "
+        "set cluster_domain to that, or make the cluster anew (reset.yml, then site.yml)."
+    ]
+
+
+def test_clocks_that_are_apart_from_each_other():
+    """Each near enough to the control node's, on either side of it."""
+    hosts = {
+        name: {"address": f"10.0.0.{number}", "machine_id": "", "hostname": ""} for number, name in enumerate("abc", 1)
+    }
+    for name, offset in (("a", 1.9), ("b", -0.1)):
+        hosts[name]["clock_offset"] = offset
+    subject = {"hosts": hosts, "networks": GOOD["networks"]}
+    assert _preflight.hosts_troubles(subject) == []
+    hosts["b"]["clock_offset"] = -1.8
+    assert _preflight.hosts_troubles(subject) == [
+        "a's clock is 3.7 s ahead of b's, and more than 2 s breaks certificates and leases: set both by NTP (timedatectl set-ntp true)."
+    ]
+
+
 @pytest.mark.parametrize("changes", [{"clock_offset": 2.0}, {"installed": True, "free_mb": {"/opt/plainkube": 0}}])
 def test_what_is_borne(changes):
     assert _preflight.host_troubles({**HOST, **changes}, "n1", NEEDS) == []

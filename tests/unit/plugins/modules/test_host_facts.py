@@ -191,14 +191,16 @@ def test_services_and_servers_are_those_on_disk(run_module, monkeypatch, tmp_pat
 
     def found():
         facts = run_module(host_facts)["ansible_facts"]["plainkube"]
-        return facts["services"], facts["servers"]
+        return facts["services"], facts["servers"], facts["settled"]
 
-    assert found() == ([], {})
+    assert found() == ([], {}, {})
     for name in ("plainkube-load-balancer.service", "kubelet.service", "plainkube-other.timer"):
         (tmp_path / name).write_text("")
     (tmp_path / "load-balancer.cfg").write_text("    server k1 192.0.2.11:6443\n")
-    (tmp_path / "etcd.service").write_text("  --initial-cluster=e1=https://192.0.2.31:2380 \\\n")
-    assert found() == (["plainkube-load-balancer"], {"e1": "192.0.2.31", "k1": "192.0.2.11"})
+    (tmp_path / "flanneld.service").write_text("# etcd: e1=https://192.0.2.31:2379\n")
+    (tmp_path / "kube-apiserver.service").write_text("  --service-cluster-ip-range=10.96.0.0/16 \\\n")
+    servers = {"e1": "192.0.2.31", "k1": "192.0.2.11"}
+    assert found() == (["plainkube-load-balancer"], servers, {"cluster_service_network": "10.96.0.0/16"})
 
 
 def test_a_file_that_only_root_may_read_tells_nothing(monkeypatch):
