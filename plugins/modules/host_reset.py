@@ -83,6 +83,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _bridge,
     _docker,
     _docker_service,
+    _etcd_member,
     _files,
     _reset,
     _runtime,
@@ -110,7 +111,12 @@ LINKS = ("/usr/local/bin", "/opt/cni/bin")
 # Files with a text of ours in them, and those whose name is ours.
 SIGNED = ("/etc/network-environment", "/etc/sysctl.d/60-plainkube.conf", "/etc/sysctl.d/60-plainkube-kubelet.conf")
 SIGNED += ("/etc/crictl.yaml",)
-NAMED = ("/etc/modules-load.d/plainkube.conf", "/etc/sysusers.d/plainkube-*.conf", _runtime.MARKER)
+NAMED = (
+    "/etc/modules-load.d/plainkube.conf",
+    "/etc/sysusers.d/plainkube-*.conf",
+    _runtime.MARKER,
+    _etcd_member.FIRST_START,
+)
 SIGNATURE = "Written by plainkube.cluster"
 # The services of packages that role artifacts installed for programs in services of our own, and what keeps these from starting.
 HELD = {f"{UNITS}/{name}.service.d/plainkube.conf": f"{name}.service" for name in ("haproxy", "keepalived")}
@@ -129,7 +135,7 @@ TEMPORARY = (
 TEMPORARY += (_reset.CONFIGURATION, PKI, f"{PKI}/etcd", *LINKS)
 # What services keep, by the one whose unit tells that it is ours.
 DATA = {
-    "etcd": ["/var/lib/etcd/data"],
+    "etcd": [_etcd_member.DATA, f"{_etcd_member.DATA}.old"],
     "kube-apiserver": ["/var/log/kube-apiserver"],
     "flanneld": ["/var/lib/flannel", "/run/flannel"],
     "cri-dockerd": ["/var/lib/cri-dockerd", "/run/cri-dockerd.sock"],

@@ -6,10 +6,15 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
+import pathlib
+import pty
 import re
+import sys
 
 import pytest
 
+from lab.base import CHECKOUT
 from lab.runs import playbook
 
 HOSTS = ("k1", "n1", "n2")
@@ -182,9 +187,40 @@ def test_a_plan_lists_and_changes_nothing(lab, reset, foreign):
     assert fingerprints(lab) == before
 
 
+def at_a_terminal(inventory, answer, *arguments):
+    """reset.yml as somebody runs it who types the answer: what it printed, and its exit code."""
+    command = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), str(CHECKOUT / "playbooks/reset.yml")]
+    pid, terminal = pty.fork()
+    if not pid:
+        settings = {"ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+        os.execvpe(command[0], [*command, "-i", inventory, *arguments], {**os.environ, **settings})
+    printed = b""
+    while True:
+        try:
+            printed += os.read(terminal, 65536)
+        except OSError:  # the other end is closed
+            break
+        if answer and b"Type the cluster's name to go on" in printed:
+            os.write(terminal, f"{answer}\r".encode())
+            answer = ""
+    return printed.decode("utf-8", "replace"), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_one_host_alone_by_who_types_the_name(lab, inventory, foreign):
+    before = [line for line in fingerprints(lab) if not line.startswith("n2")]
+    printed, code = at_a_terminal(inventory, "plainkube", "--limit", "n2")
+    assert code == 0, printed
+    assert "This removes the cluster plainkube from these hosts" in printed
+    assert re.search(r"^\s*n2 \([\d.]+\): \d+ things, among them .*kubelet", printed, re.MULTILINE)
+    assert not re.search(r"^\s*(k1|n1) \(", printed, re.MULTILINE)
+    assert "kubectl delete node n2" in printed
+    assert "/usr/local/bin/kubelet" not in shell(lab, "n2", LEFT)
+    assert [line for line in fingerprints(lab) if not line.startswith("n2")] == before
+
+
 def test_resets(lab, reset, foreign):
     run = reset(*CONFIRMED).demand()
-    assert {event["host"] for event in run.changes} == {*HOSTS}
+    assert {event["host"] for event in run.changes} == {"k1", "n1"}
     assert "because a restart would stop foreign, foreign-apart" in run.output
     assert "pki/plainkube on this machine" in run.output
 

@@ -24,6 +24,14 @@ def ended(lab, site, probes):
     return {}
 
 
+def test_a_reset_that_would_leave_no_majority_is_refused(site):
+    run = site.run("--limit", ",".join(OTHERS), "-e", "reset_confirm=plainkube", playbook="reset")
+    assert run.code > 0
+    assert run.changed == 0
+    said = " ".join(run.output.split())
+    assert "Without k2 and k3, 1 of 3 etcd members would be left (k1), no majority, and the cluster would stop" in said
+
+
 def test_the_host_is_stopped(lab, site, probes, etcd, nodes, pods, ended):
     etcd.lead(DOWN, (DOWN, *OTHERS))
     before, running = nodes(), pods()
