@@ -33,7 +33,10 @@ FILES = [
         "etc/modules-load.d/plainkube.conf",
         "etc/network-environment",
     ),
-    *(f"etc/kubernetes/{name}.yaml" for name in ("admission", "audit-policy", "authentication", "kubelet", "kube-proxy")),
+    *(
+        f"etc/kubernetes/{name}.yaml"
+        for name in ("admission", "audit-policy", "authentication", "kubelet", "kube-proxy")
+    ),
     *(f"etc/kubernetes/{name}.conf" for name in ("admin", "controller-manager", "scheduler", "kubelet", "kube-proxy")),
 ]
 

@@ -134,6 +134,14 @@ class Playbook:
                 if mark in (directory / "environ").read_bytes().split(b"\0"):
                     os.kill(int(directory.name), signal.SIGKILL)
 
+    def goes_on(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    def begun(self) -> int:
+        """How many tasks it has begun so far."""
+        return self._record.read_text(encoding="utf-8").count('"event": "start"')
+
     def wait(self, seconds: float = 900) -> Run:
         """Its end; killed after so many seconds."""
         try:

@@ -20,21 +20,24 @@ from lab.lab import Lab
 
 NAME = "torture"
 HOSTS = ("k1", "n1")
-# Two values of a setting each of the firewall, etcd, the API server, the kubelet and CoreDNS, so that every run of a changed install changes all.
-FLAGS = (
-    {
-        "etcd_auto_compaction_retention": "7m",
-        "addons_dns_upstream": ["198.51.100.7"],
+
+
+def flags(number: int) -> dict[str, t.Any]:
+    """A setting of each role, by a number."""
+    return {
+        "certificates_extra_sans": [f"api{number}.example.org"],
         "firewall_enabled": True,
-        "firewall_api_sources": ["198.51.100.7"],
-    },
-    {
-        "etcd_auto_compaction_retention": "8m",
-        "addons_dns_upstream": ["198.51.100.8"],
-        "firewall_enabled": True,
-        "firewall_api_sources": ["198.51.100.8"],
-    },
-)
+        "firewall_api_sources": [f"198.51.100.{number}"],
+        "etcd_auto_compaction_retention": f"{number}m",
+        "control_plane_request_timeout": 60 + number,
+        "addons_dns_upstream": [f"198.51.100.{number}"],
+        "docker_options": {"live-restore": True, "log-driver": "json-file", "log-opts": {"max-size": f"{number}0m"}},
+        "node_pod_pids_limit": 4000 + number,
+    }
+
+
+# Two, so that every run of a changed install changes all of it.
+FLAGS = (flags(7), flags(8))
 
 
 class Torture:
@@ -46,6 +49,7 @@ class Torture:
         self.sample = sample
         self.random = random.Random(seed)
         self.done = 0
+        self.boundaries = 0  # of a run that changes settings
         self.failures: list[str] = []
         self.extra: tuple[str, ...] = ()
         # In turn, and not by the task's number: a sample may have two even ones, and the second would find nothing to change.
@@ -112,13 +116,14 @@ class Torture:
 
     def walk_fresh(self) -> None:
         self.fresh()
-        # A plan has the tasks that the run has.
+        # A plan has the tasks that the run has (molecule/default/bare/test_2_plan.py).
         plan = self.start("--check").wait().demand()
         self.walk("fresh install", lambda dummy: self.fresh(), plan.boundaries)
 
     def walk_changed(self) -> None:
         """On a live cluster; every run has other settings than the one before."""
         whole = [self.start().wait().demand() for values in FLAGS for dummy in [self.change(values)]][-1]
+        self.boundaries = whole.boundaries
         self.walk("changed install", lambda number: self.change(next(self.turns)), whole.boundaries)
         wanted = self.extra[1]
         found = self.lab.run("k1", "sh", "-c", "tr '\\0' ' ' < /proc/$(pidof etcd)/cmdline")[1]
@@ -126,16 +131,19 @@ class Torture:
         if not flag or f'"{flag.group(1)}"' not in wanted:
             self.failures.append(f"etcd does not run with what was asked for last ({wanted}): {found}")
 
-    def disturb(self, what: str, do: t.Callable[[], None], undo: t.Callable[[], None], seconds: float) -> None:
-        """Something happens to a host in the middle of a run. The run has to end, whether well or not."""
+    def disturb(self, what: str, do: t.Callable[[], None], undo: t.Callable[[], None], task: int) -> None:
+        """Something happens to a host while a run is at this task. The run has to end, whether well or not."""
         running = self.start()
-        time.sleep(seconds)
+        while running.goes_on() and running.begun() < task:
+            time.sleep(0.05)
+        if not running.goes_on():
+            raise LabError(f"the run ended before its task {task}, in which {what}:\n{running.wait().output}")
         do()
         ended = running.wait(240)
         undo()
         if ended.code == -9:
             self.failures.append(f"{what}: the run did not end by itself within 240 s\n{ended.output}")
-        self.heal(f"{what} after {seconds:.0f} s (that run ended with {ended.code})")
+        self.heal(f"{what} in task {task} of {self.boundaries} (that run ended with {ended.code})")
 
     def disturb_hosts(self) -> None:
         lab = self.lab
@@ -147,7 +155,10 @@ class Torture:
         # Other settings than the last run's each time, so that there is something to do in the middle of which it happens.
         for number in self.pick(len(disturbances)):
             self.change(next(self.turns))
-            self.disturb(*disturbances[number - 1], self.random.uniform(2, 8))
+            # From when it looks at the hosts until before its last look.
+            self.disturb(
+                *disturbances[number - 1], self.random.randrange(self.boundaries // 8, self.boundaries * 7 // 8)
+            )
 
 
 def main(sample: int, seed: int | None, hosts: t.Sequence[str] = HOSTS) -> None:
@@ -166,5 +177,5 @@ def main(sample: int, seed: int | None, hosts: t.Sequence[str] = HOSTS) -> None:
     print(f"torture --seed {seed}: {torture.done - len(torture.failures)} passed, {len(torture.failures)} failed")
     if torture.failures:
         raise LabError(
-            f"{len(torture.failures)} of {torture.done} runs were not healed, see above; --seed {seed} repeats them."
+            f"{len(torture.failures)} of {torture.done} runs were not healed, see above; --sample {sample} --seed {seed} repeats them."
         )

@@ -50,11 +50,15 @@ done
 
 
 def test_changed_variables_restart_them_one_by_one(site, probes, settings):
+    assert site.plan().changes == []
     settings(control_plane_request_timeout=61, etcd_auto_compaction_retention="9m")
+    plan = site.plan()
     with probes.running("rolling restart of all members of etcd, and of all API servers") as outcomes:
         run, started = site.apply()
     print(f"  site.yml took {run.seconds:.1f} s")
     assert started == {f"{host}/{unit}" for host in CONTROL_PLANES for unit in ("etcd", "kube-apiserver")}
+    assert started == {f"{host}/{unit}" for host, units in plan.restarts.items() for unit in units}
+    assert [(one["host"], one["task"]) for one in run.changes] == [(one["host"], one["task"]) for one in plan.changes]
     assert outcomes.troubles == []
 
 
