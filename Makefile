@@ -79,7 +79,7 @@ molecule: artifacts ## the scenarios, from fresh hosts to none; TURN=all is all 
 	@echo "Scenarios: $(SCENARIOS). It is the turn of: $(TURN); TURN=$(TURN) repeats that, TURN=all leaves nothing out."
 	@for scenario in $(SCENARIOS); do TURN=$(TURN) molecule test -s $$scenario || { cat $(FAILURES); exit 1; }; done
 
-torture: artifacts ## kill site.yml before each of its tasks, and see that it heals: SAMPLE=0 is all of them, SEED=N repeats a sample
+torture: artifacts ## kill site.yml before each of its tasks, and see that it heals: SAMPLE=0 is all of them, SAMPLE=N SEED=M repeats a sample
 	@$(RUN) -m lab torture --sample $(SAMPLE) $(if $(SEED),--seed $(SEED))
 
 # The artefacts first: some unit tests run against the real etcd. What needs no hosts goes side by side, as unit tests wait a lot; the

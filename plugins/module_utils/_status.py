@@ -169,6 +169,22 @@ def component_problems(component: dict, ports: t.Sequence[int], grace: int) -> l
 # Certificates
 
 
+# The authority in a file, by the end of its path, as certificates_rotate calls it.
+_AUTHORITIES = {
+    "/etcd/ca.crt": "etcd",
+    "/front-proxy-ca.crt": "front-proxy",
+    "/ca.crt": "kubernetes",
+    "/ca-signer.crt": "kubernetes",
+}
+# From an authority back to one that it took the place of, whose end changes nothing any more.
+_CROSS = "/ca-cross.crt"
+
+
+def _authority(path: str) -> str:
+    """The name of the authority in a file; empty where it is no authority's."""
+    return next((name for end, name in _AUTHORITIES.items() if path.endswith(end)), "")
+
+
 def certificate_problems(certificate: dict, warning_days: int) -> list[Problem]:
     """A certificate that cannot be read, has expired, or is about to."""
     subject, days = f"the certificate {certificate['path']} on this host", certificate["days_left"]
@@ -176,6 +192,10 @@ def certificate_problems(certificate: dict, warning_days: int) -> list[Problem]:
     remedy = "read `journalctl --unit kubelet`" if certificate["path"].endswith("-current.pem") else "run site.yml"
     if certificate["error"]:
         return [Problem(f"{subject} cannot be read: {certificate['error']}; {remedy}")]
+    if certificate["path"].endswith(_CROSS):
+        return []
+    if name := _authority(certificate["path"]):
+        remedy = f"run certificates.yml with -e certificates_rotate={name}"
     if days < 0:
         return [Problem(f"{subject} expired on {certificate['not_after']}; {remedy}")]
     if days < warning_days:

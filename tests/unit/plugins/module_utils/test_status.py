@@ -198,6 +198,23 @@ def test_certificates(days, error, sentence):
         assert sentence in problems[0].text
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ca.crt", ["run certificates.yml with -e certificates_rotate=kubernetes"]),
+        ("ca-signer.crt", ["run certificates.yml with -e certificates_rotate=kubernetes"]),
+        ("etcd/ca.crt", ["run certificates.yml with -e certificates_rotate=etcd"]),
+        ("front-proxy-ca.crt", ["run certificates.yml with -e certificates_rotate=front-proxy"]),
+        ("etcd/peer.crt", ["run site.yml"]),
+        ("ca-cross.crt", []),
+    ],
+)
+@pytest.mark.parametrize("days", [-1, 3])
+def test_what_to_do_about_an_authority_that_ends(name, words, days):
+    certificate = {"path": f"/etc/kubernetes/pki/{name}", "days_left": days, "not_after": "2026-12-01", "error": ""}
+    assert [one.text.rpartition("; ")[2] for one in _status.certificate_problems(certificate, 30)] == words
+
+
 MEMBERS = {
     "header": {"cluster_id": 1},
     "members": [
