@@ -342,6 +342,23 @@ def settled_troubles(facts: t.Mapping[str, t.Any], host: str, settings: t.Mappin
     ]
 
 
+def step_troubles(facts: t.Mapping[str, t.Any], host: str, versions: t.Mapping[str, str]) -> list[str]:
+    """Minor versions that are not the installed one's or the next: neither Kubernetes nor etcd goes back, or over one.
+
+    Sources: kubernetes.io, version skew policy; etcd.io, upgrading etcd clusters.
+    """
+    troubles = []
+    for name, there in facts.get("installed_versions", {}).items():
+        old, new = _version(there)[:2], _version(versions.get(name, there))[:2]
+        if new < old or new[0] != old[0] or new[1] > old[1] + 1:
+            following = f"{old[0]}.{old[1] + 1}"
+            troubles.append(
+                f"{name} is {versions[name]!r}, and {host} has {there}, which goes to no minor version but the next, {following}: "
+                f"take a version of {old[0]}.{old[1]} or {following}."
+            )
+    return troubles
+
+
 def clock_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
     """A clock that is apart from the control node's, as far as could be measured."""
     offset = facts.get("clock_offset", 0)
@@ -425,6 +442,7 @@ def host_troubles(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str,
         *clock_troubles(facts, host),
         *label_troubles(host, needs.get("node_labels", {})),
         *settled_troubles(facts, host, needs.get("settled", {})),
+        *step_troubles(facts, host, needs.get("versions", {})),
     ]
 
 

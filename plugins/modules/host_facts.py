@@ -45,7 +45,8 @@ options:
       - What role preflight asks of the host for its part in the cluster - C(memory_mb), C(disk_mb) (asked of O(directories) as long as
         nothing is installed), C(networks) by the name of their variable, C(components) with C(name), C(ports) and
         C(udp_ports), and of a host that is to be a Node C(kubelet_config) and C(runtime) with C(name), C(docker), C(containerd_version),
-        C(docker_part) and C(pod_range), and C(node_labels); also C(settled), what the variables say of the fact of that name.
+        C(docker_part) and C(pod_range), and C(node_labels); also C(settled), what the variables say of the fact of that name, and C(versions)
+        by variable.
       - A host that falls short is refused, with a sentence for each need that names the host, what was found, and what to do.
       - By default, nothing is asked.
     type: dict
@@ -151,6 +152,10 @@ ansible_facts:
           description: Whether artefacts of this collection are on the host.
           type: bool
           returned: success
+        installed_versions:
+          description: The versions of Kubernetes and of etcd that are installed, by variable.
+          type: dict
+          returned: success
         interfaces:
           description: Names of the network interfaces; not those of containers (C(veth*)), of which a node may have hundreds.
           type: list
@@ -246,6 +251,8 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
 _ELSEWHERE = ("203.0.113.1", 9)
 _DOCKER_PID = "/run/docker.pid"
 _UNITS = "/etc/systemd/system"
+_BINARIES = "/usr/local/bin"
+_VERSIONED = {"cluster_version": ("kubelet", "kube-apiserver"), "cluster_etcd_version": ("etcd",)}
 _BALANCER = "/etc/kubernetes/load-balancer.cfg"
 _RESOLV_CONF = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 
@@ -316,6 +323,16 @@ def installed() -> bool:
         return False
 
 
+def installed_versions() -> dict[str, str]:
+    """The versions of what is in place, by the variable that asks for them."""
+    return {
+        name: version
+        for name, programs in _VERSIONED.items()
+        for program in programs
+        if (version := _status.version_of(os.path.realpath(os.path.join(_BINARIES, program))))
+    }
+
+
 def authorities(directory: str, names: t.Sequence[str]) -> dict[str, t.Any]:
     """What tells whose cluster the host is of, as module certificate_request answers it; no key is told."""
     keys = [name for name in names if _files.is_secret(name)]
@@ -361,6 +378,7 @@ def look(module: AnsibleModule) -> dict:
         "free_mb": {path: free_mb(path) for path in module.params["directories"]},
         "hostname": kernel.nodename,
         "installed": installed(),
+        "installed_versions": installed_versions(),
         "interfaces": sorted(name for name in os.listdir("/sys/class/net") if not name.startswith("veth")),
         "kernel": kernel.release,
         "machine_id": (_files.read("/etc/machine-id") or "").strip(),

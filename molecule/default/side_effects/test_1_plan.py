@@ -75,6 +75,18 @@ def test_a_docker_network_in_the_way_is_refused(site, docker_network):
     assert "cluster_service_network (10.96.0.0/16) overlaps 10.96.7.0/24 of the Docker network backend on n1" in said
 
 
+def test_a_minor_version_back_is_refused(site):
+    said = refused(site, "-e", "cluster_version=1.36.0")
+    for host in ("k1", "n1", "n2"):
+        assert f"cluster_version is '1.36.0', and {host} has 1.37." in said.replace("''", "'")
+
+
+def test_a_misspelt_variable_of_the_status_is_refused(site):
+    run = site.run("-e", "status_wiat=60", playbook="status")
+    assert run.code > 0
+    assert "status_wiat is no variable of plainkube.cluster: did you mean status_wait?" in " ".join(run.output.split())
+
+
 def test_what_a_live_cluster_cannot_change_is_refused(site):
     said = refused(site, "-e", "cluster_domain=other.example", "-e", "cluster_service_network=10.112.0.0/16")
     for name, value, live in (

@@ -232,6 +232,31 @@ def test_settings_that_a_live_cluster_cannot_change():
     ]
 
 
+@pytest.mark.parametrize(
+    ("installed", "wanted", "refused"),
+    [
+        ("1.36.2", "1.36.0", False),
+        ("1.36.2", "1.36.9", False),
+        ("1.36.2", "1.37.0", False),
+        ("1.36.2", "1.38.0", True),
+        ("1.36.2", "1.35.9", True),
+        ("1.36.2", "2.0.0", True),
+        ("", "1.38.0", False),
+    ],
+)
+def test_a_minor_version_goes_to_the_next_one_only(installed, wanted, refused):
+    facts = {**HOST, "installed_versions": {"cluster_version": installed} if installed else {}}
+    needs = {**NEEDS, "versions": {"cluster_version": wanted, "cluster_etcd_version": "3.7.3"}}
+    assert (
+        _preflight.host_troubles(facts, "n1", needs)
+        == [
+            f"cluster_version is '{wanted}', and n1 has 1.36.2, which goes to no minor version but the next, 1.37: "
+            "take a version of 1.36 or 1.37."
+        ]
+        * refused
+    )
+
+
 def test_clocks_that_are_apart_from_each_other():
     """Each near enough to the control node's, on either side of it."""
     hosts = {

@@ -203,6 +203,18 @@ def test_services_and_servers_are_those_on_disk(run_module, monkeypatch, tmp_pat
     assert found() == (["plainkube-load-balancer"], servers, {"cluster_service_network": "10.96.0.0/16"})
 
 
+def test_versions_are_those_in_place(run_module, monkeypatch, tmp_path):
+    monkeypatch.setattr(host_facts, "_BINARIES", str(tmp_path))
+
+    def found():
+        return run_module(host_facts)["ansible_facts"]["plainkube"]["installed_versions"]
+
+    assert found() == {}
+    (tmp_path / "kubelet").symlink_to("/opt/plainkube/kubelet/v1.36.2/kubelet")
+    (tmp_path / "etcd").symlink_to("/usr/bin/etcd")
+    assert found() == {"cluster_version": "1.36.2"}
+
+
 def test_a_file_that_only_root_may_read_tells_nothing(monkeypatch):
     def denied(path):
         raise PermissionError(path)
