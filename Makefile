@@ -25,6 +25,8 @@ endif
 SCENARIOS := default ha $(filter apart runtimes,$(TURN:all=apart runtimes))
 SANITY ?=
 
+REFERENCE := antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --output-format simplified-rst
+
 .PHONY: help setup unit lint docs sanity package artifacts converge verify destroy molecule torture test benchmark benchmark-scale demo demo-down clean
 .DEFAULT_GOAL := help
 
@@ -40,7 +42,7 @@ $(VENV)/.made: requirements.txt lab/setup.sh
 unit: setup ## unit tests
 	pytest
 
-lint: setup ## ruff, yamllint, ansible-lint; documentation, and what is generated from it
+lint: setup ## ruff, yamllint, ansible-lint; documentation, the reference, and what is generated from them
 	ruff check
 	ruff format --check
 	yamllint .
@@ -49,12 +51,13 @@ lint: setup ## ruff, yamllint, ansible-lint; documentation, and what is generate
 	antsibull-changelog lint
 	@antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs dependent --disallow-unknown-collection-refs \
 	  $(VENV)/collections/ansible_collections/plainkube/cluster
+	@mkdir -p -m 0755 .ansible/reference
+	@$(REFERENCE) --dest-dir .ansible/reference plainkube.cluster
 
 docs: setup ## README tables and role pages from their sources; the reference of everything in docs/reference
 	@$(RUN) docs/generate.py
 	@mkdir -p -m 0755 docs/reference
-	antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --output-format simplified-rst \
-	  --dest-dir docs/reference plainkube.cluster
+	$(REFERENCE) --dest-dir docs/reference plainkube.cluster
 
 sanity: setup ## ansible-test sanity and units, on every ansible-core that is supported
 	@$(RUN) -m tests.matrix $(SANITY)
