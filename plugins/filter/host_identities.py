@@ -9,7 +9,8 @@ version_added: 1.0.0
 short_description: What has to be each host's own
 description:
   - Takes the variables of hosts and tells the address that the cluster knows each by, its machine-id and its host name; beside them, its
-    network interfaces, all their addresses, and by how many seconds its clock is ahead of the control node's.
+    network interfaces, all their addresses, by how many seconds its clock is ahead of the control node's, and what it knows of its cluster that
+    cannot change.
   - What was not found, because a host was not reached, is empty.
 options:
   _input:
@@ -25,7 +26,7 @@ identities: "{{ ansible_play_hosts | map('extract', hostvars) | plainkube.cluste
 
 RETURN = r"""
 _value:
-  description: Inventory name to C(address), C(machine_id), C(hostname), C(addresses), C(interfaces) and C(clock_offset).
+  description: Inventory name to C(address), C(machine_id), C(hostname), C(addresses), C(interfaces), C(clock_offset) and C(settled).
   type: dict
 """
 
@@ -38,8 +39,8 @@ def host_identities(hosts) -> dict[str, dict]:
         facts = variables.get("ansible_facts", {}).get("plainkube", {})
         seen = {"machine_id": facts.get("machine_id", ""), "hostname": facts.get("hostname", "").lower()}
         links = {"addresses": facts.get("addresses", []), "interfaces": facts.get("interfaces", [])}
-        links["clock_offset"] = facts.get("clock_offset", 0.0)
-        found[variables["inventory_hostname"]] = {"address": host_address(variables), **seen, **links}
+        more = {"clock_offset": facts.get("clock_offset", 0.0), "settled": facts.get("settled", {})}
+        found[variables["inventory_hostname"]] = {"address": host_address(variables), **seen, **links, **more}
     return found
 
 

@@ -86,13 +86,13 @@ def known_servers(balancer: str, flanneld: str) -> dict[str, str]:
     }
 
 
-def settled(apiserver: str) -> dict[str, str]:
-    """What the unit of an API server says of settings that its cluster cannot change, by variable; nothing where there is none."""
-    flags = {
-        "cluster_service_network": r"--service-cluster-ip-range=(\S+)",
-        "cluster_domain": r"--service-account-issuer=https://kubernetes\.default\.svc\.(\S+)",
+def settled(apiserver: str, subnet: str) -> dict[str, str]:
+    """What an API server's unit and flannel's subnet file say of settings that a cluster cannot change, by variable."""
+    found = {
+        "cluster_service_network": re.search(r"--service-cluster-ip-range=(\S+)", apiserver),
+        "cluster_domain": re.search(r"--service-account-issuer=https://kubernetes\.default\.svc\.(\S+)", apiserver),
+        "cluster_pod_network": re.search(r"^FLANNEL_NETWORK=(\S+)$", subnet, re.MULTILINE),
     }
-    found = {name: re.search(pattern, apiserver) for name, pattern in flags.items()}
     return {name: match.group(1) for name, match in found.items() if match}
 
 

@@ -198,6 +198,19 @@ def firewall_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], networks: t.
     ]
 
 
+def settled_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], settings: t.Mapping[str, str]) -> list[str]:
+    """What a live cluster cannot change: running pods have its addresses, names and tokens. Told once, of the first host that knows."""
+    known = {
+        name: (value, host) for host in reversed([*hosts]) for name, value in hosts[host].get("settled", {}).items()
+    }
+    return [
+        f"{name} is {settings[name]!r}, and the cluster that {host} is of has {value}, which cannot change while it lives: "
+        f"set {name} to that, or make the cluster anew (reset.yml, then site.yml)."
+        for name, (value, host) in known.items()
+        if settings.get(name, value) != value
+    ]
+
+
 def clock_spread_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
     """The two clocks that are furthest apart, where each by itself is near enough to the control node's."""
     offsets = sorted((known.get("clock_offset", 0.0), host) for host, known in hosts.items())
@@ -215,7 +228,8 @@ def hosts_troubles(subject: t.Mapping[str, t.Any]) -> list[str]:
     hosts = subject["hosts"]
     return [
         *firewall_troubles(hosts, subject.get("firewall_hosts", [])),
-        *clock_spread_troubles(hosts),
+        *clock_spread_troubles({host: hosts[host] for host in subject.get("here", hosts)}),
+        *settled_troubles(hosts, subject.get("settled", {})),
         *(
             f"{host} did not tell its IPv4 address (no default route, or not reached): set cluster_address for it in the inventory."
             for host, known in hosts.items()
@@ -332,29 +346,20 @@ def label_troubles(host: str, labels: t.Mapping[str, t.Any]) -> list[str]:
     return [f"{host} has '{key}' in node_labels, {trouble}." for key, trouble in found if trouble]
 
 
-def settled_troubles(facts: t.Mapping[str, t.Any], host: str, settings: t.Mapping[str, str]) -> list[str]:
-    """What a live cluster cannot change: running pods have its addresses, names and tokens."""
-    return [
-        f"{name} is {settings[name]!r}, and the cluster that {host} is of has {value}, which cannot change while it lives: "
-        f"set {name} to that, or make the cluster anew (reset.yml, then site.yml)."
-        for name, value in facts.get("settled", {}).items()
-        if name in settings and settings[name] != value
-    ]
-
-
-def step_troubles(facts: t.Mapping[str, t.Any], host: str, versions: t.Mapping[str, str]) -> list[str]:
-    """Minor versions that are not the installed one's or the next: neither Kubernetes nor etcd goes back, or over one.
+def step_troubles(facts: t.Mapping[str, t.Any], host: str, versions: t.Mapping[str, t.Mapping[str, str]]) -> list[str]:
+    """Versions of which the one that is installed goes to no other minor than the next. A kubelet may be behind, but does not go back.
 
     Sources: kubernetes.io, version skew policy; etcd.io, upgrading etcd clusters.
     """
     troubles = []
-    for name, there in facts.get("installed_versions", {}).items():
-        old, new = _version(there)[:2], _version(versions.get(name, there))[:2]
-        if new < old or new[0] != old[0] or new[1] > old[1] + 1:
-            following = f"{old[0]}.{old[1] + 1}"
+    for name, wanted in versions.items():
+        there = facts.get("installed_versions", {}).get(name, wanted["version"])
+        old, new = _version(there)[:2], _version(wanted["version"])[:2]
+        over = new[0] != old[0] or new[1] > old[1] + 1
+        if new < old or (over and name != "kubelet"):
             troubles.append(
-                f"{name} is {versions[name]!r}, and {host} has {there}, which goes to no minor version but the next, {following}: "
-                f"take a version of {old[0]}.{old[1]} or {following}."
+                f"{wanted['variable']} is {wanted['version']!r}, and {name} on {host} is {there}, which goes to no minor version but the next: take "
+                f"one of {old[0]}.{old[1]} or {old[0]}.{old[1] + 1}, or make the host anew (reset.yml)."
             )
     return troubles
 
@@ -441,7 +446,6 @@ def host_troubles(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str,
         *port_troubles(facts, host, needs["components"]),
         *clock_troubles(facts, host),
         *label_troubles(host, needs.get("node_labels", {})),
-        *settled_troubles(facts, host, needs.get("settled", {})),
         *step_troubles(facts, host, needs.get("versions", {})),
     ]
 

@@ -194,7 +194,8 @@ def certificate_problems(certificate: dict, warning_days: int) -> list[Problem]:
         return [Problem(f"{subject} cannot be read: {certificate['error']}; {remedy}")]
     if certificate["path"].endswith(_CROSS):
         return []
-    if name := _authority(certificate["path"]):
+    # What has expired cannot be replaced any more; site.yml says what is to be done.
+    if days >= 0 and (name := _authority(certificate["path"])):
         remedy = f"run certificates.yml with -e certificates_rotate={name}"
     if days < 0:
         return [Problem(f"{subject} expired on {certificate['not_after']}; {remedy}")]

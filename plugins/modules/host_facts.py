@@ -45,8 +45,8 @@ options:
       - What role preflight asks of the host for its part in the cluster - C(memory_mb), C(disk_mb) (asked of O(directories) as long as
         nothing is installed), C(networks) by the name of their variable, C(components) with C(name), C(ports) and
         C(udp_ports), and of a host that is to be a Node C(kubelet_config) and C(runtime) with C(name), C(docker), C(containerd_version),
-        C(docker_part) and C(pod_range), and C(node_labels); also C(settled), what the variables say of the fact of that name, and C(versions)
-        by variable.
+        C(docker_part) and C(pod_range), and C(node_labels); also C(versions), for each program of the fact C(installed_versions) that is
+        the host's part C(variable) and C(version).
       - A host that falls short is refused, with a sentence for each need that names the host, what was found, and what to do.
       - By default, nothing is asked.
     type: dict
@@ -153,7 +153,7 @@ ansible_facts:
           type: bool
           returned: success
         installed_versions:
-          description: The versions of Kubernetes and of etcd that are installed, by variable.
+          description: The versions of kube-apiserver, kubelet and etcd that are installed, by their names.
           type: dict
           returned: success
         interfaces:
@@ -215,7 +215,7 @@ ansible_facts:
           elements: str
           returned: success
         settled:
-          description: What the cluster that this host is a control plane of cannot change while it lives, by variable; empty on other hosts.
+          description: What this host knows of its cluster that cannot change while it lives, by variable; empty on a bare host.
           type: dict
           returned: success
         swap:
@@ -251,8 +251,9 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
 _ELSEWHERE = ("203.0.113.1", 9)
 _DOCKER_PID = "/run/docker.pid"
 _UNITS = "/etc/systemd/system"
+_SUBNET = "/var/lib/flannel/subnet.env"
 _BINARIES = "/usr/local/bin"
-_VERSIONED = {"cluster_version": ("kubelet", "kube-apiserver"), "cluster_etcd_version": ("etcd",)}
+_VERSIONED = ("kube-apiserver", "kubelet", "etcd")
 _BALANCER = "/etc/kubernetes/load-balancer.cfg"
 _RESOLV_CONF = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 
@@ -324,13 +325,14 @@ def installed() -> bool:
 
 
 def installed_versions() -> dict[str, str]:
-    """The versions of what is in place, by the variable that asks for them."""
-    return {
-        name: version
-        for name, programs in _VERSIONED.items()
-        for program in programs
-        if (version := _status.version_of(os.path.realpath(os.path.join(_BINARIES, program))))
-    }
+    """The versions of what is in place, by the name of the program."""
+    found = {name: _status.version_of(os.path.realpath(os.path.join(_BINARIES, name))) for name in _VERSIONED}
+    return {name: version for name, version in found.items() if version}
+
+
+def udp_ports(module: AnsibleModule) -> list[int]:
+    """Those to look for; none where flannel's interface is there, which has them."""
+    return [] if os.path.exists("/sys/class/net/flannel.1") else module.params["udp_ports"]
 
 
 def authorities(directory: str, names: t.Sequence[str]) -> dict[str, t.Any]:
@@ -372,9 +374,7 @@ def look(module: AnsibleModule) -> dict:
         "distribution_version": release.get("VERSION_ID", ""),
         "etcd_state": etcd_state(),
         "firewall": os.path.exists(_nft.UNIT_PATH),
-        "foreign_listeners": _sockets.foreign_listeners(
-            module.params["ports"], _status.RELEASES, module.params["udp_ports"]
-        ),
+        "foreign_listeners": _sockets.foreign_listeners(module.params["ports"], _status.RELEASES, udp_ports(module)),
         "free_mb": {path: free_mb(path) for path in module.params["directories"]},
         "hostname": kernel.nodename,
         "installed": installed(),
@@ -394,7 +394,7 @@ def look(module: AnsibleModule) -> dict:
         "services": sorted(
             os.path.basename(path)[: -len(".service")] for path in glob.glob(f"{_UNITS}/plainkube-*.service")
         ),
-        "settled": _host.settled(readable(f"{_UNITS}/kube-apiserver.service")),
+        "settled": _host.settled(readable(f"{_UNITS}/kube-apiserver.service"), readable(_SUBNET)),
         "swap": _host.swaps(_files.read("/proc/swaps") or ""),
         "systemd": os.path.isdir("/run/systemd/system"),
     }

@@ -36,6 +36,7 @@ def archive(tmp_path_factory):
         CHECKOUT / "lab" / "pki" / "litter.key",
         CHECKOUT / ".cache" / "litter",
         CHECKOUT / "inventory" / "pki" / "x" / "litter.key",
+        CHECKOUT / "inventory" / "pki" / "x" / "litter.yaml",
     ]
     made = [parent for path in litter for parent in reversed(path.parents) if not parent.exists()]
     for path in litter:

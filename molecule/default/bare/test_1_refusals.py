@@ -407,7 +407,7 @@ RUNS = [
 
 def of_any_host(line):
     """The line, and what it would be of k1 or n1."""
-    return [line, *(re.sub(r"^[kn]\d\b", host, line) for host in ("k1", "n1"))]
+    return [line, *(re.sub(r"\b[kn]\d\b", host, line) for host in ("k1", "n1"))]
 
 
 @pytest.mark.parametrize(

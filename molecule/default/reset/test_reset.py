@@ -10,7 +10,9 @@ import os
 import pathlib
 import pty
 import re
+import signal
 import sys
+import threading
 
 import pytest
 
@@ -193,8 +195,13 @@ def at_a_terminal(inventory, answer, *arguments):
     pid, terminal = pty.fork()
     if not pid:
         settings = {"ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-        os.execvpe(command[0], [*command, "-i", inventory, *arguments], {**os.environ, **settings})
+        try:
+            os.execvpe(command[0], [*command, "-i", inventory, *arguments], {**os.environ, **settings})
+        finally:
+            os._exit(127)
     printed = b""
+    ends = threading.Timer(300, os.kill, (pid, signal.SIGKILL))
+    ends.start()
     while True:
         try:
             printed += os.read(terminal, 65536)
@@ -203,7 +210,9 @@ def at_a_terminal(inventory, answer, *arguments):
         if answer and b"Type the cluster's name to go on" in printed:
             os.write(terminal, f"{answer}\r".encode())
             answer = ""
-    return printed.decode("utf-8", "replace"), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    ends.cancel()
+    return printed.decode("utf-8", "replace"), code
 
 
 def test_one_host_alone_by_who_types_the_name(lab, inventory, foreign):

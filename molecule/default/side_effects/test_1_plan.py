@@ -78,7 +78,8 @@ def test_a_docker_network_in_the_way_is_refused(site, docker_network):
 def test_a_minor_version_back_is_refused(site):
     said = refused(site, "-e", "cluster_version=1.36.0")
     for host in ("k1", "n1", "n2"):
-        assert f"cluster_version is '1.36.0', and {host} has 1.37." in said.replace("''", "'")
+        program = "kube-apiserver" if host == "k1" else "kubelet"
+        assert f"cluster_version is '1.36.0', and {program} on {host} is 1.37." in said.replace("''", "'")
 
 
 def test_a_misspelt_variable_of_the_status_is_refused(site):
@@ -88,8 +89,14 @@ def test_a_misspelt_variable_of_the_status_is_refused(site):
 
 
 def test_what_a_live_cluster_cannot_change_is_refused(site):
-    said = refused(site, "-e", "cluster_domain=other.example", "-e", "cluster_service_network=10.112.0.0/16")
+    wrong = {
+        "cluster_domain": "other.example",
+        "cluster_service_network": "10.112.0.0/16",
+        "cluster_pod_network": "10.200.0.0/16",
+    }
+    said = refused(site, "-e", json.dumps(wrong))
     for name, value, live in (
+        ("cluster_pod_network", "10.200.0.0/16", "10.244.0.0/16"),
         ("cluster_domain", "other.example", "cluster.local"),
         ("cluster_service_network", "10.112.0.0/16", "10.96.0.0/16"),
     ):

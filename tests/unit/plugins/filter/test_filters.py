@@ -57,6 +57,7 @@ def test_host_identities_are_empty_where_a_host_was_not_reached():
             "addresses": [],
             "interfaces": ["lo"],
             "clock_offset": 0.0,
+            "settled": {},
         },
         "n1": {
             "address": "10.0.0.2",
@@ -65,6 +66,7 @@ def test_host_identities_are_empty_where_a_host_was_not_reached():
             "addresses": [],
             "interfaces": [],
             "clock_offset": 0.0,
+            "settled": {},
         },
     }
 

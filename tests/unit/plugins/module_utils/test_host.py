@@ -102,8 +102,11 @@ def test_what_the_cluster_of_a_control_plane_cannot_change():
     unit = (ROLES / "control_plane/templates/kube-apiserver.service.j2").read_text(encoding="utf-8")
     given = {"control_plane_shutdown_delay": 0, "__control_plane_watch_grace": 0}
     text = render(unit, cluster_service_network="10.96.0.0/16", cluster_domain="k.example", **given)
-    assert _host.settled(text) == {"cluster_service_network": "10.96.0.0/16", "cluster_domain": "k.example"}
-    assert _host.settled("") == {}
+    of_apiserver = {"cluster_service_network": "10.96.0.0/16", "cluster_domain": "k.example"}
+    assert _host.settled(text, "") == of_apiserver
+    subnet = "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.7.1/24\n"
+    assert _host.settled(text, subnet) == {**of_apiserver, "cluster_pod_network": "10.244.0.0/16"}
+    assert _host.settled("", "") == {}
 
 
 BALANCER = """

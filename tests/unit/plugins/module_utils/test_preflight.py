@@ -220,41 +220,54 @@ def test_labels_that_a_kubelet_may_have():
 
 
 def test_settings_that_a_live_cluster_cannot_change():
-    facts = {**HOST, "settled": {"cluster_domain": "cluster.local", "cluster_service_network": "10.96.0.0/16"}}
-    same = {**NEEDS, "settled": dict(facts["settled"])}
-    assert _preflight.host_troubles(facts, "k1", same) == []
-    assert _preflight.host_troubles(HOST, "k1", same) == []
-    assert _preflight.host_troubles(
-        facts, "k1", {**NEEDS, "settled": {**same["settled"], "cluster_domain": "k.example"}}
-    ) == [
+    bare = {"address": "10.0.0.1", "machine_id": "", "hostname": ""}
+    live = {
+        **bare,
+        "address": "10.0.0.2",
+        "settled": {"cluster_domain": "cluster.local", "cluster_pod_network": "10.244.0.0/16"},
+    }
+    subject = {"hosts": {"n1": bare, "k1": live, "k2": {**live, "address": "10.0.0.3"}}, "networks": GOOD["networks"]}
+    same = {
+        "cluster_domain": "cluster.local",
+        "cluster_pod_network": "10.244.0.0/16",
+        "cluster_service_network": "10.96.0.0/16",
+    }
+    assert _preflight.hosts_troubles({**subject, "settled": same}) == []
+    assert _preflight.hosts_troubles({**subject, "settled": {**same, "cluster_domain": "k.example"}}) == [
         "cluster_domain is 'k.example', and the cluster that k1 is of has cluster.local, which cannot change while it lives: "
         "set cluster_domain to that, or make the cluster anew (reset.yml, then site.yml)."
     ]
 
 
 @pytest.mark.parametrize(
-    ("installed", "wanted", "refused"),
+    ("name", "installed", "wanted", "refused"),
     [
-        ("1.36.2", "1.36.0", False),
-        ("1.36.2", "1.36.9", False),
-        ("1.36.2", "1.37.0", False),
-        ("1.36.2", "1.38.0", True),
-        ("1.36.2", "1.35.9", True),
-        ("1.36.2", "2.0.0", True),
-        ("", "1.38.0", False),
+        ("kube-apiserver", "1.36.2", "1.36.0", False),
+        ("kube-apiserver", "1.36.2", "1.36.9", False),
+        ("kube-apiserver", "1.36.2", "1.37.0", False),
+        ("kube-apiserver", "1.36.2", "1.38.0", True),
+        ("kube-apiserver", "1.36.2", "1.35.9", True),
+        ("kube-apiserver", "1.36.2", "2.0.0", True),
+        # One that was down for long goes to where the API servers are.
+        ("kubelet", "1.36.2", "1.38.0", False),
+        ("kubelet", "1.36.2", "1.35.0", True),
+        # What a host had before it left a group is nobody's business.
+        ("etcd", "3.5.1", "1.37.0", False),
     ],
 )
-def test_a_minor_version_goes_to_the_next_one_only(installed, wanted, refused):
-    facts = {**HOST, "installed_versions": {"cluster_version": installed} if installed else {}}
-    needs = {**NEEDS, "versions": {"cluster_version": wanted, "cluster_etcd_version": "3.7.3"}}
+def test_a_minor_version_goes_to_the_next_one_only(name, installed, wanted, refused):
+    programs = ("kube-apiserver", "kubelet")
+    needs = {**NEEDS, "versions": {one: {"variable": "cluster_version", "version": wanted} for one in programs}}
+    troubles = _preflight.host_troubles({**HOST, "installed_versions": {name: installed}}, "n1", needs)
     assert (
-        _preflight.host_troubles(facts, "n1", needs)
+        troubles
         == [
-            f"cluster_version is '{wanted}', and n1 has 1.36.2, which goes to no minor version but the next, 1.37: "
-            "take a version of 1.36 or 1.37."
+            f"cluster_version is '{wanted}', and {name} on n1 is 1.36.2, which goes to no minor version but the next: take "
+            "one of 1.36 or 1.37, or make the host anew (reset.yml)."
         ]
         * refused
     )
+    assert _preflight.host_troubles(HOST, "n1", needs) == []
 
 
 def test_clocks_that_are_apart_from_each_other():
@@ -267,6 +280,8 @@ def test_clocks_that_are_apart_from_each_other():
     subject = {"hosts": hosts, "networks": GOOD["networks"]}
     assert _preflight.hosts_troubles(subject) == []
     hosts["b"]["clock_offset"] = -1.8
+    # b is a server that this run leaves out.
+    assert _preflight.hosts_troubles({**subject, "here": ["a", "c"]}) == []
     assert _preflight.hosts_troubles(subject) == [
         "a's clock is 3.7 s ahead of b's, and more than 2 s breaks certificates and leases: set both by NTP (timedatectl set-ntp true)."
     ]

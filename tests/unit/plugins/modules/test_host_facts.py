@@ -188,6 +188,7 @@ def test_the_hosts_time_is_told(run_module):
 def test_services_and_servers_are_those_on_disk(run_module, monkeypatch, tmp_path):
     monkeypatch.setattr(host_facts, "_UNITS", str(tmp_path))
     monkeypatch.setattr(host_facts, "_BALANCER", str(tmp_path / "load-balancer.cfg"))
+    monkeypatch.setattr(host_facts, "_SUBNET", str(tmp_path / "subnet.env"))
 
     def found():
         facts = run_module(host_facts)["ansible_facts"]["plainkube"]
@@ -212,7 +213,7 @@ def test_versions_are_those_in_place(run_module, monkeypatch, tmp_path):
     assert found() == {}
     (tmp_path / "kubelet").symlink_to("/opt/plainkube/kubelet/v1.36.2/kubelet")
     (tmp_path / "etcd").symlink_to("/usr/bin/etcd")
-    assert found() == {"cluster_version": "1.36.2"}
+    assert found() == {"kubelet": "1.36.2"}
 
 
 def test_a_file_that_only_root_may_read_tells_nothing(monkeypatch):
