@@ -294,7 +294,7 @@ WRONG = {
     ),
     "too little disk": Wrong(
         variables(preflight_disk_mb=1_000_000_000),
-        r"n1 has \d+ MiB of free disk for /opt/plainkube and /var/lib/docker and preflight_disk_mb asks for 1000000000: free some",
+        r"n1 has \d+ MiB of free disk for /opt/plainkube and /var/lib/(?:docker|etcd) and preflight_disk_mb asks for 1000000000: free some",
     ),
     "a port in use": Wrong(
         on_n1(
