@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _bridge, _docker, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils import _bridge, _command, _docker, _systemd
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 if t.TYPE_CHECKING:
@@ -24,14 +24,14 @@ class Trouble(Exception):
 def output(module: AnsibleModule, *command: str) -> str:
     """What a command prints; nothing where it fails or is not installed."""
     try:
-        return module.run_command(list(command), handle_exceptions=False)[1]
+        return _command.run(module, list(command), handle_exceptions=False)[1]
     except OSError:
         return ""
 
 
 def systemctl(module: AnsibleModule, *arguments: str) -> None:
     command = ["systemctl", *arguments]
-    code, out, err = module.run_command(command)
+    code, out, err = _command.run(module, command)
     if code != 0:
         raise Trouble(f"`{' '.join(command)}` failed: {(err or out).strip()}")
 
@@ -39,7 +39,7 @@ def systemctl(module: AnsibleModule, *arguments: str) -> None:
 def delete_bridge(module: AnsibleModule) -> None:
     """Remove docker0, so that Docker makes it anew when it starts."""
     if os.path.exists(_bridge.INTERFACE):
-        code, dummy, err = module.run_command(["ip", "link", "delete", _bridge.NAME])
+        code, dummy, err = _command.run(module, ["ip", "link", "delete", _bridge.NAME])
         if code != 0:
             raise Trouble(f"`ip link delete {_bridge.NAME}` failed: {err.strip()}")
 

@@ -12,6 +12,7 @@ import socket
 import typing as t
 import urllib.parse
 
+from ansible_collections.plainkube.cluster.plugins.module_utils import _command
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 if t.TYPE_CHECKING:
@@ -138,7 +139,7 @@ class Etcdctl:
         binary = self._binary()
         self._dial()
         command = ["timeout", str(_SECONDS), binary, *arguments]
-        return self.module.run_command(command, data=data, environ_update=self.environment)
+        return _command.run(self.module, command, data=data, environ_update=self.environment)
 
     def patiently(self, *arguments: str, data: str | None = None) -> dict[str, t.Any]:
         """The same, but wait for an etcd that does not answer yet: it may have been started a moment ago.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _objects
+from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _objects
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -45,4 +45,6 @@ def run(module: AnsibleModule, *arguments: str, **how: t.Any) -> Answer:
         return Answer(_MISSING, "", "there is no kubectl on this host, as role artifacts installs it on control planes")
     if not os.path.exists(kubeconfig):
         return Answer(_MISSING, "", "this host has no such file, as role control_plane writes it")
-    return Answer(*module.run_command([path, f"--kubeconfig={kubeconfig}", "--request-timeout=20s", *arguments], **how))
+    return Answer(
+        *_command.run(module, [path, f"--kubeconfig={kubeconfig}", "--request-timeout=20s", *arguments], **how)
+    )

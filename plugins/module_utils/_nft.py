@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _files, _firewall, _stamp, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _files, _firewall, _stamp, _systemd
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -20,7 +20,7 @@ class NftError(Exception):
 
 
 def _run(module: AnsibleModule, command: t.Sequence[str], data: str | None = None) -> str:
-    code, out, err = module.run_command([*command], data=data)
+    code, out, err = _command.run(module, [*command], data=data)
     if code != 0:
         raise NftError(f"`{' '.join(command)}` failed: {' '.join((err or out).split())[:500]}")
     return out
@@ -38,7 +38,7 @@ def installed(module: AnsibleModule) -> bool:
 def live(module: AnsibleModule, stateless: bool = True) -> str:
     """Our table as nft lists it; empty where there is none."""
     command = ["nft", *(["--stateless"] if stateless else []), "list", "table", *_firewall.TABLE.split()]
-    code, out, err = module.run_command(command)
+    code, out, err = _command.run(module, command)
     if code != 0 and "No such file or directory" not in err:
         raise NftError(f"`{' '.join(command)}` failed: {err.strip()}")
     return out if code == 0 else ""

@@ -10,7 +10,13 @@ import os
 import shutil
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _docker_service, _files, _reset, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _command,
+    _docker_service,
+    _files,
+    _reset,
+    _systemd,
+)
 from ansible_collections.plainkube.cluster.plugins.module_utils._docker_service import Trouble, output
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
@@ -91,7 +97,7 @@ class Host:
         self.kept: list[str] = []
 
     def run(self, *command: str, **options: t.Any) -> None:
-        code, out, err = self.module.run_command(list(command), **options)
+        code, out, err = _command.run(self.module, list(command), **options)
         if code != 0:
             raise Trouble(f"`{' '.join(command)}` failed: {(err or out).strip()}")
 

@@ -11,7 +11,7 @@ import os
 import re
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _files, _stamp, _status
+from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _files, _stamp, _status
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -129,7 +129,7 @@ def ssh_server_ports() -> set[int]:
 def ssh_ports(module: AnsibleModule) -> set[int]:
     """The ports where SSH comes in: those of its servers, of systemd where it listens for them, and of this very connection."""
     # The answer is of use where there is no such unit too: it has no Listen then.
-    shown = module.run_command(["systemctl", "show", "--property=ActiveState,Listen", *_SSH_SOCKETS])[1]
+    shown = _command.run(module, ["systemctl", "show", "--property=ActiveState,Listen", *_SSH_SOCKETS])[1]
     active = [block for block in shown.split("\n\n") if "ActiveState=active" in block]
     sockets = {
         int(port) for block in active for port in re.findall(r"^Listen=\S*:(\d+) \(Stream\)$", block, re.MULTILINE)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils import _command
+
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
@@ -40,7 +42,7 @@ def parse_shows(text: str) -> list[dict[str, str]]:
 def systemctl(module: AnsibleModule, *arguments: str, check: bool = True) -> str:
     """Run systemctl; with check, a failure ends the module with the command and what it said."""
     command = ["systemctl", *arguments]
-    code, out, err = module.run_command(command)
+    code, out, err = _command.run(module, command)
     if code != 0 and check:
         module.fail_json(msg=f"`{' '.join(command)}` failed with code {code}: {(err or out).strip()}")
     return out
@@ -60,7 +62,7 @@ def show_all(module: AnsibleModule, units: t.Sequence[str], *more: str) -> list[
 
 def journal(module: AnsibleModule, unit: str, lines: int = 15) -> str:
     """The last lines of a unit's journal, for error messages."""
-    dummy, out, dummy = module.run_command(
-        ["journalctl", "--unit", unit, "--lines", str(lines), "--output", "cat", "--no-pager"]
+    dummy, out, dummy = _command.run(
+        module, ["journalctl", "--unit", unit, "--lines", str(lines), "--output", "cat", "--no-pager"]
     )
     return out.strip()

@@ -186,7 +186,7 @@ import platform
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _archive, _build, _sums
+from ansible_collections.plainkube.cluster.plugins.module_utils import _archive, _build, _command, _sums
 from ansible_collections.plainkube.cluster.plugins.module_utils._artifacts import mirror_path
 
 OLDEST_GO = (1, 26)
@@ -315,7 +315,7 @@ class Builder:
             self.module.fail_json(msg=f"Building needs Go 1.26 or later and there is no go command in PATH: {advice}.")
         if not os.access(found, os.X_OK):
             self.module.fail_json(msg=f"build_go is {wanted}, which is no program: {advice}.")
-        version = self.module.run_command([found, "version"])[1]
+        version = _command.run(self.module, [found, "version"])[1]
         if (_build.go_version(version) or (0, 0)) < OLDEST_GO:
             told = (version.split() or ["", "", "unknown"])[2]
             self.module.fail_json(msg=f"Building needs Go 1.26 or later and {found} is {told}: {advice}.")
@@ -334,7 +334,7 @@ class Builder:
 
     def run(self, command: list[str], directory: str) -> str:
         """Run a command; a failure ends the module with the last lines it said."""
-        code, out, err = self.module.run_command(command, cwd=directory, environ_update=self.environment)
+        code, out, err = _command.run(self.module, command, cwd=directory, environ_update=self.environment)
         if code != 0:
             said = "\n".join((err or out).strip().splitlines()[-15:])
             self.module.fail_json(
@@ -347,8 +347,8 @@ class Builder:
         wanted = f"{self.params['module']}@{self.params['version']}"
         work = self.params["work_directory"]
         os.makedirs(work, exist_ok=True)
-        dummy, out, err = self.module.run_command(
-            [self.go, "mod", "download", "-json", wanted], cwd=work, environ_update=self.environment
+        dummy, out, err = _command.run(
+            self.module, [self.go, "mod", "download", "-json", wanted], cwd=work, environ_update=self.environment
         )
         found = json.loads(out) if out.lstrip().startswith("{") else {"Error": err.strip()}
         if found.get("Error"):

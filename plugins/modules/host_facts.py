@@ -237,6 +237,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _command,
     _encryption,
     _etcd_member,
     _files,
@@ -271,7 +272,7 @@ def output(module: AnsibleModule, *command: str) -> str:
     """What a command prints; nothing where the host has no such command or it fails."""
     if module.get_bin_path(command[0]) is None:
         return ""
-    return module.run_command(list(command))[1]
+    return _command.run(module, list(command))[1]
 
 
 def docker_runs() -> bool:

@@ -329,6 +329,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _bridge,
+    _command,
     _files,
     _nft,
     _probe,
@@ -382,7 +383,7 @@ def version(module: AnsibleModule, component: dict, pid: int) -> str:
     if not component["version_command"]:
         return _status.version_of(program(pid))
     try:
-        code, out, dummy = module.run_command(component["version_command"], handle_exceptions=False)
+        code, out, dummy = _command.run(module, component["version_command"], handle_exceptions=False)
     except OSError:
         return ""
     return _status.find_version(out) if code == 0 else ""
@@ -466,7 +467,7 @@ def inspect_bridge(module: AnsibleModule) -> list[_status.Problem]:
     path = module.params["subnet_file"]
     if not path:
         return []
-    dummy, out, dummy = module.run_command(["ip", "-json", "-4", "address", "show"])
+    dummy, out, dummy = _command.run(module, ["ip", "-json", "-4", "address", "show"])
     name = module.params["bridge"]
     address = _bridge.parse_addresses(out).get(name, ("", 0))[0]
     return _status.bridge_problems(name, address, _files.read(path))

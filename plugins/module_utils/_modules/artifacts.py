@@ -15,7 +15,7 @@ import threading
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _sums
+from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _sums
 from ansible_collections.plainkube.cluster.plugins.module_utils._artifacts import (
     INCOMING,
     MANIFEST,
@@ -376,7 +376,7 @@ def missing_packages(module: AnsibleModule) -> list[str]:
     names = [name for alternatives in wanted for name in alternatives.split("|")]
     # It fails when one name is unknown, and still prints the others.
     command = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *names]
-    out = module.run_command(command)[1]
+    out = _command.run(module, command)[1]
     installed = {line.split()[0] for line in out.splitlines() if line.endswith(" installed")}
     return [alternatives.split("|")[0] for alternatives in wanted if not installed & set(alternatives.split("|"))]
 

@@ -9,7 +9,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _systemd
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 SPEC: dict[str, t.Any] = {
@@ -24,7 +24,7 @@ def differences(module: AnsibleModule) -> list[str]:
     script = module.params["script"]
     if not os.path.exists(script):
         return [f"{script} is not there yet"]
-    code, out, err = module.run_command([script, "check"])
+    code, out, err = _command.run(module, [script, "check"])
     if code != 0:
         module.fail_json(msg=f"`{script} check` failed: {(err or out).strip()[-500:]}")
     watched = _systemd.show(module, PATH).get("ActiveState") == "active"

@@ -10,7 +10,14 @@ import os
 import pwd
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _component, _files, _probe, _stamp, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _command,
+    _component,
+    _files,
+    _probe,
+    _stamp,
+    _systemd,
+)
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 UNITS = "/etc/systemd/system"
@@ -111,7 +118,7 @@ def user_exists(name: str) -> bool:
 
 def ensure_user(module: AnsibleModule, user: str | None) -> None:
     if user and not user_exists(user):
-        code, dummy, err = module.run_command(["systemd-sysusers", f"{SYSUSERS}/plainkube-{user}.conf"])
+        code, dummy, err = _command.run(module, ["systemd-sysusers", f"{SYSUSERS}/plainkube-{user}.conf"])
         if code != 0:
             module.fail_json(msg=f"systemd-sysusers could not create the user {user}: {err.strip()}")
 
@@ -230,7 +237,7 @@ def remove(module: AnsibleModule, params: dict, plan: dict) -> None:
         return
     _systemd.systemctl(module, "disable", "--quiet", "--now", f"{params['name']}.service")
     if plan["user"]:
-        module.run_command(["userdel", params["user"]], check_rc=True)
+        _command.run(module, ["userdel", params["user"]], check_rc=True)
     for path in plan["paths"]:
         os.unlink(path)
     _systemd.systemctl(module, "daemon-reload")

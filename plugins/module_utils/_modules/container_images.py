@@ -9,7 +9,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _systemd
 from ansible_collections.plainkube.cluster.plugins.module_utils._images import (
     RUNTIMES,
     from_registry,
@@ -40,7 +40,7 @@ def present(module: AnsibleModule, runtime: t.Any, names: list[str]) -> set[str]
         return set()  # to ask would start it, by its socket
     command = runtime.list(names)
     try:
-        code, out, err = module.run_command(command, handle_exceptions=False)
+        code, out, err = _command.run(module, command, handle_exceptions=False)
     except OSError as error:
         code, out, err = 1, "", str(error)
     if code != 0 and "no such image" not in err.lower() and not module.check_mode:
@@ -63,7 +63,7 @@ def how(image: dict[str, t.Any], registry: str) -> str:
 
 def load(module: AnsibleModule, runtime: t.Any, image: dict[str, t.Any]) -> None:
     """Load an image from its archive."""
-    code, out, err = module.run_command(runtime.load(image["archive"]))
+    code, out, err = _command.run(module, runtime.load(image["archive"]))
     if code != 0:
         module.fail_json(msg=f"{image['archive']} cannot be loaded for {image['name']}: {(err or out).strip()}")
 
@@ -71,19 +71,19 @@ def load(module: AnsibleModule, runtime: t.Any, image: dict[str, t.Any]) -> None
 def pull(module: AnsibleModule, runtime: t.Any, image: dict[str, t.Any]) -> None:
     """Pull an image, and give it its name."""
     source = reference(image, module.params["registry"])
-    code, out, err = module.run_command(runtime.pull(source))
+    code, out, err = _command.run(module, runtime.pull(source))
     for pause in PAUSES:
         if code == 0:
             break
         time.sleep(pause)
-        code, out, err = module.run_command(runtime.pull(source))
+        code, out, err = _command.run(module, runtime.pull(source))
     if code != 0:
         module.fail_json(
             msg=f"{source} cannot be pulled ({(err or out).strip()}): check that this host reaches the registry,"
             " or set artifacts_image_registry to one that it reaches, or artifacts_images to 'archive'."
         )
     if source != image["name"]:
-        module.run_command(runtime.tag(source, image["name"]), check_rc=True)
+        _command.run(module, runtime.tag(source, image["name"]), check_rc=True)
 
 
 def provide(module: AnsibleModule, runtime: t.Any, absent: list[dict[str, t.Any]]) -> None:

@@ -12,6 +12,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _bridge,
+    _command,
     _component,
     _docker,
     _docker_api,
@@ -75,7 +76,7 @@ def read_all(paths: t.Sequence[str]) -> list[str]:
 
 def dockerd_version(module: AnsibleModule, command: str) -> _docker.Version:
     program = _docker.binary(command)
-    code, out, err = module.run_command([program, "--version"])
+    code, out, err = _command.run(module, [program, "--version"])
     if code != 0:
         module.fail_json(msg=f"`{program} --version` failed: {(err or out).strip()}; install Docker Engine again.")
     version = _docker.parse_version(out)

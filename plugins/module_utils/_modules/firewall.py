@@ -10,7 +10,14 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _files, _firewall, _nft, _sockets, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _command,
+    _files,
+    _firewall,
+    _nft,
+    _sockets,
+    _systemd,
+)
 from ansible_collections.plainkube.cluster.plugins.module_utils._nft import NftError
 
 TABLE = f"nftables table {_firewall.TABLE}"
@@ -104,7 +111,7 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
         f"--on-active={module.params['revert_after']}",
     ]
     command += ["--timer-property=AccuracySec=100ms", _nft.program(module), "-f", FORMER]
-    code, dummy, err = module.run_command(command)
+    code, dummy, err = _command.run(module, command)
     if code != 0:
         raise NftError(f"no timer could be set that would bring back the former rules: {err.strip()}")
     try:

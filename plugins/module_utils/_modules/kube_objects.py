@@ -9,7 +9,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _kubectl, _objects
+from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _kubectl, _objects
 from ansible_collections.plainkube.cluster.plugins.module_utils._kubectl import Answer
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
@@ -73,7 +73,7 @@ def wait_until_available(module: AnsibleModule) -> None:
             f"{rollout.kind}/{rollout.name}",
             f"--timeout={seconds}s",
         ]
-        code, out, err = module.run_command(command)
+        code, out, err = _command.run(module, command)
         if code != 0:
             module.fail_json(
                 msg=f"{rollout} is not available after {module.params['wait']} s: {_objects.reason(err or out)}; "

@@ -19,7 +19,7 @@ class Host:
     def get_bin_path(self, name, opt_dirs=None):
         return f"/usr/sbin/{name}"
 
-    def run_command(self, command, data=None):
+    def run_command(self, command, data=None, **dummy):
         self.commands.append(command)
         if command[0] == "systemctl":
             return 0, SHOWN.format(*self.answer), ""

@@ -101,7 +101,7 @@ class Machine:
         monkeypatch.setattr(_sockets, "listeners", lambda protocol="tcp": [_status.Listener(*one) for one in listeners])
         self.shown = shown
 
-    def run_command(self, dummy):
+    def run_command(self, dummy, **options):
         return 0, self.shown, ""
 
 

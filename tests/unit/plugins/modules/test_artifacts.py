@@ -262,7 +262,7 @@ def test_what_a_killed_run_left_is_removed(host):
 
 def test_packages_with_alternatives(host, monkeypatch):
     out = "docker-ce installed\niptables config-files\nnftables installed\n"
-    monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command: (1, out, "no packages found"))
+    monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **dummy: (1, out, "no packages found"))
     result = host.run(packages=["docker.io|docker-ce", "iptables", "nftables", "socat"])
     assert result["missing_packages"] == ["iptables", "socat"]
 

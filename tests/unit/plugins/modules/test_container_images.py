@@ -20,7 +20,7 @@ class Engine:
         self.refusals = 0
         self.commands: list[list[str]] = []
 
-    def run(self, command, check_rc=False, handle_exceptions=True):
+    def run(self, command, check_rc=False, handle_exceptions=True, **options):
         if command[0] == "systemctl":
             return 0, f"ActiveState={'active' if self.active else 'inactive'}\n", ""
         if self.down:

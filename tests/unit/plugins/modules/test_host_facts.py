@@ -69,7 +69,7 @@ def test_an_old_nft_means_no_nftables_mode(run_module, monkeypatch):
         "ip": "[]",
         "containerd": "containerd github.com/containerd/containerd 1.7.24~ds1\n",
     }
-    monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command: (0, said[command[0]], ""))
+    monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **dummy: (0, said[command[0]], ""))
     facts = run_module(host_facts, containerd=True)["ansible_facts"]["plainkube"]
     assert (facts["nftables"], facts["containerd"]) == (False, "1.7.24")
 
@@ -77,7 +77,9 @@ def test_an_old_nft_means_no_nftables_mode(run_module, monkeypatch):
 def test_containerd_is_asked_only_where_its_version_matters(run_module, monkeypatch):
     asked = []
     monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda self, name, **dummy: f"/usr/sbin/{name}")
-    monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command: asked.append(command[0]) or (0, "[]", ""))
+    monkeypatch.setattr(
+        AnsibleModule, "run_command", lambda self, command, **dummy: asked.append(command[0]) or (0, "[]", "")
+    )
     assert run_module(host_facts)["ansible_facts"]["plainkube"]["containerd"] == ""
     assert "containerd" not in asked
 

@@ -1,0 +1,38 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""Commands, with all that they print."""
+
+from __future__ import annotations
+
+import select
+import typing as t
+
+if t.TYPE_CHECKING:
+    import subprocess
+
+    from ansible.module_utils.basic import AnsibleModule
+
+
+def run(module: AnsibleModule, command: t.Sequence[str], **options: t.Any) -> tuple[int, str, str]:
+    """AnsibleModule.run_command: exit code, stdout and stderr; with its options.
+
+    On a busy host, that alone loses what a command prints at its end and says that it succeeded: when nothing comes for a second, it looks
+    whether the command has ended, and no more for what it printed in between (ansible/ansible#51393).
+    """
+    return module.run_command([*command], before_communicate_callback=_end_when_read, **options)
+
+
+def _end_when_read(process: subprocess.Popen) -> None:
+    """Have a process count as ended when there is nothing left to read of it, besides."""
+    poll = process.poll
+    pipes = select.poll()
+    for stream in (process.stdout, process.stderr):
+        pipes.register(stream, select.POLLIN)
+
+    def poll_when_read() -> int | None:
+        code = poll()
+        # In this order: what an ended process has printed is in the pipes.
+        return None if code is not None and pipes.poll(0) else code
+
+    process.poll = poll_when_read  # type: ignore[method-assign]
