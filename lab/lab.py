@@ -16,7 +16,7 @@ from docker.models.containers import Container
 
 from lab import artifacts, engine, hosts, image, inventory, machine, mirror, network, ssh
 from lab.base import LabError, cache, lock, run, say, step
-from plugins.module_utils import _systemd
+from plugins.module_utils import _units
 
 HOSTS = ("k1", "n1", "n2")
 UNITS = [
@@ -221,7 +221,7 @@ class Lab:
         found = {}
         for name in self.hosts():
             units = [f"{unit}.service" for unit in UNITS]
-            shown = _systemd.parse_shows(self.run(name, "systemctl", "show", "--property=Id,InvocationID", *units)[1])
+            shown = _units.parse_shows(self.run(name, "systemctl", "show", "--property=Id,InvocationID", *units)[1])
             found.update({f"{name}/{one['Id'].removesuffix('.service')}": one["InvocationID"] for one in shown})
         return found
 

@@ -16,7 +16,7 @@ import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils import _bridge
 
-# Properties of a unit that are read beside those of _systemd.PROPERTIES.
+# Properties of a unit that are read beside those of _units.PROPERTIES.
 PROPERTIES = ("ExecStart", "InactiveEnterTimestamp")
 
 RELEASES = "/opt/plainkube"

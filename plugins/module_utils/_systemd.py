@@ -8,35 +8,10 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils import _command
+from ansible_collections.plainkube.cluster.plugins.module_utils._units import PROPERTIES, parse_show, parse_shows
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
-
-PROPERTIES = (
-    "ActiveEnterTimestamp",
-    "ActiveState",
-    "DropInPaths",
-    "FragmentPath",
-    "InvocationID",
-    "LoadState",
-    "MainPID",
-    "NRestarts",
-    "NeedDaemonReload",
-    "Result",
-    "SubState",
-    "UnitFileState",
-)
-
-
-def parse_show(text: str) -> dict[str, str]:
-    """The `Key=value` lines of `systemctl show` as a dictionary."""
-    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
-    return {key: value for key, dummy, value in pairs}
-
-
-def parse_shows(text: str) -> list[dict[str, str]]:
-    """The same for several units, which an empty line parts."""
-    return [parse_show(block) for block in text.strip("\n").split("\n\n")]
 
 
 def systemctl(module: AnsibleModule, *arguments: str, check: bool = True) -> str:
