@@ -24,7 +24,7 @@ class Trouble(Exception):
 def output(module: AnsibleModule, *command: str) -> str:
     """What a command prints; nothing where it fails or is not installed."""
     try:
-        return _command.run(module, list(command), handle_exceptions=False)[1]
+        return _command.run(module, command, handle_exceptions=False)[1]
     except OSError:
         return ""
 

@@ -20,7 +20,7 @@ class NftError(Exception):
 
 
 def _run(module: AnsibleModule, command: t.Sequence[str], data: str | None = None) -> str:
-    code, out, err = _command.run(module, [*command], data=data)
+    code, out, err = _command.run(module, command, data=data)
     if code != 0:
         raise NftError(f"`{' '.join(command)}` failed: {' '.join((err or out).split())[:500]}")
     return out

@@ -97,7 +97,7 @@ class Host:
         self.kept: list[str] = []
 
     def run(self, *command: str, **options: t.Any) -> None:
-        code, out, err = _command.run(self.module, list(command), **options)
+        code, out, err = _command.run(self.module, command, **options)
         if code != 0:
             raise Trouble(f"`{' '.join(command)}` failed: {(err or out).strip()}")
 

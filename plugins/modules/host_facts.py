@@ -272,7 +272,7 @@ def output(module: AnsibleModule, *command: str) -> str:
     """What a command prints; nothing where the host has no such command or it fails."""
     if module.get_bin_path(command[0]) is None:
         return ""
-    return _command.run(module, list(command))[1]
+    return _command.run(module, command)[1]
 
 
 def docker_runs() -> bool:
