@@ -10,9 +10,10 @@ import os
 import pathlib
 import pty
 import re
+import select
 import signal
 import sys
-import threading
+import time
 
 import pytest
 
@@ -200,18 +201,20 @@ def at_a_terminal(inventory, answer, *arguments):
         finally:
             os._exit(127)
     printed = b""
-    ends = threading.Timer(300, os.kill, (pid, signal.SIGKILL))
-    ends.start()
-    while True:
-        try:
-            printed += os.read(terminal, 65536)
-        except OSError:  # the other end is closed
-            break
-        if answer and b"Type the cluster's name to go on" in printed:
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        if select.select([terminal], [], [], 3)[0]:
+            try:
+                printed += os.read(terminal, 65536)
+            except OSError:  # the other end is closed
+                break
+        elif b"Type the cluster's name to go on" in printed:
+            # As a person does: after the prompt, and again if nothing follows, since Ansible drops what was typed before its prompt was ready.
             os.write(terminal, f"{answer}\r".encode())
-            answer = ""
+    else:
+        os.kill(pid, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    ends.cancel()
+    os.close(terminal)
     return printed.decode("utf-8", "replace"), code
 
 
