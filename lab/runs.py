@@ -151,6 +151,7 @@ class Playbook:
             self._process.wait()
         except BaseException:
             self.kill()  # who waits is ended; nothing may be left running
+            self._record.unlink()
             raise
         took = time.monotonic() - self._started
         if self._process.returncode < 0:

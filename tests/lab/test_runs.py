@@ -78,6 +78,7 @@ def test_who_waits_is_interrupted(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         running.wait()
     wait_for(lambda: not sleepers(LONG))
+    assert not running._record.exists()
 
 
 def test_a_run_is_killed_before_the_task_that_was_asked_for(tmp_path):
