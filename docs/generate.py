@@ -154,7 +154,6 @@ def entry_point(name: str, spec: dict, only: bool, known: dict[str, dict]) -> li
 
 def role_readme(role: str) -> str:
     found, known = specs(role), {}
-    needed = yaml.safe_load((TOP / "roles" / role / "meta" / "main.yml").read_text(encoding="utf-8"))["dependencies"]
     lines = [
         f"# {COLLECTION}.{role}",
         "",
@@ -165,7 +164,7 @@ def role_readme(role: str) -> str:
     ]
     for name, spec in found.items():
         lines += entry_point(name, spec, len(found) == 1, known)
-    if needed:
+    if role != "cluster":
         lines += ["The settings that all roles share are those of the role [`cluster`](../cluster/README.md).", ""]
     return "\n".join(lines)
 
