@@ -166,7 +166,8 @@ def role_readme(role: str) -> str:
         lines += entry_point(name, spec, len(found) == 1, known)
     if role != "cluster":
         lines += ["The settings that all roles share are those of the role [`cluster`](../cluster/README.md)."]
-        lines += ["A play that takes one of the other entry points (`tasks_from`) imports that role first."] if len(found) > 1 else []
+        if len(found) > 1:
+            lines += ["A play that takes one of the other entry points (`tasks_from`) imports that role first."]
         lines += [""]
     return "\n".join(lines)
 
