@@ -48,6 +48,20 @@ for attempt in $(seq 200); do
 done
 """
 
+# Five writes by way of the host's own API server, and its etcd is restarted while they wait; prints their status codes.
+WRITES = """
+write() {
+  curl --silent --output /dev/null --write-out '%{http_code}\\n' --cacert /etc/kubernetes/pki/ca.crt \\
+    --cert /etc/kubernetes/pki/admin.crt --key /etc/kubernetes/pki/admin.key --header 'Content-Type: application/json' \\
+    --data '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "waits-"}}' \\
+    https://127.0.0.1:6443/api/v1/namespaces/probes/configmaps
+}
+for number in 1 2 3 4 5; do write & done
+sleep 0.3
+systemctl restart etcd
+wait
+"""
+
 
 def test_changed_variables_restart_them_one_by_one(site, probes, settings):
     assert site.plan().changes == []
@@ -61,6 +75,30 @@ def test_changed_variables_restart_them_one_by_one(site, probes, settings):
     # Each once, though the control planes are in two plays: one by one, and with the rest.
     assert [(one["host"], one["task"]) for one in run.changes] == [(one["host"], one["task"]) for one in plan.changes]
     assert outcomes.troubles == []
+
+
+def test_etcd_answers_what_it_was_asked_before_it_stops(lab, probes, etcd):
+    """Writes wait for the majority: the other members stand still for a second."""
+    host, *others = CONTROL_PLANES
+    etcd.lead(host, CONTROL_PLANES)
+    try:
+        for other in others:
+            lab.run(other, "systemctl", "kill", "--signal=STOP", "etcd")
+            lab.run(other, "systemd-run", "sh", "-c", "sleep 1; systemctl kill --signal=CONT etcd")
+        code, output = lab.run(host, "bash", "-c", WRITES)
+    finally:
+        for other in others:
+            lab.run(other, "systemctl", "kill", "--signal=CONT", "etcd")
+    assert (code, output.split()) == (0, ["201"] * 5)
+
+
+def test_api_servers_come_by_the_address_that_is_watched(lab):
+    """By the other one, they would be served until etcd is killed, and lose what is under way then (see etcd.service.j2)."""
+    for host in CONTROL_PLANES:
+        code, output = lab.run(host, "sh", "-c", "ss --no-header --tcp --numeric --processes state established dport = :2379")
+        assert code == 0, output
+        peers = {line.split()[3] for line in output.splitlines() if '"kube-apiserver"' in line}
+        assert peers == {f"{lab.address(host)}:2379"}, output
 
 
 def test_whatever_is_killed_comes_back(lab, probes, pods):
