@@ -95,7 +95,9 @@ def test_etcd_answers_what_it_was_asked_before_it_stops(lab, probes, etcd):
 def test_api_servers_come_by_the_address_that_is_watched(lab):
     """By the other one, they would be served until etcd is killed, and lose what is under way then (see etcd.service.j2)."""
     for host in CONTROL_PLANES:
-        code, output = lab.run(host, "sh", "-c", "ss --no-header --tcp --numeric --processes state established dport = :2379")
+        code, output = lab.run(
+            host, "sh", "-c", "ss --no-header --tcp --numeric --processes state established dport = :2379"
+        )
         assert code == 0, output
         peers = {line.split()[3] for line in output.splitlines() if '"kube-apiserver"' in line}
         assert peers == {f"{lab.address(host)}:2379"}, output
