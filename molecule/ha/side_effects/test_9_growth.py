@@ -79,8 +79,8 @@ def test_one_control_plane_becomes_three(lab, site, small, etcd, pods, nodes):
     with probes.running("from one control plane to three", server=f"{lab.address('k1')}:6443") as outcomes:
         run = site.run().demand()
     print(f"  site.yml took {run.seconds:.1f} s")
-    # The only API server there is has to be told of the other members of etcd, and so starts again. Until it has read who may do what, it
-    # refuses; with a balancer, which asks whether it is ready, nobody would ask it.
+    # The only API server there is becomes one of several, with arguments of such (--goaway-chance), and so starts again. Until it has read who
+    # may do what, it refuses; with a balancer, which asks whether it is ready, nobody would ask it.
     assert [trouble for trouble in outcomes.troubles if "status 403" not in trouble] == []
     assert {name: gap for name, gap in outcomes.gaps.items() if gap > 10} == {}
     assert outcomes.lost == []
