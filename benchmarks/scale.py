@@ -21,8 +21,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 import typing as t
 
 from benchmarks import report
@@ -62,7 +60,6 @@ class Measured:
     hosts: int
     whole: Cost
     tasks: dict[str, Cost]
-    pace: float  # CPU seconds of one and the same piece of work meanwhile
 
     @property
     def per_host(self) -> float:
@@ -157,6 +154,7 @@ class Simulation:
 
     def __init__(self, directory: pathlib.Path, count: int) -> None:
         self.directory, self.names = directory, host_names(count)
+        self.record = directory / "costs.jsonl"
         self.keys: dict[str, dict[str, str]] = {}
         shared_answers(directory / "answers")
         self.facts = real_facts()
@@ -210,7 +208,7 @@ class Simulation:
         stub = self.directory / "answers" / "certificate_install.json"
         write(stub, {"failed": True, "msg": "The simulated first run ends here."})
         self.certificates({})
-        events, output = self.run()
+        events, output = self.end(self.begin())
         signed = [event["signed"] for event in events if "signed" in event]
         if not signed:
             raise LabError(f"the simulated first run signed nothing:\n{output[-4000:]}")
@@ -218,26 +216,29 @@ class Simulation:
         self.hosts(installed=True)
         write(stub, {"changed": False})
 
-    def run_again(self) -> tuple[list[dict[str, t.Any]], str]:
-        """The second run, which succeeds and changes nothing."""
-        events, output = self.run()
+    def unchanged(self, playbook: Playbook) -> list[dict[str, t.Any]]:
+        """What callback/costs.py saw of a second run, which succeeds and changes nothing."""
+        events, output = self.end(playbook)
         recap = output.rpartition("PLAY RECAP")[2]
         if len(re.findall(r"changed=0 +unreachable=0 +failed=0 ", recap)) != len(self.names):
             raise LabError(f"the simulated second run failed or changed something:\n{output[-4000:]}")
-        return events, output
+        return events
 
-    def run(self) -> tuple[list[dict[str, t.Any]], str]:
-        """Run site.yml to its end, whatever that is; what callback/costs.py saw, and the output."""
-        record = self.directory / "costs.jsonl"
-        record.unlink(missing_ok=True)
+    def begin(self) -> Playbook:
+        """Run site.yml."""
+        self.record.unlink(missing_ok=True)
         environment = {
             "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
             "ANSIBLE_CALLBACKS_ENABLED": "costs",
-            "PLAINKUBE_COSTS": str(record),
+            "PLAINKUBE_COSTS": str(self.record),
         }
         arguments = [*inventory_arguments(self.directory / "inventory.ini"), "--forks", str(FORKS)]
-        done = Playbook("site", *arguments, environment=environment).wait(LONGEST)
-        return [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()], done.output
+        return Playbook("site", *arguments, environment=environment)
+
+    def end(self, playbook: Playbook) -> tuple[list[dict[str, t.Any]], str]:
+        """Wait for the run's end, whatever that is; what callback/costs.py saw, and the output."""
+        done = playbook.wait(LONGEST)
+        return [json.loads(line) for line in self.record.read_text(encoding="utf-8").splitlines()], done.output
 
 
 # Every certificate that any host asks for.
@@ -266,42 +267,6 @@ def costs(events: t.Sequence[dict[str, t.Any]]) -> dict[str, Cost]:
     return found
 
 
-class Pace:
-    """How fast the machine is while a run goes on: the CPU seconds that the same piece of work takes, on average.
-
-    A core that is shared with others, or throttled, takes longer for the same instructions, and a run of minutes meets other times than one
-    of seconds. What is left after dividing by the pace is work.
-    """
-
-    def __init__(self) -> None:
-        self._ends = threading.Event()
-        self._taken: list[float] = []
-        self._thread = threading.Thread(target=self._measure, daemon=True)
-
-    def __enter__(self) -> Pace:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *dummy: object) -> None:
-        self._ends.set()
-        self._thread.join()
-
-    @property
-    def seconds(self) -> float:
-        """CPU seconds for the piece of work."""
-        return statistics.fmean(self._taken)
-
-    def _measure(self) -> None:
-        document = {f"host {number}": {"facts": ["a", "b", number], "name": f"{number}"} for number in range(1000)}
-        while True:
-            before = time.thread_time()
-            for _time in range(8):
-                json.loads(json.dumps(document))
-            self._taken.append(time.thread_time() - before)
-            if self._ends.wait(1.0):
-                return
-
-
 @contextlib.contextmanager
 def simulated(count: int) -> t.Iterator[Simulation]:
     """Hosts that have been through a first run, and have certificates."""
@@ -314,14 +279,47 @@ def simulated(count: int) -> t.Iterator[Simulation]:
 
 def measure(simulation: Simulation) -> Measured:
     """The second run, which must change nothing."""
+    return measured(simulation, simulation.begin())
+
+
+def measured(simulation: Simulation, playbook: Playbook) -> Measured:
+    """What a second run that has begun costs until it ends."""
     count = len(simulation.names)
-    say(f"{count} hosts: second run")
-    with Pace() as pace:
-        events, dummy = simulation.run_again()
+    events = simulation.unchanged(playbook)
     marks = [event for event in events if "task" in event]
     whole = Cost(marks[-1]["seconds"] - marks[0]["seconds"], marks[-1]["cpu"] - marks[0]["cpu"])
-    say(f"{count} hosts: {whole.cpu / count:.3f} CPU s a host, the pace {pace.seconds * 1000:.1f} ms")
-    return Measured(count, whole, costs(events), pace.seconds)
+    say(f"{count} hosts: {whole.cpu / count:.3f} CPU s a host")
+    return Measured(count, whole, costs(events))
+
+
+def measure_beside(few: Simulation, many: Simulation) -> tuple[Measured, Measured]:
+    """Second runs with few hosts, one after the other, beside one with many.
+
+    Each is on a core of its own, and they change places at every run with few hosts: a machine that is shared with others, or throttled, takes
+    longer for the same work now and then, by a quarter even, and so it does for both. What outlasts the run with many hosts does not count.
+    """
+    here, there = (sorted(os.sched_getaffinity(0)) * 2)[:2]
+    say(f"{len(many.names)} hosts: second run, and those of {len(few.names)} hosts beside it")
+    large = many.begin()
+    runs: list[Measured] = []
+    try:
+        while True:
+            small = few.begin()
+            large.pin(there)
+            small.pin(here)
+            one = measured(few, small)
+            if not large.goes_on():
+                break
+            runs.append(one)
+            here, there = there, here
+    except BaseException:
+        large.kill()
+        raise
+    if not runs:
+        raise LabError(
+            f"{len(many.names)} hosts were too few to compare {len(few.names)} with: give numbers that are further apart"
+        )
+    return mean(runs), measured(many, large)
 
 
 def mean(runs: t.Sequence[Measured]) -> Measured:
@@ -331,24 +329,21 @@ def mean(runs: t.Sequence[Measured]) -> Measured:
         return Cost(*map(statistics.fmean, zip(*map(dataclasses.astuple, costs_of_runs))))
 
     tasks = {name: of([run.tasks[name] for run in runs]) for name in runs[0].tasks}
-    return Measured(runs[0].hosts, of([run.whole for run in runs]), tasks, statistics.fmean(run.pace for run in runs))
+    return Measured(runs[0].hosts, of([run.whole for run in runs]), tasks)
 
 
-def growth(small: Cost, large: Cost, sizes: tuple[int, int], slower: float = 1.0) -> float:
-    """The CPU time a host among many over that among few; 1 where it does not depend on their number.
-
-    slower is how many times as long the machine took for the same work while there were many (Pace).
-    """
-    return (large.cpu / sizes[1]) / (small.cpu / sizes[0]) / slower if small.cpu else 0.0
+def growth(small: Cost, large: Cost, sizes: tuple[int, int]) -> float:
+    """The CPU time a host among many over that among few; 1 where it does not depend on their number."""
+    return (large.cpu / sizes[1]) / (small.cpu / sizes[0]) if small.cpu else 0.0
 
 
 def rows(small: Measured, large: Measured) -> list[list[str]]:
-    """The table, dearest task first, the whole last. Ratios are at one pace, times as they were taken."""
-    sizes, slower = (small.hosts, large.hosts), large.pace / small.pace
+    """The table, dearest task first, the whole last."""
+    sizes = (small.hosts, large.hosts)
     lines = [["task", *(f"CPU s, {size} hosts" for size in sizes), "wall s", "wall s", "a host, ratio"]]
     both = [(name, small.tasks[name], cost) for name, cost in large.tasks.items() if name in small.tasks]
     for name, few, many in [*sorted(both, key=lambda one: -one[2].cpu), ("all of it", small.whole, large.whole)]:
-        figures = (few.cpu, many.cpu, few.seconds, many.seconds, growth(few, many, sizes, slower))
+        figures = (few.cpu, many.cpu, few.seconds, many.seconds, growth(few, many, sizes))
         lines.append([name, *(f"{figure:.2f}" for figure in figures)])
     return lines
 
@@ -360,19 +355,12 @@ def main() -> int:
     # Ended by a time limit, it takes its ansible-playbook along (lab/runs.py).
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with simulated(sizes[0]) as few, simulated(sizes[1]) as many:
-        # As many hosts either way, few at a time before the many and after them: what the machine's speed does meanwhile, and does
-        # under long load, is no growth.
-        times = max(2, sizes[1] // sizes[0])
-        before = [measure(few) for _time in range(times // 2)]
-        large = measure(many)
-        small = mean(before + [measure(few) for _time in range(times - times // 2)])
+        small, large = measure_beside(few, many)
     print(report.table(rows(small, large)))
-    slower = large.pace / small.pace
-    ratio = growth(small.whole, large.whole, (small.hosts, large.hosts), slower)
+    ratio = growth(small.whole, large.whole, (small.hosts, large.hosts))
     print(
         f"\nCPU of the control node: {small.per_host:.3f} s a host of {small.hosts}, {large.per_host:.3f} s a host of {large.hosts}: "
-        f"{large.per_host / small.per_host:.2f}. The machine took {slower:.3f} times as long for the same work meanwhile, "
-        f"so a host's work is {ratio:.2f} times as much; the bar is {BAR:.2f}"
+        f"{ratio:.2f} times as much; the bar is {BAR:.2f}"
     )
     return 0 if ratio <= BAR else 1
 

@@ -2,13 +2,13 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
-import itertools
 import json
 import subprocess
 
 import pytest
 
 from benchmarks import scale
+from lab.base import LabError
 
 EVENTS = [
     {"task": "one", "seconds": 1.0, "cpu": 1.0},
@@ -28,13 +28,12 @@ def test_growth_is_one_where_a_host_costs_the_same(cpu, ratio):
     assert scale.growth(scale.Cost(1, 10.0), scale.Cost(1, cpu), (100, 500)) == pytest.approx(ratio)
 
 
-def test_a_machine_that_was_slower_is_no_growth():
-    few = scale.Measured(100, scale.Cost(5.0, 10.0), {"one": scale.Cost(1.0, 2.0)}, 0.010)
-    many = scale.Measured(500, scale.Cost(30.0, 66.0), {"one": scale.Cost(6.0, 12.0)}, 0.011)
-    assert scale.growth(few.whole, many.whole, (100, 500), 1.1) == pytest.approx(1.2)
+def test_the_table_ends_with_the_whole():
+    few = scale.Measured(100, scale.Cost(5.0, 10.0), {"one": scale.Cost(1.0, 2.0)})
+    many = scale.Measured(500, scale.Cost(30.0, 66.0), {"one": scale.Cost(6.0, 12.0)})
     dummy, one, whole = scale.rows(few, many)
-    assert (one[-1], whole[-1]) == ("1.09", "1.20")
-    assert whole[1:3] == ["10.00", "66.00"], "times are as they were taken"
+    assert (one[-1], whole[-1]) == ("1.20", "1.32")
+    assert whole[1:3] == ["10.00", "66.00"]
 
 
 def test_five_hundred_hosts_have_their_own_names_and_addresses():
@@ -58,18 +57,64 @@ def test_stub_answers_for_the_module_and_prefers_the_host_s_own_answer(tmp_path)
 
 def test_the_mean_of_runs():
     runs = [
-        scale.Measured(100, scale.Cost(4.0, 2.0), {"one": scale.Cost(1.0, 2.0)}, 0.25),
-        scale.Measured(100, scale.Cost(6.0, 4.0), {"one": scale.Cost(3.0, 6.0)}, 0.75),
+        scale.Measured(100, scale.Cost(4.0, 2.0), {"one": scale.Cost(1.0, 2.0)}),
+        scale.Measured(100, scale.Cost(6.0, 4.0), {"one": scale.Cost(3.0, 6.0)}),
     ]
-    assert scale.mean(runs) == scale.Measured(100, scale.Cost(5.0, 3.0), {"one": scale.Cost(2.0, 4.0)}, 0.5)
+    assert scale.mean(runs) == scale.Measured(100, scale.Cost(5.0, 3.0), {"one": scale.Cost(2.0, 4.0)})
 
 
-def test_the_pace_is_the_cpu_time_of_the_same_work(monkeypatch):
-    with scale.Pace() as pace:
-        pass  # it is measured once at least
-    assert 0.001 < pace.seconds < 1
-    # However often it is measured: a second of CPU time each.
-    monkeypatch.setattr(scale.time, "thread_time", itertools.count(1.0).__next__)
-    with scale.Pace() as pace:
-        pass
-    assert pace.seconds == 1.0
+class Simulated:
+    """Made-up hosts whose second runs have begun and end as they are told to."""
+
+    def __init__(self, count, goes_on):
+        self.names = scale.host_names(count)
+        self.left = iter(goes_on)
+        self.cores, self.killed, self.ended = [], False, 0
+
+    def begin(self):
+        return self
+
+    def pin(self, core):
+        self.cores.append(core)
+
+    def goes_on(self):
+        return next(self.left)
+
+    def kill(self):
+        self.killed = True
+
+
+@pytest.fixture
+def ends(monkeypatch):
+    """Every run costs a CPU second more than the one before."""
+
+    def measured(simulation, dummy):
+        simulation.ended += 1
+        return scale.Measured(len(simulation.names), scale.Cost(1.0, simulation.ended), {})
+
+    monkeypatch.setattr(scale, "measured", measured)
+    monkeypatch.setattr(scale.os, "sched_getaffinity", lambda dummy: {3, 5, 7})
+
+
+def test_runs_beside_each_other_change_places_and_end_with_the_large_one(ends):
+    few, many = Simulated(2, []), Simulated(8, [True, True, False])
+    small, large = scale.measure_beside(few, many)
+    assert (few.cores, many.cores) == ([3, 5, 3], [5, 3, 5])
+    assert small.whole.cpu == 1.5, "the third one outlasted the large one"
+    assert (few.ended, large.hosts, many.killed) == (3, 8, False)
+
+
+def test_a_large_run_that_is_too_short_is_no_measure(ends):
+    with pytest.raises(LabError, match="8 hosts were too few to compare 2 with"):
+        scale.measure_beside(Simulated(2, []), Simulated(8, [False]))
+
+
+def test_nothing_is_left_running(ends, monkeypatch):
+    def measured(simulation, dummy):
+        raise LabError("changed something")
+
+    monkeypatch.setattr(scale, "measured", measured)
+    few, many = Simulated(2, []), Simulated(8, [])
+    with pytest.raises(LabError, match="changed something"):
+        scale.measure_beside(few, many)
+    assert many.killed

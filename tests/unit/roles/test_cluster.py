@@ -23,6 +23,6 @@ VARIABLES = pathlib.Path(__file__).parents[3] / "roles" / "cluster" / "vars" / "
     ],
 )
 def test_the_first_control_plane_is_the_same_whatever_the_order_of_a_play(play, first):
-    text = yaml.safe_load(VARIABLES.read_text(encoding="utf-8"))["__cluster_first_control_plane"]
+    text = yaml.safe_load(VARIABLES.read_text(encoding="utf-8"))["__cluster_overall"]["first_control_plane"]
     known = {"ansible_play_hosts_all": play, "__cluster_control_planes": ["k1", "k2", "k3"]}
     assert jinja2.Environment().from_string(text).render(known) == first

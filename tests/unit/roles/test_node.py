@@ -10,6 +10,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
 ROLE = pathlib.Path(__file__).parents[3] / "roles" / "node"
+CLUSTER = ROLE.parent / "cluster"
 TAINT = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
 
 
@@ -24,9 +25,11 @@ TAINT = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"
 )
 def test_a_control_plane_is_tainted_where_there_are_other_nodes(control_planes, nodes, is_control_plane, taints):
     text = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))["__node_taints"]
+    overall = yaml.safe_load((CLUSTER / "vars" / "main.yml").read_text(encoding="utf-8"))["__cluster_overall"]
     variables = {
         "__cluster_control_planes": control_planes,
         "__cluster_nodes": nodes,
         "__cluster_is_control_plane": is_control_plane,
+        "__cluster_overall": {name: trust_as_template(value) for name, value in overall.items()},
     }
     assert Templar(DataLoader(), variables=variables).template(trust_as_template(text)) == taints
