@@ -277,13 +277,8 @@ def simulated(count: int) -> t.Iterator[Simulation]:
         yield simulation
 
 
-def measure(simulation: Simulation) -> Measured:
-    """The second run, which must change nothing."""
-    return measured(simulation, simulation.begin())
-
-
 def measured(simulation: Simulation, playbook: Playbook) -> Measured:
-    """What a second run that has begun costs until it ends."""
+    """What a second run that has begun costs until it ends; it must change nothing."""
     count = len(simulation.names)
     events = simulation.unchanged(playbook)
     marks = [event for event in events if "task" in event]
@@ -315,11 +310,12 @@ def measure_beside(few: Simulation, many: Simulation) -> tuple[Measured, Measure
     except BaseException:
         large.kill()
         raise
+    whole = measured(many, large)  # it may have failed, and ended early by that
     if not runs:
         raise LabError(
             f"{len(many.names)} hosts were too few to compare {len(few.names)} with: give numbers that are further apart"
         )
-    return mean(runs), measured(many, large)
+    return mean(runs), whole
 
 
 def mean(runs: t.Sequence[Measured]) -> Measured:

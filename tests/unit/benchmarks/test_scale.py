@@ -118,3 +118,14 @@ def test_nothing_is_left_running(ends, monkeypatch):
     with pytest.raises(LabError, match="changed something"):
         scale.measure_beside(few, many)
     assert many.killed
+
+
+def test_a_large_run_that_failed_says_so(ends, monkeypatch):
+    def measured(simulation, dummy):
+        if len(simulation.names) == 8:
+            raise LabError("the simulated second run failed")
+        return scale.Measured(2, scale.Cost(1.0, 1.0), {})
+
+    monkeypatch.setattr(scale, "measured", measured)
+    with pytest.raises(LabError, match="the simulated second run failed"):
+        scale.measure_beside(Simulated(2, []), Simulated(8, [False]))

@@ -3,7 +3,7 @@
 """Whatever is written or said twice is the same twice.
 
 Ansible's set filters (ansible/plugins/filter/mathstuff.py) give back a list in the order of a Python set, which is another one in each process.
-A keepalived.conf with two peers changed in every second run of site.yml by that. `select('in', …)` and `reject('in', …)` keep the order.
+By that a keepalived.conf with two peers changed by chance when site.yml ran again. `select('in', …)` and `reject('in', …)` keep the order.
 """
 
 from __future__ import annotations
