@@ -149,7 +149,8 @@ def taken_out(lab, server, since):
         assert code == 0, output
         lines = [json.loads(line) for line in output.splitlines()]
         down = [one for one in lines if f"Server ready/{server} is DOWN" in one["MESSAGE"]]
-        found.update({host: int(one["__REALTIME_TIMESTAMP"]) / 1e6 - since for one in down[:1]})
+        if down:
+            found[host] = int(down[0]["__REALTIME_TIMESTAMP"]) / 1e6 - since
     return found
 
 
