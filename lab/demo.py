@@ -88,6 +88,6 @@ def _next(lab: Lab) -> str:
   kubectl get nodes -o wide
   {playbooks}/status.yml -i {inventory}
   {playbooks}/site.yml -i {inventory} --check --diff -e etcd_auto_compaction_retention=10m
-  ansible n1 -i {inventory} -m command -a 'systemctl stop kubelet' ; {playbooks}/site.yml -i {inventory}
+  ansible n1 -i {inventory} --become -m command -a 'systemctl stop kubelet' ; {playbooks}/site.yml -i {inventory}
   {lab.ssh_command("k1")}
   make demo-down"""

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The inventory of a lab, with what an operator of such hosts would put into it."""
+"""The inventory of a lab: what the README's has, the login and the mirror, and what hosts need because they are containers."""
 
 from __future__ import annotations
 
@@ -31,11 +31,9 @@ def variables(name: str, mirror: str | None, cgroup_version: int, bounded: bool 
     """The lab's group variables; without a mirror, hosts install from upstream."""
     return {
         "ansible_user": ssh.USER,
-        "ansible_become": True,
         "ansible_ssh_private_key_file": str(ssh.key()),
         "ansible_ssh_common_args": " ".join(ssh.OPTIONS),
         "ansible_control_path_dir": str(ssh.control_path_directory(name)),
-        "ansible_python_interpreter": "/usr/bin/python3",
         **({"artifacts_mirror": mirror} if mirror else {}),
         "node_kubelet_config": kubelet_config(cgroup_version),
         # Docker has it in its daemon.json.

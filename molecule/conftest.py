@@ -34,11 +34,11 @@ class Cluster:
         self.ca = self.copy(self.control_planes[0], f"{PKI}/ca.crt")
 
     def _names(self, group):
-        hosts = testinfra.get_hosts([f"ansible://{group}"], ansible_inventory=self.inventory)
+        hosts = testinfra.get_hosts([f"ansible://{group}"], ansible_inventory=self.inventory, sudo=True)
         return [host.backend.host for host in hosts]
 
     def host(self, name):
-        return testinfra.get_host(f"ansible://{name}", ansible_inventory=self.inventory)
+        return testinfra.get_host(f"ansible://{name}", ansible_inventory=self.inventory, sudo=True)
 
     def address(self, name):
         return self.host(name).ansible.get_variables()["ansible_host"]

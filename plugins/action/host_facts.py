@@ -9,6 +9,7 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.plainkube.cluster.plugins.module_utils import _host, _preflight
+from ansible_collections.plainkube.cluster.plugins.plugin_utils._facts import facts
 
 display = Display()
 
@@ -23,36 +24,48 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         arguments = {**self._task.args}
-        needs = arguments.pop("needs", None)
-        before = time.time()
+        needs, address = arguments.pop("needs", None), arguments.pop("address", "")
+        if address:
+            return {**result, "changed": False, "ansible_facts": facts()}
         try:
-            answer = self._execute_module(
-                module_name="plainkube.cluster.host_facts", module_args=arguments, task_vars=task_vars
-            )
-            interval = _host.clock_interval(before, answer.pop("time", before), time.time())
-            if "ansible_facts" in answer:
-                facts = answer["ansible_facts"]["plainkube"]
-                facts["clock_offset"] = round(self._offset(interval), 1)
-                troubles = _preflight.host_troubles(facts, self._who(task_vars)[0], needs) if needs else []
-                answer.update({"failed": True, "msg": "\n".join(troubles)} if troubles else {})
+            answer = self._look(arguments, needs, task_vars)
         except AnsibleConnectionFailure as error:
-            answer = {"unreachable": True, "msg": _preflight.unreachable(*self._who(task_vars), str(error))}
-            if self._task.ignore_unreachable:
-                # Ansible ends a run_once or any_errors_fatal task at an unreachable host all the same.
-                display.warning(answer["msg"])
-                answer["unreachable"] = False
-                answer["ansible_facts"] = {
-                    "plainkube_unreached": True,
-                    "plainkube_remembered": self._remembered(task_vars),
-                }
+            answer = self._unreached(str(error), task_vars)
         return {**result, **answer}
+
+    def _look(self, arguments: dict[str, t.Any], needs: t.Any, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        before = time.time()
+        answer = self._execute_module(
+            module_name="plainkube.cluster.host_facts", module_args=arguments, task_vars=task_vars
+        )
+        after = time.time()
+        # Ansible adds facts of its own, such as the interpreter that it found, to the answer of any module, a failed one too.
+        found = answer.get("ansible_facts", {}).get("plainkube")
+        if answer.get("failed") or not isinstance(found, dict):
+            message = (
+                answer.get("msg") or "Module plainkube.cluster.host_facts returned no facts: run this again with -vvv."
+            )
+            return {**answer, "failed": True, "msg": message, "ansible_facts": facts()}
+        found["clock_offset"] = round(self._offset(_host.clock_interval(before, answer.pop("time", before), after)), 1)
+        answer["ansible_facts"].update(facts(found))
+        troubles = _preflight.host_troubles(found, self._who(task_vars)[0], needs) if needs else []
+        return {**answer, **({"failed": True, "msg": "\n".join(troubles)} if troubles else {})}
+
+    def _unreached(self, error: str, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        message = _preflight.unreachable(*self._who(task_vars), error)
+        if not self._task.ignore_unreachable:
+            return {"unreachable": True, "msg": message}
+        # Ansible ends a run_once or any_errors_fatal task at an unreachable host all the same.
+        display.warning(message)
+        found = facts(unreached=True, remembered=self._remembered(task_vars))
+        return {"unreachable": False, "msg": message, "ansible_facts": found}
 
     def _remembered(self, task_vars: dict[str, t.Any]) -> str:
         """The address that other hosts of the run have in their configuration for this one."""
         host = self._who(task_vars)[0]
         names = task_vars.get("ansible_play_hosts_all", ())
-        facts = (task_vars["hostvars"][name].get("ansible_facts", {}).get("plainkube", {}) for name in names)
-        servers = (found.get("servers", {}) for found in facts)
+        seen = (task_vars["hostvars"][name].get("ansible_facts", {}).get("plainkube", {}) for name in names)
+        servers = (found.get("servers", {}) for found in seen)
         return next((known[host] for known in servers if host in known), "")
 
     def _offset(self, interval: tuple[float, float]) -> float:

@@ -6,9 +6,11 @@ import pathlib
 import typing as t
 
 import yaml
+from ansible import context
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action.group_by import ActionModule as GroupBy
 from ansible_collections.plainkube.cluster.plugins.module_utils import _preflight
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _facts, _whole_run
 
 ROLES = pathlib.Path(__file__).parents[2] / "roles"
 
@@ -47,13 +49,18 @@ class ActionModule(GroupBy):
                 "groups": {"type": "list", "elements": "str", "default": []},
             }
         )
+        partial = _whole_run.tags_trouble(self._task.tags, context.CLIARGS)
+        if partial:
+            return {"changed": False, "failed": True, "msg": partial}
         by_role = read_options()
         known = {name for options in by_role.values() for name in options}
         troubles = [trouble for role, some in by_role.items() for trouble in self._wrong(role, some, task_vars)]
         troubles += _preflight.unknown_variables(task_vars, known, by_role, arguments["foreign"])
         result = {} if troubles else self._grouped(arguments["groups"], task_vars)
         message = "\n".join(troubles) or "All variables are as they should be."
-        return {**result, "changed": False, "failed": bool(troubles), "msg": message}
+        # With a fact cache, what an earlier run found would stand in for what this one does not look at.
+        forgotten = {"ansible_facts": _facts.facts()} if _facts.NAMES & {*task_vars.get("ansible_facts", {})} else {}
+        return {**result, **forgotten, "changed": False, "failed": bool(troubles), "msg": message}
 
     def _grouped(self, groups, task_vars):
         """One group for hosts that are in the same groups, which is in each of these."""

@@ -51,7 +51,7 @@ def turns(hosts, kind: str, total: int, everything=()) -> dict[str, list[str]]:
     known = []
     for variables in hosts:
         facts = variables.get("ansible_facts", {}).get("plainkube")
-        if facts is None:
+        if not facts:
             continue
         name, survey = variables["inventory_hostname"], variables.get("__survey_result", {})
         to_do = None if name in everything else survey.get("to_do")

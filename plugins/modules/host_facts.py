@@ -9,9 +9,15 @@ short_description: What the roles need to know of a host, in one quick task
 version_added: 1.0.0
 description:
   - Sets the fact C(plainkube), which replaces M(ansible.builtin.setup) in this collection (0.2 seconds instead of 2).
-  - Changes nothing. A host that cannot be reached is told in one sentence. With C(ignore_unreachable), that is a warning, and the host gets the
-    facts C(plainkube_unreached) (true) and C(plainkube_remembered), its address as the play's other hosts have it in their configuration.
+  - Changes nothing. A host that cannot be reached is told in one sentence. With C(ignore_unreachable), that is a warning.
+  - Always sets the facts C(plainkube_unreached), which is true only then, and C(plainkube_remembered), the address of an unreachable host as the
+    play's other hosts have it in their configuration. The fact C(plainkube) is empty where nothing was found, so that no fact cache stands in for it.
 options:
+  address:
+    description:
+      - The host's address where the inventory has it and nothing else is asked; then the host is not contacted, and the fact C(plainkube) is empty.
+      - By default, the host is asked.
+    type: str
   ports:
     description: TCP ports that this collection's components need on the host; others that listen on them are looked for.
     type: list
@@ -413,7 +419,9 @@ def main() -> None:
             "containerd": {"type": "bool", "default": False},
             "pki": {"type": "path", "default": "/etc/kubernetes/pki"},
             "pki_files": {"type": "list", "elements": "str", "default": PKI_FILES},
-            "needs": {"type": "dict"},  # the action plugin's
+            # The action plugin's.
+            "address": {"type": "str"},
+            "needs": {"type": "dict"},
         },
         supports_check_mode=True,
     )

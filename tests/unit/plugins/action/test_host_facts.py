@@ -132,11 +132,52 @@ def test_an_unreachable_host_is_told_in_a_sentence(monkeypatch):
         variables = {"inventory_hostname": "n1", "hostvars": others, "ansible_play_hosts_all": hosts}
         borne = host.plugin.run(task_vars=variables)
         assert (borne["unreachable"], warned[-1]) == (False, result["msg"])
-        assert borne["ansible_facts"] == {"plainkube_unreached": True, "plainkube_remembered": address}
+        assert borne["ansible_facts"] == {
+            "plainkube": {},
+            "plainkube_unreached": True,
+            "plainkube_remembered": address,
+        }
 
 
-def test_a_failed_module_stays_failed(monkeypatch):
+NOTHING = {"plainkube": {}, "plainkube_unreached": False, "plainkube_remembered": ""}
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"failed": True, "msg": "no Python"}, "no Python"),
+        # Ansible adds what it has discovered to the answer of a module that failed, too.
+        (
+            {
+                "failed": True,
+                "msg": "Permission denied: '/etc/kubernetes/pki'",
+                "ansible_facts": {"discovered_interpreter_python": "/usr/bin/python3.13"},
+            },
+            "Permission denied: '/etc/kubernetes/pki'",
+        ),
+        ({"failed": True, "msg": "late", "ansible_facts": {"plainkube": {"address": "192.0.2.1"}}}, "late"),
+        ({"changed": False}, "Module plainkube.cluster.host_facts returned no facts: run this again with -vvv."),
+        (
+            {"changed": False, "ansible_facts": {"plainkube": "text"}},
+            "Module plainkube.cluster.host_facts returned no facts: run this again with -vvv.",
+        ),
+    ],
+)
+def test_a_module_that_fails_reports_its_own_error(monkeypatch, answer, message):
     host = Host(monkeypatch, 0, 1, 1)
-    monkeypatch.setattr(host.plugin, "_execute_module", lambda **dummy: {"failed": True, "msg": "no Python"})
+    monkeypatch.setattr(host.plugin, "_execute_module", lambda **dummy: answer)
     result = host.plugin.run(task_vars={"inventory_hostname": "n1"})
-    assert (result["failed"], result["msg"]) == (True, "no Python")
+    assert (result["failed"], result["msg"], result["ansible_facts"]) == (True, message, NOTHING)
+
+
+def test_a_host_that_was_down_once_counts_as_reached_again(monkeypatch):
+    host = Host(monkeypatch, 0, 1, 1)
+    found = host.plugin.run(task_vars={"inventory_hostname": "n1"})["ansible_facts"]
+    assert (found["plainkube_unreached"], found["plainkube_remembered"]) == (False, "")
+
+
+def test_a_host_whose_address_is_known_is_not_asked(monkeypatch):
+    host = Host(monkeypatch, 0, 1, 1)
+    monkeypatch.setattr(host.plugin, "_execute_module", None)
+    monkeypatch.setattr(Task, "args", {"address": "192.0.2.1"})
+    assert host.plugin.run(task_vars={"inventory_hostname": "n1"})["ansible_facts"] == NOTHING

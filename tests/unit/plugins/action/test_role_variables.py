@@ -26,14 +26,28 @@ class Task:
     check_mode = False
     async_val = 0
 
-    def __init__(self, args: dict) -> None:
-        self.args = args
+    def __init__(self, args: dict, tags: list[str]) -> None:
+        self.args, self.tags = args, tags
 
 
-def check(variables, **args):
+def check(variables, tags=(), **args):
     """What the task says of a host with these variables."""
-    plugin = role_variables.ActionModule(Task(args), Connection, None, None, Templar(), None)
+    plugin = role_variables.ActionModule(Task(args, [*tags]), Connection, None, None, Templar(), None)
     return plugin.run(task_vars=variables)
+
+
+def test_a_run_of_some_tags_only_is_refused(monkeypatch):
+    monkeypatch.setattr(role_variables.context, "CLIARGS", {"tags": ("etcd",), "skip_tags": ()})
+    result = check({}, tags=["always"])
+    assert (result["failed"], result["changed"]) == (True, False)
+    assert "--tags etcd skips their steps: run the whole playbook" in result["msg"]
+
+
+def test_what_an_earlier_run_left_in_a_fact_cache_is_forgotten():
+    stale = {"plainkube": {"address": "192.0.2.9"}, "plainkube_unreached": True, "distribution": "Debian"}
+    forgotten = {"plainkube": {}, "plainkube_unreached": False, "plainkube_remembered": ""}
+    assert check({"ansible_facts": stale})["ansible_facts"] == forgotten
+    assert "ansible_facts" not in check({"ansible_facts": {"distribution": "Debian"}})
 
 
 def test_every_role_has_its_options_described():

@@ -1,0 +1,43 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: whole_run
+author: The plainkube authors (@plainkube)
+version_added: 1.0.0
+short_description: The hosts of a playbook's first play, unless ansible-playbook skips its beginning
+description:
+  - For the C(hosts) of the first play of this collection's playbooks, which Ansible evaluates even if it skips all tasks of the play.
+  - Refuses C(--start-at-task) and C(--skip-tags always), with which a playbook would do nothing, or only the rest, and end well.
+options:
+  _terms:
+    description: The hosts of the play, as a pattern.
+    type: list
+    elements: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- hosts: "{{ lookup('plainkube.cluster.whole_run', 'all') }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: The terms as they are.
+  type: list
+  elements: str
+"""
+
+from ansible import context
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _whole_run
+
+
+class LookupModule(LookupBase):
+    def run(self, terms, variables=None, **kwargs):
+        trouble = _whole_run.start_trouble(context.CLIARGS)
+        if trouble:
+            raise AnsibleLookupError(trouble)
+        return terms
