@@ -30,8 +30,9 @@ def imports(tasks):
 
 
 def imports_of(play):
-    listed = [{"name": entry["role"], "how": "roles", **entry} for entry in play.get("roles", [])]
-    return imports(play.get("pre_tasks", [])) + listed + imports(play.get("tasks", []))
+    # Under `roles`, a role could not say that its variables are public.
+    assert not {"roles", "pre_tasks", "post_tasks"} & play.keys()
+    return imports(play.get("tasks", []))
 
 
 def imported(tasks):
