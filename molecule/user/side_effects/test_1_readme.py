@@ -69,7 +69,7 @@ def test_the_kubeconfig_works(user, lab):
 def test_a_plan_of_a_live_cluster_is_empty(user):
     run = user.playbook("site", "--check", "--diff").demand()
     assert run.changed == 0
-    assert "would change 0 of 2 hosts, start 0 and restart 0 services" in run.output
+    assert "plainkube: nothing would change on 2 hosts" in run.output
 
 
 @pytest.mark.parametrize("arguments", [["--tags", "etcd"], ["--tags", "nonsense"], ["--start-at-task", "Run etcd"]])
