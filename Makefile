@@ -14,20 +14,12 @@ MAKEFLAGS += --no-print-directory
 FAILURES := .ansible/failures
 SCENARIO ?= default
 SAMPLE ?= 0
-# What takes ten minutes more takes turns, at random: the tests of default and of ha that are marked so, the scenarios apart and runtimes.
-# TURN=all is all of it.
-ifndef TURN
-TURN := $(shell shuf --head-count=1 --echo default ha apart runtimes)
-endif
-ifeq ($(filter default ha apart runtimes all,$(TURN)),)
-$(error TURN is '$(TURN)': take default, ha, apart, runtimes or all)
-endif
-SCENARIOS := default ha $(filter apart runtimes,$(TURN:all=apart runtimes))
+# Tests take turns, as the commit has it (lab/turns.py): TURN=all is all of them, SEED=N repeats other choices, CORE=2.21.5 is for `make sanity`.
 SANITY ?=
 
 REFERENCE := antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --output-format simplified-rst
 
-.PHONY: help setup unit lint docs sanity package artifacts converge verify destroy molecule torture test benchmark benchmark-scale demo demo-down clean
+.PHONY: help setup etcd unit lint docs sanity package artifacts converge verify destroy molecule torture test whole benchmark benchmark-scale demo demo-down clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -39,7 +31,10 @@ $(VENV)/.made: requirements.txt lab/setup.sh
 	@PATH="$${PATH#*:}" lab/setup.sh $(VENV) $(PYTHON)
 	@touch $@
 
-unit: setup ## unit tests
+etcd: setup
+	@$(RUN) -m lab artifacts --etcd
+
+unit: etcd ## unit tests; etcd, which some of them run, is built first (less than a minute, once)
 	pytest
 
 lint: setup ## ruff, yamllint, ansible-lint; documentation, the reference, and what is generated from them
@@ -59,7 +54,7 @@ docs: setup ## README tables and role pages from their sources; the reference of
 	@mkdir -p -m 0755 docs/reference
 	$(REFERENCE) --dest-dir docs/reference plainkube.cluster
 
-sanity: setup ## ansible-test sanity and units, on every ansible-core that is supported
+sanity: etcd ## ansible-test sanity and units, on every ansible-core that is supported; CORE=2.21.5 SANITY=--turn is one of them
 	@$(RUN) -m tests.matrix $(SANITY)
 
 package: setup ## the archive: what is in it, and that it works where there is nothing else; and the hosts that benchmark-scale makes up
@@ -77,23 +72,24 @@ verify: setup ## the tests on these hosts
 destroy: setup ## remove these hosts
 	molecule destroy -s $(SCENARIO)
 
-molecule: artifacts ## the scenarios, from fresh hosts to none; TURN=all is all of them
+molecule: artifacts ## the scenarios whose turn it is, from fresh hosts to none; TURN=all is all of them
 	@rm -f $(FAILURES)
-	@echo "Scenarios: $(SCENARIOS). It is the turn of: $(TURN); TURN=$(TURN) repeats that, TURN=all leaves nothing out."
-	@for scenario in $(SCENARIOS); do TURN=$(TURN) molecule test -s $$scenario || { cat $(FAILURES); exit 1; }; done
+	@turn=$$($(RUN) -m lab.turns --export) && eval "$$turn" && \
+	  for scenario in $$($(RUN) -m lab.turns --scenarios); do molecule test -s $$scenario || { cat $(FAILURES); exit 1; }; done
 
 torture: artifacts ## kill site.yml before each of its tasks, and see that it heals: SAMPLE=0 is all of them, SAMPLE=N SEED=M repeats a sample
 	@$(RUN) -m lab torture --sample $(SAMPLE) $(if $(SEED),--seed $(SEED))
 
-# The artefacts first: some unit tests run against the real etcd. What needs no hosts goes side by side, as unit tests wait a lot; the
-# scenarios keep both cores busy by themselves.
-test: artifacts ## all tests; of torture a sample
-	@$(MAKE) --jobs=2 --output-sync=target sanity unit lint package SANITY=--quick
-	@$(MAKE) molecule
-	@$(MAKE) torture SAMPLE=1
+# What needs no hosts goes side by side, as unit tests wait a lot; the scenarios keep both cores busy by themselves. What takes turns is decided
+# once: nobody's commit during the run changes it.
+test: artifacts ## all tests but those whose turn it is not; of torture a sample. The same commit runs the same tests
+	@turn=$$($(RUN) -m lab.turns --export) && eval "$$turn" && \
+	  $(MAKE) --jobs=2 --output-sync=target sanity unit lint package SANITY=--turn && \
+	  $(MAKE) molecule && \
+	  $(MAKE) torture SAMPLE=1 SEED=$$SEED
 
-benchmark: artifacts ## site.yml against a plain script and kubeadm, three rounds on a quiet machine; writes docs/benchmark.md
-	@$(RUN) -m benchmarks
+benchmark: artifacts ## site.yml against a plain script and kubeadm, three rounds on a quiet machine; writes docs/benchmark.md. AGAINST=COMMIT: against that
+	@$(RUN) -m benchmarks $(if $(AGAINST),--against $(AGAINST))
 
 benchmark-scale: setup ## what a host costs the control node, with 100 and with 500 made-up hosts
 	@$(RUN) -m benchmarks.scale

@@ -28,7 +28,8 @@ def arguments(command: list[str]) -> argparse.Namespace:
     for verb in (image_verb, up):
         verb.add_argument("--prepared", action="store_true", help="with the packages that the roles install")
         verb.add_argument("--suite", default=image.SUITE, help="of Debian (%(default)s)")
-    verbs.add_parser("artifacts", help="build what the hosts install, unless upstream answers")
+    artifacts_verb = verbs.add_parser("artifacts", help="build what the hosts install, unless upstream answers")
+    artifacts_verb.add_argument("--etcd", action="store_true", help="build etcd alone, which unit tests run")
     demo_verb = verbs.add_parser("demo", help="all of it: from nothing to a live cluster")
     demo_verb.add_argument("--started", type=float, help="when it began, in seconds since the epoch")
     torture_verb = verbs.add_parser("torture", help="kill site.yml before each of its tasks, and see that it heals")
@@ -66,7 +67,10 @@ def main(options: argparse.Namespace) -> None:
     elif options.verb == "image":
         print(image.ensure(engine.ensure(), options.prepared, options.suite))
     elif options.verb == "artifacts":
-        artifacts.ensure(artifacts.UPSTREAM_CONTAINERD)
+        if options.etcd:
+            artifacts.ensure_etcd()
+        else:
+            artifacts.ensure(artifacts.UPSTREAM_CONTAINERD)
     elif options.verb == "demo":
         demo.main(options.started)
     elif options.verb == "torture":

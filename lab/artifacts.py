@@ -6,12 +6,17 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
+import platform
+import re
+import tarfile
 import typing as t
 import urllib.error
 import urllib.request
 
 from lab import machine, mirror
-from lab.base import cache, playbook, say
+from lab.base import CHECKOUT, LabError, cache, playbook, say
+from plugins.module_utils import _host, _sums
 
 # One address of each place that the roles download from.
 UPSTREAM = ("https://dl.k8s.io/release/stable.txt", "https://registry.k8s.io/v2/", "https://github.com/etcd-io/etcd")
@@ -40,6 +45,51 @@ def ensure(more: t.Mapping[str, str] | None = None) -> None:
     machine.install("gcc", "libc6-dev")
     playbook("build.yml", "-e", json.dumps({"build_directory": str(mirror.directory()), **(more or {})}))
     path.write_text("mirror", encoding="utf-8")
+
+
+# Unit tests run a real etcd, whether hosts install from upstream or not.
+
+ETCD_PROGRAMS = ("etcd", "etcdctl")
+
+
+def ensure_etcd() -> None:
+    """Have etcd, of the version that the cluster runs, on the mirror; built where it is missing or is not what its sum says."""
+    archive = etcd_archive()
+    if not _intact(archive):
+        variables = {
+            "build_directory": str(mirror.directory()),
+            "build_architectures": [_host.ARCHITECTURES[platform.machine()]],
+            # Of all that would be built.
+            "__build_artefacts": "{{ __artifacts_downloads | selectattr('component', 'eq', 'etcd') }}",
+        }
+        playbook("build.yml", "-e", json.dumps(variables))
+    if not _intact(archive):
+        raise LabError(f"{archive} was built and is not what SHA256SUMS beside it says: remove both, and build again.")
+
+
+def etcd_archive() -> pathlib.Path:
+    """Where the mirror has it."""
+    settings = (CHECKOUT / "roles" / "cluster" / "defaults" / "main.yml").read_text(encoding="utf-8")
+    version = re.search(r"^cluster_etcd_version: \"?([\d.]+)\"?$", settings, re.MULTILINE)[1]
+    downloads = mirror.directory() / "github.com/etcd-io/etcd/releases/download"
+    return downloads / f"v{version}" / f"etcd-v{version}-linux-{_host.ARCHITECTURES[platform.machine()]}.tar.gz"
+
+
+def extract_etcd(target: pathlib.Path) -> None:
+    """etcd and etcdctl in a directory, if they are what was built."""
+    archive = etcd_archive()
+    if not _intact(archive):
+        raise LabError(f"{archive} is missing, or is not what SHA256SUMS beside it says: run `make etcd`.")
+    with tarfile.open(archive) as tar:
+        for member in tar.getmembers():
+            if pathlib.PurePath(member.name).name in ETCD_PROGRAMS:
+                member.name = pathlib.PurePath(member.name).name
+                tar.extract(member, target, filter="data")
+
+
+def _intact(archive: pathlib.Path) -> bool:
+    checksum, sums = _sums.of_file(str(archive)), archive.with_name("SHA256SUMS")
+    return bool(checksum) and sums.exists() and checksum == _sums.find(sums.read_text(encoding="utf-8"), archive.name)
 
 
 def unanswered(urls: tuple[str, ...], seconds: float = 5) -> list[str]:

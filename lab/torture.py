@@ -3,7 +3,7 @@
 """Any run can die: kill site.yml before each of its tasks, and see that the next run finishes and the one after changes nothing.
 
 `python -m lab torture` walks all tasks of a fresh install and of a changed one, then cuts a host's network, and takes its
-power, in the middle of a run. With --sample it takes some of each at random and prints the seed that gives the same ones again.
+power, in the middle of a run. With --sample it takes some of each: which, follows from the commit, or from --seed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 import time
 import typing as t
 
-from lab import runs
+from lab import runs, turns
 from lab.base import LabError, say
 from lab.lab import Lab
 
@@ -163,7 +163,7 @@ class Torture:
 
 def main(sample: int, seed: int | None, hosts: t.Sequence[str] = HOSTS) -> None:
     """All of it; a sentence and an error where something was not healed."""
-    seed = seed if seed is not None else random.SystemRandom().randrange(1 << 32)
+    seed = turns.seed() if seed is None else seed
     say(f"torture: {f'a sample of {sample}' if sample else 'every task'}, --seed {seed}")
     torture = Torture(sample, seed, hosts)
     try:

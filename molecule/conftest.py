@@ -12,12 +12,12 @@ import pytest
 import requests
 import testinfra
 
-from lab import runs
+from lab import runs, turns
 from lab.lab import Lab
 from lab.probes import Probes
 
-# Of what takes turns in `make test` (Makefile); by hand, nothing is left out.
-TURN = os.environ.get("TURN", "all")
+# By hand, nothing is left out.
+TURN = turns.turn() if os.environ.get("TURN") else turns.ALL
 PKI = "/etc/kubernetes/pki"
 ROOT = f"--cacert={PKI}/etcd/ca.crt --cert={PKI}/etcd/root.crt --key={PKI}/etcd/root.key"
 LOCAL = "--endpoints=https://127.0.0.1:2379"
@@ -116,14 +116,17 @@ class Site:
 
 def pytest_configure(config):
     config.addinivalue_line(
-        "markers", "turn: takes minutes, and is left out by `make test` when it is another scenario's turn"
+        "markers", "turn(name): runs in `make test` only when it is the turn of this name (lab/turns.py)"
     )
 
 
-def pytest_runtest_setup(item):
-    scenario = os.environ["MOLECULE_SCENARIO_NAME"]
-    if item.get_closest_marker("turn") and TURN not in ("all", scenario):
-        pytest.skip(f"it is the turn of scenario {TURN}")
+def pytest_collection_modifyitems(items):
+    """A mark that names no turn fails the run, not only the test that has it."""
+    for item in items:
+        for mark in item.iter_markers("turn"):
+            (name,) = mark.args
+            if not turns.runs(name, TURN):
+                item.add_marker(pytest.mark.skip(reason=f"it is the turn of {TURN}, not of {name}"))
 
 
 @pytest.fixture(scope="session")

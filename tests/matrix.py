@@ -2,7 +2,7 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 """`make sanity`: ansible-test sanity and units on every ansible-core that is supported, one line for each.
 
-With --quick, which is for `make test`, the newest alone runs pylint: that takes two minutes of the three and a half, and their pylints find the same.
+With --turn, which is for `make test`, on one of them: the one whose turn it is (lab/turns.py), or the one that CORE= names.
 
 Needs neither Docker nor any download but from the package index. Environments, copies of the checkout and logs are in
 ~/.cache/plainkube/ansible-test, which may be deleted at any time.
@@ -23,7 +23,8 @@ import sys
 import time
 import typing as t
 
-from lab.base import CHECKOUT, cache
+from lab import artifacts, turns
+from lab.base import CHECKOUT, LabError, cache
 
 # Release, and the Pythons that it runs on, the preferred one first. The last one is the newest there is.
 CORES = {
@@ -56,6 +57,10 @@ class Core(t.NamedTuple):
     @property
     def home(self) -> pathlib.Path:
         return self.directory / "home"
+
+    @property
+    def etcd(self) -> pathlib.Path:
+        return self.directory / "etcd"
 
     @property
     def tree(self) -> pathlib.Path:
@@ -164,7 +169,8 @@ def copy_checkout(core: Core) -> None:
 
 
 def ansible_test(core: Core, name: str, *arguments: str, oldest: str | None = None) -> None:
-    environment = {**os.environ, "HOME": str(core.home), "PATH": f"{core.venv}/bin:{os.defpath}"}
+    # The home is another one, so the tests look for etcd in PATH.
+    environment = {**os.environ, "HOME": str(core.home), "PATH": f"{core.venv}/bin:{core.etcd}:{os.defpath}"}
     # With another Python at hand, ansible-test compiles and imports modules with that as well.
     if oldest:
         programs = core.directory / "pythons"
@@ -175,8 +181,18 @@ def ansible_test(core: Core, name: str, *arguments: str, oldest: str | None = No
     run(core, name, [str(core.venv / "bin" / "ansible-test"), *arguments], cwd=core.tree, env=environment)
 
 
-def check(version: str, pylint: bool) -> str:
-    """Everything on one ansible-core, or all but pylint; what to say of it."""
+def cores() -> list[str]:
+    """The one whose turn it is, or the one that CORE names; at the turn `all`, all of them."""
+    given = os.environ.get("CORE", "")
+    if given not in ("", *CORES):
+        raise LabError(f"CORE is '{given}': take one of {', '.join(CORES)}.")
+    if given or turns.turn() != turns.ALL:
+        return [given or turns.choose("core", list(CORES))]
+    return list(CORES)
+
+
+def check(version: str) -> str:
+    """Everything on one ansible-core; what to say of it."""
     started = time.monotonic()
     python, minor = next(((found, minor) for minor in CORES[version] if (found := find_python(minor))), (None, ""))
     if python is None:
@@ -188,9 +204,12 @@ def check(version: str, pylint: bool) -> str:
     make_venv(core)
     make_home(core)
     copy_checkout(core)
+    shutil.rmtree(core.etcd, ignore_errors=True)
+    core.etcd.mkdir()
+    artifacts.extract_etcd(core.etcd)
     oldest = find_python(OLDEST)
     ansible_test(core, "units", "units", "--local", "--python", minor, "--num-workers", "1")
-    ansible_test(core, "sanity", "sanity", "--local", "--python", minor, *([] if pylint else ["--skip-test", "pylint"]))
+    ansible_test(core, "sanity", "sanity", "--local", "--python", minor)
     if oldest:
         ansible_test(
             core,
@@ -206,27 +225,26 @@ def check(version: str, pylint: bool) -> str:
             oldest=oldest,
         )
     modules = f"modules on {OLDEST} too" if oldest else f"no Python {OLDEST} here to import modules with"
-    tests = "sanity" if pylint else "sanity without pylint"
-    return f"sanity: ansible-core {version} on Python {minor}: {tests} and units are green, {modules} ({time.monotonic() - started:.0f} s)"
+    return f"sanity: ansible-core {version} on Python {minor}: sanity and units are green, {modules} ({time.monotonic() - started:.0f} s)"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="pylint on the newest only")
-    quick = parser.parse_args().quick
-    newest = [*CORES][-1]
+    parser.add_argument("--turn", action="store_true", help="only the ansible-core whose turn it is")
+    versions = cores() if parser.parse_args().turn else [*CORES]
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for work in concurrent.futures.as_completed(
-            pool.submit(check, version, not quick or version == newest) for version in reversed(CORES)
-        ):
+        for work in concurrent.futures.as_completed(pool.submit(check, version) for version in reversed(versions)):
             try:
                 print(work.result(), flush=True)
-            except FailedError as error:
+            except (FailedError, LabError) as error:
                 failed = 1
                 print(f"sanity: {error}", flush=True)
     return failed
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except LabError as error:
+        sys.exit(f"sanity: {error}")

@@ -2,12 +2,17 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
+import hashlib
 import http.server
+import io
+import os
+import tarfile
 import threading
 
 import pytest
 
 from lab import artifacts
+from lab.base import LabError
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -62,3 +67,46 @@ def test_built_when_asked_for(lab_cache, monkeypatch, url):
     monkeypatch.setenv("PLAINKUBE_LAB_BUILD", "1")
     artifacts.ensure()
     assert lab_cache == ["build.yml"]
+
+
+@pytest.fixture
+def etcd_mirror(lab_cache, monkeypatch):
+    """A mirror on which `build.yml` puts an etcd."""
+
+    def build(name, *arguments):
+        lab_cache.append(arguments)
+        archive = artifacts.etcd_archive()
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(archive, "w:gz") as tar:
+            for program in ("etcd", "etcdctl", "etcdutl"):
+                entry = tarfile.TarInfo(f"{archive.name.removesuffix('.tar.gz')}/{program}")
+                entry.mode, entry.size = 0o755, len(program)
+                tar.addfile(entry, io.BytesIO(program.encode()))
+        checksum = hashlib.sha256(archive.read_bytes()).hexdigest()
+        archive.with_name("SHA256SUMS").write_text(f"{checksum}  {archive.name}\n")
+
+    monkeypatch.setattr(artifacts, "playbook", build)
+    return lab_cache
+
+
+def test_etcd_is_built_once_and_again_where_it_is_not_what_was_built(etcd_mirror, tmp_path):
+    with pytest.raises(LabError, match=r"etcd-v[\d.]+-linux-\w+\.tar\.gz is missing, .*: run `make etcd`\."):
+        artifacts.extract_etcd(tmp_path)
+    artifacts.ensure_etcd()
+    artifacts.ensure_etcd()
+    assert len(etcd_mirror) == 1
+    artifacts.extract_etcd(tmp_path)
+    assert (tmp_path / "etcdctl").read_text() == "etcdctl"
+    assert os.access(tmp_path / "etcd", os.X_OK)
+    assert not (tmp_path / "etcdutl").exists()
+    artifacts.etcd_archive().write_bytes(b"something else")
+    with pytest.raises(LabError, match="is not what SHA256SUMS beside it says"):
+        artifacts.extract_etcd(tmp_path)
+    artifacts.ensure_etcd()
+    assert len(etcd_mirror) == 2
+
+
+def test_an_etcd_that_is_not_built_right_is_refused(etcd_mirror, monkeypatch):
+    monkeypatch.setattr(artifacts, "playbook", lambda *arguments: None)
+    with pytest.raises(LabError, match="was built and is not what SHA256SUMS"):
+        artifacts.ensure_etcd()

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-pytestmark = pytest.mark.turn
+pytestmark = pytest.mark.turn("default")
 
 # The API is for the cluster only, so that its port is another one to be closed.
 GUARDED = {"firewall_enabled": True, "firewall_api_sources": []}

@@ -10,7 +10,7 @@ import pytest
 
 from lab import runs
 
-pytestmark = pytest.mark.turn
+pytestmark = pytest.mark.turn("default")
 
 OLD, PKI = "/root/old-pki", "/etc/kubernetes/pki"
 ROTATE = ["-e", "certificates_rotate=kubernetes,etcd,front-proxy,service-account,encryption"]

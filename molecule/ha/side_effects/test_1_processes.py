@@ -7,6 +7,10 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
+
+pytestmark = pytest.mark.turn("ha")
+
 CONTROL_PLANES = ("k1", "k2", "k3")
 HOSTS = (*CONTROL_PLANES, "n1", "n2")
 # Seconds in which a killed process has to serve again. The bar is 5 on two cores that nobody else uses; an API server needs 2.5 s of CPU

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = pytest.mark.turn("ha")
+
 DOWN = "k1"
 OTHERS = ("k2", "k3")
 # Seconds without an answer. A write that was on its way to the dead leader is etcd's: it waits 5 s and two elections for what becomes of it.

@@ -55,6 +55,7 @@ def key_in_etcd(etcd):
     return found[1]
 
 
+@pytest.mark.turn("ha")
 def test_all_certificates_are_renewed(site, probes, serials, pods):
     before, running = serials(), pods()
     with probes.running("all certificates renewed") as outcomes:
@@ -67,7 +68,7 @@ def test_all_certificates_are_renewed(site, probes, serials, pods):
     assert pods() == running
 
 
-@pytest.mark.turn
+@pytest.mark.turn("growth")
 def test_all_authorities_and_keys_are_rotated(site, probes, etcd, kept, pods):
     key, running = key_in_etcd(etcd), pods()
     with probes.running(f"rotated: {', '.join(ROTATED)}") as outcomes:
@@ -80,7 +81,7 @@ def test_all_authorities_and_keys_are_rotated(site, probes, etcd, kept, pods):
     assert pods() == running
 
 
-@pytest.mark.turn
+@pytest.mark.turn("growth")
 def test_old_certificates_are_refused_by_the_api_server(lab, kept):
     for host in ("k1", "k2", "k3"):
         url = "https://127.0.0.1:6443/api/v1/nodes"
@@ -88,7 +89,7 @@ def test_old_certificates_are_refused_by_the_api_server(lab, kept):
         assert answer(lab, host, url, OLD, "admin") == "401"
 
 
-@pytest.mark.turn
+@pytest.mark.turn("growth")
 def test_old_certificates_are_refused_by_kubelets(lab, kept):
     for node in ("n1", "n2"):
         url = f"https://{lab.address(node)}:10250/pods"
@@ -96,7 +97,7 @@ def test_old_certificates_are_refused_by_kubelets(lab, kept):
         assert answer(lab, "k1", url, OLD, "apiserver-kubelet-client") == "401"
 
 
-@pytest.mark.turn
+@pytest.mark.turn("growth")
 @pytest.mark.parametrize("certificate", ["root", "flannel"])
 def test_old_certificates_are_refused_by_etcd(lab, kept, certificate):
     command = ("etcdctl", "--endpoints=https://127.0.0.1:2379", f"--cacert={PKI}/etcd/ca.crt", "--command-timeout=5s")
@@ -106,7 +107,7 @@ def test_old_certificates_are_refused_by_etcd(lab, kept, certificate):
         assert (code == 0) is good, output
 
 
-@pytest.mark.turn
+@pytest.mark.turn("growth")
 def test_a_token_from_before_still_works(lab, token):
     for host in ("k1", "k2", "k3"):
         found = lab.run(

@@ -12,7 +12,7 @@ import pytest
 from lab import runs, secrets
 from lab.probes import Probes
 
-pytestmark = pytest.mark.turn
+pytestmark = pytest.mark.turn("growth")
 
 NEW = ("k2", "k3")
 SMALL = ("k1", "n1", "n2")

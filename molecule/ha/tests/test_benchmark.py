@@ -12,6 +12,8 @@ import pytest
 from lab import kube_bench
 from lab.base import CHECKOUT
 
+pytestmark = pytest.mark.turn("ha")
+
 # A control plane with etcd, and a node.
 HOSTS = ("k1", "n1")
 DOCUMENT = CHECKOUT / "docs" / "hardening.md"

@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import os
-import random
 
 import pytest
 
-from lab import runs
+from lab import runs, turns
 
 # Seconds for a whole run of site.yml that changes one node. The bar is 60 on two cores that nobody else uses; here the machine may be busy.
 BAR = 120
@@ -102,10 +101,10 @@ TASKS = [
 
 
 def test_a_change_that_is_killed_is_gone_on_with(lab, site, load, node, inventory, host_variables):
-    """Before one of its tasks, at random: the node takes pods again, and no request is lost."""
+    """Before one of its tasks, which follows from the commit: the node takes pods again, and no request is lost."""
     at = {}
     # There and back, so that the node ends as it began.
-    for turn, task in enumerate([*TASKS, None] if WHOLE else [random.SystemRandom().choice(TASKS), None]):
+    for turn, task in enumerate([*TASKS, None] if WHOLE else [turns.choose("change", TASKS), None]):
         variables = DOCKER if turn % 2 else BOTH
         runtime = variables["cluster_runtime"]
         host_variables("n1", **variables)

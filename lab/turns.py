@@ -1,0 +1,144 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""What `make test` runs of the tests that take turns: it follows from the commit, so the same commit runs the same tests.
+
+`python -m lab.turns` says what it is. TURN= and SEED= in the environment override it; TURN=all leaves nothing out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import typing as t
+
+from lab.base import CHECKOUT, LabError
+
+# Runs at every turn.
+ALWAYS = ("default",)
+# Turn -> the scenarios that run then beside those. A test marked turn("NAME") runs at that turn only; so does a scenario that stands here.
+# A new turn is a line here; keep each below a quarter of an hour.
+TURNS: dict[str, tuple[str, ...]] = {
+    "default": (),  # the firewall, all reboots, the rotation of authorities
+    "ha": ("ha",),  # kube-bench; processes killed and restarted, a control plane without power
+    "growth": ("ha",),  # the rotation of authorities under load; one control plane becomes three
+    "apart": ("apart",),
+    "runtimes": ("runtimes",),
+}
+ALL = "all"
+# Without git there is no commit; then it is the files below these that count.
+SOURCES = ("lab", "molecule", "playbooks", "plugins", "roles", "tests")
+
+T = t.TypeVar("T")
+
+
+class Source(t.NamedTuple):
+    """What everything follows from."""
+
+    identity: str
+    words: str
+
+
+def source() -> Source:
+    """The commit that is checked out, also where files were changed since; without git, the files themselves."""
+    asked = _git("rev-parse", "--verify", "HEAD")
+    if asked:
+        changed = ", with changes that are not committed" if _git("status", "--porcelain") else ""
+        return Source(asked, f"commit {asked[:12]}{changed}")
+    found = hashlib.sha256()
+    for name in SOURCES:
+        for path in sorted((CHECKOUT / name).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                found.update(f"{path.relative_to(CHECKOUT)}\0".encode() + path.read_bytes() + b"\0")
+    return Source(found.hexdigest(), f"these files (SHA-256 {found.hexdigest()[:12]}; there is no git repository here)")
+
+
+def _git(*arguments: str) -> str:
+    """What git says of this checkout; nothing where it has none. A repository around the checkout is another's."""
+    if not (CHECKOUT / ".git").exists():
+        return ""
+    try:
+        # This checkout may be another user's, as in CI, where root runs the tests.
+        command = ["git", "-c", f"safe.directory={CHECKOUT}", *arguments]
+        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def number(seed: int, what: str) -> int:
+    """A number for a purpose, always the same of the same seed; those of other purposes tell nothing of it."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {what}".encode()).digest()[:4], "big")
+
+
+def seed() -> int:
+    """What all choices follow from: SEED, or the commit."""
+    given = os.environ.get("SEED", "")
+    if not given:
+        return int(hashlib.sha256(source().identity.encode()).hexdigest()[:8], 16)
+    if not given.isdecimal():
+        raise LabError(f"SEED is '{given}': take a number, as `python -m lab.turns` prints it.")
+    return int(given)
+
+
+def choose(what: str, options: t.Sequence[T]) -> T:
+    """The one of these whose turn it is."""
+    return options[number(seed(), what) % len(options)]
+
+
+def turn() -> str:
+    """The turn of this commit, or the one that TURN names."""
+    given = os.environ.get("TURN", "")
+    if given not in ("", ALL, *TURNS):
+        raise LabError(f"TURN is '{given}': take one of {', '.join(TURNS)}, or {ALL}.")
+    return given or choose("turn", list(TURNS))
+
+
+def scenarios(name: str) -> list[str]:
+    """The scenarios of a turn, each once, in the order in which they run."""
+    added = [one for turns in TURNS.values() for one in turns] if name == ALL else TURNS[name]
+    return list(dict.fromkeys([*ALWAYS, *added]))
+
+
+def runs(marked: str, current: str) -> bool:
+    """Whether a test with this mark runs at that turn."""
+    if marked not in TURNS:
+        raise LabError(f"there is no turn '{marked}' to mark a test with: take one of {', '.join(TURNS)}.")
+    return current in (ALL, marked)
+
+
+def exports() -> dict[str, str]:
+    """The environment of `make test`, with which a commit made meanwhile changes nothing. Sets have the order that the seed gives them."""
+    return {"TURN": turn(), "SEED": str(seed()), "PYTHONHASHSEED": str(number(seed(), "hashes"))}
+
+
+def summary() -> str:
+    """What runs, why, and how to run the same or all of it."""
+    name = turn()
+    return (
+        f"Tests of {source().words}: turn {name}, scenarios {', '.join(scenarios(name))}; from seed {seed()} follow the ansible-core of "
+        f"the sanity tests and what is killed.\n"
+        f"`make test TURN={name} SEED={seed()}` repeats it. Turns: {', '.join(TURNS)}; TURN={ALL} leaves nothing out."
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m lab.turns", description=__doc__.splitlines()[0])
+    parser.add_argument("--export", action="store_true", help="say it on stderr, and print commands for a shell")
+    parser.add_argument("--scenarios", action="store_true", help="print the names of the turn's scenarios")
+    options = parser.parse_args()
+    if options.scenarios:
+        print(" ".join(scenarios(turn())))
+        return
+    print(summary(), file=sys.stderr if options.export else sys.stdout, flush=True)
+    if options.export:
+        print("\n".join(f"export {name}={value}" for name, value in exports().items()))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except LabError as error:
+        sys.exit(f"turns: {error}")
