@@ -22,6 +22,8 @@ from lab.lab import UNITS, Lab
 HERE = CHECKOUT / "benchmarks"
 SETTINGS = yaml.safe_load((CHECKOUT / "roles/cluster/defaults/main.yml").read_text(encoding="utf-8"))
 HELLO = f"registry.k8s.io/e2e-test-images/agnhost:{SETTINGS['cluster_hello_version']}"
+# Seconds until a cluster is at rest, as it is when somebody runs the playbook again.
+REST = 20
 # What site.yml writes to hosts, certificates and keys excepted: these the script makes by itself.
 FILES = [
     *(f"etc/systemd/system/{unit}.service" for unit in UNITS if unit != "docker"),
@@ -39,6 +41,11 @@ FILES = [
     ),
     *(f"etc/kubernetes/{name}.conf" for name in ("admin", "controller-manager", "scheduler", "kubelet", "kube-proxy")),
 ]
+
+
+def flag(minutes: int) -> str:
+    """A variable for -e, with which exactly etcd is started again."""
+    return f"etcd_auto_compaction_retention={minutes}m"
 
 
 @contextlib.contextmanager

@@ -122,8 +122,9 @@ def test_no_answer_for_too_long_is_a_failure(ask, monkeypatch):
 
 
 def test_the_longest_gap_is_from_answer_to_answer(ask):
+    began = time.monotonic()
     one = ask(prober.Prober, [200, None, None, None, None])
-    assert 0.2 <= one.longest_gap < 1
+    assert 0.2 <= one.longest_gap <= time.monotonic() - began
 
 
 def test_writes_are_read_back_and_removed(ask, server):
@@ -145,10 +146,10 @@ def test_an_acknowledged_write_that_is_not_there_is_lost(ask):
 
 
 def test_ends_in_time_whatever_is_left_to_do(ask, server):
-    began = time.monotonic()
-    options = {"interval": 0.01, "seconds": 0.2, "count": 10**6, "path": "/x"}
-    prober.Prober("one", options, threading.Event()).run()
-    assert time.monotonic() - began < 2
+    options = {"interval": 0.01, "seconds": 0.2, "count": 1000, "path": "/x"}
+    one = prober.Prober("one", options, threading.Event())
+    one.run()
+    assert 0 < one.sent < 1000
 
 
 LINE = json.dumps(

@@ -52,10 +52,21 @@ def test_what_a_command_prints_at_its_end_is_not_lost(module, busy):
     assert busy[0] is False
 
 
-def test_a_quick_command_takes_no_longer(module):
-    before = time.monotonic()
-    assert _command.run(module, ["echo", "x"]) == (0, "x\n", "")
-    assert time.monotonic() - before < 0.9
+def seconds(run):
+    """The shortest of some runs: others had to wait for the machine."""
+    took = []
+    for _attempt in range(5):
+        before = time.monotonic()
+        assert run() == (0, "x\n", "")
+        took.append(time.monotonic() - before)
+    return min(took)
+
+
+def test_a_quick_command_takes_no_longer_than_by_ansible_alone(module):
+    """Who waits for output in vain waits for a second."""
+    command = ["echo", "x"]
+    alone = seconds(lambda: module.run_command(command))
+    assert seconds(lambda: _command.run(module, command)) < 5 * alone
 
 
 def test_more_than_a_pipe_holds(module):
@@ -64,10 +75,9 @@ def test_more_than_a_pipe_holds(module):
 
 
 def test_a_child_that_keeps_the_pipes_is_not_waited_for(module):
-    before = time.monotonic()
-    code, out, dummy = _command.run(module, ["sh", "-c", "echo begun; sleep 20 & echo $!"])
-    assert time.monotonic() - before < 5
+    code, out, dummy = _command.run(module, ["sh", "-c", "echo begun; sleep 60 & echo $!"])
     begun, child = out.split()
+    # It lives, or this would fail.
     os.kill(int(child), 9)
     assert (code, begun) == (0, "begun")
 
