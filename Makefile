@@ -19,7 +19,7 @@ SANITY ?=
 
 REFERENCE := antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --output-format simplified-rst
 
-.PHONY: help setup etcd unit lint docs sanity package artifacts converge verify destroy molecule torture test whole benchmark benchmark-scale demo demo-down clean
+.PHONY: help setup etcd unit lint docs sanity package artifacts converge verify destroy molecule torture test benchmark benchmark-scale demo demo-down clean
 .DEFAULT_GOAL := help
 
 help: ## this list

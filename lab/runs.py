@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -180,3 +181,10 @@ def _parse(lines: t.Iterable[str]) -> t.Iterator[dict[str, t.Any]]:
 def playbook(name: str, inventory: str | os.PathLike, *arguments: str, **options: t.Any) -> Run:
     """Run a playbook of this checkout to its end, whatever that is; `.demand()` insists on success."""
     return Playbook(name, *inventory_arguments(inventory), *arguments, **options).wait()
+
+
+def pace(inventory: str | os.PathLike) -> float:
+    """Seconds of a run with a single task that does nothing, as the machine is now: the unit of tests' bounds on time.
+
+    A number of seconds would fail on a slow day, or be so large that it catches nothing. The median of three."""
+    return statistics.median(playbook("../lab/bare", inventory).demand().seconds for _attempt in range(3))

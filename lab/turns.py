@@ -26,6 +26,7 @@ TURNS: dict[str, tuple[str, ...]] = {
     "growth": ("ha",),  # the rotation of authorities under load; one control plane becomes three
     "apart": ("apart",),
     "runtimes": ("runtimes",),
+    "user": ("user",),
 }
 ALL = "all"
 # Without git there is no commit; then it is the files below these that count.

@@ -129,6 +129,14 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason=f"it is the turn of {TURN}, not of {name}"))
 
 
+@pytest.fixture
+def pace(inventory):
+    """Seconds of a run with a task that does nothing, measured now; the unit of bounds on time (lab/runs.py)."""
+    seconds = runs.pace(inventory)
+    print(f"a run with a task that does nothing: {seconds:.1f} s")
+    return seconds
+
+
 @pytest.fixture(scope="session")
 def lab():
     return Lab(os.environ["MOLECULE_SCENARIO_NAME"])

@@ -9,7 +9,8 @@ import json
 import pytest
 
 BOTH = ("b1", "b2")
-# Seconds until the other host has noticed and taken the address, and one attempt to connect that waited meanwhile.
+# Seconds until the other host has noticed and taken the address (VRRP's three silent intervals), and one attempt to connect that waited
+# meanwhile: time-outs, which a slow machine does not stretch.
 MOVED = 8
 
 

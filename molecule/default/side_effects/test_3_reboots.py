@@ -72,6 +72,7 @@ def comes_back(cluster, lab, site):
     return check
 
 
+@pytest.mark.turn("default")
 def test_one_host_rebooted(lab, comes_back):
     lab.shut_down("n1")
     lab.start("n1")
@@ -84,6 +85,7 @@ def test_power_cut_of_all_hosts_at_once(lab, comes_back):
     comes_back("power cut of all hosts")
 
 
+@pytest.mark.turn("default")
 def test_all_hosts_rebooted_at_once(lab, comes_back):
     lab.shut_down(*lab.hosts())
     lab.start(*lab.hosts())

@@ -10,7 +10,9 @@ pytestmark = pytest.mark.turn("ha")
 
 DOWN = "k1"
 OTHERS = ("k2", "k3")
-# Seconds without an answer. A write that was on its way to the dead leader is etcd's: it waits 5 s and two elections for what becomes of it.
+# Seconds without an answer. They are made of time-outs, which no slow machine stretches: the balancer's check takes up to 1.25 s and its
+# connections up to 2 s (tcp-ut) to find that a host is gone. A write that was on its way to the dead leader is etcd's: it waits 5 s and two
+# elections for what becomes of it.
 GAPS = {"API, new connections": 3, "API, kept connections": 3, "API, writes": 8, "Service": 3}
 # How playbooks say that they went on without a host; one that is not in the limit is no part of the run.
 SAID = {

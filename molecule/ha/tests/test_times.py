@@ -7,11 +7,14 @@ from __future__ import annotations
 import os
 import pathlib
 
+# Most, for each second that a run with a task that does nothing takes at the time.
+FIRST = 60
+LAST = 20
 
-def test_seconds_of_the_first_run_and_of_the_last_which_changed_nothing():
+
+def test_seconds_of_the_first_run_and_of_the_last_which_changed_nothing(pace):
     path = pathlib.Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"], "seconds")
     runs = [float(line) for line in path.read_text(encoding="utf-8").split()]
     print(f"site.yml, 3 control planes and 2 nodes: {runs[0]:.1f} s from prepared hosts, then {runs[-1]:.1f} s")
-    # The bars are 60 and 20 s on two cores that nobody else uses. Here the machine may be half as fast, and a busy one: 110 and 33 s were seen.
-    assert runs[0] <= 180
-    assert runs[-1] <= 60
+    assert runs[0] <= FIRST * pace
+    assert runs[-1] <= LAST * pace
