@@ -19,7 +19,7 @@ SANITY ?=
 
 REFERENCE := antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --output-format simplified-rst
 
-.PHONY: help setup etcd unit lint docs sanity package artifacts converge verify destroy molecule torture test benchmark benchmark-scale demo demo-down clean
+.PHONY: help setup etcd turn unit lint docs sanity package artifacts converge verify destroy molecule torture test benchmark benchmark-scale demo demo-down clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -72,17 +72,20 @@ verify: setup ## the tests on these hosts
 destroy: setup ## remove these hosts
 	molecule destroy -s $(SCENARIO)
 
-molecule: artifacts ## the scenarios whose turn it is, from fresh hosts to none; TURN=all is all of them
+turn: setup
+	@$(RUN) -m lab.turns
+
+molecule: turn artifacts ## the scenarios whose turn it is, from fresh hosts to none; TURN=all is all of them
 	@rm -f $(FAILURES)
-	@turn=$$($(RUN) -m lab.turns --export) && eval "$$turn" && \
-	  for scenario in $$($(RUN) -m lab.turns --scenarios); do molecule test -s $$scenario || { cat $(FAILURES); exit 1; }; done
+	@turn=$$($(RUN) -m lab.turns --export) && eval "$$turn" && scenarios=$$($(RUN) -m lab.turns --scenarios) && \
+	  for scenario in $$scenarios; do molecule test -s $$scenario || { cat $(FAILURES); exit 1; }; done
 
 torture: artifacts ## kill site.yml before each of its tasks, and see that it heals: SAMPLE=0 is all of them, SAMPLE=N SEED=M repeats a sample
 	@$(RUN) -m lab torture --sample $(SAMPLE) $(if $(SEED),--seed $(SEED))
 
 # What needs no hosts goes side by side, as unit tests wait a lot; the scenarios keep both cores busy by themselves. What takes turns is decided
 # once: nobody's commit during the run changes it.
-test: artifacts ## all tests but those whose turn it is not; of torture a sample. The same commit runs the same tests
+test: turn artifacts ## all tests but those whose turn it is not; of torture a sample. The same commit runs the same tests
 	@turn=$$($(RUN) -m lab.turns --export) && eval "$$turn" && \
 	  $(MAKE) --jobs=2 --output-sync=target sanity unit lint package SANITY=--turn && \
 	  $(MAKE) molecule && \

@@ -127,15 +127,16 @@ def summary() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m lab.turns", description=__doc__.splitlines()[0])
-    parser.add_argument("--export", action="store_true", help="say it on stderr, and print commands for a shell")
+    parser.add_argument("--export", action="store_true", help="print it as commands for a shell")
     parser.add_argument("--scenarios", action="store_true", help="print the names of the turn's scenarios")
     options = parser.parse_args()
     if options.scenarios:
         print(" ".join(scenarios(turn())))
         return
-    print(summary(), file=sys.stderr if options.export else sys.stdout, flush=True)
     if options.export:
         print("\n".join(f"export {name}={value}" for name, value in exports().items()))
+        return
+    print(summary(), flush=True)
 
 
 if __name__ == "__main__":
