@@ -2,12 +2,15 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 """Two commits against each other: their rounds alternate on the same machine, so that a busy hour slows down both.
 
+What counts is the time on the clock. The control node's CPU time is printed beside it: on a machine that is busy with other things it tells more.
+
 The other commit is unpacked into a temporary directory. Both use this checkout's lab: the same images, hosts and binaries.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import pathlib
 import statistics
 import subprocess
@@ -25,6 +28,13 @@ BAR = 1.05
 ONLY = {"first-pod": report.SITE, "second-run": report.AGAIN, "flag": report.FLAG, "status": report.STATUS}
 # What one cluster that stays can be measured with.
 STAYS = ("second-run", "flag", "status")
+
+
+class Took(t.NamedTuple):
+    """Seconds on the clock, and of CPU time on the control node."""
+
+    clock: float
+    cpu: float
 
 
 class Side:
@@ -45,9 +55,17 @@ class Side:
         run(sys.executable, "-m", "lab", "inventory", lab.name, f"--output={path}", cwd=self.tree)
         return path
 
-    def playbook(self, lab: Lab, name: str, *arguments: str) -> runs.Run:
-        path = str(self.tree / "playbooks" / name)
-        return runs.playbook(path, self.inventory(lab), *arguments, environment=self.environment).demand()
+    def playbook(self, lab: Lab, name: str, *arguments: str) -> tuple[runs.Run, Took]:
+        """A run that must succeed, and what it took."""
+        path, inventory, before = str(self.tree / "playbooks" / name), self.inventory(lab), _children()
+        done = runs.playbook(path, inventory, *arguments, environment=self.environment).demand()
+        return done, Took(done.seconds, _children() - before)
+
+
+def _children() -> float:
+    """CPU seconds of all processes that this one has started and that have ended, and of theirs."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 @contextlib.contextmanager
@@ -69,60 +87,65 @@ def sides(commit: str) -> t.Iterator[tuple[Side, Side]]:
         yield Side("here", CHECKOUT, CHECKOUT / ".venv" / "collections"), Side(identity, tree, collections)
 
 
-Seconds = dict[str, dict[str, list[float]]]
-Measure = t.Callable[[Side], dict[str, float]]
+# Measurement -> side -> a round each.
+Rounds = dict[str, dict[str, list[Took]]]
+Measure = t.Callable[[Side], dict[str, Took]]
 
 
-def alternate(both: tuple[Side, Side], rounds: int, measure: Measure) -> Seconds:
-    """Measurement -> side -> seconds, a round each; who begins changes from round to round."""
-    found: Seconds = {}
+def alternate(both: tuple[Side, Side], rounds: int, measure: Measure) -> Rounds:
+    """Who begins changes from round to round."""
+    found: Rounds = {}
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}")
         for side in both if number % 2 == 0 else both[::-1]:
-            for name, seconds in measure(side).items():
-                found.setdefault(name, {}).setdefault(side.name, []).append(seconds)
-                say(f"{side.name}: {name}: {seconds:.1f} s")
+            for name, took in measure(side).items():
+                found.setdefault(name, {}).setdefault(side.name, []).append(took)
+                say(f"{side.name}: {name}: {took.clock:.1f} s, {took.cpu:.1f} s of CPU time")
     return found
 
 
-def ratios(seconds: t.Mapping[str, t.Mapping[str, t.Sequence[float]]], here: str, there: str) -> dict[str, float]:
-    """Measurement -> the median, over the rounds, of what this checkout took for each second of the other commit."""
+def ratio(mine: t.Sequence[float], others: t.Sequence[float]) -> float:
+    """The median, over the rounds, of what this checkout took for each second of the other commit."""
+    return statistics.median(one / other for one, other in zip(mine, others, strict=True))
+
+
+def ratios(found: t.Mapping[str, t.Mapping[str, t.Sequence[Took]]], here: str, there: str) -> dict[str, Took]:
+    """Measurement -> the median ratios."""
     return {
-        name: statistics.median(mine / other for mine, other in zip(found[here], found[there], strict=True))
-        for name, found in seconds.items()
+        name: Took(*(ratio(mine, others) for mine, others in zip(zip(*sides[here]), zip(*sides[there]))))
+        for name, sides in found.items()
     }
 
 
-def rows(seconds: t.Mapping[str, t.Mapping[str, t.Sequence[float]]], here: str, there: str) -> list[list[str]]:
+def rows(found: t.Mapping[str, t.Mapping[str, t.Sequence[Took]]], here: str, there: str) -> list[list[str]]:
     """A row for each measurement."""
-    found = ratios(seconds, here, there)
-    lines = [["", f"{here}, median s", f"{there}, median s", "median ratio"]]
-    for name in (name for name in report.ORDER if name in seconds):
-        medians = (statistics.median(seconds[name][side]) for side in (here, there))
-        lines.append([name, *(f"{median:.1f}" for median in medians), f"{found[name]:.3f}"])
+    medians = ratios(found, here, there)
+    lines = [["", f"{here}, median s", f"{there}, median s", "median ratio", "of CPU time"]]
+    for name in (name for name in report.ORDER if name in found):
+        clocks = (statistics.median(took.clock for took in found[name][side]) for side in (here, there))
+        lines.append([name, *(f"{clock:.1f}" for clock in clocks), *(f"{one:.3f}" for one in medians[name])])
     return lines
 
 
 def fresh_clusters(lab: Lab, hosts: t.Sequence[str], only: t.Collection[str]) -> Measure:
     """All of it, from fresh hosts each time."""
 
-    def measure(side: Side) -> dict[str, float]:
+    def measure(side: Side) -> dict[str, Took]:
         found = {}
         clusters.renew(lab, hosts)
         started = time.monotonic()
-        side.playbook(lab, "site")
+        dummy, took = side.playbook(lab, "site")
         clusters.run_pod(lab)
-        found["first-pod"] = time.monotonic() - started
+        found["first-pod"] = Took(time.monotonic() - started, took.cpu)
         time.sleep(clusters.REST)
         for name, arguments in (
             ("second-run", ("site",)),
             ("status", ("status",)),
             ("flag", ("site", "-e", clusters.flag(10))),
         ):
-            done = side.playbook(lab, *arguments)
+            done, found[name] = side.playbook(lab, *arguments)
             expect(side, name, done)
-            found[name] = done.seconds
-        return {ONLY[name]: seconds for name, seconds in found.items() if name in only}
+        return {ONLY[name]: took for name, took in found.items() if name in only}
 
     return measure
 
@@ -132,14 +155,13 @@ def one_cluster(labs: t.Mapping[str, Lab], only: t.Collection[str]) -> Measure:
     # A flag that is changed stays changed, and the next run that has nothing to do is told of it.
     minutes = dict.fromkeys((lab.name for lab in labs.values()), 5)
 
-    def measure(side: Side) -> dict[str, float]:
+    def measure(side: Side) -> dict[str, Took]:
         lab, found = labs[side.name], {}
         for name in (name for name in STAYS if name in only):
             minutes[lab.name] += name == "flag"
             arguments = () if name == "status" else ("-e", clusters.flag(minutes[lab.name]))
-            done = side.playbook(lab, "status" if name == "status" else "site", *arguments)
+            done, found[ONLY[name]] = side.playbook(lab, "status" if name == "status" else "site", *arguments)
             expect(side, name, done)
-            found[ONLY[name]] = done.seconds
         return found
 
     return measure
@@ -163,7 +185,7 @@ def live(both: tuple[Side, Side], name: str, hosts: t.Sequence[str]) -> t.Iterat
     with clusters.lab_of(name) as lab, contextlib.ExitStack() as stack:
         lab.up(hosts, prepared=True)
         here.playbook(lab, "site", *flag)
-        planned = there.playbook(lab, "site", "--check", *flag)
+        planned, dummy = there.playbook(lab, "site", "--check", *flag)
         if planned.changed:
             say(f"{there.name} would change {planned.changed} things on this cluster: it gets one of its own")
             other = stack.enter_context(clusters.lab_of(f"{name}-2"))
@@ -175,7 +197,7 @@ def live(both: tuple[Side, Side], name: str, hosts: t.Sequence[str]) -> t.Iterat
         found = {here.name: lab, there.name: other}
         # Once without a clock: what a first run brings into memory, the second one finds there.
         for side in both:
-            expect(side, "second-run", side.playbook(found[side.name], "site", *flag))
+            expect(side, "second-run", side.playbook(found[side.name], "site", *flag)[0])
         yield found
 
 
@@ -185,12 +207,12 @@ def main(commit: str, name: str, hosts: t.Sequence[str], rounds: int, only: t.Co
         here, there = both
         if set(only) <= set(STAYS):
             with live(both, name, hosts) as labs:
-                seconds = alternate(both, rounds, one_cluster(labs, only))
+                found = alternate(both, rounds, one_cluster(labs, only))
         else:
             with clusters.lab_of(name) as lab:
-                seconds = alternate(both, rounds, fresh_clusters(lab, hosts, only))
-    print(report.table(rows(seconds, here.name, there.name)))
-    slower = {name: ratio for name, ratio in ratios(seconds, here.name, there.name).items() if ratio > BAR}
-    for name, ratio in slower.items():
-        print(f"{name}: {ratio:.3f} times as long as at {there.name}, the bar is {BAR}")
+                found = alternate(both, rounds, fresh_clusters(lab, hosts, only))
+    print(report.table(rows(found, here.name, there.name)))
+    slower = {name: one.clock for name, one in ratios(found, here.name, there.name).items() if one.clock > BAR}
+    for name, times in slower.items():
+        print(f"{name}: {times:.3f} times as long as at {there.name}, the bar is {BAR}")
     return 1 if slower else 0

@@ -9,25 +9,29 @@ import types
 import pytest
 
 from benchmarks import against, report
+from benchmarks.against import Took
 from lab import runs
 from lab.base import LabError
 
-SECONDS = {
-    report.STATUS: {"here": [2.0, 2.2, 9.0], "there": [2.0, 2.0, 10.0]},
-    report.AGAIN: {"here": [8.0, 7.0], "there": [4.0, 7.0]},
+FOUND = {
+    report.STATUS: {
+        "here": [Took(2.0, 1.0), Took(2.2, 1.0), Took(9.0, 1.0)],
+        "there": [Took(2.0, 1.0), Took(2.0, 1.0), Took(10.0, 0.5)],
+    },
+    report.AGAIN: {"here": [Took(8.0, 3.0), Took(7.0, 3.0)], "there": [Took(4.0, 3.0), Took(7.0, 2.0)]},
 }
 
 
 def test_a_ratio_is_of_two_runs_of_one_round():
     """In the third round the machine was busy, for both."""
-    assert against.ratios(SECONDS, "here", "there") == {report.STATUS: 1.0, report.AGAIN: 1.5}
+    assert against.ratios(FOUND, "here", "there") == {report.STATUS: (1.0, 1.0), report.AGAIN: (1.5, 1.25)}
 
 
 def test_rows_are_in_the_order_of_the_other_tables():
-    assert against.rows(SECONDS, "here", "there") == [
-        ["", "here, median s", "there, median s", "median ratio"],
-        [report.AGAIN, "7.5", "5.5", "1.500"],
-        [report.STATUS, "2.2", "2.0", "1.000"],
+    assert against.rows(FOUND, "here", "there") == [
+        ["", "here, median s", "there, median s", "median ratio", "of CPU time"],
+        [report.AGAIN, "7.5", "5.5", "1.500", "1.250"],
+        [report.STATUS, "2.2", "2.0", "1.000", "1.000"],
     ]
 
 
@@ -37,24 +41,26 @@ def test_who_begins_changes_from_round_to_round():
 
     def measure(side):
         order.append(side.name)
-        return {report.STATUS: float(len(order))}
+        return {report.STATUS: Took(len(order), 0)}
 
     found = against.alternate(sides, 3, measure)
     assert order == ["here", "there", "there", "here", "here", "there"]
-    assert found == {report.STATUS: {"here": [1.0, 4.0, 5.0], "there": [2.0, 3.0, 6.0]}}
+    assert found == {report.STATUS: {"here": [(1, 0), (4, 0), (5, 0)], "there": [(2, 0), (3, 0), (6, 0)]}}
 
 
-@pytest.mark.parametrize(("ratio", "code"), [(1.04, 0), (1.06, 1)])
-def test_the_exit_code_tells_whether_one_is_slower(monkeypatch, capsys, ratio, code):
+@pytest.mark.parametrize(("clock", "code"), [(1.04, 0), (1.06, 1)])
+def test_the_exit_code_tells_whether_one_is_slower(monkeypatch, capsys, clock, code):
     sides = tuple(types.SimpleNamespace(name=name) for name in ("here", "there"))
     monkeypatch.setattr(against, "sides", lambda commit: _context(sides))
     monkeypatch.setattr(against, "live", lambda *arguments: _context({}))
     monkeypatch.setattr(
-        against, "one_cluster", lambda labs, only: lambda side: {report.STATUS: ratio if side.name == "here" else 1.0}
+        against,
+        "one_cluster",
+        lambda labs, only: lambda side: {report.STATUS: Took(clock if side.name == "here" else 1.0, 1.0)},
     )
     assert against.main("x", "bench", ["k1"], 3, ["status"]) == code
     printed = capsys.readouterr().out
-    assert f"| {report.STATUS} | 1.0 | 1.0 | {ratio:.3f} |" in printed or f"{ratio:.3f}" in printed
+    assert f"| {clock:.3f} | 1.000 |" in printed
     assert ("times as long as at there, the bar is 1.05" in printed) == bool(code)
 
 
