@@ -24,8 +24,14 @@ from lab.base import CHECKOUT, LabError, playbook, say
 from lab.lab import HOSTS, Lab
 
 NAME = "bench"
-# At most so many times as long as the plain script of the same run.
-BARS = {report.SITE: 2, report.FLAG: 0.6, report.AGAIN: 0.5, report.STATUS: 0.15}
+# Measurement -> what of the same run it is compared with, and how many times as long it may take. The first run waits for Kubernetes, as the
+# script does; the others are Ansible's work, which a slow machine slows down more.
+BARS = {
+    report.SITE: (report.FLOOR, 2),
+    report.FLAG: (report.BARE, 11),
+    report.AGAIN: (report.BARE, 9),
+    report.STATUS: (report.BARE, 3),
+}
 
 
 class Results:
@@ -51,9 +57,9 @@ class Results:
     def check_bars(self) -> None:
         """The promises, by the medians."""
         medians = {name: statistics.median(values) for name, values in self.seconds.items()}
-        for name, limit in BARS.items():
-            ratio = medians[name] / medians[report.FLOOR]
-            self.expect(ratio <= limit, f"{name} took {ratio:.2f} times as long as the script, the bar is {limit}")
+        for name, (other, limit) in BARS.items():
+            ratio = medians[name] / medians[other]
+            self.expect(ratio <= limit, f"{name} took {ratio:.2f} times as long as {other}, the bar is {limit}")
 
 
 def measure_site(lab: Lab, results: Results) -> None:
@@ -75,6 +81,8 @@ def measure_site(lab: Lab, results: Results) -> None:
 
     status = runs.playbook("status", inventory).demand()
     results.add(report.STATUS, status.seconds, status)
+
+    results.add(report.BARE, runs.pace(inventory))
 
     flag = runs.playbook("site", inventory, "-e", clusters.flag(10)).demand()
     results.add(report.FLAG, flag.seconds, flag)

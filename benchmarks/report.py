@@ -14,9 +14,10 @@ SITE = "site.yml, to the first pod"
 AGAIN = "site.yml again, nothing to do"
 FLAG = "site.yml with one flag changed"
 STATUS = "status.yml"
+BARE = "a play with one task that does nothing"
 KUBEADM = "kubeadm init and joins, to the first pod"
-ORDER = (FLOOR, SITE, KUBEADM, FLAG, AGAIN, STATUS)
-_COLOURS = {FLOOR: "#888888", KUBEADM: "#888888"}
+ORDER = (FLOOR, SITE, KUBEADM, FLAG, AGAIN, STATUS, BARE)
+_COLOURS = dict.fromkeys((FLOOR, KUBEADM, BARE), "#888888")
 
 INTRODUCTION = """\
 # How long it takes
@@ -38,6 +39,7 @@ What is counted:
 - **{kubeadm}**: `benchmarks/kubeadm.sh` with the same binaries in images. Docker, cri-dockerd, the kubelet's unit and all images are there before the clock
   starts, and there is no network between the hosts' pods, which kubeadm leaves to others: it does much less.
 - **{flag}**: `-e etcd_auto_compaction_retention=10m`; exactly etcd restarts.
+- **{bare}**: `lab/bare.yml`, what Ansible itself takes here to start and to reach the hosts.
 """
 
 
@@ -99,7 +101,7 @@ def plot(seconds: t.Mapping[str, t.Sequence[float]]) -> str:
 
 
 def introduction(rounds: int, machine: str, hosts: str) -> str:
-    names = {"floor": FLOOR, "site": SITE, "kubeadm": KUBEADM, "flag": FLAG}
+    names = {"floor": FLOOR, "site": SITE, "kubeadm": KUBEADM, "flag": FLAG, "bare": BARE}
     return INTRODUCTION.format(rounds=rounds, s="" if rounds == 1 else "s", machine=machine, hosts=hosts, **names)
 
 

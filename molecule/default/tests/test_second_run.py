@@ -15,7 +15,8 @@ def invocations(when):
 
 
 def test_the_last_run_restarted_nothing():
-    """The last run is the one for idempotence; after a `molecule converge` that changed something, converge once more."""
+    """The last run is the one for idempotence; in scenario default, whose tests have run site.yml before, it is `converge`. After a `molecule
+    converge` by hand that changed something, converge once more."""
     before, after = invocations("before"), invocations("after")
     assert any(line.startswith("InvocationID=") and len(line) > 20 for lines in after.values() for line in lines)
     assert before == after
