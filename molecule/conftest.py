@@ -131,10 +131,14 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def pace(inventory):
-    """Seconds of a run with a task that does nothing, measured now; the unit of bounds on time (lab/runs.py)."""
-    seconds = runs.pace(inventory)
-    print(f"a run with a task that does nothing: {seconds:.1f} s")
-    return seconds
+    """Measure how many seconds a run with a task that does nothing takes, now: the unit of bounds on time (lab/runs.py)."""
+
+    def measure():
+        seconds = runs.pace(inventory)
+        print(f"  a run with a task that does nothing: {seconds:.1f} s")
+        return seconds
+
+    return measure
 
 
 @pytest.fixture(scope="session")

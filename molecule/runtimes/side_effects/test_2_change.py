@@ -68,7 +68,7 @@ def test_a_node_is_changed(lab, site, load, node, crictl, host_variables, pace, 
     assert crictl(host) == variables["cluster_runtime"]
     assert {name for name in started if not name.startswith(f"{host}/")} == set()
     assert lab.run(host, "sh", "-c", LEFT[variables["cluster_runtime"]])[1].split() == []
-    assert run.seconds <= BAR * pace
+    assert run.seconds <= BAR * pace()
 
 
 def test_nothing_is_left_to_do(site):
