@@ -52,7 +52,9 @@ class Side:
     def inventory(self, lab: Lab) -> pathlib.Path:
         """The inventory as this side's lab writes it, with the variables that this side has; both are in one directory, and so is their pki."""
         path = lab.inventory_path().with_name(f"inventory-{self.name}.ini")
-        run(sys.executable, "-m", "lab", "inventory", lab.name, f"--output={path}", cwd=self.tree)
+        # Hosts that are made anew have the addresses of those before them.
+        if not path.exists():
+            run(sys.executable, "-m", "lab", "inventory", lab.name, f"--output={path}", cwd=self.tree)
         return path
 
     def playbook(self, lab: Lab, name: str, *arguments: str) -> tuple[runs.Run, Took]:
