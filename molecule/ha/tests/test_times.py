@@ -7,9 +7,10 @@ from __future__ import annotations
 import os
 import pathlib
 
-# Most, for each second that a run with a task that does nothing takes at the time.
+# Most, for each second that a run with a task that does nothing takes at the time. On two cores with a load of 40, 166 and 81 s were 18 and 7
+# of these; on a machine that is quiet, more of the first run is waiting.
 FIRST = 60
-LAST = 20
+LAST = 15
 
 
 def test_seconds_of_the_first_run_and_of_the_last_which_changed_nothing(pace):
