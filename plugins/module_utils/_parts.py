@@ -144,22 +144,24 @@ class Trees:
         names = [name for name in listed(tree.place) if f"{tree.place}/{name}" not in self.kept]
         strangers = _reset.strangers(tree.path, names) if tree.stays else []
         if strangers:
-            what = f"is a link to {tree.place}" if os.path.islink(at(tree.path)) else "is a mount point"
+            what = f"is a link to {tree.place}, which" if os.path.islink(at(tree.path)) else "is a mount point, and"
+            more = " and more" if len(strangers) > 5 else ""
             yield (
-                f"{tree.path} {what}, and there is {', '.join(strangers[:5])}{' and more' if len(strangers) > 5 else ''}, "
-                "which is not of the cluster: move that to another directory"
+                f"{tree.path} {what} also holds {', '.join(strangers[:5])}{more}, and that is not the cluster's: "
+                "move it to another directory"
             )
         for path in (f"{tree.place}/{name}" for name in names):
             if os.path.islink(at(path)) and os.path.isdir(at(path)):
                 yield (
-                    f"{path} is a link to {resolved(path)}, and what is there may be yours: unmount and remove there what is of the cluster, "
-                    "and remove the link"
+                    f"{path} is a link to {resolved(path)}, and what is there may not be the cluster's: unmount and remove there what is, "
+                    "remove the link"
                 )
         hidden = _mounts.below(self.mounts, tree.place).hidden
         if hidden:
+            more = " and more" if len(hidden) > 1 else ""
             yield (
-                f"{hidden[0].point}{' and more' if len(hidden) > 1 else ''} cannot be unmounted, because another file system was mounted over it "
-                f"at {tree.place}: unmount that one"
+                f"{hidden[0].point}{more} cannot be unmounted, because another file system was mounted at {tree.place} later: "
+                "unmount that one"
             )
 
 

@@ -381,7 +381,7 @@ def main() -> None:
         parts = host.parts()
         refusals = host.refusals()
         if refusals:
-            module.fail_json(msg=f"Nothing was removed: {'; '.join(refusals)}; then run the reset again.")
+            module.fail_json(msg=f"Nothing was removed: {'; '.join(refusals)}, and run the reset again.")
         before = look(host, parts)
         kept = host.keeps()
         if before and not module.check_mode:

@@ -193,7 +193,7 @@ def test_pods_on_a_disk_of_their_own_go_and_the_disk_stays(top, host):
 def test_mounts_below_another_one_are_told_of(top, kubelet):
     run("mount", "-t", "tmpfs", "tmpfs", top / "disk/kubelet")
     (refusal,) = _parts.Trees([str(kubelet)]).refusals()
-    assert f"another file system was mounted over it at {top}/disk/kubelet: unmount that one" in refusal
+    assert f"another file system was mounted at {top}/disk/kubelet later: unmount that one" in refusal
 
 
 def test_a_busy_mount_is_told_with_who_uses_it(top, kubelet, host):
