@@ -33,7 +33,7 @@ _CONTENTS = (
     # https://kubernetes.io/docs/reference/node/kubelet-files/, and what its options and drivers put there.
     (
         r"/var/lib/kubelet",
-        r"pods|plugins|plugins_registry|plugin-containers|pod-resources|device-plugins|checkpoints|pki|seccomp|image_manager"
+        r"pods|pods-api|pod-resources|plugins|plugins_registry|plugin-containers|device-plugins|checkpoints|pki|seccomp|image_manager"
         r"|\w+_state|config\.json|\.dockercfg",
     ),
     (r"/var/lib/kubelet/pods", r"[0-9a-f-]{32,36}"),

@@ -65,7 +65,14 @@ kube-scheduler:x:994:994:the admin's own:/:/usr/sbin/nologin
 def test_what_others_keep_in_a_directory_of_ours_is_known_by_its_name():
     uid = "0a1b2c3d-1111-2222-3333-444455556666"
     for path, ours in {
-        "/var/lib/kubelet": ["pods", "pki", "cpu_manager_state", "memory_manager_state", "actuated_pods_state"],
+        "/var/lib/kubelet": [
+            "pods",
+            "pods-api",
+            "pki",
+            "cpu_manager_state",
+            "memory_manager_state",
+            "actuated_pods_state",
+        ],
         "/var/lib/kubelet/pods": [uid, "0123456789abcdef0123456789abcdef"],
         "/var/log/pods": [f"default_a.b-c_{uid}"],
         "/var/log/containers": ["a_default_b-0123.log"],
