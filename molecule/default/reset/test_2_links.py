@@ -48,6 +48,7 @@ for volume in docker containerd; do
 done
 for volume in kubelet etcd; do
   ! grep -q " /var/lib/$volume " /proc/mounts || umount /var/lib/$volume
+  rm -rf --one-file-system /var/lib/$volume
 done
 move() {
   mkdir -p "$2" "$(dirname "$1")"
@@ -85,7 +86,7 @@ find /disk -mindepth 2 \( -path /disk/docker -o -path /disk/containerd -o -path 
 for directory in /disk/kubelet /disk/pods /disk/cri-dockerd /disk/kubernetes /disk/plainkube; do
   ! test -d $directory || find $directory -mindepth 1
 done
-grep -o '[^ ]*\(kubelet\|/pods/\|/volumes/\)[^ ]*' /proc/self/mountinfo
+cut -d' ' -f2 /proc/mounts | grep 'kubelet\|/pods/\|/volumes/'
 """
 
 
