@@ -74,15 +74,16 @@ def below(mounts: t.Sequence[Mount], directory: str) -> Below:
     hidden = [mount for mount in inner.values() if base and foundation(mount) != base.id]
     hidden_ids = {mount.id for mount in hidden}
     # The newest first; a shorter path first, as that mount covers the others on the same file system that lie below it.
-    candidates = [mount for mount in reversed(list(inner.values())) if mount.id not in hidden_ids]
-    candidates.sort(key=lambda mount: len(mount.point))
     order: list[Mount] = []
+    reachable = [mount for mount in reversed(list(inner.values())) if mount.id not in hidden_ids]
+    on: dict[str, list[Mount]] = {}
+    for mount in sorted(reachable, key=lambda mount: len(mount.point)):
+        on.setdefault(mount.parent if mount.parent in inner else "", []).append(mount)
 
-    def visit(parent: str | None) -> None:
-        for mount in candidates:
-            if mount.parent == parent or (parent is None and mount.parent not in inner):
-                visit(mount.id)
-                order.append(mount)
+    def visit(parent: str) -> None:
+        for mount in on.get(parent, []):
+            visit(mount.id)
+            order.append(mount)
 
-    visit(None)
+    visit("")
     return Below(order, hidden)

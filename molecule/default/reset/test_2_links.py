@@ -84,7 +84,7 @@ LEFT = r"""
 find /disk -mindepth 2 \( -path /disk/docker -o -path /disk/containerd -o -path /disk/lib/docker -o -path /disk/lib/containerd \
   -o -path '*/journal' \) -prune -o \( -iname '*kube*' -o -iname '*etcd*' -o -iname '*flannel*' -o -iname '*cri-dockerd*' -o -name cni \) -print
 for directory in /disk/kubelet /disk/pods /disk/cri-dockerd /disk/kubernetes /disk/plainkube; do
-  ! test -d $directory || find $directory -mindepth 1
+  ! test -d $directory || find $directory -mindepth 1 ! -path /disk/kubelet/pods
 done
 cut -d' ' -f2 /proc/mounts | grep 'kubelet\|/pods/\|/volumes/'
 """
