@@ -114,6 +114,8 @@ def _empty(tree: int, place: str, keep: t.Collection[str], mount: str) -> bool:
         # The kernel says so of files and of directories without content.
         if error.errno == errno.EBUSY:
             raise OSError(f"{path_of(name)} is a mount point, and nothing is removed behind one: unmount it") from error
+        if error.errno is None:
+            raise
         raise OSError(error.errno, error.strerror, path_of(name)) from error
     finally:
         for level in levels:
