@@ -201,7 +201,8 @@ def test_pods_with_volumes_of_users_run(lab, cluster):
     namespace = {"pod-security.kubernetes.io/enforce": "privileged"}
     space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "links", "labels": namespace}}
     manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": [space, *items]})
-    lab.put("k1", "/disk", {"links.json": (manifest.encode(), 0o600)})
+    # Not by lab.put: Docker mounts the lab's volumes anew for that, where the links lead to.
+    shell(lab, "k1", f"cat > /disk/links.json <<'END'\n{manifest}\nEND")
     deadline = time.monotonic() + 30
     # A namespace gets its service account a moment later.
     while lab.run(
