@@ -21,10 +21,11 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._parts import (
     UNITS,
     Host,
     Part,
+    Trees,
     at,
     listed,
     matching,
-    remove_paths,
+    remove_files,
     there,
 )
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
@@ -78,7 +79,7 @@ class ContainerdHost(Host):
             Part("container", self.pod_containers, self.remove_pod_containers),
             Part("image", self.pod_images, self.remove_pod_images),
             *self.network_parts(),
-            Part("file", self.containerd_files, remove_paths),
+            Part("file", self.containerd_files, remove_files),
             Part("unit", lambda: there([UNIT]) if self.manages_containerd() else [], self.remove_containerd),
         ]
 
@@ -91,10 +92,10 @@ class ContainerdHost(Host):
             Part("network namespace", self.network_namespaces, self.remove_network_namespaces),
             Part("rules", self.port_rules, self.remove_port_rules),
             Part("nftables table", self.port_tables, self.remove_tables),
-            Part("mount", self.sandbox_mounts, self.unmount),
-            Part("data", self.sandbox_data, remove_paths),
+            Part("mount", lambda: self.sandbox_trees().mount_points(), self.unmount),
+            Part("data", lambda: self.sandbox_trees().names(), lambda dummy: self.sandbox_trees().remove()),
             Part("interface", self.own_bridge, self.remove_interfaces),
-            Part("file", self.network_configuration, remove_paths),
+            Part("file", self.network_configuration, remove_files),
         ]
 
     def wake_containerd(self) -> None:
@@ -171,13 +172,9 @@ class ContainerdHost(Host):
         listing = output(self.module, "nft", "list", "tables") if self.manages_containerd() else ""
         return _reset.owned_tables(listing, TABLES)
 
-    def sandbox_mounts(self) -> list[str]:
-        mounts = _files.read(at("/proc/self/mountinfo")) or "" if self.manages_containerd() else ""
-        return _reset.mounts_below(mounts, STATE[1])
-
-    def sandbox_data(self) -> list[str]:
+    def sandbox_trees(self) -> Trees:
         paths = [*STATE, *(path for pattern in LEASES for path in matching(pattern))]
-        return there(paths) if self.manages_containerd() else []
+        return Trees(paths if self.manages_containerd() else [])
 
     def own_bridge(self) -> list[str]:
         """cni0, where it is ours: others call theirs so too."""
@@ -194,7 +191,7 @@ class ContainerdHost(Host):
         """Leave the service to its package, and to Docker where that runs."""
         _docker_service.systemctl(self.module, "stop", CONTAINERD)
         _docker_service.systemctl(self.module, "disable", "--quiet", CONTAINERD)
-        remove_paths(paths)
+        remove_files(paths)
         _docker_service.systemctl(self.module, "daemon-reload")
         if self.state(_docker_service.SERVICE).get("ActiveState") == "active":
             output(self.module, "systemctl", "start", CONTAINERD)

@@ -28,7 +28,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._parts import (
     Host,
     at,
     listed,
-    remove_paths,
+    remove_files,
     there,
 )
 
@@ -113,7 +113,7 @@ class DockerHost(Host):
         return there([*(f"{UNITS}/{unit}.d/{_docker.DROP_IN}" for unit in (SERVICE, "containerd.service")), BRIDGELESS])
 
     def remove_drop_ins(self, paths: list[str]) -> None:
-        remove_paths(paths)
+        remove_files(paths)
         for directory in {os.path.dirname(path) for path in paths}:
             with contextlib.suppress(OSError):  # others have files there, too
                 os.rmdir(at(directory))

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import glob
 import os
-import shutil
 import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _command,
     _docker_service,
     _files,
+    _mounts,
     _reset,
     _systemd,
+    _trees,
 )
 from ansible_collections.plainkube.cluster.plugins.module_utils._docker_service import Trouble, output
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
@@ -57,22 +58,111 @@ def listed(directory: str) -> list[str]:
         return []
 
 
-def remove_path(path: str) -> None:
-    """Remove a file, or a directory with all in it; of a mount point, what is in it."""
-    place = at(path)
-    if os.path.islink(place) or not os.path.isdir(place):
-        os.unlink(place)
-    elif os.path.ismount(place):
-        for name in os.listdir(place):
-            remove_path(f"{path}/{name}")
-        os.chown(place, 0, 0)
-    else:
-        shutil.rmtree(place)
-
-
-def remove_paths(paths: t.Iterable[str]) -> None:
+def remove_files(paths: t.Iterable[str]) -> None:
     for path in paths:
-        remove_path(path)
+        os.unlink(at(path))
+
+
+def resolved(path: str) -> str:
+    """Where a path leads, links followed."""
+    return os.path.realpath(at(path))[len(ROOT) :]
+
+
+def mounted() -> list[_mounts.Mount]:
+    return _mounts.parse(_files.read(at("/proc/self/mountinfo")) or "")
+
+
+class Tree(t.NamedTuple):
+    """A directory that is ours with all in it."""
+
+    path: str  # as our components know it
+    place: str  # where that leads
+    stays: bool  # somebody has put a link or a mount point there
+
+
+class Trees:
+    """Directories that are ours with all in them, and files. They go, and what is mounted below them is unmounted.
+
+    Where somebody has put a link or a mount point in the place of a directory, only what is in it goes: the link, the directory that it
+    leads to and the mount stay. So the name of a directory of which only the content goes ends with a slash.
+    """
+
+    def __init__(self, paths: t.Iterable[str]) -> None:
+        self.mounts = mounted()
+        points = {mount.point for mount in self.mounts}
+        found = there(paths)
+        # A link that leads to no directory is not ours.
+        self.files = [path for path in found if not os.path.isdir(at(path)) and not os.path.islink(at(path))]
+        trees = []
+        for path in found:
+            place = resolved(path)
+            if os.path.isdir(at(path)):
+                trees.append(Tree(path, place, os.path.islink(at(path)) or place in points))
+        # A directory in another one goes with that.
+        self.trees = [
+            tree for tree in trees if tree.stays or not any(_mounts.within(tree.place, one.place) for one in trees)
+        ]
+        self.kept = {tree.place for tree in self.trees if tree.stays}
+        self.kept |= {f"{point}/lost+found" for point in self.kept & points}
+        self.kept |= {self.location(tree.path) for tree in self.trees if os.path.islink(at(tree.path))}
+
+    @staticmethod
+    def location(path: str) -> str:
+        """Where a link is, those on the way to it followed."""
+        return f"{resolved(os.path.dirname(path))}/{os.path.basename(path)}"
+
+    def keep(self) -> set[str]:
+        return {at(path) for path in self.kept}
+
+    def names(self) -> list[str]:
+        """What there is to remove."""
+        found = [*self.files]
+        for tree in self.trees:
+            content_only = tree.stays or any(_mounts.within(path, tree.place) for path in self.kept)
+            if not content_only or _trees.holds(at(tree.place), self.keep()):
+                found.append(f"{tree.path}/" if content_only else tree.path)
+        return found
+
+    def remove(self) -> None:
+        remove_files(self.files)
+        for tree in self.trees:
+            _trees.remove(at(tree.place), self.keep(), content_only=tree.stays)
+
+    def below(self) -> list[_mounts.Below]:
+        return [_mounts.below(self.mounts, tree.place) for tree in self.trees]
+
+    def mount_points(self) -> list[str]:
+        """What is mounted below the directories, in the order in which it can be unmounted; a point as often as something is mounted there."""
+        found = {mount.id: mount.point for below in self.below() for mount in below.mounts}
+        return [point for point in found.values() if point not in self.kept]
+
+    def refusals(self) -> list[str]:
+        """Why it is not safe to remove them, in sentences."""
+        return [trouble for tree in self.trees for trouble in self.troubles(tree)]
+
+    def troubles(self, tree: Tree) -> t.Iterator[str]:
+        names = [name for name in listed(tree.place) if f"{tree.place}/{name}" not in self.kept]
+        strangers = _reset.strangers(tree.path, names) if tree.stays else []
+        if strangers:
+            what = f"is a link to {tree.place}, which" if os.path.islink(at(tree.path)) else "is a mount point, and"
+            more = " and more" if len(strangers) > 5 else ""
+            yield (
+                f"{tree.path} {what} also holds {', '.join(strangers[:5])}{more}, and that is not the cluster's: "
+                "move it to another directory"
+            )
+        for path in (f"{tree.place}/{name}" for name in names):
+            if os.path.islink(at(path)) and os.path.isdir(at(path)):
+                yield (
+                    f"{path} is a link to {resolved(path)}, and what is there may not be the cluster's: unmount and remove there what is, "
+                    "remove the link"
+                )
+        hidden = _mounts.below(self.mounts, tree.place).hidden
+        if hidden:
+            more = " and more" if len(hidden) > 1 else ""
+            yield (
+                f"{hidden[0].point}{more} cannot be unmounted, because another file system was mounted at {tree.place} later: "
+                "unmount that one"
+            )
 
 
 def remove_cgroup(path: str) -> OSError | None:
@@ -127,7 +217,7 @@ class Host:
         return self.state(unit).get("ActiveState") not in ("inactive", "failed")
 
     def remove_units(self, paths: list[str]) -> None:
-        remove_paths(paths)
+        remove_files(paths)
         _docker_service.systemctl(self.module, "daemon-reload")
 
     def remove_interfaces(self, links: list[str]) -> None:
@@ -139,9 +229,22 @@ class Host:
         for table in tables:
             self.run("nft", "delete", "table", *table.split())
 
-    def unmount(self, mounts: list[str]) -> None:
-        for mount in mounts:
-            self.run("umount", mount)
+    def unmount(self, points: list[str]) -> None:
+        for point in points:
+            # One that another one was a copy of may be gone with it.
+            if any(mount.point == point for mount in mounted()):
+                self.unmount_one(point)
+
+    def unmount_one(self, point: str) -> None:
+        command = ["umount", point]
+        code, out, err = _command.run(self.module, command)
+        if code == 0:
+            return
+        # Unmounted lazily, what is in it could still be read.
+        holders = _trees.holders(at(point)) if os.path.lexists(at(point)) else []
+        if holders:
+            raise Trouble(f"{point} cannot be unmounted, because it is used by {', '.join(holders)}")
+        raise Trouble(f"`{' '.join(command)}` failed: {(err or out).strip()}")
 
 
 def look(host: Host, parts: list[Part]) -> dict[str, list[str]]:

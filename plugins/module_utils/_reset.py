@@ -21,6 +21,33 @@ _GECOS = ", run by plainkube.cluster"
 _OUR_CHAINS = ("FLANNEL-", "KUBE-")
 _OUR_TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", _firewall.NAME)
 
+# What components write into directories of theirs, as regular expressions: path, names in it. Only needed where a link or a mount point
+# is in a directory's place, which may have led to something else than an empty directory. A path that is not here has nothing of ours.
+_ETCD = r"member|\.touch"
+_FLANNEL = r"\.?subnet\.env"
+_CONTENTS = (
+    (r"/var/lib/etcd/data(\.old)?", _ETCD),
+    (r"/var/log/kube-apiserver", r"audit.*"),
+    (r"(/var/lib|/run)/flannel", _FLANNEL),
+    (r"/var/lib/cri-dockerd", r"sandbox"),
+    # https://kubernetes.io/docs/reference/node/kubelet-files/, and what its options and drivers put there.
+    (
+        r"/var/lib/kubelet",
+        r"pods|pods-api|pod-resources|plugins|plugins_registry|plugin-containers|device-plugins|checkpoints|pki|seccomp|image_manager"
+        r"|\w+_state|config\.json|\.dockercfg",
+    ),
+    (r"/var/lib/kubelet/pods", r"[0-9a-f-]{32,36}"),
+    (r"/var/log/pods", r"[^_]+_[^_]+_[0-9a-f-]{32,36}"),
+    (r"/var/log/containers", r".+\.log"),
+    (
+        r"/opt/plainkube",
+        r"\.staged|\.incoming|etcd|flannel|kubernetes|cri-dockerd|containerd|cni-plugins|images",
+    ),
+    # Versions.
+    (r"/opt/plainkube/[a-z-]+", r"\d.*"),
+    (r"/root/\.kube/cache", r"discovery|http"),
+)
+
 
 # --- the host ------------------------------------------------------------------------------------------------------
 
@@ -43,13 +70,10 @@ def owned_users(passwd: str) -> list[str]:
     return [entry[0] for entry in entries if len(entry) == 7 and entry[4].endswith(_GECOS)]
 
 
-def mounts_below(mountinfo: str, directory: str) -> list[str]:
-    """Mount points below a directory, the deepest first, each as often as something is mounted there."""
-    found = [
-        re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), line.split()[4]) for line in mountinfo.splitlines()
-    ]
-    below = [path for path in found if path.startswith(f"{directory}/")]
-    return sorted(below, key=lambda path: path.count("/"), reverse=True)
+def strangers(path: str, names: t.Iterable[str]) -> list[str]:
+    """Those of the names in a directory of ours, known by its path, that no component of ours writes there."""
+    known = next((contents for pattern, contents in _CONTENTS if re.fullmatch(pattern, path)), "")
+    return sorted(name for name in names if not re.fullmatch(known, name))
 
 
 def chain_rules(saved: str, prefixes: t.Sequence[str], more: t.Container[str] = ()) -> dict[str, list[str]]:

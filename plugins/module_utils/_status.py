@@ -20,7 +20,6 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _bridge
 PROPERTIES = ("ExecStart", "InactiveEnterTimestamp")
 
 RELEASES = "/opt/plainkube"
-_RELEASE = re.compile(rf"^{RELEASES}/[^/]+/([^/]+)/")
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?")
 # The state of a socket that waits for others, in the kernel's numbers (net/tcp_states.h): TCP_LISTEN, and TCP_CLOSE for UDP.
 _WAITS = {"tcp": "0A", "udp": "07"}
@@ -65,9 +64,9 @@ def parse_listeners(text: str, protocol: str = "tcp") -> list[Listener]:
     ]
 
 
-def version_of(program: str) -> str:
-    """The version in the path of a program under /opt/plainkube; empty for any other."""
-    found = _RELEASE.match(program)
+def version_of(program: str, releases: str = RELEASES) -> str:
+    """The version in the path of a program under /opt/plainkube, or where that leads; empty for any other."""
+    found = re.match(rf"{re.escape(releases)}/[^/]+/([^/]+)/", program)
     return found.group(1).lstrip("v") if found else ""
 
 

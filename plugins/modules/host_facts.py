@@ -333,7 +333,8 @@ def installed() -> bool:
 
 def installed_versions() -> dict[str, str]:
     """The versions of what is in place, by the name of the program."""
-    found = {name: _status.version_of(os.path.realpath(os.path.join(_BINARIES, name))) for name in _VERSIONED}
+    releases = os.path.realpath(_status.RELEASES)
+    found = {name: _status.version_of(os.path.realpath(os.path.join(_BINARIES, name)), releases) for name in _VERSIONED}
     return {name: version for name, version in found.items() if version}
 
 
@@ -381,7 +382,9 @@ def look(module: AnsibleModule) -> dict:
         "distribution_version": release.get("VERSION_ID", ""),
         "etcd_state": etcd_state(),
         "firewall": os.path.exists(_nft.UNIT_PATH),
-        "foreign_listeners": _sockets.foreign_listeners(module.params["ports"], _status.RELEASES, udp_ports(module)),
+        "foreign_listeners": _sockets.foreign_listeners(
+            module.params["ports"], os.path.realpath(_status.RELEASES), udp_ports(module)
+        ),
         "free_mb": {path: free_mb(path) for path in module.params["directories"]},
         "hostname": kernel.nodename,
         "installed": installed(),

@@ -12,6 +12,10 @@ description:
     that the collection brought, and flannel's and kube-proxy's interfaces, routes and rules. Gives Docker Engine its own bridge back.
   - What is the collection's tells itself. A unit carries its stamp, and without the unit of a component nothing of that component is
     touched; users, files and links have its name in them, containers the kubelet's labels.
+  - Unmounts what is mounted below the directories that it removes, and removes nothing behind a mount point and nothing that a link in them
+    leads to. So volumes of pods, with C(subPath) or without, keep their content.
+  - Where you have put a link or a mount point in the place of such a directory, like C(/var/lib/kubelet), what the cluster wrote there goes; the link,
+    the directory that it leads to, and the mount stay. If something else is in that directory, the module fails before it changes anything.
   - Units go last, so that a run that was killed is finished by the next one.
   - Stays as it is - packages, sysctls that are in force, images that pods pulled, and everything that others made.
   - Containers that Kubernetes does not own go on running. While they do, Docker keeps its process and with it the bridge, because a restart would
@@ -63,7 +67,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 removed:
-  description: What was removed, or would be, by kind.
+  description: What was removed, or would be, by kind. Of a directory whose name ends with a slash, only the content.
   returned: success
   type: dict
   sample: {"service": ["kubelet"], "interface": ["flannel.1"]}
@@ -94,13 +98,16 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._docker_service 
 from ansible_collections.plainkube.cluster.plugins.module_utils._parts import (
     UNITS,
     Part,
+    Trees,
     apply,
     at,
     listed,
     look,
     matching,
+    mounted,
     remove_cgroup,
-    remove_paths,
+    remove_files,
+    resolved,
     there,
 )
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
@@ -139,7 +146,8 @@ DATA = {
     "kube-apiserver": ["/var/log/kube-apiserver"],
     "flanneld": ["/var/lib/flannel", "/run/flannel"],
     "cri-dockerd": ["/var/lib/cri-dockerd", "/run/cri-dockerd.sock"],
-    "kubelet": ["/var/lib/kubelet", "/var/log/pods", "/var/log/containers"],
+    # The pods' directory may be on a disk of its own.
+    "kubelet": ["/var/lib/kubelet/pods", "/var/lib/kubelet", "/var/log/pods", "/var/log/containers"],
 }
 # Directories that services or the collection made, and others may use: they go when nothing is left in them.
 PLUGINS = "/usr/libexec/kubernetes"
@@ -190,12 +198,12 @@ class Host(DockerHost, ContainerdHost):
             Part("rules", lambda: self.rules("iptables"), lambda found: self.remove_rules("iptables")),
             Part("rules", lambda: self.rules("ip6tables"), lambda found: self.remove_rules("ip6tables")),
             Part("nftables table", self.tables, self.remove_tables),
-            Part("mount", self.mounts, self.unmount),
-            Part("data", self.data, remove_paths),
+            Part("mount", lambda: [point for trees in self.trees() for point in trees.mount_points()], self.unmount),
+            Part("data", lambda: self.data().names(), lambda dummy: self.data().remove()),
             Part("cgroup", self.cgroups, self.remove_cgroups),
-            Part("file", self.files, remove_paths),
-            Part("link", self.links, remove_paths),
-            Part("binaries", lambda: there(["/opt/plainkube"]), remove_paths),
+            Part("file", self.files, remove_files),
+            Part("link", self.links, remove_files),
+            Part("binaries", lambda: self.binaries().names(), lambda dummy: self.binaries().remove()),
             Part("user", self.users, self.remove_users),
             Part("directory", self.directories, self.remove_directories),
             Part("unit", self.unit_files, self.remove_units),
@@ -270,19 +278,21 @@ class Host(DockerHost, ContainerdHost):
 
     # --- files -----------------------------------------------------------------------------------------------------
 
-    def mounts(self) -> list[str]:
-        return (
-            _reset.mounts_below(_files.read(at("/proc/self/mountinfo")) or "", "/var/lib/kubelet")
-            if self.has("kubelet")
-            else []
-        )
-
-    def data(self) -> list[str]:
-        paths = there(path for name, paths in DATA.items() if name in self.ours for path in paths)
+    def data(self) -> Trees:
+        paths = [path for name, paths in DATA.items() if name in self.ours for path in paths]
         servers = listed(f"{KUBECTL_CACHE}/discovery") if self.has("kube-apiserver") else []
         if servers and all(server.startswith("127.0.0.1_") for server in servers):
             paths.append(KUBECTL_CACHE)
-        return [path for path in paths if not os.path.ismount(at(path)) or listed(path)]
+        return Trees(paths)
+
+    def binaries(self) -> Trees:
+        return Trees(["/opt/plainkube"])
+
+    def trees(self) -> list[Trees]:
+        return [self.data(), self.binaries()]
+
+    def refusals(self) -> list[str]:
+        return [trouble for trees in [self.sandbox_trees(), *self.trees()] for trouble in trees.refusals()]
 
     def cgroups(self) -> list[str]:
         if not self.has("kubelet"):
@@ -330,9 +340,9 @@ class Host(DockerHost, ContainerdHost):
     def remove_users(self, names: list[str]) -> None:
         for name in names:
             user = pwd.getpwnam(name)
-            # Of its state, a mount point is left.
-            for path in SHARED["etcd"]:
-                if there([path]) and os.stat(at(path)).st_uid == user.pw_uid:
+            # Of its state, mount points and what links lead to are left.
+            for path in [*SHARED["etcd"], *(path for paths in DATA.values() for path in paths)]:
+                if os.path.exists(at(path)) and os.stat(at(path)).st_uid == user.pw_uid:
                     os.chown(at(path), 0, 0)
             self.run("userdel", name)
             if any(entry.gr_name == name and entry.gr_gid == user.pw_gid for entry in grp.getgrall()):
@@ -341,11 +351,12 @@ class Host(DockerHost, ContainerdHost):
     def directories(self) -> list[str]:
         """Directories that are empty, or will be when the ones below them are gone."""
         gone: list[str] = []
+        points = {mount.point for mount in mounted()}
         shared = [path for name, paths in SHARED.items() if name in self.ours for path in paths]
         shared += ["/root/.kube"] if self.has("kube-apiserver") else []
         for path in [*shared, *ALWAYS_SHARED]:
             empty = not [name for name in listed(path) if f"{path}/{name}" not in {*gone, *self.going}]
-            if there([path]) and empty and not os.path.ismount(at(path)):
+            if there([path]) and empty and not os.path.islink(at(path)) and resolved(path) not in points:
                 gone.append(path)
         return gone
 
@@ -368,6 +379,9 @@ def main() -> None:
     try:
         host = Host(module)
         parts = host.parts()
+        refusals = host.refusals()
+        if refusals:
+            module.fail_json(msg=f"Nothing was removed: {'; '.join(refusals)}, and run the reset again.")
         before = look(host, parts)
         kept = host.keeps()
         if before and not module.check_mode:

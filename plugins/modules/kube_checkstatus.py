@@ -381,7 +381,7 @@ def health(component: dict) -> dict:
 
 def version(module: AnsibleModule, component: dict, pid: int) -> str:
     if not component["version_command"]:
-        return _status.version_of(program(pid))
+        return _status.version_of(program(pid), os.path.realpath(_status.RELEASES))
     try:
         code, out, dummy = _command.run(module, component["version_command"], handle_exceptions=False)
     except OSError:

@@ -22,11 +22,12 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._docker_service 
 from ansible_collections.plainkube.cluster.plugins.module_utils._parts import (
     UNITS,
     Part,
+    Trees,
     apply,
     at,
     look,
     matching,
-    remove_paths,
+    remove_files,
     there,
 )
 
@@ -54,6 +55,14 @@ class Node(DockerHost, ContainerdHost):
         self.wanted = module.params
         # Of containers that will be gone when images are.
         self.pulled: set[str] = set()
+
+    def refusals(self) -> list[str]:
+        """Why it is not safe to remove what there is."""
+        docker = self.wanted["runtime"] == _runtime.DOCKER
+        found = [Trees(BINARIES if docker else SHIM_DATA)]
+        if docker or self.leaves_bridge:
+            found.append(self.sandbox_trees())
+        return [trouble for trees in found for trouble in trees.refusals()]
 
     @property
     def leaves_bridge(self) -> bool:
@@ -102,7 +111,10 @@ class Node(DockerHost, ContainerdHost):
             found = matching("/usr/local/bin/*") + matching("/opt/cni/bin/*")
             return [path for path in found if os.path.islink(at(path)) and self.leads(path, paths)]
 
-        return [Part("link", links, remove_paths), Part("data", lambda: there(paths), remove_paths)]
+        return [
+            Part("link", links, remove_files),
+            Part("data", lambda: Trees(paths).names(), lambda dummy: Trees(paths).remove()),
+        ]
 
     @staticmethod
     def leads(link: str, paths: t.Sequence[str]) -> bool:
@@ -159,6 +171,9 @@ class Node(DockerHost, ContainerdHost):
 
 def refuse(module: AnsibleModule, node: Node) -> None:
     """Fail where Docker is to stop and runs containers of others; nothing has been changed."""
+    refusals = node.refusals()
+    if refusals:
+        module.fail_json(msg=f"Nothing was removed: {'; '.join(refusals)}, and run site.yml again.")
     foreign = [] if module.params["docker"] or not there([node.drop_in()]) else node.foreign()
     if foreign:
         module.fail_json(

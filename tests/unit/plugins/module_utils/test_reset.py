@@ -62,21 +62,29 @@ kube-scheduler:x:994:994:the admin's own:/:/usr/sbin/nologin
     assert _reset.owned_users(passwd) == ["etcd"]
 
 
-def test_the_deepest_mount_is_first():
-    mountinfo = "\n".join(
-        f"1 2 0:1 / {path} rw - tmpfs tmpfs rw"
-        for path in (
-            "/var/lib/kubelet",
-            "/var/lib/kubelet/pods/a",
-            "/var/lib/kubelet/pods/a/v\\0401",
-            "/var/lib/kubelet2/x",
-            "/",
-        )
-    )
-    assert _reset.mounts_below(mountinfo, "/var/lib/kubelet") == [
-        "/var/lib/kubelet/pods/a/v 1",
-        "/var/lib/kubelet/pods/a",
-    ]
+def test_what_others_keep_in_a_directory_of_ours_is_known_by_its_name():
+    uid = "0a1b2c3d-1111-2222-3333-444455556666"
+    for path, ours in {
+        "/var/lib/kubelet": [
+            "pods",
+            "pods-api",
+            "pki",
+            "cpu_manager_state",
+            "memory_manager_state",
+            "actuated_pods_state",
+        ],
+        "/var/lib/kubelet/pods": [uid, "0123456789abcdef0123456789abcdef"],
+        "/var/log/pods": [f"default_a.b-c_{uid}"],
+        "/var/log/containers": ["a_default_b-0123.log"],
+        "/var/log/kube-apiserver": ["audit.log", "audit-2026-01-01T00-00-00.000.log.gz"],
+        "/var/lib/etcd/data": ["member"],
+        "/var/lib/flannel": ["subnet.env"],
+        "/opt/plainkube": [".staged", "kubernetes", "cri-dockerd"],
+        "/opt/plainkube/etcd": ["3.6.5"],
+    }.items():
+        assert _reset.strangers(path, [*ours, "canary"]) == ["canary"], path
+    # Nobody knows what is in a directory that is nobody's.
+    assert _reset.strangers("/home", ["pods"]) == ["pods"]
 
 
 def test_rules_of_ours_and_no_others():

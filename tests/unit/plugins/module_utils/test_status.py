@@ -66,6 +66,11 @@ def test_version_is_in_the_path(path, version):
     assert _status.version_of(path) == version
 
 
+def test_the_directory_of_programs_may_be_a_link():
+    assert _status.version_of("/disk/1+1/kubernetes/1.37.2/kubelet", "/disk/1+1") == "1.37.2"
+    assert _status.version_of("/opt/plainkube/kubernetes/1.37.2/kubelet", "/disk") == ""
+
+
 @pytest.mark.parametrize(
     ("text", "version"),
     [("26.1.5+dfsg1\n", "26.1.5"), ("Client: v1.2.3-rc.1 (x)", "1.2.3-rc.1"), ("none", "")],

@@ -112,8 +112,7 @@ class FakeHost:
         return {
             str(path)[len(self.root) :]: path.read_text(encoding="utf-8")
             for path in pathlib.Path(self.root).rglob("*")
-            if path.is_file() or path.is_symlink()
-            if path.exists()
+            if path.is_file()
         }
 
     def act(self, what):
@@ -335,6 +334,123 @@ def test_nothing_is_deleted_below_a_mount_that_stays(host, run):
     result = run()
     assert "`umount /var/lib/kubelet/pods/p/v` failed: umount: target is busy" in result["msg"]
     assert "/var/lib/kubelet/pods/p/token" in host.files()
+
+
+def link(host, path, target):
+    """Put what is at a path somewhere else, and a link there."""
+    os.makedirs(os.path.dirname(f"{host.root}{target}"), exist_ok=True)
+    os.rename(f"{host.root}{path}", f"{host.root}{target}")
+    os.symlink(f"{host.root}{target}", f"{host.root}{path}")
+
+
+def test_a_link_above_is_followed_to_mounts_and_data(host, run):
+    host.install()
+    link(host, "/var/lib", "/data/lib")
+    host.write("/proc/self/mountinfo", "1 2 0:1 / /data/lib/kubelet/pods/p/v rw - tmpfs tmpfs rw\n")
+    told = run(_ansible_check_mode=True)
+    assert told["removed"]["mount"] == ["/data/lib/kubelet/pods/p/v"]
+    result = run()
+    assert "umount /data/lib/kubelet/pods/p/v" in host.done
+    assert result == told
+    assert host.files() == {**THEIRS, "/etc/docker/daemon.json": '{\n  "debug": true\n}\n'}
+    assert os.listdir(f"{host.root}/data/lib") == []
+    assert os.path.islink(f"{host.root}/var/lib")
+    assert not run()["changed"]
+
+
+@pytest.mark.parametrize("only", [None, "/var/lib/kubelet", "/etc/kubernetes"])
+def test_links_stay_with_the_directories_that_they_lead_to(host, run, only):
+    host.install()
+    links = {
+        path: f"/data/{number}"
+        for number, path in enumerate(
+            [
+                *("/var/lib/kubelet", "/var/lib/etcd", "/var/lib/flannel", "/var/log/kube-apiserver", "/opt/plainkube"),
+                *("/etc/kubernetes/pki", "/etc/kubernetes", "/opt/cni"),
+            ]
+        )
+        if only in (None, path)
+    }
+    # Of the kubelet only what it writes itself.
+    for path, text in (
+        ("/var/lib/kubelet/pods/0a1b2c3d-0000-0000-0000-000000000000/x", "x"),
+        ("/var/lib/etcd/data/member/x", "x"),
+    ):
+        host.write(path, text)
+    os.unlink(f"{host.root}/var/lib/kubelet/pods/p/token")
+    os.rmdir(f"{host.root}/var/lib/kubelet/pods/p")
+    for path, target in links.items():
+        link(host, path, target)
+    place = links.get("/var/lib/kubelet", "/var/lib/kubelet")
+    host.write(
+        "/proc/self/mountinfo", f"1 2 0:1 / {place}/pods/0a1b2c3d-0000-0000-0000-000000000000/v rw - tmpfs tmpfs rw\n"
+    )
+    told = run(_ansible_check_mode=True)
+    result = run()
+    assert result == told
+    assert ("/var/lib/kubelet/" in result["removed"]["data"]) == ("/var/lib/kubelet" in links)
+    assert any(step.startswith(f"umount {place}/pods/") for step in host.done)
+    assert host.files() == {**THEIRS, "/etc/docker/daemon.json": '{\n  "debug": true\n}\n'}
+    for path, target in links.items():
+        if path != "/etc/kubernetes/pki":  # went to where /etc/kubernetes is
+            assert os.path.islink(f"{host.root}{path}"), path
+            assert [name for name in os.listdir(f"{host.root}{target}") if name not in ("pki", "bin")] == [], path
+    assert not run()["changed"]
+    assert host.done == []
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_link_to_a_directory_with_more_in_it_is_refused_before_any_change(host, run, check):
+    host.install()
+    host.write("/data/canary", "mine")
+    for name in os.listdir(f"{host.root}/var/lib/kubelet"):
+        os.rename(f"{host.root}/var/lib/kubelet/{name}", f"{host.root}/data/{name}")
+    os.rmdir(f"{host.root}/var/lib/kubelet")
+    os.symlink(f"{host.root}/data", f"{host.root}/var/lib/kubelet")
+    before = host.files()
+    assert run(_ansible_check_mode=check)["msg"] == (
+        "Nothing was removed: /var/lib/kubelet is a link to /data, which also holds canary, and that is not the cluster's: "
+        "move it to another directory, and run the reset again."
+    )
+    assert host.done == []
+    assert host.files() == before
+
+
+def test_a_mount_point_with_more_in_it_is_refused_too(host, run):
+    host.install()
+    host.write("/proc/self/mountinfo", "1 2 8:1 /data /var/lib/flannel rw - ext4 /dev/sda1 rw\n")
+    host.write("/var/lib/flannel/canary", "mine")
+    assert "/var/lib/flannel is a mount point, and also holds canary" in run()["msg"]
+    assert host.done == []
+    os.unlink(f"{host.root}/var/lib/flannel/canary")
+    assert "/var/lib/flannel/" in run()["removed"]["data"]
+    assert os.listdir(f"{host.root}/var/lib/flannel") == []
+
+
+def test_a_link_in_a_directory_of_ours_is_refused_where_nobody_knows_what_it_leads_to(host, run):
+    host.install()
+    host.write("/data/plugins/canary", "mine")
+    os.symlink(f"{host.root}/data/plugins", f"{host.root}/var/lib/kubelet/plugins")
+    assert (
+        "/var/lib/kubelet/plugins is a link to /data/plugins, and what is there may not be the cluster's"
+        in run()["msg"]
+    )
+    assert host.done == []
+
+
+def test_the_pods_directory_may_be_a_link(host, run):
+    host.install()
+    uid = "0a1b2c3d-0000-0000-0000-000000000000"
+    os.rename(f"{host.root}/var/lib/kubelet/pods/p", f"{host.root}/var/lib/kubelet/pods/{uid}")
+    host.write("/var/lib/kubelet/pki/x", "x")
+    link(host, "/var/lib/kubelet/pods", "/data/pods")
+    host.write("/proc/self/mountinfo", f"1 2 0:1 / /data/pods/{uid}/v rw - tmpfs tmpfs rw\n")
+    result = run()
+    assert result["removed"]["mount"] == [f"/data/pods/{uid}/v"]
+    assert {"/var/lib/kubelet/pods/", "/var/lib/kubelet/"} <= {*result["removed"]["data"]}
+    assert os.listdir(f"{host.root}/data/pods") == []
+    assert os.path.islink(f"{host.root}/var/lib/kubelet/pods")
+    assert not run()["changed"]
 
 
 def test_docker_that_cannot_start_without_us_is_told_of(host, run, monkeypatch):

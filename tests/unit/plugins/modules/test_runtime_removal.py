@@ -255,6 +255,34 @@ def test_from_docker_to_containerd_alone(node, run):
     }
 
 
+@pytest.mark.parametrize("check", [False, True])
+def test_what_others_keep_behind_a_link_is_told_of_before_any_change(node, run, check):
+    node.with_docker()
+    os.rename(f"{node.root}/var/lib/cri-dockerd", f"{node.root}/data")
+    os.symlink(f"{node.root}/data", f"{node.root}/var/lib/cri-dockerd")
+    before = node.files()
+    assert run(BOTH, _ansible_check_mode=check)["msg"] == (
+        "Nothing was removed: /var/lib/cri-dockerd is a link to /data, which also holds x, and that is not the cluster's: "
+        "move it to another directory, and run site.yml again."
+    )
+    assert node.done == []
+    assert node.files() == before
+    # What stays on the node is not looked at.
+    assert "msg" not in run(DOCKER, _ansible_check_mode=True)
+
+
+def test_links_stay_and_what_is_behind_them_goes(node, run):
+    node.with_docker()
+    os.rename(f"{node.root}/var/lib/cri-dockerd/x", f"{node.root}/var/lib/cri-dockerd/sandbox")
+    for path, target in {"/var/lib/cri-dockerd": "/data", "/opt": "/disk"}.items():
+        os.rename(f"{node.root}{path}", f"{node.root}{target}")
+        os.symlink(f"{node.root}{target}", f"{node.root}{path}")
+    there_and_nothing_again(node, run, BOTH)
+    assert os.path.islink(f"{node.root}/var/lib/cri-dockerd")
+    assert os.listdir(f"{node.root}/data") == []
+    assert os.listdir(f"{node.root}/disk/plainkube") == []
+
+
 def test_docker_does_not_stop_under_containers_of_others(node, run):
     node.with_docker()
     node.containers.append(MINE)
