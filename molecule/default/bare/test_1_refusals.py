@@ -262,7 +262,7 @@ WRONG = {
     ),
     "an address that the host has not": Wrong(
         hosts("[all]\nn1 cluster_address=203.0.113.7\n"),
-        r"n1 has cluster_address '203\.0\.113\.7', which is no address of that host \([\d.]+ \(eth0\).*\): take one of these, or remove",
+        r"n1 has cluster_address '203\.0\.113\.7', which is no address of that host \(.*[\d.]+ \(eth0\).*\): take one of these, or remove",
     ),
     "an endpoint that only the control node can resolve": Wrong(
         variables(cluster_api_endpoint=socket.gethostname()),
