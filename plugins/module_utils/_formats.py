@@ -42,7 +42,7 @@ def shown(value: t.Any) -> str:
     if _is_number(value):
         return f"the number {value}"
     if isinstance(value, str):
-        return repr(re.sub(r"//[^/@\s]*@", "//***@", value))
+        return repr(re.sub(r"(?s)//.*@", "//***@", value))
     return "a mapping" if isinstance(value, Mapping) else "a list"
 
 
@@ -337,6 +337,9 @@ REGISTRY = _matching(
     r"[A-Za-z0-9][-A-Za-z0-9.]*(?::[0-9]{1,5})?(?:/[-a-z0-9._]+)*/?",
     "which is no registry: write HOST, HOST:PORT or HOST:PORT/PATH, without a scheme",
 )
+SOURCE = _matching(
+    r"[-0-9A-Za-z_.:/]+", "which is neither an IP address, nor a network in CIDR notation, nor a group of hosts"
+)
 SHA256 = _matching(r"[0-9A-Fa-f]{64}", "which is no SHA-256: write its 64 hexadecimal digits")
 DIGEST = _matching(r"sha256:[0-9a-f]{64}", "which is no digest: write sha256: and its 64 hexadecimal digits")
 NAMESPACE = _matching(_LABEL, "which is no name of a namespace: take small letters, digits and dashes")
@@ -406,16 +409,16 @@ FORMATS: dict[str, Format] = {
     # In bytes: 8 is not 8 GiB, and an etcd that small takes no writes from the start.
     "etcd_quota_backend_bytes": whole(64 * 2**20, 2**63 - 1),
     "etcd_wait": SECONDS,
-    "firewall_accept.name": free,  # _firewall, as all sources
+    "firewall_accept.name": free,  # _firewall, which knows groups and networks too
     "firewall_accept.ports": free,
-    "firewall_accept.sources": free,
-    "firewall_api_sources": free,
-    "firewall_hosts": free,
-    "firewall_kubelet_sources": free,
-    "firewall_node_port_sources": free,
+    "firewall_accept.sources": SOURCE,
+    "firewall_api_sources": SOURCE,
+    "firewall_hosts": SOURCE,
+    "firewall_kubelet_sources": SOURCE,
+    "firewall_node_port_sources": SOURCE,
     "firewall_revert_after": whole(1),
     "firewall_ssh_ports": PORT,
-    "firewall_ssh_sources": free,
+    "firewall_ssh_sources": SOURCE,
     "flannel_subnet_length": whole(0, 32),  # _flannel_network
     "flannel_wait": SECONDS,
     "kubeconfig_path": some,

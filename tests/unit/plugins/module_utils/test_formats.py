@@ -222,6 +222,7 @@ def test_right_values(name, value):
         ("etcd_quota_backend_bytes", 8, "which is too small"),
         ("firewall_accept", [{"name": "x", "ports": [True], "sources": []}], "firewall_accept[0].ports[0] is the boolean true, where text"),
         ("firewall_accept", [{"name": "x", "ports": None, "sources": []}], "firewall_accept[0].ports is null"),
+        ("firewall_hosts", ["fe80::1%eth0"], "firewall_hosts[0] is 'fe80::1%eth0', which is neither an IP address, nor"),
         ("firewall_ssh_ports", ["ssh"], "firewall_ssh_ports[0] is 'ssh', where a whole number is needed"),
         ("firewall_ssh_ports", [0], "firewall_ssh_ports[0] is the number 0, which is too small"),
         ("flannel_subnet_length", 33, "which is too large"),
@@ -240,6 +241,12 @@ def test_wrong_values(name, value, words):
     assert words in trouble
     assert trouble.startswith(name)
     assert trouble[-1] in ".?"
+
+
+def test_the_password_of_a_url_is_not_shown():
+    for value in ("ftp://user:p@ss/word@mirror", "http://user:se\ncret@mirror"):
+        (trouble,) = troubles("artifacts_mirror", value)
+        assert trouble.startswith(f"artifacts_mirror is '{value.partition(':')[0]}://***@mirror', which ")
 
 
 def test_no_value_of_a_dict_is_shown():
