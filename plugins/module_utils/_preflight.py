@@ -317,9 +317,10 @@ def overlap_troubles(facts: t.Mapping[str, t.Any], host: str, networks: t.Mappin
 def address_troubles(facts: t.Mapping[str, t.Any], host: str, address: str) -> list[str]:
     """Whether the host has the address that the inventory gives it, which etcd, flannel and the kubelet listen on."""
     there = {one["address"]: one["interface"] for one in facts.get("addresses", [])}
-    if not address or address in there:
+    # Without the command `ip`, none is known.
+    if not address or not there or address in there:
         return []
-    words = ", ".join(f"{one} ({interface})" for one, interface in there.items()) or "none"
+    words = ", ".join(f"{one} ({interface})" for one, interface in there.items())
     return [
         f"{host} has cluster_address {address!r}, which is no address of that host ({words}): take one of these, or remove it for that of "
         "the default route."

@@ -93,7 +93,7 @@ ansible_facts:
       type: dict
       contains:
         addresses:
-          description: All IPv4 addresses but those of loopback, with C(interface), C(address) and C(prefix).
+          description: All IPv4 addresses but those in 127.0.0.0/8, with C(interface), C(address) and C(prefix).
           type: list
           elements: dict
           returned: success

@@ -95,6 +95,8 @@ def test_addresses_with_their_interfaces():
     found = _host.interface_addresses(ADDRESSES)
     assert {"interface": "eth0", "address": "10.1.2.3", "prefix": 32} in found
     assert "lo" not in {one["interface"] for one in found}
+    routed = ADDRESSES.replace("127.0.0.1", "192.0.2.99")
+    assert {"interface": "lo", "address": "192.0.2.99", "prefix": 8} in _host.interface_addresses(routed)
     assert _host.interface_addresses("") == []
 
 

@@ -206,6 +206,7 @@ def test_an_address_is_one_of_the_host():
     facts = {**HOST, "addresses": [{"address": "192.0.2.11", "interface": "eth0", "prefix": 24}]}
     assert _preflight.host_troubles(facts, "n1", {**NEEDS, "address": "192.0.2.11"}) == []
     assert _preflight.host_troubles(facts, "n1", {**NEEDS, "address": ""}) == []
+    assert _preflight.host_troubles({**facts, "addresses": []}, "n1", {**NEEDS, "address": "203.0.113.7"}) == []
     assert _preflight.host_troubles(facts, "n1", {**NEEDS, "address": "203.0.113.7"}) == [
         "n1 has cluster_address '203.0.113.7', which is no address of that host (192.0.2.11 (eth0)): take one of these, or remove it for "
         "that of the default route."
