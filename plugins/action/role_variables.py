@@ -76,7 +76,9 @@ class ActionModule(GroupBy):
                 values[name] = self._templar.template(variables[name])
             except AnsibleError as error:
                 reason = " ".join(str(error).split()).rstrip(".")
-                failures.append(f"{name} has no value ({reason}): correct it, or what it is made of.")
+                failures.append(
+                    f"{name} cannot be evaluated ({reason}): correct it, or the variables that it refers to."
+                )
         return values, failures
 
     def _wrong(self, role: str, options: dict[str, dict[str, t.Any]], given: dict[str, t.Any]) -> list[str]:

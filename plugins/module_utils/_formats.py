@@ -119,7 +119,7 @@ def free(value: t.Any) -> str:
 
 
 def some(value: str) -> str:
-    return "" if value.strip() else "which is empty: give it a value, or remove it for the default"
+    return "" if value.strip() else "which is empty: set a value, or remove it to get the default"
 
 
 def optional(wanted: Format) -> Format:
@@ -131,13 +131,13 @@ def whole(least: int, most: int = _LARGEST) -> Format:
     def check(value: t.Any) -> str:
         if least <= int(value) <= most:
             return ""
-        return f"which is too {'small' if int(value) < least else 'large'}: take {least} to {most}"
+        return f"which is too {'small' if int(value) < least else 'large'}: use {least} to {most}"
 
     return check
 
 
 def _at_least(least: float) -> Format:
-    return lambda value: "" if float(value) >= least else f"which is too small: take {least} or more"
+    return lambda value: "" if float(value) >= least else f"which is too small: use {least} or more"
 
 
 def _matching(pattern: str, advice: str) -> Format:
@@ -147,9 +147,9 @@ def _matching(pattern: str, advice: str) -> Format:
 
 def cluster_name(value: str) -> str:
     if not re.fullmatch(_LABEL, value) or not value[0].isalpha():
-        return "which is no DNS label: take small letters, digits and dashes, a letter first, 63 characters at most"
+        return "which is not a DNS label: use lowercase letters, digits and dashes, starting with a letter, at most 63 characters"
     if value in _YAML_WORDS:
-        return "which YAML takes for a boolean or null where it is not quoted: choose another name"
+        return "which unquoted YAML reads as a boolean or null: choose another name"
     return ""
 
 
@@ -158,14 +158,14 @@ def domain(value: str) -> str:
     longest = 253 - len("kubernetes.default.svc.")
     if SUBDOMAIN.fullmatch(value) and not value.rpartition(".")[2].isdigit() and len(value) <= longest:
         return ""
-    return f"which is no DNS domain: take labels of small letters, digits and dashes with dots between them, {longest} characters at most"
+    return f"which is not a DNS domain: use labels of lowercase letters, digits and dashes, separated by dots, at most {longest} characters"
 
 
 def address(value: str) -> str:
     try:
         ipaddress.IPv4Address(value)
     except ValueError:
-        return "which is no IPv4 address: write one, like 192.0.2.11"
+        return "which is not an IPv4 address: write one, like 192.0.2.11"
     return ""
 
 
@@ -173,7 +173,7 @@ def network(value: str) -> str:
     try:
         found = ipaddress.IPv4Network(value, strict=False)
     except ValueError:
-        return "which is no IPv4 network in CIDR notation, like 10.244.0.0/16"
+        return "which is not an IPv4 network in CIDR notation, like 10.244.0.0/16"
     if str(found) == value:
         return ""
     if not re.fullmatch(r"[0-9.]+/[0-9]{1,2}", value):
@@ -188,8 +188,8 @@ def service_network(value: str) -> str:
     length = ipaddress.IPv4Network(value).prefixlen
     # The least that the tenth address is in, cluster_dns_address; the most that kube-apiserver takes (app/options/validation.go).
     if length > 28:
-        return "which is too small: take a network of 16 addresses (/28) or more"
-    return "which is larger than the API server takes: take /12 or smaller" if length < 12 else ""
+        return "which is too small: use a network of at least 16 addresses (/28)"
+    return "which is larger than the API server accepts: use /12 or smaller" if length < 12 else ""
 
 
 def alternative_name(value: str) -> str:
@@ -215,11 +215,11 @@ def resolver(value: str) -> str:
         ipaddress.ip_address(host)
     except ValueError:
         return "which is neither an IP address nor a file: write one of them, like 192.0.2.53, 192.0.2.53:5353 or /etc/resolv.conf"
-    return "" if port is None or 1 <= int(port) <= 65535 else f"whose port is none: take 1 to 65535 instead of {port}"
+    return "" if port is None or 1 <= int(port) <= 65535 else f"whose port {port} is out of range: use 1 to 65535"
 
 
 def mirror(value: str) -> str:
-    advice = "which is no place to download from: write http://…, https://… or file:///DIR, or the path of a directory on the control node"
+    advice = "which is not a mirror: write http://…, https://… or file:///DIR, or the path of a directory on the control node"
     if "://" not in value:
         return ""
     parts = urlsplit(value)
@@ -234,23 +234,23 @@ def server(value: str) -> str:
         right = parts.scheme == "https" and parts.hostname and parts.port != 0 and not re.search(r"\s", value)
     except ValueError:
         right = False
-    return "" if right else "which is no URL of an API server: write one, like https://192.0.2.11:6443"
+    return "" if right else "which is not the URL of an API server: write one, like https://192.0.2.11:6443"
 
 
 def label_key(value: str) -> str:
     prefix, slash, name = value.rpartition("/")
     if LABEL_NAME.fullmatch(name) and (not slash or (len(prefix) <= 253 and SUBDOMAIN.fullmatch(prefix))):
         return ""
-    return "which is no label's name: write NAME or DOMAIN/NAME, of letters, digits, dashes, underscores and dots"
+    return "which is not a valid label key: write NAME or DOMAIN/NAME, of letters, digits, dashes, underscores and dots"
 
 
 def label_value(value: str) -> str:
     if not value or LABEL_NAME.fullmatch(value):
         return ""
-    return "which is no label's value: take at most 63 letters, digits, dashes, underscores and dots, letters or digits at both ends"
+    return "which is not a valid label value: use at most 63 letters, digits, dashes, underscores and dots, starting and ending with a letter or digit"
 
 
-_SEVERAL_LIMITS = "which is empty, and the API server does not start without a limit: remove it for the defaults"
+_SEVERAL_LIMITS = "which is empty, and the API server does not start without a limit: remove it to get the defaults"
 _LEVELS = ("None", "Metadata", "Request", "RequestResponse")
 _RULE_KEYS = (
     *("level", "users", "userGroups", "verbs", "resources", "namespaces", "nonResourceURLs", "omitStages"),
@@ -264,9 +264,9 @@ def audit_rule(value: Mapping[str, t.Any]) -> str:
     if unknown:
         return f"which has {', '.join(unknown)}: a rule of an audit policy has {', '.join(_RULE_KEYS)}"
     if value.get("level") not in _LEVELS:
-        return f"whose level is {shown(value.get('level'))}: take one of {', '.join(_LEVELS)}"
+        return f"whose level is {shown(value.get('level'))}: use one of {', '.join(_LEVELS)}"
     if value.get("nonResourceURLs") and (value.get("resources") or value.get("namespaces")):
-        return "which has nonResourceURLs beside resources or namespaces: make two rules of it"
+        return "which has nonResourceURLs beside resources or namespaces: split it into two rules"
     return ""
 
 
@@ -318,7 +318,7 @@ def admission_plugin(value: str) -> str:
     if value in _PLUGINS:
         return ""
     close = difflib.get_close_matches(value, _PLUGINS, n=1)
-    return f"which is no admission plugin of Kubernetes: {f'did you mean {close[0]}?' if close else 'leave it out'}"
+    return f"which is not an admission plugin of Kubernetes: {f'did you mean {close[0]}?' if close else 'leave it out'}"
 
 
 PORT = whole(1, 65535)
@@ -329,20 +329,20 @@ VALIDITY = whole(1, 825)
 # Go's time.ParseDuration.
 DURATION = _matching(
     r"0|(?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+",
-    "which is no Go duration: write a number with its unit, like 5m or 1h30m",
+    "which is not a Go duration: write a number with a unit, like 5m or 1h30m",
 )
-ABSOLUTE_PATH = _matching(r"/.*", "which is no absolute path: write one that begins with a slash")
-INTERFACE = _matching(r"[^\s/:]{1,15}", "which is no name of a network interface: take one that `ip link` shows")
+ABSOLUTE_PATH = _matching(r"/.*", "which is not an absolute path: start it with a slash")
+INTERFACE = _matching(r"[^\s/:]{1,15}", "which is not the name of a network interface: use one that `ip link` shows")
 REGISTRY = _matching(
     r"[A-Za-z0-9][-A-Za-z0-9.]*(?::[0-9]{1,5})?(?:/[-a-z0-9._]+)*/?",
-    "which is no registry: write HOST, HOST:PORT or HOST:PORT/PATH, without a scheme",
+    "which is not the address of a registry: write HOST, HOST:PORT or HOST:PORT/PATH, without a scheme",
 )
 SOURCE = _matching(
     r"[-0-9A-Za-z_.:/]+", "which is neither an IP address, nor a network in CIDR notation, nor a group of hosts"
 )
-SHA256 = _matching(r"[0-9A-Fa-f]{64}", "which is no SHA-256: write its 64 hexadecimal digits")
-DIGEST = _matching(r"sha256:[0-9a-f]{64}", "which is no digest: write sha256: and its 64 hexadecimal digits")
-NAMESPACE = _matching(_LABEL, "which is no name of a namespace: take small letters, digits and dashes")
+SHA256 = _matching(r"[0-9A-Fa-f]{64}", "which is not a SHA-256 checksum: write its 64 hexadecimal digits")
+DIGEST = _matching(r"sha256:[0-9a-f]{64}", "which is not a digest: write sha256: and its 64 hexadecimal digits")
+NAMESPACE = _matching(_LABEL, "which is not the name of a namespace: use lowercase letters, digits and dashes")
 
 # Of each variable that has no choices and is no boolean: of its elements where it is a list, of its values where it is a dict, and as
 # NAME.KEY of what the elements are made of.
@@ -461,7 +461,7 @@ def _troubles(path: str, name: str, value: t.Any, option: Mapping[str, t.Any]) -
     """The path is where the value is, such as node_taints[0].key, and the name what FORMATS knows it by."""
     kind = option.get("type", "str")
     if value is None:
-        return [f"{path} is null, as an empty value is in YAML: give it a value, or remove it for the default."]
+        return [f"{path} is null (an empty value in YAML): set a value, or remove it to get the default."]
     if name in _NUMBERS_TOO and isinstance(value, int) and not isinstance(value, bool):
         return []
     wrong = _TYPES[kind](value)
@@ -515,7 +515,7 @@ def _value_troubles(path: str, value: Mapping[t.Any, t.Any], check: Format) -> l
     """Of a dict without options, whose values are text where it has a format, and may be anything where it has none."""
     keys = [key for key in value if not isinstance(key, str)]
     if keys:
-        return [f"{path} has {shown(key)} for a key, where text is needed: write it in quotes." for key in keys]
+        return [f"{path} has {shown(key)} as a key, where text is needed: write it in quotes." for key in keys]
     if check is free:
         return []
     return [

@@ -153,15 +153,15 @@ def dns_address_troubles(address: str, network: str) -> list[str]:
     """Whether the DNS Service can have this cluster IP. The first address is that of the Service `kubernetes`."""
     there, services = ipaddress.IPv4Address(address), ipaddress.IPv4Network(network)
     taken = {
-        services[0]: "the network's own",
-        services[1]: "the API's (Service kubernetes)",
-        services[-1]: "the broadcast address",
+        services[0]: "is the network address",
+        services[1]: "the Service kubernetes has",
+        services[-1]: "is the broadcast address",
     }
     if there in services and there not in taken:
         return []
-    reason = f"is {taken[there]}" if there in services else f"lies outside of cluster_service_network ({network})"
+    reason = taken[there] if there in services else f"is outside of cluster_service_network ({network})"
     return [
-        f"cluster_dns_address is {address!r}, which {reason}: take another address of {network}, or remove it for the tenth."
+        f"cluster_dns_address is {address!r}, which {reason}: use another address of {network}, or remove it to get the tenth."
     ]
 
 
@@ -322,16 +322,16 @@ def address_troubles(facts: t.Mapping[str, t.Any], host: str, address: str) -> l
         return []
     words = ", ".join(f"{one} ({interface})" for one, interface in there.items())
     return [
-        f"{host} has cluster_address {address!r}, which is no address of that host ({words}): take one of these, or remove it for that of "
-        "the default route."
+        f"{host} has cluster_address {address!r}, which is not an address of that host ({words}): use one of these, or remove it to get "
+        "that of the default route."
     ]
 
 
 def endpoint_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
     """Whether the host, which reaches the API by its outside address, knows the DNS name in that."""
     return [
-        f"cluster_api_endpoint names {name}, which does not resolve on {host}, and its kubelet would look for the API there: put it into "
-        "DNS or the host's /etc/hosts, or take an address."
+        f"cluster_api_endpoint has the name {name}, which does not resolve on {host}, whose kubelet reaches the API by it: add it to DNS or to the "
+        "host's /etc/hosts, or use an IPv4 address."
         for name in facts.get("unresolved", [])
     ]
 
@@ -365,7 +365,7 @@ def _within(domain: str, parents: t.Iterable[str]) -> bool:
 
 
 def _label_trouble(key: t.Any, value: t.Any) -> str:
-    wrong = _formats.label_key(key) if isinstance(key, str) else "which is no text: write it in quotes"
+    wrong = _formats.label_key(key) if isinstance(key, str) else "which is not text: write it in quotes"
     if wrong:
         return wrong
     # A number prints as it was written, but for 1.10 and the like.

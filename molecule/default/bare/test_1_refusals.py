@@ -217,7 +217,7 @@ WRONG = {
     "nothing for a value": Wrong(
         variables(cluster_virtual_ip=None, certificates_extra_sans=[None]),
         (
-            r"cluster_virtual_ip is null, as an empty value is in YAML: give it a value, or remove it for the default",
+            r"cluster_virtual_ip is null (an empty value in YAML): set a value, or remove it to get the default",
             r"certificates_extra_sans\[0\] is null, as an empty value is in YAML",
         ),
     ),
@@ -227,26 +227,26 @@ WRONG = {
     ),
     "a Service network without room for DNS": Wrong(
         variables(cluster_service_network="10.96.0.0/30"),
-        r"cluster_service_network is '10\.96\.0\.0/30', which is too small: take a network of 16 addresses \(/28\) or more",
+        r"cluster_service_network is '10\.96\.0\.0/30', which is too small: use a network of at least 16 addresses \(/28\)",
     ),
     "an address that is none": Wrong(
         hosts("[all]\nn1 cluster_address=192.0.2.300\n"),
-        r"cluster_address is '192\.0\.2\.300', which is no IPv4 address: write one, like 192\.0\.2\.11",
+        r"cluster_address is '192\.0\.2\.300', which is not an IPv4 address: write one, like 192\.0\.2\.11",
     ),
     "a cluster's name that YAML takes for a boolean": Wrong(
         variables(cluster_name="no"),
-        r"cluster_name is 'no', which YAML takes for a boolean or null where it is not quoted: choose another name",
+        r"cluster_name is 'no', which unquoted YAML reads as a boolean or null: choose another name",
     ),
     "a domain that is none": Wrong(
         variables(cluster_domain="cluster.local."),
-        r"cluster_domain is 'cluster\.local\.', which is no DNS domain: take labels of small letters, digits and dashes",
+        r"cluster_domain is 'cluster\.local\.', which is not a DNS domain: use labels of lowercase letters, digits and dashes",
     ),
     "an address for DNS that is none": Wrong(
         variables(cluster_dns_address="10.96.0.256"),
-        r"cluster_dns_address is '10\.96\.0\.256', which is no IPv4 address",
+        r"cluster_dns_address is '10\.96\.0\.256', which is not an IPv4 address",
     ),
     "a port that is none": Wrong(
-        variables(cluster_api_port=70000), r"cluster_api_port is the number 70000, which is too large: take 1 to 65535"
+        variables(cluster_api_port=70000), r"cluster_api_port is the number 70000, which is too large: use 1 to 65535"
     ),
     "a port of another component": Wrong(
         variables(cluster_api_port=10250),
@@ -258,15 +258,15 @@ WRONG = {
     ),
     "the API's Service address for DNS": Wrong(
         variables(cluster_dns_address="10.96.0.1"),
-        r"cluster_dns_address is '10\.96\.0\.1', which is the API's \(Service kubernetes\): take another address of 10\.96\.0\.0/16",
+        r"cluster_dns_address is '10\.96\.0\.1', which the Service kubernetes has: use another address of 10\.96\.0\.0/16",
     ),
     "an address that the host has not": Wrong(
         hosts("[all]\nn1 cluster_address=203.0.113.7\n"),
-        r"n1 has cluster_address '203\.0\.113\.7', which is no address of that host \(.*[\d.]+ \(eth0\).*\): take one of these, or remove",
+        r"n1 has cluster_address '203\.0\.113\.7', which is not an address of that host \(.*[\d.]+ \(eth0\).*\): use one of these, or remove",
     ),
     "an endpoint that only the control node can resolve": Wrong(
         variables(cluster_api_endpoint=socket.gethostname()),
-        rf"cluster_api_endpoint names {re.escape(socket.gethostname())}, which does not resolve on n1, and its kubelet would look for the API",
+        rf"cluster_api_endpoint has the name {re.escape(socket.gethostname())}, which does not resolve on n1, whose kubelet reaches the API by it",
     ),
     "networks that overlap": Wrong(
         variables(cluster_pod_network="10.96.0.0/12"),

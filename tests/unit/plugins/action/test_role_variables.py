@@ -97,10 +97,10 @@ def test_what_cannot_be_evaluated_is_told_unless_something_else_is_wrong(monkeyp
     made = {"cluster_dns_address": "{{ made_of_others }}"}
     assert (
         check(made)["msg"]
-        == "cluster_dns_address has no value ('nothing' is undefined): correct it, or what it is made of."
+        == "cluster_dns_address cannot be evaluated ('nothing' is undefined): correct it, or the variables that it refers to."
     )
     assert check({**made, "cluster_service_network": "10.96.0.0/30"})["msg"] == (
-        "cluster_service_network is '10.96.0.0/30', which is too small: take a network of 16 addresses (/28) or more."
+        "cluster_service_network is '10.96.0.0/30', which is too small: use a network of at least 16 addresses (/28)."
     )
 
 

@@ -67,13 +67,13 @@ def test_good_inputs_are_no_trouble():
         ({"hosts": ["n" * 53]}, "cannot name a host"),
         (
             {"dns_address": "10.96.0.0"},
-            "cluster_dns_address is '10.96.0.0', which is the network's own: take another address",
+            "cluster_dns_address is '10.96.0.0', which is the network address: use another address",
         ),
-        ({"dns_address": "10.96.0.1"}, "which is the API's (Service kubernetes): take another address of 10.96.0.0/16"),
+        ({"dns_address": "10.96.0.1"}, "which the Service kubernetes has: use another address of 10.96.0.0/16"),
         ({"dns_address": "10.96.255.255"}, "which is the broadcast address"),
         (
             {"dns_address": "169.254.20.10"},
-            "which lies outside of cluster_service_network (10.96.0.0/16): take another",
+            "which is outside of cluster_service_network (10.96.0.0/16): use another",
         ),
         ({"subnet_length": 31}, "flannel_subnet_length is 31, which flannel refuses"),
         ({"subnet_length": 16}, "cluster_pod_network is '10.244.0.0/16' and flannel_subnet_length is 16"),
@@ -134,8 +134,8 @@ def test_etcd_versions_that_are_well(version):
     [
         ("10.244.0.1/16", "a is '10.244.0.1/16', which has host bits set; the network is 10.244.0.0/16."),
         ("10.244.0.0", "a is '10.244.0.0', where a network in CIDR notation is needed, like 10.244.0.0/16."),
-        ("fd00::/64", "a is 'fd00::/64', which is no IPv4 network in CIDR notation, like 10.244.0.0/16."),
-        ("10.244.0.0/40", "a is '10.244.0.0/40', which is no IPv4 network in CIDR notation, like 10.244.0.0/16."),
+        ("fd00::/64", "a is 'fd00::/64', which is not an IPv4 network in CIDR notation, like 10.244.0.0/16."),
+        ("10.244.0.0/40", "a is '10.244.0.0/40', which is not an IPv4 network in CIDR notation, like 10.244.0.0/16."),
     ],
 )
 def test_bad_networks(network, trouble):
@@ -190,7 +190,7 @@ def test_a_good_host_is_no_trouble():
         ),
         (
             {"unresolved": ["api.example.org"]},
-            "cluster_api_endpoint names api.example.org, which does not resolve on n1, and",
+            "cluster_api_endpoint has the name api.example.org, which does not resolve on n1, whose",
         ),
         ({"clock_offset": 7.26}, "n1's clock is 7.3 s ahead of the control node's"),
         ({"clock_offset": -2.1}, "n1's clock is 2.1 s behind the control node's"),
@@ -208,8 +208,8 @@ def test_an_address_is_one_of_the_host():
     assert _preflight.host_troubles(facts, "n1", {**NEEDS, "address": ""}) == []
     assert _preflight.host_troubles({**facts, "addresses": []}, "n1", {**NEEDS, "address": "203.0.113.7"}) == []
     assert _preflight.host_troubles(facts, "n1", {**NEEDS, "address": "203.0.113.7"}) == [
-        "n1 has cluster_address '203.0.113.7', which is no address of that host (192.0.2.11 (eth0)): take one of these, or remove it for "
-        "that of the default route."
+        "n1 has cluster_address '203.0.113.7', which is not an address of that host (192.0.2.11 (eth0)): use one of these, or remove it to "
+        "get that of the default route."
     ]
 
 
@@ -221,10 +221,13 @@ def test_an_address_is_one_of_the_host():
             "n1 has 'node-role.kubernetes.io/worker' in node_labels, which no kubelet may",
         ),
         ({"x.k8s.io/a": "b"}, "'x.k8s.io/a' in node_labels, which no kubelet may give its own Node: leave it out"),
-        ({"a b": "c"}, "'a b' in node_labels, which is no label's name: write NAME or DOMAIN/NAME"),
-        ({"Example.org/a": "c"}, "'Example.org/a' in node_labels, which is no label's name"),
-        ({"/a": "c"}, "'/a' in node_labels, which is no label's name"),
-        ({"rack": "-1"}, "'rack' in node_labels, with the value '-1', which is no label's value: take at most 63"),
+        ({"a b": "c"}, "'a b' in node_labels, which is not a valid label key: write NAME or DOMAIN/NAME"),
+        ({"Example.org/a": "c"}, "'Example.org/a' in node_labels, which is not a valid label key"),
+        ({"/a": "c"}, "'/a' in node_labels, which is not a valid label key"),
+        (
+            {"rack": "-1"},
+            "'rack' in node_labels, with the value '-1', which is not a valid label value: use at most 63",
+        ),
         ({"rack": "a" * 64}, "'rack' in node_labels, with the value"),
         (
             {"gpu": True},
@@ -233,7 +236,7 @@ def test_an_address_is_one_of_the_host():
         ({"gpu": None}, "'gpu' in node_labels, whose value is null, where text is needed"),
         ({"version": 1.1}, "'version' in node_labels, whose value is the number 1.1, where text is needed"),
         ({"gpu": ["a"]}, "'gpu' in node_labels, whose value is a list, where text is needed"),
-        ({True: "a"}, "'True' in node_labels, which is no text"),
+        ({True: "a"}, "'True' in node_labels, which is not text"),
     ],
 )
 def test_labels_that_the_kubelet_would_exit_for(labels, words):
