@@ -43,17 +43,20 @@ def shown(value: t.Any) -> str:
         return f"the number {value}"
     if isinstance(value, str):
         return repr(re.sub(r"(?s)//.*@", "//***@", value))
-    return "a mapping" if isinstance(value, Mapping) else "a list"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    # YAML has dates as well.
+    return "a list" if isinstance(value, (list, tuple)) else f"the {type(value).__name__} {value}"
 
 
 # Types
 
 
 def _text(value: t.Any) -> str:
-    if isinstance(value, bool) or _is_number(value):
-        return "where text is needed: write it in quotes"
-    if not isinstance(value, str):
+    if value is None or isinstance(value, (Mapping, list, tuple)):
         return "where text is needed"
+    if not isinstance(value, str):
+        return "where text is needed: write it in quotes"
     if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in value):
         return "which has a line break or another control character: write it on one line"
     return ""
