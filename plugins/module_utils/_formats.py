@@ -45,8 +45,7 @@ def shown(value: t.Any) -> str:
         return repr(re.sub(r"(?s)//.*@", "//***@", value))
     if isinstance(value, Mapping):
         return "a mapping"
-    # YAML has dates as well.
-    return "a list" if isinstance(value, (list, tuple)) else f"the {type(value).__name__} {value}"
+    return "a list" if isinstance(value, (list, tuple)) else f"the date {value}"  # YAML has no more
 
 
 # Types

@@ -52,8 +52,9 @@ def test_null_is_no_value_of_any_variable(name):
     ]
 
 
+DATE = (datetime.date(2024, 1, 2), "the date 2024-01-02")
 WRONG = {
-    "str": [(True, "the boolean true"), (2024, "the number 2024"), (1.1, "the number 1.1"), (datetime.date(2024, 1, 2), "the date 2024-01-02"), ([], "a list"), ({}, "a mapping")],
+    "str": [(True, "the boolean true"), (2024, "the number 2024"), (1.1, "the number 1.1"), ([], "a list"), ({}, "a mapping"), DATE],
     "path": [(False, "the boolean false"), (5, "the number 5")],
     "int": [(True, "the boolean true"), ("https", "'https'"), ("", "''"), (6443.0, "the number 6443.0"), ("06443", "'06443'"), ("6_443", "'6_443'")],
     "float": [(True, "the boolean true"), ("a day", "'a day'"), (float("inf"), "the number inf")],
