@@ -217,8 +217,8 @@ WRONG = {
     "nothing for a value": Wrong(
         variables(cluster_virtual_ip=None, certificates_extra_sans=[None]),
         (
-            r"cluster_virtual_ip is null (an empty value in YAML): set a value, or remove it to get the default",
-            r"certificates_extra_sans\[0\] is null, as an empty value is in YAML",
+            r"cluster_virtual_ip is null \(an empty value in YAML\): set a value, or remove it to get the default",
+            r"certificates_extra_sans\[0\] is null \(an empty value in YAML\)",
         ),
     ),
     "more than one line": Wrong(
