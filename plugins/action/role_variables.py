@@ -7,24 +7,16 @@ import typing as t
 
 import yaml
 from ansible import context
+from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action.group_by import ActionModule as GroupBy
-from ansible_collections.plainkube.cluster.plugins.module_utils import _preflight
+from ansible_collections.plainkube.cluster.plugins.module_utils import _formats, _preflight
 from ansible_collections.plainkube.cluster.plugins.plugin_utils import _facts, _whole_run
 
 ROLES = pathlib.Path(__file__).parents[2] / "roles"
 
 # Every host evaluates this: the C parser takes 1 ms a file, the other one 10.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-# Ansible would take a text for these and split it, but only here: the roles would see the text.
-_SHAPES = {"list": "[a, b]", "dict": "{a: b}"}
-
-
-def _as_text(name: str, value: str, shape: str) -> str:
-    # The values of a dict may be secrets.
-    shown = f" {value!r}" if shape == "list" else ""
-    return f"{name} is the text{shown}, where a {shape} is needed: write it as YAML, {_SHAPES[shape]}, and as JSON behind -e."
 
 
 def read_options() -> dict[str, dict[str, dict[str, t.Any]]]:
@@ -54,8 +46,15 @@ class ActionModule(GroupBy):
             return {"changed": False, "failed": True, "msg": partial}
         by_role = read_options()
         known = {name for options in by_role.values() for name in options}
-        troubles = [trouble for role, some in by_role.items() for trouble in self._wrong(role, some, task_vars)]
+        values, failures = self._evaluated(known, task_vars)
+        troubles = [
+            trouble
+            for role, options in by_role.items()
+            for trouble in self._wrong(role, options, {name: values[name] for name in options if name in values})
+        ]
         troubles += _preflight.unknown_variables(task_vars, known, by_role, arguments["foreign"])
+        # What fails is often made of another variable that is wrong.
+        troubles = troubles or failures
         result = {} if troubles else self._grouped(arguments["groups"], task_vars)
         message = "\n".join(troubles) or "All variables are as they should be."
         # With a fact cache, what an earlier run found would stand in for what this one does not look at.
@@ -69,11 +68,24 @@ class ActionModule(GroupBy):
         self._task.args = {"key": "__".join(groups), "parents": groups}
         return super().run(None, task_vars)
 
-    def _wrong(self, role: str, options: dict[str, dict[str, t.Any]], variables: dict[str, t.Any]) -> list[str]:
-        given = {name: self._templar.template(variables[name]) for name in options if name in variables}
-        texts = {name for name, value in given.items() if isinstance(value, str) and options[name]["type"] in _SHAPES}
-        rest = {name: value for name, value in given.items() if name not in texts}
+    def _evaluated(self, names: set[str], variables: dict[str, t.Any]) -> tuple[dict[str, t.Any], list[str]]:
+        """The values of the variables that are set, and what keeps others from having one."""
+        values, failures = {}, []
+        for name in sorted(names & variables.keys()):
+            try:
+                values[name] = self._templar.template(variables[name])
+            except AnsibleError as error:
+                reason = " ".join(str(error).split()).rstrip(".")
+                failures.append(
+                    f"{name} cannot be evaluated ({reason}): correct it, or the variables that it refers to."
+                )
+        return values, failures
+
+    def _wrong(self, role: str, options: dict[str, dict[str, t.Any]], given: dict[str, t.Any]) -> list[str]:
+        found = {name: _formats.troubles(name, value, options[name]) for name, value in given.items()}
+        # Choices, and what elements have to have.
+        rest = {name: value for name, value in given.items() if not found[name]}
         errors = ArgumentSpecValidator(options).validate(rest).error_messages
-        return [_as_text(name, given[name], options[name]["type"]) for name in sorted(texts)] + [
+        return [trouble for some in found.values() for trouble in some] + [
             f"{error.rstrip('.')}: take what `ansible-doc -t role plainkube.cluster.{role}` says." for error in errors
         ]

@@ -22,12 +22,27 @@ class Api(t.NamedTuple):
     virtual_ip: str
     interface: str  # cluster_virtual_ip_interface
     control_planes: t.Sequence[str]
+    # The ports of all components, by the name that role cluster has for them, and those of NodePorts, as LOW-HIGH.
+    ports: t.Mapping[str, int] = {}
+    node_ports: str = ""
+
+
+# Whose a port is, by how its name begins.
+_COMPONENTS = {
+    "etcd": "etcd",
+    "controller": "kube-controller-manager",
+    "scheduler": "kube-scheduler",
+    "kubelet": "the kubelet",
+    "kube": "kube-proxy",
+    "flanneld": "flanneld",
+}
 
 
 def split(endpoint: str) -> tuple[str, int] | None:
     """Host and port (0 where none is given) of an endpoint; None where it is neither HOST nor HOST:PORT."""
-    found = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9.-]*)(?::(\d{1,5}))?", endpoint)
-    return (found.group(1), int(found.group(2) or 0)) if found else None
+    found = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9.-]*)(?::([1-9][0-9]{0,4}))?", endpoint)
+    port = int(found.group(2) or 0) if found else 0
+    return (found.group(1), port) if found and port <= 65535 else None
 
 
 def is_address(text: str) -> bool:
@@ -74,12 +89,32 @@ def _name_troubles(endpoint: str, resolves: t.Callable[[str], bool]) -> list[str
 
 def _port_troubles(api: Api) -> list[str]:
     """API servers listen on all addresses of their hosts, loopback too."""
-    if len(api.control_planes) < 2 or api.port not in (api.balancer_port, api.balancer_port + 1):
-        return []
-    return [
-        f"cluster_load_balancer_port is {api.balancer_port}, of which it takes the next one as well, and cluster_api_port is {api.port}: "
-        "choose ports that differ."
+    several = len(api.control_planes) > 1
+    # (variable, its value, port)
+    wanted = [("cluster_api_port", api.port, api.port)]
+    if several:
+        wanted += [("cluster_load_balancer_port", api.balancer_port, api.balancer_port + more) for more in (0, 1)]
+    troubles = [
+        f"{name} is {value}, and {owner}: choose another port."
+        for name, value, port in wanted
+        if (owner := _owner(api, port))
     ]
+    if several and api.port in (api.balancer_port, api.balancer_port + 1):
+        troubles.append(
+            f"cluster_load_balancer_port is {api.balancer_port}, of which it takes the next one as well, and cluster_api_port is {api.port}: "
+            "choose ports that differ."
+        )
+    return troubles
+
+
+def _owner(api: Api, port: int) -> str:
+    """What else a port is for, on any host of the cluster: what a host does in it may change."""
+    for kind, one in api.ports.items():
+        component = _COMPONENTS.get(kind.partition("_")[0])
+        if component and one == port:
+            return f"{component} listens on port {port}"
+    low, _dash, high = api.node_ports.partition("-")
+    return f"port {port} is one of the NodePorts ({api.node_ports})" if low and int(low) <= port <= int(high) else ""
 
 
 def _virtual_ip_input_troubles(api: Api) -> list[str]:

@@ -68,12 +68,13 @@ def interface_networks(text: str) -> dict[str, list[str]]:
 
 
 def interface_addresses(text: str) -> list[dict[str, t.Any]]:
-    """The IPv4 addresses of a host with their interfaces, out of `ip -json -4 address show`; not those of loopback."""
+    """The IPv4 addresses of a host with their interfaces, out of `ip -json -4 address show`; not those of 127.0.0.0/8. Routed hosts have their own
+    on lo."""
     return [
         {"interface": link["ifname"], "address": address["local"], "prefix": address["prefixlen"]}
         for link in json.loads(text or "[]")
         for address in link.get("addr_info", [])
-        if link["ifname"] != "lo"
+        if not ipaddress.IPv4Address(address["local"]).is_loopback
     ]
 
 

@@ -12,7 +12,12 @@ import itertools
 import re
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _bridge, _firewall, _flannel_network
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _bridge,
+    _firewall,
+    _flannel_network,
+    _formats,
+)
 
 # The systems that are tested, by ID of os-release(5), and the least version of each.
 DISTRIBUTIONS = {"debian": (12,)}
@@ -32,8 +37,6 @@ KUBELET_LABELS += ("topology.kubernetes.io/zone", "topology.kubernetes.io/region
 KUBELET_LABELS += tuple(f"beta.kubernetes.io/{name}" for name in ("os", "arch", "instance-type"))
 KUBELET_LABELS += tuple(f"failure-domain.beta.kubernetes.io/{name}" for name in ("zone", "region"))
 KUBELET_LABEL_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")
-_LABEL_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 OLDEST_CONTAINERD = (1, 7)
 # Components whose port is a variable of the cluster.
 PORT_VARIABLES = {"kube-apiserver": "cluster_api_port", "plainkube-load-balancer": "cluster_load_balancer_port"}
@@ -47,21 +50,11 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(".") if part.isdigit())
 
 
-def _network_trouble(name: str, value: str) -> str:
-    try:
-        network = ipaddress.IPv4Network(value, strict=False)
-    except ValueError:
-        return f"{name} is {value!r}, which is no IPv4 network in CIDR notation, like 10.244.0.0/16."
-    if "/" not in str(value):
-        return f"{name} is {value!r}; write it as a network in CIDR notation, like 10.244.0.0/16."
-    if str(network) != str(value):
-        return f"{name} is {value!r}, which has host bits set; the network is {network}."
-    return ""
-
-
 def network_troubles(networks: t.Mapping[str, str]) -> list[str]:
     """Networks by variable name: each in CIDR notation without host bits, and no two that overlap."""
-    troubles = [trouble for name, value in networks.items() if (trouble := _network_trouble(name, value))]
+    troubles = [
+        f"{name} is {value!r}, {wrong}." for name, value in networks.items() if (wrong := _formats.network(value))
+    ]
     if troubles:
         return troubles
     return [
@@ -141,7 +134,7 @@ def host_name_troubles(names: t.Sequence[str]) -> list[str]:
         f"{name} cannot name a host of the cluster: use small letters, digits, dashes and dots, 52 at most, as its name in "
         "the inventory (its address may stand in ansible_host)."
         for name in names
-        if len(name) > 52 or not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", name)
+        if len(name) > 52 or not _formats.SUBDOMAIN.fullmatch(name)
     ]
 
 
@@ -154,6 +147,22 @@ def subnet_troubles(network: str, length: int) -> list[str]:
             f"cluster_pod_network is {network!r} and flannel_subnet_length is {length}, which flannel refuses: {error}."
         ]
     return []
+
+
+def dns_address_troubles(address: str, network: str) -> list[str]:
+    """Whether the DNS Service can have this cluster IP. The first address is that of the Service `kubernetes`."""
+    there, services = ipaddress.IPv4Address(address), ipaddress.IPv4Network(network)
+    taken = {
+        services[0]: "is the network address",
+        services[1]: "the Service kubernetes has",
+        services[-1]: "is the broadcast address",
+    }
+    if there in services and there not in taken:
+        return []
+    reason = taken[there] if there in services else f"is outside of cluster_service_network ({network})"
+    return [
+        f"cluster_dns_address is {address!r}, which {reason}: use another address of {network}, or remove it to get the tenth."
+    ]
 
 
 def source_troubles(sources: t.Mapping[str, t.Sequence[str]]) -> list[str]:
@@ -175,6 +184,11 @@ def input_troubles(settings: t.Mapping[str, t.Any]) -> list[str]:
         *member_troubles(settings["etcd_members"], settings["etcd_group"]),
         *host_name_troubles(settings["hosts"]),
         *(networks or subnet_troubles(settings["networks"]["cluster_pod_network"], settings["subnet_length"])),
+        *(
+            []
+            if networks
+            else dns_address_troubles(settings["dns_address"], settings["networks"]["cluster_service_network"])
+        ),
         *version_troubles(settings["versions"]),
         *source_troubles(settings.get("sources", {})),
         *_firewall.rule_troubles("firewall_accept", settings.get("firewall_accept", [])),
@@ -300,6 +314,28 @@ def overlap_troubles(facts: t.Mapping[str, t.Any], host: str, networks: t.Mappin
     ]
 
 
+def address_troubles(facts: t.Mapping[str, t.Any], host: str, address: str) -> list[str]:
+    """Whether the host has the address that the inventory gives it, which etcd, flannel and the kubelet listen on."""
+    there = {one["address"]: one["interface"] for one in facts.get("addresses", [])}
+    # Without the command `ip`, none is known.
+    if not address or not there or address in there:
+        return []
+    words = ", ".join(f"{one} ({interface})" for one, interface in there.items())
+    return [
+        f"{host} has cluster_address {address!r}, which is not an address of that host ({words}): use one of these, or remove it to get "
+        "that of the default route."
+    ]
+
+
+def endpoint_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+    """Whether the host, which reaches the API by its outside address, knows the DNS name in that."""
+    return [
+        f"cluster_api_endpoint has the name {name}, which does not resolve on {host}, whose kubelet reaches the API by it: add it to DNS or to the "
+        "host's /etc/hosts, or use an IPv4 address."
+        for name in facts.get("unresolved", [])
+    ]
+
+
 def port_troubles(facts: t.Mapping[str, t.Any], host: str, components: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
     """Ports of components on which something else listens."""
     needs = {
@@ -328,21 +364,24 @@ def _within(domain: str, parents: t.Iterable[str]) -> bool:
     return any(domain == parent or domain.endswith(f".{parent}") for parent in parents)
 
 
-def _label_trouble(key: str, value: str) -> str:
-    domain, slash, name = key.rpartition("/")
-    if not _LABEL_NAME.fullmatch(name) or (slash and not (len(domain) <= 253 and _DOMAIN.fullmatch(domain))):
-        return "whose name is no label's: write NAME or DOMAIN/NAME, of letters, digits, dashes, underscores and dots"
-    if value and not _LABEL_NAME.fullmatch(value):
-        return f"with the value {value!r}: take at most 63 letters, digits, dashes, underscores and dots, letters or digits at both ends"
-    kubernetes = _within(domain, ("kubernetes.io", "k8s.io"))
-    if kubernetes and key not in KUBELET_LABELS and not _within(domain, KUBELET_LABEL_DOMAINS):
+def _label_trouble(key: t.Any, value: t.Any) -> str:
+    wrong = _formats.label_key(key) if isinstance(key, str) else "which is not text: write it in quotes"
+    if wrong:
+        return wrong
+    # A number prints as it was written, but for 1.10 and the like.
+    if not isinstance(value, str) and (not isinstance(value, int) or isinstance(value, bool)):
+        return f"whose value is {_formats.shown(value)}, where text is needed: write it in quotes"
+    if _formats.label_value(str(value)):
+        return f"with the value {value!r}, {_formats.label_value(str(value))}"
+    kubernetes = _within(key.rpartition("/")[0], ("kubernetes.io", "k8s.io"))
+    if kubernetes and key not in KUBELET_LABELS and not _within(key.rpartition("/")[0], KUBELET_LABEL_DOMAINS):
         return "which no kubelet may give its own Node: leave it out, and label the Node with kubectl"
     return ""
 
 
 def label_troubles(host: str, labels: t.Mapping[str, t.Any]) -> list[str]:
     """Labels that the kubelet would exit for."""
-    found = ((key, _label_trouble(str(key), str(value))) for key, value in labels.items())
+    found = ((key, _label_trouble(key, value)) for key, value in labels.items())
     return [f"{host} has '{key}' in node_labels, {trouble}." for key, trouble in found if trouble]
 
 
@@ -443,6 +482,8 @@ def host_troubles(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str,
         *(kubelet_troubles(facts, host, config) if config is not None else []),
         *space_troubles(facts, host, needs["memory_mb"], needs["disk_mb"]),
         *overlap_troubles(facts, host, needs["networks"]),
+        *address_troubles(facts, host, needs.get("address", "")),
+        *endpoint_troubles(facts, host),
         *port_troubles(facts, host, needs["components"]),
         *clock_troubles(facts, host),
         *label_troubles(host, needs.get("node_labels", {})),

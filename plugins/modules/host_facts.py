@@ -46,10 +46,15 @@ options:
     description: Whether to ask for the version of the containerd that is installed; that takes 30 milliseconds.
     type: bool
     default: false
+  resolve:
+    description: DNS names that the host has to know; those that it does not are looked for as long as its resolvers take.
+    type: list
+    elements: str
+    default: []
   needs:
     description:
       - What role preflight asks of the host for its part in the cluster - C(memory_mb), C(disk_mb) (asked of O(directories) as long as
-        nothing is installed), C(networks) by the name of their variable, C(components) with C(name), C(ports) and
+        nothing is installed), C(networks) by the name of their variable, C(address) that is to be one of its own, C(components) with C(name), C(ports) and
         C(udp_ports), and of a host that is to be a Node C(kubelet_config) and C(runtime) with C(name), C(docker), C(containerd_version),
         C(docker_part) and C(pod_range), and C(node_labels); also C(versions), for each program of the fact C(installed_versions) that is
         the host's part C(variable) and C(version).
@@ -88,7 +93,7 @@ ansible_facts:
       type: dict
       contains:
         addresses:
-          description: All IPv4 addresses but those of loopback, with C(interface), C(address) and C(prefix).
+          description: All IPv4 addresses but those in 127.0.0.0/8, with C(interface), C(address) and C(prefix).
           type: list
           elements: dict
           returned: success
@@ -232,6 +237,11 @@ ansible_facts:
           description: Whether systemd is the init of the host.
           type: bool
           returned: success
+        unresolved:
+          description: Those of O(resolve) that the host knows no IPv4 address of.
+          type: list
+          elements: str
+          returned: success
 """
 
 import glob
@@ -272,6 +282,14 @@ def default_address() -> str:
         except OSError:
             return ""
         return probe.getsockname()[0]
+
+
+def resolves(name: str) -> bool:
+    """Whether this host knows an IPv4 address of a DNS name."""
+    try:
+        return bool(socket.getaddrinfo(name, None, socket.AF_INET))
+    except (OSError, UnicodeError):
+        return False
 
 
 def output(module: AnsibleModule, *command: str) -> str:
@@ -407,6 +425,7 @@ def look(module: AnsibleModule) -> dict:
         "settled": _host.settled(readable(f"{_UNITS}/kube-apiserver.service"), readable(_SUBNET)),
         "swap": _host.swaps(_files.read("/proc/swaps") or ""),
         "systemd": os.path.isdir("/run/systemd/system"),
+        "unresolved": [name for name in module.params["resolve"] if not resolves(name)],
     }
 
 
@@ -420,6 +439,7 @@ def main() -> None:
             "udp_ports": {"type": "list", "elements": "int", "default": []},
             "directories": {"type": "list", "elements": "path", "default": []},
             "containerd": {"type": "bool", "default": False},
+            "resolve": {"type": "list", "elements": "str", "default": []},
             "pki": {"type": "path", "default": "/etc/kubernetes/pki"},
             "pki_files": {"type": "list", "elements": "str", "default": PKI_FILES},
             # The action plugin's.

@@ -8,7 +8,9 @@ module: role_variables
 short_description: Check the variables of all roles of this collection, and put the host into groups, in one quick task
 version_added: 1.0.0
 description:
-  - Checks types and choices of a host's variables against the argument specs of all roles. None is required, since no host uses all roles.
+  - Checks types, choices and formats of a host's variables against the argument specs of all roles. None is required, since no host uses all
+    roles. Nothing is converted - a number or boolean is no text, and null is no value of any variable.
+  - Text is one line without control characters, and in the format that its variable has, such as a DNS label or an IPv4 address.
   - Refuses variables that begin like those of a role and are none, with the name that may have been meant.
   - A host whose variables are right is put into groups, as M(ansible.builtin.group_by) does it. With hundreds of hosts, a task less
     for each is what the control node notices.

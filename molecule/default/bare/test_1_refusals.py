@@ -12,6 +12,7 @@ import ipaddress
 import json
 import pathlib
 import re
+import socket
 import threading
 import typing as t
 
@@ -182,6 +183,14 @@ def virtual_ip(address, interface=""):
     return hosts(f"[control_plane]\nn1\n[etcd]\nk1\n{text}")
 
 
+def address_of_k1(lab, tmp, stack):
+    """n1 has k1's address as well, as virtual machines have that are each behind a NAT of its own, and answers nobody who asks for it."""
+    stack.callback(shell, lab, "ip link delete twin0; sysctl -qw net.ipv4.conf.all.arp_ignore=0")
+    shell(lab, "sysctl -qw net.ipv4.conf.all.arp_ignore=1; ip link add twin0 type bridge")
+    shell(lab, f"ip address add {lab.address('k1')}/32 dev twin0")
+    return hosts("[all]\nk1 cluster_address={k1}\nn1 cluster_address={k1}\n")(lab, tmp, stack)
+
+
 WRONG = {
     "misspelt variables": Wrong(
         variables(cluster_verion="1.37.2", node_exporter_port=9100),
@@ -193,9 +202,71 @@ WRONG = {
     "a wrong type and a wrong choice": Wrong(
         variables(cluster_api_port="https", docker_foreign_containers="kill"),
         (
-            r"argument 'cluster_api_port' is of type .*str.* unable to convert to .*int",
+            r"cluster_api_port is 'https', where a whole number is needed",
             r"docker_foreign_containers must be one of: refuse, restart, got: kill",
         ),
+    ),
+    "numbers and booleans for text": Wrong(
+        variables(cluster_name=2024, cluster_domain=5, kubeconfig_user=True),
+        (
+            r"cluster_name is the number 2024, where text is needed: write it in quotes",
+            r"cluster_domain is the number 5, where text is needed: write it in quotes",
+            r"kubeconfig_user is the boolean true, where text is needed: write it in quotes",
+        ),
+    ),
+    "nothing for a value": Wrong(
+        variables(cluster_virtual_ip=None, certificates_extra_sans=[None]),
+        (
+            r"cluster_virtual_ip is null \(an empty value in YAML\): set a value, or remove it to get the default",
+            r"certificates_extra_sans\[0\] is null \(an empty value in YAML\)",
+        ),
+    ),
+    "more than one line": Wrong(
+        variables(etcd_auto_compaction_retention="5m\nExecStartPre=/bin/true"),
+        r"etcd_auto_compaction_retention is '5m\\nExecStartPre=/bin/true', which has a line break or another control character",
+    ),
+    "a Service network without room for DNS": Wrong(
+        variables(cluster_service_network="10.96.0.0/30"),
+        r"cluster_service_network is '10\.96\.0\.0/30', which is too small: use a network of at least 16 addresses \(/28\)",
+    ),
+    "an address that is none": Wrong(
+        hosts("[all]\nn1 cluster_address=192.0.2.300\n"),
+        r"cluster_address is '192\.0\.2\.300', which is not an IPv4 address: write one, like 192\.0\.2\.11",
+    ),
+    "a cluster's name that YAML takes for a boolean": Wrong(
+        variables(cluster_name="no"),
+        r"cluster_name is 'no', which unquoted YAML reads as a boolean or null: choose another name",
+    ),
+    "a domain that is none": Wrong(
+        variables(cluster_domain="cluster.local."),
+        r"cluster_domain is 'cluster\.local\.', which is not a DNS domain: use labels of lowercase letters, digits and dashes",
+    ),
+    "an address for DNS that is none": Wrong(
+        variables(cluster_dns_address="10.96.0.256"),
+        r"cluster_dns_address is '10\.96\.0\.256', which is not an IPv4 address",
+    ),
+    "a port that is none": Wrong(
+        variables(cluster_api_port=70000), r"cluster_api_port is the number 70000, which is too large: use 1 to 65535"
+    ),
+    "a port of another component": Wrong(
+        variables(cluster_api_port=10250),
+        r"cluster_api_port is 10250, and the kubelet listens on port 10250: choose another port",
+    ),
+    "a NodePort for the API": Wrong(
+        variables(cluster_api_port=30443),
+        r"cluster_api_port is 30443, and port 30443 is one of the NodePorts \(30000-32767\): choose another port",
+    ),
+    "the API's Service address for DNS": Wrong(
+        variables(cluster_dns_address="10.96.0.1"),
+        r"cluster_dns_address is '10\.96\.0\.1', which the Service kubernetes has: use another address of 10\.96\.0\.0/16",
+    ),
+    "an address that the host has not": Wrong(
+        hosts("[all]\nn1 cluster_address=203.0.113.7\n"),
+        r"n1 has cluster_address '203\.0\.113\.7', which is not an address of that host \(.*[\d.]+ \(eth0\).*\): use one of these, or remove",
+    ),
+    "an endpoint that only the control node can resolve": Wrong(
+        variables(cluster_api_endpoint=socket.gethostname()),
+        rf"cluster_api_endpoint has the name {re.escape(socket.gethostname())}, which does not resolve on n1, whose kubelet reaches the API by it",
     ),
     "networks that overlap": Wrong(
         variables(cluster_pod_network="10.96.0.0/12"),
@@ -252,7 +323,7 @@ WRONG = {
         r"cluster_virtual_ip_interface is 'eth7', and k1 has no such interface: take one of eth0",
     ),
     "one address twice": Wrong(
-        hosts("[all]\nk1 cluster_address={k1}\nn1 cluster_address={k1}\n"),
+        address_of_k1,
         r"k1 and n1 have the same address [\d.]+: set cluster_address",
     ),
     "one machine-id twice": Wrong(
@@ -313,9 +384,12 @@ WRONG = {
         ),
         r"n1: python3 \(pid \d+\) listens on 0\.0\.0\.0:8472, and flanneld needs UDP port 8472: stop it or give it another port",
     ),
-    "a label that a kubelet may not give": Wrong(
-        variables(node_labels={"node-role.kubernetes.io/worker": ""}),
-        r"n1 has 'node-role\.kubernetes\.io/worker' in node_labels, which no kubelet may give its own Node: leave it out",
+    "labels that a kubelet may not give": Wrong(
+        variables(node_labels={"node-role.kubernetes.io/worker": "", "gpu": True}),
+        (
+            r"n1 has 'node-role\.kubernetes\.io/worker' in node_labels, which no kubelet may give its own Node: leave it out",
+            r"n1 has 'gpu' in node_labels, whose value is the boolean true, where text is needed: write it in quotes",
+        ),
     ),
     "no control plane": Wrong(
         variables(cluster_control_plane_group="nobody"),
@@ -370,15 +444,41 @@ WRONG = {
 }
 # What one step of preflight finds is told at once: one run for all of them, and each has its sentence.
 TOGETHER = [
+    # Each variable by itself.
+    (
+        "misspelt variables",
+        "a wrong type and a wrong choice",
+        "numbers and booleans for text",
+        "nothing for a value",
+        "more than one line",
+        "a Service network without room for DNS",
+        "an address that is none",
+    ),
+    (
+        "host bits",
+        "a cluster's name that YAML takes for a boolean",
+        "a domain that is none",
+        "an address for DNS that is none",
+        "a port that is none",
+    ),
+    # The variables and groups together.
     (
         "networks that overlap",
         "a source that is none",
         "an even number of etcd members",
         "an unknown version",
         "an endpoint that does not resolve",
+        "a port of another component",
     ),
-    ("an impossible subnet length", "no version", "a virtual IP for one control plane"),
-    ("host bits", "a name with capitals and an underscore"),
+    (
+        "an impossible subnet length",
+        "no version",
+        "a virtual IP for one control plane",
+        "a name with capitals and an underscore",
+        "a NodePort for the API",
+        "the API's Service address for DNS",
+    ),
+    # The hosts against each other.
     (
         "one address twice",
         "one machine-id twice",
@@ -386,6 +486,7 @@ TOGETHER = [
         "a firewall that does not know all hosts",
         "an endpoint that is no address of any balancer",
     ),
+    # Each host by itself.
     (
         "a network on the hosts' own",
         "a network on another interface's",
@@ -394,7 +495,9 @@ TOGETHER = [
         "too little disk",
         "a port in use",
         "a UDP port in use",
-        "a label that a kubelet may not give",
+        "labels that a kubelet may not give",
+        "an address that the host has not",
+        "an endpoint that only the control node can resolve",
     ),
 ]
 ALONE = [(name,) for name in WRONG if not any(name in names for names in TOGETHER)]

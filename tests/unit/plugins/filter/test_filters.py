@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
+from ansible.plugins.filter.core import to_nice_yaml
 from ansible_collections.plainkube.cluster.plugins.filter.host_address import host_address
 from ansible_collections.plainkube.cluster.plugins.filter.host_identities import host_identities
+from ansible_collections.plainkube.cluster.plugins.filter.kubernetes_yaml import kubernetes_yaml
 from ansible_collections.plainkube.cluster.plugins.filter.nth_address import nth_address
 from ansible_collections.plainkube.cluster.plugins.filter.preflight_troubles import preflight_troubles, resolves
 from ansible_collections.plainkube.cluster.plugins.filter.turns import turns
@@ -133,3 +136,19 @@ def test_turns_of_hosts_that_the_run_looks_at():
     assert turns(hosts, "etcd", total=3) == {"first": [], "then": ["k2", "k1"]}
     assert turns(hosts[:1], "control_plane", total=3) == {"first": [], "then": []}
     assert turns(hosts[:1], "etcd", total=1, everything=["k1"]) == {"first": ["k1"], "then": []}
+
+
+@pytest.mark.parametrize("text", ["n", "Y", "no", "true", "null", "~", "", "433e40", "1e+5", ".5", "5.", "0o17", "0x1f", "1_000", "101"])  # fmt: skip
+def test_kubernetes_yaml_quotes_what_is_no_text_to_others(text):
+    assert kubernetes_yaml({"a": [text]}) == f"a:\n- '{text}'\n"
+
+
+def test_kubernetes_yaml_is_the_same_as_ansibles_otherwise():
+    value = {
+        "text": ["10.96.0.10", "10.244.0.0/16", "2026-11-29", "n1", "1.37.2", "5m", "a: b", "%d", "$HOME", "\\", "é", "a\nb", " a"],
+        "others": {"number": 1, "float": 0.5, "large": 1e30, "yes": True, "nothing": None, "empty": [], "none": {}},
+        "nested": {"z": 1, "a": [{"b": 2, "a": []}]},
+    }  # fmt: skip
+    assert kubernetes_yaml(value) == to_nice_yaml(value)
+    assert kubernetes_yaml(value, sort_keys=False) == to_nice_yaml(value, sort_keys=False)
+    assert yaml.safe_load(kubernetes_yaml(value)) == value

@@ -44,6 +44,8 @@ HOSTS = {
         ("192.0.2.9:6443", ("192.0.2.9", 6443)),
         ("https://api.example.net", None),
         ("api.example.net:", None),
+        ("api.example.net:0", None),
+        ("api.example.net:65536", None),
         ("", None),
     ],
 )
@@ -95,6 +97,60 @@ def test_bad_inputs(changes, words):
     troubles = _endpoint.input_troubles(API._replace(**changes), lambda name: name == "known.example.net")
     assert len(troubles) == 1
     assert words in troubles[0]
+
+
+PORTS = {
+    "etcd_client": 2379,
+    "api": 6443,
+    "controller_manager": 10257,
+    "scheduler": 10259,
+    "kubelet": 10250,
+    "kubelet_health": 10248,
+}
+PORTS.update({"kube_proxy_health": 10256, "kube_proxy_metrics": 10249, "flanneld_health": 8471, "vxlan": 8472})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"port": 2379}, "cluster_api_port is 2379, and etcd listens on port 2379: choose another port."),
+        ({"port": 10250}, "cluster_api_port is 10250, and the kubelet listens on port 10250: choose another port."),
+        ({"port": 10256}, "cluster_api_port is 10256, and kube-proxy listens on port 10256: choose another port."),
+        (
+            {"port": 30443},
+            "cluster_api_port is 30443, and port 30443 is one of the NodePorts (30000-32767): choose another port.",
+        ),
+        (
+            {"balancer_port": 8470},
+            "cluster_load_balancer_port is 8470, and flanneld listens on port 8471: choose another port.",
+        ),
+        (
+            {"balancer_port": 29999},
+            "cluster_load_balancer_port is 29999, and port 30000 is one of the NodePorts (30000-32767)",
+        ),
+    ],
+)
+def test_ports_that_others_have(changes, words):
+    api = API._replace(ports=PORTS, node_ports="30000-32767")
+    (trouble,) = _endpoint.input_troubles(api._replace(**changes), lambda name: True)
+    assert trouble.startswith(words)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    # flannel's vxlan is UDP; one control plane needs no balancer.
+    [
+        {},
+        {"port": 443},
+        {"port": 8472},
+        {"port": 29999},
+        {"port": 32768},
+        {"balancer_port": 8470, "control_planes": ["k1"]},
+    ],
+)
+def test_ports_that_nobody_has(changes):
+    api = API._replace(ports=PORTS, node_ports="30000-32767", **changes)
+    assert _endpoint.input_troubles(api, lambda name: True) == []
 
 
 @pytest.mark.parametrize(

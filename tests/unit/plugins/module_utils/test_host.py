@@ -95,12 +95,14 @@ def test_addresses_with_their_interfaces():
     found = _host.interface_addresses(ADDRESSES)
     assert {"interface": "eth0", "address": "10.1.2.3", "prefix": 32} in found
     assert "lo" not in {one["interface"] for one in found}
+    routed = ADDRESSES.replace("127.0.0.1", "192.0.2.99")
+    assert {"interface": "lo", "address": "192.0.2.99", "prefix": 8} in _host.interface_addresses(routed)
     assert _host.interface_addresses("") == []
 
 
 def test_what_the_cluster_of_a_control_plane_cannot_change():
     unit = (ROLES / "control_plane/templates/kube-apiserver.service.j2").read_text(encoding="utf-8")
-    given = {"control_plane_shutdown_delay": 0, "__control_plane_watch_grace": 0}
+    given = {"control_plane_shutdown_delay": 0, "__control_plane_watch_grace": 0, "cluster_api_port": 6443}
     text = render(unit, cluster_service_network="10.96.0.0/16", cluster_domain="k.example", **given)
     of_apiserver = {"cluster_service_network": "10.96.0.0/16", "cluster_domain": "k.example"}
     assert _host.settled(text, "") == of_apiserver

@@ -15,6 +15,7 @@ GOOD = {
     "subnet_length": 24,
     "hosts": ["n1", "node-2.example.org"],
     "networks": {"cluster_pod_network": "10.244.0.0/16", "cluster_service_network": "10.96.0.0/16"},
+    "dns_address": "10.96.0.10",
 }
 HOST = {
     "distribution": "debian",
@@ -64,6 +65,16 @@ def test_good_inputs_are_no_trouble():
         ({"hosts": ["n1", "Node1"]}, "Node1 cannot name a host of the cluster: use small letters"),
         ({"hosts": ["node_1"]}, "node_1 cannot name a host"),
         ({"hosts": ["n" * 53]}, "cannot name a host"),
+        (
+            {"dns_address": "10.96.0.0"},
+            "cluster_dns_address is '10.96.0.0', which is the network address: use another address",
+        ),
+        ({"dns_address": "10.96.0.1"}, "which the Service kubernetes has: use another address of 10.96.0.0/16"),
+        ({"dns_address": "10.96.255.255"}, "which is the broadcast address"),
+        (
+            {"dns_address": "169.254.20.10"},
+            "which is outside of cluster_service_network (10.96.0.0/16): use another",
+        ),
         ({"subnet_length": 31}, "flannel_subnet_length is 31, which flannel refuses"),
         ({"subnet_length": 16}, "cluster_pod_network is '10.244.0.0/16' and flannel_subnet_length is 16"),
         ({"versions": {**GOOD["versions"], "cluster_etcd_version": "latest"}}, "cluster_etcd_version is 'latest'"),
@@ -122,9 +133,9 @@ def test_etcd_versions_that_are_well(version):
     ("network", "trouble"),
     [
         ("10.244.0.1/16", "a is '10.244.0.1/16', which has host bits set; the network is 10.244.0.0/16."),
-        ("10.244.0.0", "a is '10.244.0.0'; write it as a network in CIDR notation, like 10.244.0.0/16."),
-        ("fd00::/64", "a is 'fd00::/64', which is no IPv4 network in CIDR notation, like 10.244.0.0/16."),
-        ("10.244.0.0/40", "a is '10.244.0.0/40', which is no IPv4 network in CIDR notation, like 10.244.0.0/16."),
+        ("10.244.0.0", "a is '10.244.0.0', where a network in CIDR notation is needed, like 10.244.0.0/16."),
+        ("fd00::/64", "a is 'fd00::/64', which is not an IPv4 network in CIDR notation, like 10.244.0.0/16."),
+        ("10.244.0.0/40", "a is '10.244.0.0/40', which is not an IPv4 network in CIDR notation, like 10.244.0.0/16."),
     ],
 )
 def test_bad_networks(network, trouble):
@@ -177,6 +188,10 @@ def test_a_good_host_is_no_trouble():
             {"foreign_listeners": [{"protocol": "tcp", "port": 6443, "address": "[::]:6443", "pid": 0, "process": ""}]},
             "kube-apiserver needs port 6443: stop it or give it another port, or set cluster_api_port to another port.",
         ),
+        (
+            {"unresolved": ["api.example.org"]},
+            "cluster_api_endpoint has the name api.example.org, which does not resolve on n1, whose",
+        ),
         ({"clock_offset": 7.26}, "n1's clock is 7.3 s ahead of the control node's"),
         ({"clock_offset": -2.1}, "n1's clock is 2.1 s behind the control node's"),
     ],
@@ -187,6 +202,17 @@ def test_bad_hosts(changes, words):
     assert words in troubles[0]
 
 
+def test_an_address_is_one_of_the_host():
+    facts = {**HOST, "addresses": [{"address": "192.0.2.11", "interface": "eth0", "prefix": 24}]}
+    assert _preflight.host_troubles(facts, "n1", {**NEEDS, "address": "192.0.2.11"}) == []
+    assert _preflight.host_troubles(facts, "n1", {**NEEDS, "address": ""}) == []
+    assert _preflight.host_troubles({**facts, "addresses": []}, "n1", {**NEEDS, "address": "203.0.113.7"}) == []
+    assert _preflight.host_troubles(facts, "n1", {**NEEDS, "address": "203.0.113.7"}) == [
+        "n1 has cluster_address '203.0.113.7', which is not an address of that host (192.0.2.11 (eth0)): use one of these, or remove it to "
+        "get that of the default route."
+    ]
+
+
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
@@ -195,11 +221,22 @@ def test_bad_hosts(changes, words):
             "n1 has 'node-role.kubernetes.io/worker' in node_labels, which no kubelet may",
         ),
         ({"x.k8s.io/a": "b"}, "'x.k8s.io/a' in node_labels, which no kubelet may give its own Node: leave it out"),
-        ({"a b": "c"}, "'a b' in node_labels, whose name is no label's: write NAME or DOMAIN/NAME"),
-        ({"Example.org/a": "c"}, "'Example.org/a' in node_labels, whose name is no label's"),
-        ({"/a": "c"}, "'/a' in node_labels, whose name is no label's"),
-        ({"rack": "-1"}, "'rack' in node_labels, with the value '-1': take at most 63"),
+        ({"a b": "c"}, "'a b' in node_labels, which is not a valid label key: write NAME or DOMAIN/NAME"),
+        ({"Example.org/a": "c"}, "'Example.org/a' in node_labels, which is not a valid label key"),
+        ({"/a": "c"}, "'/a' in node_labels, which is not a valid label key"),
+        (
+            {"rack": "-1"},
+            "'rack' in node_labels, with the value '-1', which is not a valid label value: use at most 63",
+        ),
         ({"rack": "a" * 64}, "'rack' in node_labels, with the value"),
+        (
+            {"gpu": True},
+            "'gpu' in node_labels, whose value is the boolean true, where text is needed: write it in quotes",
+        ),
+        ({"gpu": None}, "'gpu' in node_labels, whose value is null, where text is needed"),
+        ({"version": 1.1}, "'version' in node_labels, whose value is the number 1.1, where text is needed"),
+        ({"gpu": ["a"]}, "'gpu' in node_labels, whose value is a list, where text is needed"),
+        ({True: "a"}, "'True' in node_labels, which is not text"),
     ],
 )
 def test_labels_that_the_kubelet_would_exit_for(labels, words):
@@ -215,7 +252,7 @@ def test_labels_that_a_kubelet_may_have():
         "sub.kubelet.kubernetes.io/x": "",
         "kubernetes.io/arch": "amd64",
     }
-    labels = {**own, "rack": 7, "example.org/disk": "ssd", "mykubernetes.io/x": "y", "flag": True, "a" * 63: "b" * 63}
+    labels = {**own, "rack": 7, "example.org/disk": "ssd", "mykubernetes.io/x": "y", "flag": "true", "a" * 63: "b" * 63}
     assert _preflight.host_troubles(HOST, "n1", {**NEEDS, "node_labels": labels}) == []
 
 

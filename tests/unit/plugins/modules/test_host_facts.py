@@ -62,6 +62,18 @@ def test_a_host_without_default_route_has_no_address(run_module, monkeypatch):
     assert run_module(host_facts)["ansible_facts"]["plainkube"]["address"] == ""
 
 
+def test_names_that_the_host_does_not_know(run_module, monkeypatch):
+    def resolve(name, port, family):
+        if name != "api.example.org":
+            raise socket.gaierror("Name or service not known")
+        return [family]
+
+    monkeypatch.setattr(host_facts.socket, "getaddrinfo", resolve)
+    names = ["api.example.org", "nowhere.example.org", "a" * 64]
+    assert run_module(host_facts, resolve=names)["ansible_facts"]["plainkube"]["unresolved"] == names[1:]
+    assert run_module(host_facts)["ansible_facts"]["plainkube"]["unresolved"] == []
+
+
 def test_an_old_nft_means_no_nftables_mode(run_module, monkeypatch):
     monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda self, name, **dummy: f"/usr/sbin/{name}")
     said = {

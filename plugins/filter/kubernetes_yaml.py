@@ -1,0 +1,72 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: kubernetes_yaml
+author: The plainkube authors (@plainkube)
+version_added: 1.0.0
+short_description: YAML that Kubernetes reads as it was meant
+description:
+  - What P(ansible.builtin.to_nice_yaml#filter) does, with quotes around text that Kubernetes' parsers (sigs.k8s.io/yaml) would take for a boolean
+    or number and Python's would not, such as V(n), V(1e3) and V(0o17).
+options:
+  _input:
+    description: The value.
+    type: raw
+    required: true
+  sort_keys:
+    description: Whether the keys of mappings are sorted.
+    type: bool
+    default: true
+"""
+
+EXAMPLES = r"""
+config: "{{ {'hostnameOverride': inventory_hostname} | plainkube.cluster.kubernetes_yaml }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The text.
+  type: str
+"""
+
+import re
+from collections.abc import Mapping
+
+import yaml
+
+
+class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
+    """Text that the resolvers of a dumper take for something else is written in quotes."""
+
+
+Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^[yYnN]$"), list("yYnN"))
+Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0[oO][0-7_]+)$"),
+    list("-+.0123456789"),
+)
+
+
+def plain(value):
+    """The value without the subclasses that Ansible has of Python's types."""
+    if isinstance(value, Mapping):
+        return {plain(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    for kind in (str, bool, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
+def kubernetes_yaml(value, sort_keys: bool = True) -> str:
+    return yaml.dump(
+        plain(value), Dumper=Dumper, allow_unicode=True, default_flow_style=False, indent=4, sort_keys=sort_keys
+    )
+
+
+class FilterModule:
+    def filters(self):
+        return {"kubernetes_yaml": kubernetes_yaml}

@@ -1,0 +1,527 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""What each variable of the roles may be, by itself: its type, and the format of its text. No I/O.
+
+Values end up in systemd units, YAML, TOML, Corefile and nft rules, so text that could mean something else there is refused. What depends
+on other variables or on a host is up to _preflight and _endpoint.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import typing as t
+import unicodedata
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+# Says what is wrong with a value, to come after "NAME is VALUE, "; empty where it is right.
+Format = t.Callable[[t.Any], str]
+
+_LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+SUBDOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")  # RFC 1123
+# A key's name and a value of a Kubernetes label: apimachinery, pkg/util/validation.
+LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+# The DNS labels of letters that YAML 1.1 reads as a boolean or null (yaml.org/type).
+_YAML_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
+_LARGEST = 2**31 - 1
+
+
+def _is_number(value: t.Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def shown(value: t.Any) -> str:
+    """A value in a sentence; without the password of a URL."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return f"the boolean {str(value).lower()}"
+    if _is_number(value):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return repr(re.sub(r"(?s)//.*@", "//***@", value))
+    if isinstance(value, Mapping):
+        return "a mapping"
+    return "a list" if isinstance(value, (list, tuple)) else f"the date {value}"  # YAML has no more
+
+
+# Types
+
+
+def _text(value: t.Any) -> str:
+    if value is None or isinstance(value, (Mapping, list, tuple)):
+        return "where text is needed"
+    if not isinstance(value, str):
+        return "where text is needed: write it in quotes"
+    if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in value):
+        return "which has a line break or another control character: write it on one line"
+    return ""
+
+
+def _integer(value: t.Any) -> str:
+    # Text, because `-e name=value` is text. As the programs read it that get it: no 06443, 6_443 or 6443.0.
+    if isinstance(value, int) and not isinstance(value, bool):
+        return ""
+    if isinstance(value, str) and re.fullmatch(r"0|-?[1-9][0-9]*", value):
+        return ""
+    return "where a whole number is needed"
+
+
+def _number(value: t.Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]+(?:\.[0-9]+)?", value):
+        return ""
+    return "" if _is_number(value) and abs(value) <= _LARGEST else "where a number is needed"
+
+
+def _boolean(value: t.Any) -> str:
+    # What Ansible's filter `bool` takes for true or false; it takes `y` for false.
+    if str(value).lower() in ("true", "false", "yes", "no", "on", "off", "1", "0"):
+        return ""
+    return "where true or false is needed"
+
+
+def _list(value: t.Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ""
+    return "where a list is needed: write it as YAML, [a, b], and as JSON behind -e"
+
+
+def _mapping(value: t.Any) -> str:
+    if isinstance(value, Mapping):
+        return ""
+    return "where a dict is needed: write it as YAML, {a: b}, and as JSON behind -e"
+
+
+def _texts(value: t.Any) -> str:
+    """Text, or a list of texts."""
+    return next(filter(None, map(_text, value if isinstance(value, (list, tuple)) else [value])), "")
+
+
+_TYPES: dict[str, Format] = {
+    "str": _text,
+    "path": _text,
+    "int": _integer,
+    "float": _number,
+    "bool": _boolean,
+    "list": _list,
+    "dict": _mapping,
+    "raw": _texts,
+}
+
+
+# Formats
+
+
+def free(value: t.Any) -> str:
+    """Text that nothing breaks, or that is checked together with other variables."""
+    return ""
+
+
+def some(value: str) -> str:
+    return "" if value.strip() else "which is empty: set a value, or remove it to get the default"
+
+
+def optional(wanted: Format) -> Format:
+    """Empty, or in that format."""
+    return lambda value: wanted(value) if value else ""
+
+
+def whole(least: int, most: int = _LARGEST) -> Format:
+    def check(value: t.Any) -> str:
+        if least <= int(value) <= most:
+            return ""
+        return f"which is too {'small' if int(value) < least else 'large'}: use {least} to {most}"
+
+    return check
+
+
+def _at_least(least: float) -> Format:
+    return lambda value: "" if float(value) >= least else f"which is too small: use {least} or more"
+
+
+def _matching(pattern: str, advice: str) -> Format:
+    compiled = re.compile(pattern)
+    return lambda value: "" if compiled.fullmatch(value) else advice
+
+
+def cluster_name(value: str) -> str:
+    if not re.fullmatch(_LABEL, value) or not value[0].isalpha():
+        return "which is not a DNS label: use lowercase letters, digits and dashes, starting with a letter, at most 63 characters"
+    if value in _YAML_WORDS:
+        return "which unquoted YAML reads as a boolean or null: choose another name"
+    return ""
+
+
+def domain(value: str) -> str:
+    """An RFC 1123 subdomain that leaves room for what Kubernetes puts before it, and does not look like an address."""
+    longest = 253 - len("kubernetes.default.svc.")
+    if SUBDOMAIN.fullmatch(value) and not value.rpartition(".")[2].isdigit() and len(value) <= longest:
+        return ""
+    return f"which is not a DNS domain: use labels of lowercase letters, digits and dashes, separated by dots, at most {longest} characters"
+
+
+def address(value: str) -> str:
+    try:
+        ipaddress.IPv4Address(value)
+    except ValueError:
+        return "which is not an IPv4 address: write one, like 192.0.2.11"
+    return ""
+
+
+def network(value: str) -> str:
+    try:
+        found = ipaddress.IPv4Network(value, strict=False)
+    except ValueError:
+        return "which is not an IPv4 network in CIDR notation, like 10.244.0.0/16"
+    if str(found) == value:
+        return ""
+    if not re.fullmatch(r"[0-9.]+/[0-9]{1,2}", value):
+        return "where a network in CIDR notation is needed, like 10.244.0.0/16"
+    return f"which has host bits set; the network is {found}"
+
+
+def service_network(value: str) -> str:
+    trouble = network(value)
+    if trouble:
+        return trouble
+    length = ipaddress.IPv4Network(value).prefixlen
+    # The least that the tenth address is in, cluster_dns_address; the most that kube-apiserver takes (app/options/validation.go).
+    if length > 28:
+        return "which is too small: use a network of at least 16 addresses (/28)"
+    return "which is larger than the API server accepts: use /12 or smaller" if length < 12 else ""
+
+
+def alternative_name(value: str) -> str:
+    """What a certificate may be valid for: a DNS name, with a wildcard or without, or an IP address."""
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        name = value.lower()
+        if len(name) <= 253 and SUBDOMAIN.fullmatch(name[2:] if name.startswith("*.") else name):
+            return ""
+        return "which is neither a DNS name nor an IP address: write one of them, without scheme and port"
+    return ""
+
+
+def resolver(value: str) -> str:
+    """What CoreDNS's plugin `forward` takes: an address, maybe with a port or as tls://, or a file."""
+    if re.fullmatch(r"/[-\w./]+", value):
+        return ""
+    rest = re.sub(r"^(dns|tls)://", "", value)
+    found = re.fullmatch(r"\[([^\]]+)\](?::(\d{1,5}))?", rest) or re.fullmatch(r"([\d.]+)(?::(\d{1,5}))?", rest)
+    host, port = found.groups() if found else (rest, None)
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return "which is neither an IP address nor a file: write one of them, like 192.0.2.53, 192.0.2.53:5353 or /etc/resolv.conf"
+    return "" if port is None or 1 <= int(port) <= 65535 else f"whose port {port} is out of range: use 1 to 65535"
+
+
+def mirror(value: str) -> str:
+    advice = "which is not a mirror: write http://…, https://… or file:///DIR, or the path of a directory on the control node"
+    if "://" not in value:
+        return ""
+    parts = urlsplit(value)
+    if re.search(r"\s", value) or parts.scheme not in ("http", "https", "file"):
+        return advice
+    return "" if (parts.path.startswith("/") if parts.scheme == "file" else parts.hostname) else advice
+
+
+def server(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        right = parts.scheme == "https" and parts.hostname and parts.port != 0 and not re.search(r"\s", value)
+    except ValueError:
+        right = False
+    return "" if right else "which is not the URL of an API server: write one, like https://192.0.2.11:6443"
+
+
+def label_key(value: str) -> str:
+    prefix, slash, name = value.rpartition("/")
+    if LABEL_NAME.fullmatch(name) and (not slash or (len(prefix) <= 253 and SUBDOMAIN.fullmatch(prefix))):
+        return ""
+    return "which is not a valid label key: write NAME or DOMAIN/NAME, of letters, digits, dashes, underscores and dots"
+
+
+def label_value(value: str) -> str:
+    if not value or LABEL_NAME.fullmatch(value):
+        return ""
+    return "which is not a valid label value: use at most 63 letters, digits, dashes, underscores and dots, starting and ending with a letter or digit"
+
+
+_SEVERAL_LIMITS = "which is empty, and the API server does not start without a limit: remove it to get the defaults"
+_LEVELS = ("None", "Metadata", "Request", "RequestResponse")
+_RULE_KEYS = (
+    *("level", "users", "userGroups", "verbs", "resources", "namespaces", "nonResourceURLs", "omitStages"),
+    "omitManagedFields",
+)
+
+
+def audit_rule(value: Mapping[str, t.Any]) -> str:
+    """k8s.io/apiserver, pkg/apis/audit: the API server does not start with another key or level."""
+    unknown = [str(key) for key in value if key not in _RULE_KEYS]
+    if unknown:
+        return f"which has {', '.join(unknown)}: a rule of an audit policy has {', '.join(_RULE_KEYS)}"
+    if value.get("level") not in _LEVELS:
+        return f"whose level is {shown(value.get('level'))}: use one of {', '.join(_LEVELS)}"
+    if value.get("nonResourceURLs") and (value.get("resources") or value.get("namespaces")):
+        return "which has nonResourceURLs beside resources or namespaces: split it into two rules"
+    return ""
+
+
+# kubernetes 1.37, pkg/kubeapiserver/options/plugins.go. The API server does not start with another one.
+_PLUGINS = [
+    "AlwaysAdmit",
+    "AlwaysDeny",
+    "AlwaysPullImages",
+    "CertificateApproval",
+    "CertificateSigning",
+    "CertificateSubjectRestriction",
+    "ClusterTrustBundleAttest",
+    "DefaultIngressClass",
+    "DefaultStorageClass",
+    "DefaultTolerationSeconds",
+    "DenyServiceExternalIPs",
+    "EventRateLimit",
+    "ExtendedResourceToleration",
+    "ImagePolicyWebhook",
+    "LimitPodHardAntiAffinityTopology",
+    "LimitRanger",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionWebhook",
+    "NamespaceAutoProvision",
+    "NamespaceExists",
+    "NamespaceLifecycle",
+    "NodeDeclaredFeatureValidator",
+    "NodeRestriction",
+    "OwnerReferencesPermissionEnforcement",
+    "PersistentVolumeClaimResize",
+    "PodGroupProtection",
+    "PodNodeSelector",
+    "PodResizeValidator",
+    "PodSecurity",
+    "PodTolerationRestriction",
+    "PodTopologyLabels",
+    "Priority",
+    "ResourceQuota",
+    "RuntimeClass",
+    "ServiceAccount",
+    "StorageObjectInUseProtection",
+    "TaintNodesByCondition",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionWebhook",
+]
+
+
+def admission_plugin(value: str) -> str:
+    if value in _PLUGINS:
+        return ""
+    close = difflib.get_close_matches(value, _PLUGINS, n=1)
+    return f"which is not an admission plugin of Kubernetes: {f'did you mean {close[0]}?' if close else 'leave it out'}"
+
+
+PORT = whole(1, 65535)
+SECONDS = whole(0)
+DAYS = whole(0)
+# certificates_validity_days of 825 is what all clients accept.
+VALIDITY = whole(1, 825)
+# Go's time.ParseDuration.
+DURATION = _matching(
+    r"0|(?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+",
+    "which is not a Go duration: write a number with a unit, like 5m or 1h30m",
+)
+ABSOLUTE_PATH = _matching(r"/.*", "which is not an absolute path: start it with a slash")
+INTERFACE = _matching(r"[^\s/:]{1,15}", "which is not the name of a network interface: use one that `ip link` shows")
+REGISTRY = _matching(
+    r"[A-Za-z0-9][-A-Za-z0-9.]*(?::[0-9]{1,5})?(?:/[-a-z0-9._]+)*/?",
+    "which is not the address of a registry: write HOST, HOST:PORT or HOST:PORT/PATH, without a scheme",
+)
+SOURCE = _matching(
+    r"[-0-9A-Za-z_.:/]+", "which is neither an IP address, nor a network in CIDR notation, nor a group of hosts"
+)
+SHA256 = _matching(r"[0-9A-Fa-f]{64}", "which is not a SHA-256 checksum: write its 64 hexadecimal digits")
+DIGEST = _matching(r"sha256:[0-9a-f]{64}", "which is not a digest: write sha256: and its 64 hexadecimal digits")
+NAMESPACE = _matching(_LABEL, "which is not the name of a namespace: use lowercase letters, digits and dashes")
+
+# Of each variable that has no choices and is no boolean: of its elements where it is a list, of its values where it is a dict, and as
+# NAME.KEY of what the elements are made of.
+FORMATS: dict[str, Format] = {
+    "addons_coredns_replicas": whole(0),
+    "addons_dns_upstream": resolver,
+    "addons_wait": SECONDS,
+    "artifacts_checksums": SHA256,
+    "artifacts_image_digests": DIGEST,
+    "artifacts_image_registry": optional(REGISTRY),
+    "artifacts_mirror": mirror,
+    "build_directory": some,
+    "build_go": free,
+    "build_work_directory": some,
+    "certificates_directory": some,
+    "certificates_extra_sans": alternative_name,
+    "certificates_renew_before_days": DAYS,
+    "certificates_rotate": free,
+    "certificates_token_overlap_hours": _at_least(0),
+    "certificates_validity_days": VALIDITY,
+    "cluster_address": address,
+    "cluster_api_balancers": address,
+    "cluster_api_endpoint": free,  # _endpoint
+    "cluster_api_port": PORT,
+    "cluster_cni_plugins_version": free,  # _preflight, as all versions
+    "cluster_containerd_version": free,
+    "cluster_control_plane_group": some,
+    "cluster_coredns_version": free,
+    "cluster_cri_dockerd_version": free,
+    "cluster_dns_address": address,
+    "cluster_domain": domain,
+    "cluster_etcd_group": free,
+    "cluster_etcd_version": free,
+    "cluster_flannel_version": free,
+    "cluster_hello_version": free,
+    # HAProxy runs as a user of its own, which no port below 1024 is for; the next port is its health's.
+    "cluster_load_balancer_port": whole(1024, 65534),
+    "cluster_name": cluster_name,
+    "cluster_node_group": free,
+    "cluster_pause_version": free,
+    "cluster_pod_network": network,
+    "cluster_service_network": service_network,
+    "cluster_version": free,
+    "cluster_virtual_ip": optional(address),
+    "cluster_virtual_ip_interface": optional(INTERFACE),
+    "containerd_runc_path": optional(ABSOLUTE_PATH),
+    "containerd_wait": SECONDS,
+    "control_plane_audit_log_maxage": DAYS,
+    "control_plane_audit_log_maxbackup": whole(0),
+    "control_plane_audit_log_maxsize": whole(0),
+    "control_plane_audit_policy_rules": audit_rule,
+    "control_plane_event_rate_limits.burst": whole(1),
+    "control_plane_event_rate_limits.cacheSize": whole(0),
+    "control_plane_event_rate_limits.qps": whole(1),
+    "control_plane_extra_admission_plugins": admission_plugin,
+    "control_plane_pod_security_exempt_namespaces": NAMESPACE,
+    "control_plane_request_timeout": whole(1),
+    "control_plane_shutdown_delay": SECONDS,
+    "control_plane_wait": SECONDS,
+    "docker_fixed_cidr": free,  # _preflight
+    "docker_options": free,  # JSON, which holds anything
+    "docker_wait": SECONDS,
+    "etcd_auto_compaction_retention": DURATION,
+    # In bytes: 8 is not 8 GiB, and an etcd that small takes no writes from the start.
+    "etcd_quota_backend_bytes": whole(64 * 2**20, 2**63 - 1),
+    "etcd_wait": SECONDS,
+    "firewall_accept.name": free,  # _firewall, which knows groups and networks too
+    "firewall_accept.ports": free,
+    "firewall_accept.sources": SOURCE,
+    "firewall_api_sources": SOURCE,
+    "firewall_hosts": SOURCE,
+    "firewall_kubelet_sources": SOURCE,
+    "firewall_node_port_sources": SOURCE,
+    "firewall_revert_after": whole(1),
+    "firewall_ssh_ports": PORT,
+    "firewall_ssh_sources": SOURCE,
+    "flannel_subnet_length": whole(0, 32),  # _flannel_network
+    "flannel_wait": SECONDS,
+    "kubeconfig_path": some,
+    "kubeconfig_server": optional(server),
+    "kubeconfig_user": free,  # module kubeconfig
+    "kubeconfig_validity_days": VALIDITY,
+    "load_balancer_wait": SECONDS,
+    "node_drain_timeout": SECONDS,
+    "node_kube_proxy_config": free,  # YAML that a filter writes
+    "node_kubelet_config": free,
+    "node_labels": free,  # _preflight
+    "node_pod_pids_limit": whole(-1),
+    "node_taints.key": label_key,
+    "node_taints.value": label_value,
+    "node_wait": SECONDS,
+    "preflight_disk_mb": whole(0),
+    "preflight_foreign_variables": some,
+    "preflight_memory_mb": whole(0),
+    "reset_confirm": free,
+    "reset_hosts": free,
+    "reset_wait": SECONDS,
+    "status_certificate_days": DAYS,
+    "status_file": free,
+    "status_wait": SECONDS,
+    "verify_host_port": PORT,
+    "verify_wait": SECONDS,
+}
+# Lists that must not be empty, and why.
+_NOT_EMPTY = {"control_plane_event_rate_limits": _SEVERAL_LIMITS}
+# Text for which a number is as good: what it prints is what was meant.
+_NUMBERS_TOO = ("firewall_accept.ports", "reset_confirm")
+
+
+def troubles(name: str, value: t.Any, option: Mapping[str, t.Any]) -> list[str]:
+    """What is wrong with a variable, in sentences; its option is what meta/argument_specs.yml says of it."""
+    return _troubles(name, name, value, option)
+
+
+def _troubles(path: str, name: str, value: t.Any, option: Mapping[str, t.Any]) -> list[str]:
+    """The path is where the value is, such as node_taints[0].key, and the name what FORMATS knows it by."""
+    kind = option.get("type", "str")
+    if value is None:
+        return [f"{path} is null (an empty value in YAML): set a value, or remove it to get the default."]
+    if name in _NUMBERS_TOO and isinstance(value, int) and not isinstance(value, bool):
+        return []
+    wrong = _TYPES[kind](value)
+    if wrong:
+        return [f"{path} is {_of_wrong_type(kind, value)}, {wrong}."]
+    if kind == "list":
+        return _list_troubles(path, name, value, option)
+    if kind == "dict" and "options" in option:
+        return _option_troubles(path, name, value, option["options"])
+    check = FORMATS.get(name, free)
+    if kind == "dict":
+        return _value_troubles(path, value, check)
+    wrong = "" if option.get("choices") else check(value)
+    return [f"{path} is {shown(value)}, {_ended(wrong)}"] if wrong else []
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith("?") else f"{text}."
+
+
+def _of_wrong_type(kind: str, value: t.Any) -> str:
+    """The values of a dict may be secrets."""
+    if kind in ("list", "dict") and isinstance(value, str):
+        return f"the text {shown(value)}" if kind == "list" else "the text"
+    return shown(value)
+
+
+def _list_troubles(path: str, name: str, value: t.Sequence[t.Any], option: Mapping[str, t.Any]) -> list[str]:
+    if not value and name in _NOT_EMPTY:
+        return [f"{path} is a list {_NOT_EMPTY[name]}."]
+    element = {**option, "type": option.get("elements", "str"), "elements": "str"}
+    if element["type"] == "dict" and "options" not in option:
+        return [
+            f"{path}[{index}] is {shown(one)}, {wrong}."
+            for index, one in enumerate(value)
+            if (wrong := _mapping(one) or FORMATS.get(name, free)(one))
+        ]
+    return [trouble for index, one in enumerate(value) for trouble in _troubles(f"{path}[{index}]", name, one, element)]
+
+
+def _option_troubles(path: str, name: str, value: Mapping[str, t.Any], options: Mapping[str, t.Any]) -> list[str]:
+    return [
+        trouble
+        for key, option in options.items()
+        if key in value
+        for trouble in _troubles(f"{path}.{key}", f"{name}.{key}", value[key], option)
+    ]
+
+
+def _value_troubles(path: str, value: Mapping[t.Any, t.Any], check: Format) -> list[str]:
+    """Of a dict without options, whose values are text where it has a format, and may be anything where it has none."""
+    keys = [key for key in value if not isinstance(key, str)]
+    if keys:
+        return [f"{path} has {shown(key)} as a key, where text is needed: write it in quotes." for key in keys]
+    if check is free:
+        return []
+    return [
+        f"{path}['{key}'] is {shown(one)}, {wrong}."
+        for key, one in value.items()
+        if (wrong := _text(one) or check(one))
+    ]
