@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
+from ansible_collections.plainkube.cluster.plugins.filter.failure import failure
 from ansible_collections.plainkube.cluster.plugins.filter.host_address import host_address
 from ansible_collections.plainkube.cluster.plugins.filter.host_identities import host_identities
 from ansible_collections.plainkube.cluster.plugins.filter.nth_address import nth_address
@@ -111,6 +112,11 @@ def test_preflight_troubles_of_inputs_ask_the_control_node_for_names(monkeypatch
     ]
 
 
+def test_why_a_task_failed():
+    assert failure({"unreachable": True, "msg": "Task failed: No route to host"}) == "unreachable: No route to host"
+    assert failure({"failed": True, "msg": "non-zero return code", "stderr": "sh: no such file"}) == "sh: no such file"
+
+
 def test_localhost_resolves():
     assert resolves("localhost")
     assert not resolves("a" * 64 + ".example.net")
@@ -133,3 +139,15 @@ def test_turns_of_hosts_that_the_run_looks_at():
     assert turns(hosts, "etcd", total=3) == {"first": [], "then": ["k2", "k1"]}
     assert turns(hosts[:1], "control_plane", total=3) == {"first": [], "then": []}
     assert turns(hosts[:1], "etcd", total=1, everything=["k1"]) == {"first": ["k1"], "then": []}
+
+
+def test_turns_of_a_host_whose_answer_is_none():
+    """It might run what it does not tell of."""
+    for components in ({"etcd": {}}, "none", None):
+        answers = {"etcd": {"components": components}, "etcd_member": {"live": True}}
+        host = {
+            "inventory_hostname": "k1",
+            "ansible_facts": {"plainkube": {"etcd_state": "member"}},
+            "__survey_result": {"to_do": ["etcd"], "answers": answers},
+        }
+        assert turns([host], "etcd", total=3) == {"first": [], "then": ["k1"]}
