@@ -68,6 +68,9 @@ options:
     description: Days before its end from which on a certificate is a problem.
     type: int
     default: 30
+  authorities:
+    description: The host's directory of certificates, if what it has of the certificate authorities is to be returned (RV(pki)).
+    type: path
   etcd:
     description: How to ask etcd for its members, leader, database size and alarms; with C(etcdctl), which must be on the host.
     type: dict
@@ -193,7 +196,7 @@ problems:
   returned: success
   type: list
   elements: str
-  sample: ["kubelet on this host is stopped (inactive/dead); start it with site.yml"]
+  sample: ["kubelet on this host is stopped (inactive/dead); start it with plainkube.cluster.site"]
 components:
   description: One entry for each of O(components).
   returned: success
@@ -279,6 +282,11 @@ certificates:
   elements: dict
   sample: [{"path": "/etc/kubernetes/pki/ca.crt", "subject": "plainkube-ca", "issuer": "plainkube-ca",
             "not_after": "2036-11-20T17:38:00Z", "days_left": 3649, "error": ""}]
+pki:
+  description: The host's copies of the certificate authorities, the names of the keys that it has, and what tells its encryption keys from others.
+  returned: when O(authorities) is given
+  type: dict
+  sample: {"public": {"ca.crt": "-----BEGIN CERTIFICATE-----\n…"}, "secret": ["sa.key"], "encryption": ["key-1 0f3c…"]}
 etcd:
   description: Members, leader, alarms, and for each member that was asked its version and database size.
   returned: when O(etcd) is given
@@ -332,6 +340,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _command,
     _files,
     _nft,
+    _pki,
     _probe,
     _stamp,
     _status,
@@ -444,7 +453,7 @@ def ask_api(kubeconfig: str, path: str, missing: str) -> tuple[dict, str]:
     if access is None:
         return (
             {},
-            f"{kubeconfig} on this host does not exist, or does not name a server and certificates by path; run site.yml",
+            f"{kubeconfig} on this host does not exist, or does not name a server and certificates by path; run plainkube.cluster.site",
         )
     url = f"{access.server}{path}"
     answer = _probe.get(url, access.ca, client=(access.cert, access.key), limit=_OBJECT_LIMIT)
@@ -475,13 +484,13 @@ def inspect_bridge(module: AnsibleModule) -> list[_status.Problem]:
 
 def inspect_firewall(module: AnsibleModule) -> list[_status.Problem]:
     why = _nft.drift(module) if module.params["firewall"] else ""
-    return [_status.Problem(f"the firewall of this host {why}; run site.yml")] if why else []
+    return [_status.Problem(f"the firewall of this host {why}; run plainkube.cluster.site")] if why else []
 
 
 def inspect_deployment(module: AnsibleModule, name: str) -> dict:
     namespace, dummy, short = name.partition("/")
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{short}"
-    missing = "the API server knows no such deployment; run site.yml"
+    missing = "the API server knows no such deployment; run plainkube.cluster.site"
     return _status.deployment_state(name, *ask_api(module.params["workloads"]["kubeconfig"], path, missing))
 
 
@@ -597,6 +606,7 @@ def main() -> None:
             },
             "certificates": {"type": "list", "elements": "path", "default": []},
             "certificate_warning_days": {"type": "int", "default": 30},
+            "authorities": {"type": "path"},
             "etcd": {
                 "type": "dict",
                 "options": {
@@ -646,6 +656,7 @@ def main() -> None:
     problems += inspect_firewall(module)
     result = {"components": seen.components, "certificates": certificates, "etcd": seen.etcd, "node": seen.node}
     result["deployments"] = seen.deployments
+    result["pki"] = _pki.look(params["authorities"], _pki.FILES) if params["authorities"] else None
     module.exit_json(
         changed=False,
         healthy=not problems,
