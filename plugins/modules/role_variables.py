@@ -9,6 +9,8 @@ short_description: Check the variables of all roles of this collection, and put 
 version_added: 1.0.0
 description:
   - Checks types and choices of a host's variables against the argument specs of all roles. None is required, since no host uses all roles.
+  - Refuses flags of components that contradict those of the roles or undo what the cluster promises (C(cluster_unsafe_flags) lists exceptions), and
+    issuers and webhooks that the API server would not start with.
   - Refuses variables that begin like those of a role and are none, with the name that may have been meant.
   - A host whose variables are right is put into groups, as M(ansible.builtin.group_by) does it. With hundreds of hosts, a task less
     for each is what the control node notices.
