@@ -9,8 +9,8 @@ import yaml
 from ansible import context
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action.group_by import ActionModule as GroupBy
-from ansible_collections.plainkube.cluster.plugins.module_utils import _flags, _preflight
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _facts, _structured, _whole_run
+from ansible_collections.plainkube.cluster.plugins.module_utils import _preflight
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _facts, _operator_flags, _structured, _whole_run
 
 ROLES = pathlib.Path(__file__).parents[2] / "roles"
 
@@ -56,7 +56,7 @@ class ActionModule(GroupBy):
         known = {name for options in by_role.values() for name in options}
         given = {name: self._templar.template(task_vars[name]) for name in known if name in task_vars}
         troubles = [trouble for role, some in by_role.items() for trouble in self._wrong(role, some, given)]
-        troubles += _flags.troubles(given) + _structured.troubles(given)
+        troubles += _operator_flags.troubles(given) + _structured.troubles(given)
         troubles += _preflight.unknown_variables(task_vars, known, by_role, arguments["foreign"])
         result = {} if troubles else self._grouped(arguments["groups"], task_vars)
         message = "\n".join(troubles) or "All variables are as they should be."

@@ -44,9 +44,9 @@ _value:
   type: str
 """
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _flags
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _operator_flags
 
 
 class FilterModule:
     def filters(self):
-        return {"flags": _flags.merged}
+        return {"flags": _operator_flags.merged}

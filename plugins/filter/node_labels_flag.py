@@ -27,9 +27,26 @@ _value:
   type: str
 """
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _node_object
+from ansible_collections.plainkube.cluster.plugins.module_utils import _preflight
+
+
+def kubelet_may_set(key: str) -> bool:
+    """Whether a kubelet may give its own Node a label; with any other it exits."""
+    domain = key.rpartition("/")[0]
+    kubernetes = _preflight._within(domain, ("kubernetes.io", "k8s.io"))
+    return (
+        not kubernetes
+        or key in _preflight.KUBELET_LABELS
+        or _preflight._within(domain, _preflight.KUBELET_LABEL_DOMAINS)
+    )
+
+
+def registration(labels: dict) -> str:
+    """The kubelet's flag for the labels that it may set; the others come from a control plane. Empty where it may set none."""
+    found = ",".join(f"{key}={labels[key]}" for key in sorted(labels) if kubelet_may_set(key))
+    return f"--node-labels={found}" if found else ""
 
 
 class FilterModule:
     def filters(self):
-        return {"node_labels_flag": _node_object.registration}
+        return {"node_labels_flag": registration}

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _preflight
-
 # On the Node: the labels and taints that the collection set last, so that it takes away no others.
 ANNOTATION = "plainkube.io/labels-and-taints"
 
@@ -127,23 +125,3 @@ def describe(old: Wanted, aim: Wanted, labels: Labels, taints: t.Sequence[Taint]
             lines.append(f"taint {taint['key']}{value}:{taint['effect']}")
     lines += [f"annotation {ANNOTATION}={note}"] if note else []
     return "".join(f"{line}\n" for line in lines)
-
-
-# Registration
-
-
-def kubelet_may_set(key: str) -> bool:
-    """Whether a kubelet may give its own Node a label; with any other it exits."""
-    domain = key.rpartition("/")[0]
-    kubernetes = _preflight._within(domain, ("kubernetes.io", "k8s.io"))
-    return (
-        not kubernetes
-        or key in _preflight.KUBELET_LABELS
-        or _preflight._within(domain, _preflight.KUBELET_LABEL_DOMAINS)
-    )
-
-
-def registration(labels: t.Mapping[str, t.Any]) -> str:
-    """The kubelet's flag for the labels that it may set; the others come from a control plane. Empty where it may set none."""
-    found = ",".join(f"{key}={labels[key]}" for key in sorted(labels) if kubelet_may_set(key))
-    return f"--node-labels={found}" if found else ""

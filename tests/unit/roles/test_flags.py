@@ -9,7 +9,7 @@ import re
 
 import jinja2
 import pytest
-from ansible_collections.plainkube.cluster.plugins.module_utils import _flags
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _operator_flags as _flags
 
 ROLES = pathlib.Path(__file__).parents[3] / "roles"
 UNITS = {
@@ -22,7 +22,7 @@ UNITS = {
     "kube-proxy": "node",
     "cri-dockerd": "node",
 }
-# Flags of ours that an operator may well set to anything else; for all others there is a rule in _flags.
+# Flags of ours that an operator may well set to anything else; for all others there is a rule in _operator_flags.
 OPEN = {
     "kube-apiserver": {
         *("allow-privileged", "audit-log-maxage", "audit-log-maxbackup", "audit-log-maxsize", "request-timeout"),

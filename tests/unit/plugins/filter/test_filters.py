@@ -6,6 +6,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.plainkube.cluster.plugins.filter.host_address import host_address
 from ansible_collections.plainkube.cluster.plugins.filter.host_identities import host_identities
+from ansible_collections.plainkube.cluster.plugins.filter.node_labels_flag import registration
 from ansible_collections.plainkube.cluster.plugins.filter.nth_address import nth_address
 from ansible_collections.plainkube.cluster.plugins.filter.preflight_troubles import preflight_troubles, resolves
 from ansible_collections.plainkube.cluster.plugins.filter.turns import turns
@@ -133,3 +134,20 @@ def test_turns_of_hosts_that_the_run_looks_at():
     assert turns(hosts, "etcd", total=3) == {"first": [], "then": ["k2", "k1"]}
     assert turns(hosts[:1], "control_plane", total=3) == {"first": [], "then": []}
     assert turns(hosts[:1], "etcd", total=1, everything=["k1"]) == {"first": ["k1"], "then": []}
+
+
+@pytest.mark.parametrize(
+    ("labels", "flag"),
+    [
+        ({}, ""),
+        ({"gpu": "true", "a/b": ""}, "--node-labels=a/b=,gpu=true"),
+        (
+            {"node-role.kubernetes.io/worker": "", "topology.kubernetes.io/zone": "a"},
+            "--node-labels=topology.kubernetes.io/zone=a",
+        ),
+        ({"node-role.kubernetes.io/worker": ""}, ""),
+        ({"node-restriction.kubernetes.io/x": "1"}, ""),
+    ],
+)
+def test_what_a_kubelet_may_register_with(labels, flag):
+    assert registration(labels) == flag

@@ -108,20 +108,3 @@ def test_an_annotation_that_somebody_has_spoilt_is_none(text):
     after, dummy = settle(found, {})
     assert after["metadata"]["labels"] == {"a": "1"}
     assert _node_object.ANNOTATION not in after["metadata"]["annotations"]
-
-
-@pytest.mark.parametrize(
-    ("labels", "flag"),
-    [
-        ({}, ""),
-        ({"gpu": "true", "a/b": ""}, "--node-labels=a/b=,gpu=true"),
-        (
-            {"node-role.kubernetes.io/worker": "", "topology.kubernetes.io/zone": "a"},
-            "--node-labels=topology.kubernetes.io/zone=a",
-        ),
-        ({"node-role.kubernetes.io/worker": ""}, ""),
-        ({"node-restriction.kubernetes.io/x": "1"}, ""),
-    ],
-)
-def test_what_a_kubelet_may_register_with(labels, flag):
-    assert _node_object.registration(labels) == flag
