@@ -37,7 +37,7 @@ FLAGS = [
         ["--cluster-name=it's \"50%\" of $HOME \\ %d", "--terminated-pod-gc-threshold=900"],
     ),
     ("kube-scheduler", "control_plane_kube_scheduler", {"v": 3, "profiling": False}, ["--profiling=false", "--v=3"]),
-    ("etcd", "etcd_etcd", {"cors": ["https://a.example", "https://b.example"]}, ["--cors=https://a.example,https://b.example"]),
+    ("etcd", "etcd_etcd", {"cors": ["https://a.example:443", "https://b.example:443"]}, ["--cors=https://a.example:443,https://b.example:443"]),
     ("flanneld", "flannel_flanneld", {"iptables-resync": 7}, ["--iptables-resync=7"]),
     ("kubelet", "node_kubelet", {"max-pods": 77}, ["--max-pods=77"]),
     ("kube-proxy", "node_kube_proxy", {"v": 3}, ["--v=3"]),
