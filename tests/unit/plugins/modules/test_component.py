@@ -362,6 +362,10 @@ def test_a_secret_is_written_and_in_no_answer(apply, tmp_path):
         assert result["changed"]
         assert "password" not in str({key: value for key, value in result.items() if key != "invocation"})
         assert "password" not in str(result.get("invocation"))
+        # Not by the mask that Ansible puts on secrets alone.
+        assert [entry["after"] for entry in result["diff"] if entry["after_header"].endswith("s.conf")] == [
+            f"# {OWNER}:{GROUP} 0600\n# secret content\n"
+        ]
     assert (tmp_path / "s.conf").read_text() == "password"
     assert not apply(files=[{**secret, "mode": "0600"}])[0]["changed"]
     result, dummy = apply(files=[{**secret, "mode": "0600", "secret_content": "pass phrase"}])
