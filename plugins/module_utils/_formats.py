@@ -387,6 +387,7 @@ FORMATS: dict[str, Format] = {
     "cluster_pause_version": free,
     "cluster_pod_network": network,
     "cluster_service_network": service_network,
+    "cluster_unsafe_flags": free,  # _operator_flags, as the flags themselves
     "cluster_version": free,
     "cluster_virtual_ip": optional(address),
     "cluster_virtual_ip_interface": optional(INTERFACE),
@@ -396,10 +397,17 @@ FORMATS: dict[str, Format] = {
     "control_plane_audit_log_maxbackup": whole(0),
     "control_plane_audit_log_maxsize": whole(0),
     "control_plane_audit_policy_rules": audit_rule,
+    "control_plane_authentication_jwt": free,  # _structured
+    "control_plane_authorization_webhooks.kubeconfig": free,
+    "control_plane_authorization_webhooks.name": free,
+    "control_plane_authorization_webhooks.settings": free,
     "control_plane_event_rate_limits.burst": whole(1),
     "control_plane_event_rate_limits.cacheSize": whole(0),
     "control_plane_event_rate_limits.qps": whole(1),
     "control_plane_extra_admission_plugins": admission_plugin,
+    "control_plane_kube_apiserver_flags": free,
+    "control_plane_kube_controller_manager_flags": free,
+    "control_plane_kube_scheduler_flags": free,
     "control_plane_pod_security_exempt_namespaces": NAMESPACE,
     "control_plane_request_timeout": whole(1),
     "control_plane_shutdown_delay": SECONDS,
@@ -409,6 +417,7 @@ FORMATS: dict[str, Format] = {
     "docker_wait": SECONDS,
     "etcd_auto_compaction_retention": DURATION,
     # In bytes: 8 is not 8 GiB, and an etcd that small takes no writes from the start.
+    "etcd_etcd_flags": free,
     "etcd_quota_backend_bytes": whole(64 * 2**20, 2**63 - 1),
     "etcd_wait": SECONDS,
     "firewall_accept.name": free,  # _firewall, which knows groups and networks too
@@ -421,6 +430,7 @@ FORMATS: dict[str, Format] = {
     "firewall_revert_after": whole(1),
     "firewall_ssh_ports": PORT,
     "firewall_ssh_sources": SOURCE,
+    "flannel_flanneld_flags": free,
     "flannel_subnet_length": whole(0, 32),  # _flannel_network
     "flannel_wait": SECONDS,
     "kubeconfig_path": some,
@@ -428,9 +438,12 @@ FORMATS: dict[str, Format] = {
     "kubeconfig_user": free,  # module kubeconfig
     "kubeconfig_validity_days": VALIDITY,
     "load_balancer_wait": SECONDS,
+    "node_cri_dockerd_flags": free,
     "node_drain_timeout": SECONDS,
     "node_kube_proxy_config": free,  # YAML that a filter writes
+    "node_kube_proxy_flags": free,
     "node_kubelet_config": free,
+    "node_kubelet_flags": free,
     "node_labels": free,  # _preflight
     "node_pod_pids_limit": whole(-1),
     "node_taints.key": label_key,
@@ -450,6 +463,8 @@ FORMATS: dict[str, Format] = {
 }
 # Lists that must not be empty, and why.
 _NOT_EMPTY = {"control_plane_event_rate_limits": _SEVERAL_LIMITS}
+# Text of several lines, which is a file of its own.
+_FILES = ("control_plane_authorization_webhooks.kubeconfig",)
 # Text for which a number is as good: what it prints is what was meant.
 _NUMBERS_TOO = ("firewall_accept.ports", "reset_confirm")
 
@@ -464,6 +479,8 @@ def _troubles(path: str, name: str, value: t.Any, option: Mapping[str, t.Any]) -
     kind = option.get("type", "str")
     if value is None:
         return [f"{path} is null (an empty value in YAML): set a value, or remove it to get the default."]
+    if name in _FILES and isinstance(value, str):
+        return []
     if name in _NUMBERS_TOO and isinstance(value, int) and not isinstance(value, bool):
         return []
     wrong = _TYPES[kind](value)

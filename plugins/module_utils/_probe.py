@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""One HTTP request to a health endpoint."""
+"""One HTTP request to a health endpoint, or for an object of the Kubernetes API."""
 
 from __future__ import annotations
 
@@ -46,12 +46,25 @@ def get(
 
     Never raises for what a server or network does.
     """
+    return _ask(urllib.request.Request(url), ca, timeout, client, limit)
+
+
+def patch(url: str, body: str, ca: str, client: tuple[str, str], timeout: float = 10.0) -> Answer:
+    """PATCH an object of the Kubernetes API with a JSON merge patch. Else as get."""
+    headers = {"Content-Type": "application/merge-patch+json"}
+    request = urllib.request.Request(url, data=body.encode(), headers=headers, method="PATCH")
+    return _ask(request, ca, timeout, client, 4096)
+
+
+def _ask(
+    request: urllib.request.Request, ca: str | None, timeout: float, client: tuple[str, str] | None, limit: int
+) -> Answer:
     try:
         handlers: list[t.Any] = [urllib.request.ProxyHandler({})]
-        context = _context(url, ca, client)
+        context = _context(request.full_url, ca, client)
         if context is not None:
             handlers.append(urllib.request.HTTPSHandler(context=context))
-        with urllib.request.build_opener(*handlers).open(url, timeout=timeout) as response:
+        with urllib.request.build_opener(*handlers).open(request, timeout=timeout) as response:
             return Answer(response.status, response.read(limit).decode("utf-8", "replace"))
     except urllib.error.HTTPError as error:
         return Answer(error.code, error.read(4096).decode("utf-8", "replace"))

@@ -72,9 +72,11 @@ options:
             type: path
             required: true
           content:
-            description: The whole content.
+            description: The whole content. Either this or O(components[].files[].secret_content).
             type: str
-            required: true
+          secret_content:
+            description: The same for a content that is secret. It appears in no diff, answer or log.
+            type: str
           owner:
             description: Name of the owner.
             type: str
@@ -96,6 +98,18 @@ options:
         type: list
         elements: path
         default: []
+      stale:
+        description: Patterns (C(*), C(?), C([…])) of files that are the component's. Those that are not in O(components[].files) are removed.
+        type: list
+        elements: str
+        default: []
+      flags:
+        description:
+          - The flags in O(components[].unit) that are the operator's, a mapping of name to a value or a list of values.
+          - Before a start or restart, the program is asked for C(--help) with them. Where it does not know one, or cannot read its value, the module
+            fails and has changed nothing. In check mode it is not asked while the program is yet to be installed.
+        type: dict
+        default: {}
       binary:
         description: The program that the unit starts. A process that runs another file is restarted.
         type: path

@@ -11,6 +11,8 @@ description:
   - Checks types, choices and formats of a host's variables against the argument specs of all roles. None is required, since no host uses all
     roles. Nothing is converted - a number or boolean is no text, and null is no value of any variable.
   - Text is one line without control characters, and in the format that its variable has, such as a DNS label or an IPv4 address.
+  - Refuses flags of components that contradict those of the roles or undo what the cluster promises (C(cluster_unsafe_flags) lists exceptions), and
+    issuers and webhooks that the API server would not start with.
   - Refuses variables that begin like those of a role and are none, with the name that may have been meant.
   - A host whose variables are right is put into groups, as M(ansible.builtin.group_by) does it. With hundreds of hosts, a task less
     for each is what the control node notices.

@@ -38,6 +38,7 @@ options:
           - etcd_rbac
           - firewall
           - kube_objects
+          - node_object
           - runtime_removal
       options:
         description: The module's options.
@@ -49,6 +50,11 @@ options:
           - By default, all steps before it.
         type: list
         elements: str
+  secrets:
+    description: Texts in O(steps) that no log or answer may show. The action plugin finds C(secret_content) by itself.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
@@ -114,13 +120,14 @@ if t.TYPE_CHECKING:
         etcd_rbac,
         firewall,
         kube_objects,
+        node_object,
         runtime_removal,
     )
 
 _MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils._modules"
 MODULES = [
     *("artifacts", "certificate_request", "cni_bridge", "component", "container_images", "docker_rebridge"),
-    *("etcd_member", "etcd_network_config", "etcd_rbac", "firewall", "kube_objects", "runtime_removal"),
+    *("etcd_member", "etcd_network_config", "etcd_rbac", "firewall", "kube_objects", "node_object", "runtime_removal"),
 ]
 
 
@@ -182,7 +189,8 @@ def main() -> None:
                     "options": {"type": "dict", "default": {}},
                     "builds_on": {"type": "list", "elements": "str"},
                 },
-            }
+            },
+            "secrets": {"type": "list", "elements": "str", "no_log": True, "default": []},
         },
         supports_check_mode=True,
     )

@@ -8,12 +8,14 @@ from __future__ import annotations
 import glob
 import os
 import pwd
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _command,
     _component,
     _files,
+    _flags,
     _probe,
     _stamp,
     _systemd,
@@ -22,6 +24,22 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._wait import pol
 
 UNITS = "/etc/systemd/system"
 SYSUSERS = "/etc/sysusers.d"
+
+
+FILE_OPTIONS = {
+    **_files.FILE_OPTIONS,
+    "content": {"type": "str"},
+    "secret_content": {"type": "str", "no_log": True},
+}
+
+
+def settle(params: dict) -> dict:
+    """The component's options with one name for a file's content, secret or not."""
+    files = []
+    for file in params["files"]:
+        secret = file.get("secret_content")
+        files.append(file if secret is None else {**file, "content": secret, "secret": True})
+    return {**params, "files": files}
 
 
 def owned_files(params: dict) -> list[dict]:
@@ -66,6 +84,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     text = _component.wanted_unit(params["unit"], inputs, known, on_disk, mended)
     unit = {"path": unit_path, "content": text, "owner": "root", "group": "root", "mode": "0600"}
 
+    stale = stale_files(params)
     state = _systemd.show(module, f"{params['name']}.service")
     process = running(params, state)
     found[unit_path] = unit_found
@@ -74,7 +93,8 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     ]
     return {
         "different": different,
-        "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different],
+        "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different] + [gone(path) for path in stale],
+        "stale": stale,
         "reasons": _component.restart_reasons(text, on_disk, known, mended, process, module.params["replaced"]),
         "running": process.runs,
         "user": bool(params["user"]) and not user_exists(params["user"]),
@@ -83,6 +103,36 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
         "stamp": str(_stamp.split(text)[2]),
         "state": f"{state.get('ActiveState')}/{state.get('SubState')}",
     }
+
+
+def stale_files(params: dict) -> list[str]:
+    """The files that were the component's, and are not among its files any more."""
+    wanted = {file["path"] for file in params["files"]}
+    return sorted({path for pattern in params["stale"] for path in glob.glob(pattern)} - wanted)
+
+
+def gone(path: str) -> dict:
+    """The diff of a file that is to go; what was in it may have been secret."""
+    return {"before_header": path, "after_header": "/dev/null", "before": "present\n", "after": ""}
+
+
+def flag_trouble(module: AnsibleModule, params: dict) -> str:
+    """What the program itself has against the operator's flags; empty where it takes them, or is not on the host yet.
+
+    With --help behind them it reads them, prints its help and ends. Asked before anything is written: hosts that are changed side by side
+    would all lose the component to a flag that it does not know.
+    """
+    binary, name = params["binary"], params["name"]
+    pending = module.check_mode and binary in module.params["replaced"]
+    if not params["flags"] or pending or not os.access(binary, os.X_OK):
+        return ""
+    given = [argument for dummy, argument in _flags.arguments(name, params["flags"])]
+    code, out, err = _command.run(module, [binary, *given, "--help"])
+    complaint = _flags.complaint(code, f"{err}\n{out}")
+    return (
+        complaint
+        and f"{name} refuses its flags ({_flags.VARIABLES.get(name, 'flags')}): {complaint}; nothing of it was changed."
+    )
 
 
 def user_diff(params: dict, plan: dict) -> list[dict]:
@@ -147,6 +197,13 @@ def prepare(module: AnsibleModule, components: list[dict], plans: dict[str, dict
         _systemd.systemctl(module, "daemon-reload")
 
 
+def tidy(plans: t.Iterable[dict]) -> None:
+    """Remove what is stale, once nothing starts from it any more."""
+    for plan in plans:
+        for path in plan["stale"]:
+            os.unlink(path)
+
+
 def start(module: AnsibleModule, params: dict, plan: dict) -> None:
     """Start or restart a component where that is needed, and see that it is ready either way."""
     if plan["reasons"]:
@@ -186,9 +243,18 @@ COMPONENT_OPTIONS = {
     "unit": {"type": "str", "required": True},
     "user": {"type": "str"},
     "directories": {"type": "list", "elements": "dict", "default": [], "options": _files.DIRECTORY_OPTIONS},
-    "files": {"type": "list", "elements": "dict", "default": [], "options": _files.FILE_OPTIONS},
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": FILE_OPTIONS,
+        "required_one_of": [("content", "secret_content")],
+        "mutually_exclusive": [("content", "secret_content")],
+    },
+    "stale": {"type": "list", "elements": "str", "default": []},
     "inputs": {"type": "list", "elements": "path", "default": []},
     "binary": {"type": "path", "required": True},
+    "flags": {"type": "dict", "default": {}},
     "ready_url": {"type": "str"},
     "ready_ca": {"type": "path"},
     "wait": {"type": "int", "default": 90},
@@ -244,14 +310,20 @@ def remove(module: AnsibleModule, params: dict, plan: dict) -> None:
 
 
 def changed(plan: dict) -> bool:
-    return bool(plan["different"] or plan["user"] or plan["enable"] or plan["reasons"])
+    return bool(plan["different"] or plan["stale"] or plan["user"] or plan["enable"] or plan["reasons"])
 
 
 def run(module: AnsibleModule) -> dict:
-    components = [params for params in module.params["components"] if params["state"] == "present"]
-    leaving = [params for params in module.params["components"] if params["state"] == "absent"]
+    wanted = [settle(params) for params in module.params["components"]]
+    components = [params for params in wanted if params["state"] == "present"]
+    leaving = [params for params in wanted if params["state"] == "absent"]
     plans = {params["name"]: make_plan(module, params) for params in components}
     removals = {params["name"]: removal_plan(module, params) for params in leaving}
+    # A process that runs with its flags has taken them.
+    refused = (flag_trouble(module, params) for params in components if plans[params["name"]]["reasons"])
+    trouble = next(filter(None, refused), "")
+    if trouble:
+        module.fail_json(msg=trouble)
     waiting = []
     if module.check_mode:
         waiting = [line for params in components for line in pending(module, params, plans[params["name"]])]
@@ -259,6 +331,7 @@ def run(module: AnsibleModule) -> dict:
         prepare(module, components, plans)
         for params in components:
             start(module, params, plans[params["name"]])
+        tidy(plans.values())
         for params in leaving:
             remove(module, params, removals[params["name"]])
     kept = {
@@ -274,6 +347,7 @@ def run(module: AnsibleModule) -> dict:
     return {
         "changed": any(changed(plan) for plan in plans.values()) or any(plan["paths"] for plan in removals.values()),
         "components": {**kept, **gone},
+        "removed": [path for plan in plans.values() for path in plan["stale"]],
         "pending": waiting,
         "diff": [entry for params in components for entry in whole_diff(params, plans[params["name"]])]
         + [entry for plan in removals.values() for entry in plan["diff"]],

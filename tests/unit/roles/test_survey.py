@@ -42,6 +42,7 @@ TASKS = {
     "docker": "docker/tasks/run.yml",
     "images": "artifacts/tasks/images.yml",
     "node": "node/tasks/run.yml",
+    "node_object": "node/tasks/labels.yml",
     "load_balancer_removal": "load_balancer/tasks/remove.yml",
 }
 

@@ -128,3 +128,21 @@ def test_a_host_with_right_variables_is_put_into_groups(grouped):
 def test_one_with_wrong_variables_is_not(grouped):
     assert check({"cluster_verion": "1"}, groups=["a", "b"])["failed"]
     assert grouped == []
+
+
+def test_flags_issuers_and_webhooks_that_cannot_be():
+    variables = {
+        "node_kubelet_flags": {"anonymous-auth": True},
+        "control_plane_authentication_jwt": [{"issuer": {"url": "http://a.example", "audiences": ["a"]}}],
+        "control_plane_authorization_webhooks": [{"name": "rbac", "kubeconfig": "secret", "settings": {}}],
+    }
+    message = check(variables)["msg"]
+    for start in (
+        "node_kubelet_flags has 'anonymous-auth', which is refused: ",
+        "control_plane_authentication_jwt (issuer http://a.example) has no URL",
+        "control_plane_authorization_webhooks has the name 'rbac'",
+    ):
+        assert any(line.startswith(start) for line in message.splitlines()), start
+    assert "secret" not in message
+    listed = {"node_kubelet_flags": {"anonymous-auth": True}, "cluster_unsafe_flags": ["kubelet/anonymous-auth"]}
+    assert check(listed)["failed"] is False

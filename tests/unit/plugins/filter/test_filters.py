@@ -10,6 +10,7 @@ from ansible_collections.plainkube.cluster.plugins.filter.failure import failure
 from ansible_collections.plainkube.cluster.plugins.filter.host_address import host_address
 from ansible_collections.plainkube.cluster.plugins.filter.host_identities import host_identities
 from ansible_collections.plainkube.cluster.plugins.filter.kubernetes_yaml import kubernetes_yaml
+from ansible_collections.plainkube.cluster.plugins.filter.node_labels_flag import registration
 from ansible_collections.plainkube.cluster.plugins.filter.nth_address import nth_address
 from ansible_collections.plainkube.cluster.plugins.filter.preflight_troubles import preflight_troubles, resolves
 from ansible_collections.plainkube.cluster.plugins.filter.turns import turns
@@ -170,3 +171,20 @@ def test_turns_of_a_host_whose_answer_is_none():
             "__survey_result": {"to_do": ["etcd"], "answers": answers},
         }
         assert turns([host], "etcd", total=3) == {"first": [], "then": ["k1"]}
+
+
+@pytest.mark.parametrize(
+    ("labels", "flag"),
+    [
+        ({}, ""),
+        ({"gpu": "true", "a/b": ""}, "--node-labels=a/b=,gpu=true"),
+        (
+            {"node-role.kubernetes.io/worker": "", "topology.kubernetes.io/zone": "a"},
+            "--node-labels=topology.kubernetes.io/zone=a",
+        ),
+        ({"node-role.kubernetes.io/worker": ""}, ""),
+        ({"node-restriction.kubernetes.io/x": "1"}, ""),
+    ],
+)
+def test_what_a_kubelet_may_register_with(labels, flag):
+    assert registration(labels) == flag

@@ -7,6 +7,7 @@ import pathlib
 import jinja2
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils import _host
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _operator_flags
 
 ROLES = pathlib.Path(__file__).parents[4] / "roles"
 
@@ -14,6 +15,10 @@ ROLES = pathlib.Path(__file__).parents[4] / "roles"
 def render(text, **variables):
     """A template with these variables, and nothing where it has others."""
     environment = jinja2.Environment(undefined=jinja2.ChainableUndefined, trim_blocks=True)
+    # As it is with no flags of the operator's.
+    environment.filters.update(
+        {"plainkube.cluster.flags": lambda lines, *dummy: lines, "combine": lambda ours, *dummy: ours}
+    )
     return environment.from_string(text).render(variables)
 
 
@@ -109,6 +114,12 @@ def test_what_the_cluster_of_a_control_plane_cannot_change():
     subnet = "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.7.1/24\n"
     assert _host.settled(text, subnet) == {**of_apiserver, "cluster_pod_network": "10.244.0.0/16"}
     assert _host.settled("", "") == {}
+
+
+def test_other_issuers_beside_the_clusters_own_are_no_matter():
+    issuers = ["https://oidc.example", "https://kubernetes.default.svc.k.example"]
+    flags = _operator_flags.merged("", "kube-apiserver", {"service-account-issuer": issuers})
+    assert _host.settled(flags, "") == {"cluster_domain": "k.example"}
 
 
 BALANCER = """

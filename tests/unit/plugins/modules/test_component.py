@@ -308,3 +308,81 @@ def test_the_user_goes_too_and_a_secret_is_not_shown(apply, systemd, tmp_path, m
 def test_no_components_are_nothing_to_do(run_module, systemd):
     result = run_module(component, components=[])
     assert (result["changed"], result["components"], systemd.changes) == (False, {}, [])
+
+
+# The operator's flags
+
+
+def test_a_program_is_asked_for_the_operators_flags_before_anything_is_written(apply, systemd, tmp_path, monkeypatch):
+    asked = []
+
+    def run(self, command, **kwargs):
+        if command[0] == "/bin/true":
+            asked.append(command[1:])
+            return 1, "", "Usage:\n\nError: unknown flag: --no-such\n"
+        return systemd.run(command)
+
+    monkeypatch.setattr(AnsibleModule, "run_command", run)
+    for check in (True, False):
+        result, calls = apply(flags={"no-such": [1, 2], "v": True}, check=check)
+        assert result["failed"]
+        assert result["msg"] == "x refuses its flags (flags): unknown flag: --no-such; nothing of it was changed."
+        assert (calls, (tmp_path / "x.yaml").exists()) == ([], False)
+    assert asked == [["--no-such=1", "--no-such=2", "--v=true", "--help"]] * 2
+
+
+def test_a_program_that_runs_with_its_flags_is_not_asked_again(apply, systemd, monkeypatch):
+    apply(flags={"v": 4})
+
+    def run(self, command, **kwargs):
+        assert command[0] == "systemctl"
+        return systemd.run(command)
+
+    monkeypatch.setattr(AnsibleModule, "run_command", run)
+    assert not apply(flags={"v": 4})[0]["changed"]
+
+
+@pytest.mark.parametrize("more", [{"binary": "/nowhere"}, {"replaced": ["/bin/true"]}])
+def test_a_plan_does_not_ask_a_program_that_is_yet_to_come(apply, systemd, monkeypatch, more):
+    def run(self, command, **kwargs):
+        assert command[0] == "systemctl"
+        return systemd.run(command)
+
+    monkeypatch.setattr(AnsibleModule, "run_command", run)
+    assert apply(flags={"v": 4}, check=True, **more)[0]["changed"]
+
+
+# Secret and stale files
+
+
+def test_a_secret_is_written_and_in_no_answer(apply, tmp_path):
+    secret = {"path": str(tmp_path / "s.conf"), "secret_content": "password", "owner": OWNER, "group": GROUP}
+    for check in (True, False):
+        result, dummy = apply(files=[{**secret, "mode": "0600"}], check=check)
+        assert result["changed"]
+        assert "password" not in str({key: value for key, value in result.items() if key != "invocation"})
+        assert "password" not in str(result.get("invocation"))
+        # Not by the mask that Ansible puts on secrets alone.
+        assert [entry["after"] for entry in result["diff"] if entry["after_header"].endswith("s.conf")] == [
+            f"# {OWNER}:{GROUP} 0600\n# secret content\n"
+        ]
+    assert (tmp_path / "s.conf").read_text() == "password"
+    assert not apply(files=[{**secret, "mode": "0600"}])[0]["changed"]
+    result, dummy = apply(files=[{**secret, "mode": "0600", "secret_content": "pass phrase"}])
+    assert result["reasons"] == [f"{tmp_path}/s.conf changes"]
+    assert "pass phrase" not in str(result)
+
+
+def test_a_file_that_is_not_the_components_any_more_is_removed(apply, tmp_path):
+    pattern = [str(tmp_path / "hook-*.conf")]
+    old, kept, foreign = (tmp_path / name for name in ("hook-a.conf", "hook-b.conf", "other.conf"))
+    for path in (old, kept, foreign):
+        path.write_text("text\n")
+    file = {"path": str(kept), "content": "text\n", "owner": OWNER, "group": GROUP, "mode": "0644"}
+    planned, dummy = apply(files=[file], stale=pattern, check=True)
+    gone = [entry["before_header"] for entry in planned["diff"] if entry["after_header"] == "/dev/null"]
+    assert (gone, old.exists()) == ([str(old)], True)
+    done, dummy = apply(files=[file], stale=pattern)
+    assert (done["changed"], done["diff"]) == (True, planned["diff"])
+    assert (old.exists(), kept.exists(), foreign.exists()) == (False, True, True)
+    assert not apply(files=[file], stale=pattern)[0]["changed"]
