@@ -9,7 +9,7 @@ import yaml
 from ansible import context
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action.group_by import ActionModule as GroupBy
-from ansible_collections.plainkube.cluster.plugins.module_utils import _preflight
+from ansible_collections.plainkube.cluster.plugins.module_utils import _preflight, _proxy
 from ansible_collections.plainkube.cluster.plugins.plugin_utils import _facts, _whole_run
 
 ROLES = pathlib.Path(__file__).parents[2] / "roles"
@@ -56,6 +56,9 @@ class ActionModule(GroupBy):
         known = {name for options in by_role.values() for name in options}
         troubles = [trouble for role, some in by_role.items() for trouble in self._wrong(role, some, task_vars)]
         troubles += _preflight.unknown_variables(task_vars, known, by_role, arguments["foreign"])
+        troubles += _proxy.troubles(
+            {name: self._templar.template(task_vars[name]) for name in _proxy.SETTINGS if name in task_vars}
+        )
         result = {} if troubles else self._grouped(arguments["groups"], task_vars)
         message = "\n".join(troubles) or "All variables are as they should be."
         # With a fact cache, what an earlier run found would stand in for what this one does not look at.

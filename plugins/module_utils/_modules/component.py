@@ -13,6 +13,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _command,
     _component,
+    _environment,
     _files,
     _probe,
     _stamp,
@@ -25,8 +26,8 @@ SYSUSERS = "/etc/sysusers.d"
 
 
 def owned_files(params: dict) -> list[dict]:
-    """The component's configuration files, and the declaration of its user."""
-    files = list(params["files"])
+    """The component's configuration files, the variables of its process, and the declaration of its user."""
+    files = [*params["files"], *_environment.wanted(params["name"], params["environment"])]
     if params["user"]:
         line = f'u {params["user"]} - "{params["name"]}, run by plainkube.cluster" -\n'
         declaration = {"path": f"{SYSUSERS}/plainkube-{params['user']}.conf", "content": line, "secret": False}
@@ -56,6 +57,8 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     contents = {file["path"]: file["content"] for file in params["files"]}
     found = {wanted["path"]: _files.look(wanted["path"]) for wanted in [*params["directories"], *files]}
     mended = [path for path, content in contents.items() if found[path] is None or found[path].content != content]
+    mended += _environment.differs(params["name"], params["environment"])
+    gone = _environment.left_over(params["name"], params["environment"])
 
     unit_path = f"{UNITS}/{params['name']}.service"
     unit_found = _files.look(unit_path)
@@ -74,7 +77,8 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     ]
     return {
         "different": different,
-        "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different],
+        "gone": gone,
+        "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different] + _environment.removal_diff(gone),
         "reasons": _component.restart_reasons(text, on_disk, known, mended, process, module.params["replaced"]),
         "running": process.runs,
         "user": bool(params["user"]) and not user_exists(params["user"]),
@@ -140,6 +144,8 @@ def prepare(module: AnsibleModule, components: list[dict], plans: dict[str, dict
     """Write everything, then tell systemd once: it takes longer over that than over all files together."""
     for params in components:
         write(module, params["user"], plans[params["name"]]["different"])
+        for path in plans[params["name"]]["gone"]:
+            os.unlink(path)
     enable = [f"{name}.service" for name, plan in plans.items() if plan["enable"]]
     if enable:
         _systemd.systemctl(module, "enable", "--quiet", "--no-reload", *enable)
@@ -187,6 +193,7 @@ COMPONENT_OPTIONS = {
     "user": {"type": "str"},
     "directories": {"type": "list", "elements": "dict", "default": [], "options": _files.DIRECTORY_OPTIONS},
     "files": {"type": "list", "elements": "dict", "default": [], "options": _files.FILE_OPTIONS},
+    "environment": {"type": "dict", "default": {}, "no_log": True},
     "inputs": {"type": "list", "elements": "path", "default": []},
     "binary": {"type": "path", "required": True},
     "ready_url": {"type": "str"},
@@ -220,7 +227,7 @@ def removal_plan(module: AnsibleModule, params: dict) -> dict:
     unit = _files.look(unit_path)
     if unit is None or _stamp.split(unit.content or "")[2] is None:
         return {"paths": [], "user": False, "diff": []}
-    secret = {file["path"]: file["secret"] for file in owned_files(params)}
+    secret = {_environment.path(params["name"]): True, **{file["path"]: file["secret"] for file in owned_files(params)}}
     there = [(path, found) for path in [*secret, unit_path] for found in [_files.look(path)] if found is not None]
     user = bool(params["user"]) and user_exists(params["user"])
     header = f"user {params['user']}"
@@ -244,7 +251,7 @@ def remove(module: AnsibleModule, params: dict, plan: dict) -> None:
 
 
 def changed(plan: dict) -> bool:
-    return bool(plan["different"] or plan["user"] or plan["enable"] or plan["reasons"])
+    return bool(plan["different"] or plan["gone"] or plan["user"] or plan["enable"] or plan["reasons"])
 
 
 def run(module: AnsibleModule) -> dict:
