@@ -58,7 +58,13 @@ def _open(source: str, timeout: float, proxies: Proxies, method: str = "GET") ->
 
 def _refused_by_proxy(error: Exception) -> bool:
     """Whether a proxy wants another user or password. To a request for a tunnel, http.client has its answer as a text only."""
-    return getattr(error, "code", 0) == 407 or "Tunnel connection failed: 407" in str(getattr(error, "reason", ""))
+    said = str(getattr(error, "reason", ""))
+    # tinyproxy says 401 for a wrong password, and 407 for none.
+    return (
+        getattr(error, "code", 0) == 407
+        or "Tunnel connection failed: 407" in said
+        or "Tunnel connection failed: 401" in said
+    )
 
 
 def _transient(error: Exception) -> bool:
@@ -90,7 +96,7 @@ def explain(source: str, error: Exception) -> str:
         return f"{source} was refused with HTTP {error.code}: {advice}."  # type: ignore[attr-defined]
     if _refused_by_proxy(error):
         advice = "check the user and password in cluster_http_proxy and cluster_https_proxy"
-        return f"{source} cannot be downloaded, because the proxy refuses this host (HTTP 407): {advice}."
+        return f"{source} cannot be downloaded, because the proxy refuses this host: {advice}."
     said = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else str(getattr(error, "reason", error))
     advice = "check that this host reaches it (artifacts_mirror, and cluster_http_proxy, cluster_https_proxy, cluster_no_proxy)"
     return f"{source} cannot be downloaded ({redact(said)}): {advice}."

@@ -120,7 +120,8 @@ options:
       state:
         description:
           - V(absent) stops the service, and removes its unit, O(components[].files), O(components[].user) and the file of
-            O(components[].environment). A unit of that name that this module did not write is left alone, with all that belongs to it. Directories, inputs and the binary stay.
+            O(components[].environment). A unit of that name that this module did not write is left alone, with all that belongs to it.
+            Directories, inputs and the binary stay.
         type: str
         choices: [present, absent]
         default: present
