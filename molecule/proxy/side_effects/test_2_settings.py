@@ -51,7 +51,7 @@ def test_the_password_is_for_root_alone(lab, host):
     assert code == 0
     assert not secrets.found_in(shown, NEEDLES)
     code, found = lab.run(
-        host, "grep", "-rlF", "-e", NEEDLES[0], "-e", NEEDLES[1], "/etc", "/opt", "/root", "/run", "/usr/local"
+        host, "grep", "-rlsF", "-e", NEEDLES[0], "-e", NEEDLES[1], "/etc", "/opt", "/root", "/run", "/usr/local"
     )
     expected = {f"/etc/kubernetes/plainkube-{SERVICES[host]}.env"} if host in SERVICES else set()
     assert set(found.split()) == expected
