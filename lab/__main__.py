@@ -25,6 +25,9 @@ def arguments(command: list[str]) -> argparse.Namespace:
         default=",".join(HOSTS),
         help="names, k* is a control plane, n* a node, b* both, e* etcd only; n2:bookworm for another Debian than --suite",
     )
+    up.add_argument(
+        "--closed", action="store_true", help="leave the hosts no way out but an HTTP proxy that asks for a password"
+    )
     for verb in (image_verb, up):
         verb.add_argument("--prepared", action="store_true", help="with the packages that the roles install")
         verb.add_argument("--suite", default=image.SUITE, help="of Debian (%(default)s)")
@@ -77,7 +80,7 @@ def main(options: argparse.Namespace) -> None:
         torture.main(options.sample, options.seed, options.hosts.split(","))
     elif options.verb == "up":
         lab = Lab(options.name)
-        lab.up(options.hosts.split(","), options.prepared, options.suite)
+        lab.up(options.hosts.split(","), options.prepared, options.suite, options.closed)
         say(f"inventory: {lab.inventory_path()}")
     elif options.verb == "down":
         Lab(options.name).down()

@@ -14,7 +14,7 @@ import typing as t
 import docker
 from docker.models.containers import Container
 
-from lab import artifacts, engine, hosts, image, inventory, machine, mirror, network, ssh
+from lab import artifacts, engine, hosts, image, inventory, isolation, machine, mirror, network, registry, ssh
 from lab.base import LabError, cache, lock, run, say, step
 from plugins.module_utils import _units
 
@@ -53,10 +53,16 @@ class Lab:
         self.name = name
         self.client = client or engine.ensure()
 
-    def up(self, wanted: t.Sequence[str] = HOSTS, prepared: bool = False, suite: str = image.SUITE) -> None:
+    def up(
+        self,
+        wanted: t.Sequence[str] = HOSTS,
+        prepared: bool = False,
+        suite: str = image.SUITE,
+        closed: bool = False,
+    ) -> None:
         """Have these hosts running; those that are there already stay as they are.
 
-        A host may name a Debian release of its own, as n2:bookworm.
+        A host may name a Debian release of its own, as n2:bookworm. In a closed lab, hosts have no way out but a proxy.
         """
         suites = dict(host_and_suite(host, suite) for host in wanted)
         references = {name: image.ensure(self.client, prepared, suites[name]) for name in suites}
@@ -65,10 +71,24 @@ class Lab:
             with lock():
                 net = network.ensure(self.client, self.name)
                 network.contain()
-                mirror.ensure(self.name, network.subnet_and_gateway(net)[1])
+                subnet, gateway = network.subnet_and_gateway(net)
+                mirror.ensure(self.name, gateway)
+                if closed:
+                    isolation.ensure(self.name, gateway, subnet)
                 self._create(references, net)
             self.start(*names)
+            if isolation.is_closed(self.name):
+                self._trust_registry(names)
         cache("labs", self.name, "inventory.ini").write_text(self.inventory(), encoding="utf-8")
+
+    def _trust_registry(self, names: t.Sequence[str]) -> None:
+        """As an operator does it who has an authority of his own."""
+        files = {"plainkube-lab.crt": (registry.certificate(self.name).read_bytes(), 0o644)}
+        for name in names:
+            self.put(name, "/usr/local/share/ca-certificates", files)
+            code, output = self.run(name, "update-ca-certificates")
+            if code:
+                raise LabError(f"{name} does not take the registry's certificate: {output.strip()}")
 
     def _create(self, references: t.Mapping[str, str], net: t.Any) -> None:
         known = self.hosts()
@@ -88,7 +108,9 @@ class Lab:
             for host in self.hosts().values():
                 hosts.remove(host)
             if net is not None:
-                mirror.stop(self.name, network.subnet_and_gateway(net)[1])
+                gateway = network.subnet_and_gateway(net)[1]
+                mirror.service(self.name, gateway).stop()
+                isolation.stop(self.name, gateway)
                 net.remove()
             if not network.labs(self.client):
                 network.release()
@@ -119,12 +141,12 @@ class Lab:
         if net is None:
             raise LabError(f"there is no lab {self.name}: `python -m lab up {self.name}` makes it.")
         addresses = {name: hosts.address_of(host) for name, host in self.hosts().items() if name not in without}
-        url = mirror.url(network.subnet_and_gateway(net)[1]) if artifacts.built() else None
-        return inventory.render(
-            self.name,
-            addresses,
-            inventory.variables(self.name, url, machine.cgroup_version(), machine.lacks_sys_resource()),
-        )
+        gateway = network.subnet_and_gateway(net)[1]
+        url = mirror.url(gateway) if artifacts.built() else None
+        values = inventory.variables(self.name, url, machine.cgroup_version(), machine.lacks_sys_resource())
+        if isolation.is_closed(self.name):
+            values.update(isolation.variables(gateway))
+        return inventory.render(self.name, addresses, values)
 
     def inventory_path(self) -> pathlib.Path:
         """The inventory as `up` left it."""

@@ -54,6 +54,11 @@ def choose(name: str, taken: list[Route]) -> str:
     raise LabError("no /24 of 172.30.0.0/16 is free on this machine for a lab: remove a lab or a route there.")
 
 
+def bridge(name: str) -> str:
+    """The lab's switch, as this machine's interface."""
+    return f"pk-{name}"
+
+
 def find(client: docker.DockerClient, name: str) -> Network | None:
     """The lab's network."""
     try:
@@ -74,7 +79,7 @@ def ensure(client: docker.DockerClient, name: str) -> Network:
             driver="bridge",
             ipam=IPAMConfig(pool_configs=[pool]),
             labels={LABEL: name},
-            options={"com.docker.network.bridge.name": f"pk-{name}"},
+            options={"com.docker.network.bridge.name": bridge(name)},
         )
         network.reload()
     return network

@@ -10,7 +10,7 @@ from ansible import context
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action.group_by import ActionModule as GroupBy
-from ansible_collections.plainkube.cluster.plugins.module_utils import _formats, _preflight
+from ansible_collections.plainkube.cluster.plugins.module_utils import _formats, _preflight, _proxy
 from ansible_collections.plainkube.cluster.plugins.plugin_utils import _facts, _operator_flags, _structured, _whole_run
 
 ROLES = pathlib.Path(__file__).parents[2] / "roles"
@@ -52,7 +52,7 @@ class ActionModule(GroupBy):
             for role, options in by_role.items()
             for trouble in self._wrong(role, options, {name: values[name] for name in options if name in values})
         ]
-        troubles += _operator_flags.troubles(values) + _structured.troubles(values)
+        troubles += _operator_flags.troubles(values) + _structured.troubles(values) + _proxy.troubles(values)
         troubles += _preflight.unknown_variables(task_vars, known, by_role, arguments["foreign"])
         # What fails is often made of another variable that is wrong.
         troubles = troubles or failures

@@ -11,6 +11,7 @@ import signal
 
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _docker_service,
+    _environment,
     _files,
     _reset,
     _runtime,
@@ -36,6 +37,7 @@ UNIT = f"{UNITS}/{CONTAINERD}"
 FILES = (
     "/etc/containerd/plainkube.toml",
     "/etc/kubernetes/plainkube-cni",
+    _environment.path("containerd"),
     f"{UNITS}/plainkube-cni.service",
     f"{UNITS}/{CNI_PATH}",
 )

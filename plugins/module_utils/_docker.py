@@ -289,6 +289,7 @@ def drop_in(
     ours: t.Mapping[str, t.Any],
     subnet_file: str,
     fixed_cidr: str = "",
+    environment_file: str = "",
 ) -> str:
     """docker.service's drop-in; bounded says that the host may not lower its OOM scores."""
     lines = [
@@ -303,6 +304,7 @@ def drop_in(
         "[Service]",
         "RestartSec=1",
         f"EnvironmentFile={subnet_file}",
+        *([f"EnvironmentFile=-{environment_file}"] if environment_file else []),
         *_part(fixed_cidr),
         "ExecStart=",
         f"ExecStart={without_owned_flags(command, version)} {' '.join(_bridge_flags(version, fixed_cidr))}",

@@ -16,6 +16,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _docker,
     _docker_api,
     _docker_service,
+    _environment,
     _files,
     _host,
     _reset,
@@ -110,7 +111,8 @@ class DockerHost(Host):
             os.unlink(at(path))
 
     def drop_ins(self) -> list[str]:
-        return there([*(f"{UNITS}/{unit}.d/{_docker.DROP_IN}" for unit in (SERVICE, "containerd.service")), BRIDGELESS])
+        drop_ins = (f"{UNITS}/{unit}.d/{_docker.DROP_IN}" for unit in (SERVICE, "containerd.service"))
+        return there([*drop_ins, BRIDGELESS, _environment.path("docker")])
 
     def remove_drop_ins(self, paths: list[str]) -> None:
         remove_files(paths)

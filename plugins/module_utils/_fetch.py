@@ -14,6 +14,8 @@ import typing as t
 import urllib.error
 import urllib.request
 
+from ansible_collections.plainkube.cluster.plugins.module_utils._proxy import NONE, Proxies, bypasses, redact
+
 # The waits between attempts. Six seconds in all bridge a restarting mirror; more would hide one that is down.
 PAUSES = (0.5, 1.5, 4.0)
 _BLOCK = 1 << 20
@@ -24,18 +26,53 @@ class FetchError(Exception):
     """A download failed; the text is a sentence that names it and says what to do."""
 
 
-def _open(source: str, timeout: float, method: str = "GET") -> t.Any:
+class _ProxyHandler(urllib.request.ProxyHandler):
+    """The proxies that are given, whatever the environment says."""
+
+    def __init__(self, proxies: Proxies) -> None:
+        super().__init__(proxies.by_scheme)
+        self._no_proxy = proxies.no_proxy
+
+    def proxy_open(self, req: t.Any, proxy: str, type: str) -> t.Any:  # noqa: A002
+        return None if bypasses(req.host, type, self._no_proxy) else super().proxy_open(req, proxy, type)
+
+
+class _RedirectHandler(urllib.request.HTTPRedirectHandler):
+    """urllib copies all headers, and the next server may be one that is reached without the proxy."""
+
+    def redirect_request(self, *arguments: t.Any) -> t.Any:
+        request = super().redirect_request(*arguments)
+        if request is not None:
+            request.remove_header("Proxy-authorization")
+        return request
+
+
+def _open(source: str, timeout: float, proxies: Proxies, method: str = "GET") -> t.Any:
     if source.startswith("/"):
         return open(source, "rb")
     request = urllib.request.Request(source, headers={"User-Agent": "plainkube.cluster"}, method=method)
-    # urllib honours http_proxy, https_proxy and no_proxy.
-    return urllib.request.build_opener().open(request, timeout=timeout)
+    # Without proxies, urllib honours http_proxy, https_proxy and no_proxy of the environment.
+    handlers = [_ProxyHandler(proxies)] if proxies else []
+    return urllib.request.build_opener(_RedirectHandler, *handlers).open(request, timeout=timeout)
+
+
+def _refused_by_proxy(error: Exception) -> bool:
+    """Whether a proxy wants another user or password. To a request for a tunnel, http.client has its answer as a text only."""
+    said = str(getattr(error, "reason", ""))
+    # tinyproxy says 401 for a wrong password, and 407 for none.
+    return (
+        getattr(error, "code", 0) == 407
+        or "Tunnel connection failed: 407" in said
+        or "Tunnel connection failed: 401" in said
+    )
 
 
 def _transient(error: Exception) -> bool:
     if isinstance(error, urllib.error.HTTPError):
         return error.code in _TRANSIENT
     if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
+        return False
+    if _refused_by_proxy(error):
         return False
     return isinstance(error, (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError))
 
@@ -57,32 +94,35 @@ def explain(source: str, error: Exception) -> str:
             "give the sums in artifacts_checksums or use a mirror; GitHub allows 60 unauthenticated requests an hour"
         )
         return f"{source} was refused with HTTP {error.code}: {advice}."  # type: ignore[attr-defined]
+    if _refused_by_proxy(error):
+        advice = "check the user and password in cluster_http_proxy and cluster_https_proxy"
+        return f"{source} cannot be downloaded, because the proxy refuses this host: {advice}."
     said = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else str(getattr(error, "reason", error))
-    advice = (
-        "check that this host reaches it (artifacts_mirror, and http_proxy, https_proxy, no_proxy in the environment)"
-    )
-    return f"{source} cannot be downloaded ({said}): {advice}."
+    advice = "check that this host reaches it (artifacts_mirror, and cluster_http_proxy, cluster_https_proxy, cluster_no_proxy)"
+    return f"{source} cannot be downloaded ({redact(said)}): {advice}."
 
 
 def fetch(
     source: str,
     sink: t.BinaryIO,
+    proxies: Proxies = NONE,
     timeout: float = 30.0,
     pauses: t.Sequence[float] = PAUSES,
     sleep: t.Callable[[float], None] = time.sleep,
 ) -> str:
     """Copy a URL or path to an open file; return the SHA-256 of what was written."""
-    return _persist(source, lambda: _copy(source, sink, timeout), pauses, sleep)
+    return _persist(source, lambda: _copy(source, sink, timeout, proxies), pauses, sleep)
 
 
 def probe(
     source: str,
+    proxies: Proxies = NONE,
     timeout: float = 30.0,
     pauses: t.Sequence[float] = PAUSES,
     sleep: t.Callable[[float], None] = time.sleep,
 ) -> None:
     """See that a URL or path could be fetched, without fetching it."""
-    _persist(source, lambda: _open(source, timeout, "HEAD").close(), pauses, sleep)
+    _persist(source, lambda: _open(source, timeout, proxies, "HEAD").close(), pauses, sleep)
 
 
 def _persist(
@@ -98,11 +138,11 @@ def _persist(
     raise AssertionError("not reached")
 
 
-def _copy(source: str, sink: t.BinaryIO, timeout: float) -> str:
+def _copy(source: str, sink: t.BinaryIO, timeout: float, proxies: Proxies) -> str:
     sink.seek(0)
     sink.truncate()
     digest = hashlib.sha256()
-    with _open(source, timeout) as stream:
+    with _open(source, timeout, proxies) as stream:
         for block in iter(lambda: stream.read(_BLOCK), b""):
             digest.update(block)
             sink.write(block)

@@ -381,8 +381,11 @@ FORMATS: dict[str, Format] = {
     "cluster_flannel_version": free,
     "cluster_hello_version": free,
     # HAProxy runs as a user of its own, which no port below 1024 is for; the next port is its health's.
+    "cluster_http_proxy": free,  # _proxy
+    "cluster_https_proxy": free,
     "cluster_load_balancer_port": whole(1024, 65534),
     "cluster_name": cluster_name,
+    "cluster_no_proxy": free,
     "cluster_node_group": free,
     "cluster_pause_version": free,
     "cluster_pod_network": network,

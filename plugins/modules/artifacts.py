@@ -14,7 +14,8 @@ description:
     place by a rename, so there is no moment with half a binary. Other versions stay where they are.
   - A manifest in every directory has the sum, size and time of each file, so that a run that finds everything as it was
     installed needs no network and reads no binary.
-  - Proxies are taken from the environment (C(http_proxy), C(https_proxy), C(no_proxy)).
+  - Goes through O(http_proxy) and O(https_proxy); where neither is set, through the proxies of the environment (C(http_proxy),
+    C(https_proxy), C(no_proxy)).
 author:
   - The plainkube authors (@plainkube)
 attributes:
@@ -115,6 +116,21 @@ options:
     description: How many downloads run at the same time.
     type: int
     default: 4
+  http_proxy:
+    description: URL of the proxy for downloads from C(http://) addresses, such as V(http://user:password@proxy.example.com:3128).
+    type: str
+    default: ""
+  https_proxy:
+    description: URL of the proxy for downloads from C(https://) addresses.
+    type: str
+    default: ""
+  no_proxy:
+    description:
+      - Hosts, addresses, networks in CIDR notation and domains that are reached without these proxies. A domain with a leading dot
+        means the hosts in it; one without, itself too.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""

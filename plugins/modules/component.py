@@ -93,6 +93,13 @@ options:
             description: Whether the content is left out of the diff.
             type: bool
             default: false
+      environment:
+        description:
+          - Variables of the process that only root may read, such as the URL of a proxy with a password. Another value means a restart.
+          - They are written to C(/etc/kubernetes/plainkube-NAME.env), with mode 0600, and O(components[].unit) has to name that file
+            by C(EnvironmentFile=-). Where there are none, the file is removed.
+        type: dict
+        default: {}
       inputs:
         description: Files that others write and the process reads when it starts, such as certificates and keys.
         type: list
@@ -126,8 +133,9 @@ options:
         default: 90
       state:
         description:
-          - V(absent) stops the service, and removes its unit, O(components[].files) and O(components[].user). A unit of that name that
-            this module did not write is left alone, with all that belongs to it. Directories, inputs and the binary stay.
+          - V(absent) stops the service, and removes its unit, O(components[].files), O(components[].user) and the file of
+            O(components[].environment). A unit of that name that this module did not write is left alone, with all that belongs to it.
+            Directories, inputs and the binary stay.
         type: str
         choices: [present, absent]
         default: present

@@ -53,6 +53,12 @@ options:
       - With it, docker0 is never removed, as pods are attached to it.
     type: str
     default: ""
+  environment:
+    description:
+      - Variables of dockerd's process that only root may read, such as the URL of a proxy with a password. Another value restarts Docker.
+      - They are written to C(/etc/kubernetes/plainkube-docker.env), with mode 0600. Where there are none, the file is removed.
+    type: dict
+    default: {}
   wait:
     description: Seconds to wait for the subnet file, for Docker to start, and for the bridge to be right. In check mode nothing is waited for.
     type: int

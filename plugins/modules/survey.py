@@ -157,6 +157,7 @@ def prepare(module: AnsibleModule, spec: dict[str, t.Any], options: dict[str, t.
     checked = ArgumentSpecValidator(copy.deepcopy(spec)).validate(options)
     if checked.error_messages:
         fail("; ".join(checked.error_messages))
+    module.no_log_values.update(checked._no_log_values)
     prepared = copy.copy(module)
     prepared.params, prepared.check_mode = checked.validated_parameters, True
     prepared.exit_json, prepared.fail_json = leave, fail
@@ -193,6 +194,8 @@ def main() -> None:
             "secrets": {"type": "list", "elements": "str", "no_log": True, "default": []},
         },
         supports_check_mode=True,
+        # The options of all steps would be a line of 170 KB in the journal, and secrets in them could not be told from the rest.
+        no_log=True,
     )
     steps = module.params["steps"]
     answers = {step["name"]: ask(module, step) for step in steps}

@@ -22,7 +22,7 @@ from lab.mirror_server import Handler, Server
     ],
 )
 def test_is_ours(cmdline, ours):
-    assert mirror.is_ours(cmdline, "172.30.0.1") is ours
+    assert mirror.service("demo", "172.30.0.1").is_mine(cmdline) is ours
 
 
 @pytest.fixture

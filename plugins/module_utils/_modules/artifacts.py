@@ -36,6 +36,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._artifacts impor
     wrong_pins,
 )
 from ansible_collections.plainkube.cluster.plugins.module_utils._fetch import FetchError, absent, fetch, probe
+from ansible_collections.plainkube.cluster.plugins.module_utils._proxy import Proxies
 
 SPEC: dict[str, t.Any] = {
     "artifacts": {
@@ -61,6 +62,9 @@ SPEC: dict[str, t.Any] = {
     "bin_directory": {"type": "path", "default": "/usr/local/bin"},
     "packages": {"type": "list", "elements": "str", "default": []},
     "parallel": {"type": "int", "default": 4},
+    "http_proxy": {"type": "str", "default": "", "no_log": True},
+    "https_proxy": {"type": "str", "default": "", "no_log": True},
+    "no_proxy": {"type": "list", "elements": "str", "default": []},
 }
 _BLOCK = 1 << 20
 
@@ -124,6 +128,7 @@ class Downloads:
         self.checksums = params["checksums"]
         self.incoming = os.path.join(params["root"], INCOMING)
         self.workers = max(1, params["parallel"])
+        self.proxies = Proxies(params["http_proxy"], params["https_proxy"], params["no_proxy"])
 
     def source(self, url: str) -> str:
         """Where to read what upstream has at url."""
@@ -162,7 +167,7 @@ class Downloads:
         return _file_state(piece, entry, self._expected(piece, documents)[0]) == "intact"
 
     def _probe(self, piece: Piece) -> None:
-        self._reach(piece, piece.url, probe)
+        self._reach(piece, piece.url, lambda source: probe(source, self.proxies))
 
     def _reach(self, piece: Piece, url: str, work: t.Callable[[str], t.Any]) -> t.Any:
         """The result of work on a source; where there is no such file, the version is what is wrong."""
@@ -192,7 +197,7 @@ class Downloads:
 
     def _document(self, piece: Piece) -> str:
         buffer = io.BytesIO()
-        self._reach(piece, piece.sums_url, lambda source: fetch(source, buffer))
+        self._reach(piece, piece.sums_url, lambda source: fetch(source, buffer, self.proxies))
         return buffer.getvalue().decode("utf-8", "replace")
 
     def _expected(self, piece: Piece, documents: dict[str, str]) -> tuple[str, str]:
@@ -213,7 +218,7 @@ class Downloads:
         expected, authority = self._expected(group[0], documents)
         path = os.path.join(self.incoming, str(number))
         with open(path, "w+b") as stream:
-            found = self._reach(group[0], group[0].url, lambda source: fetch(source, stream))
+            found = self._reach(group[0], group[0].url, lambda source: fetch(source, stream, self.proxies))
         if found != expected:
             raise ArtifactError(
                 f"{source} has the SHA-256 {found}, but {authority} says {expected}: nothing was replaced; check the mirror,"

@@ -14,6 +14,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _command,
     _component,
+    _environment,
     _files,
     _flags,
     _probe,
@@ -43,8 +44,8 @@ def settle(params: dict) -> dict:
 
 
 def owned_files(params: dict) -> list[dict]:
-    """The component's configuration files, and the declaration of its user."""
-    files = list(params["files"])
+    """The component's configuration files, the variables of its process, and the declaration of its user."""
+    files = [*params["files"], *_environment.wanted(params["name"], params["environment"])]
     if params["user"]:
         line = f'u {params["user"]} - "{params["name"]}, run by plainkube.cluster" -\n'
         declaration = {"path": f"{SYSUSERS}/plainkube-{params['user']}.conf", "content": line, "secret": False}
@@ -74,6 +75,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     contents = {file["path"]: file["content"] for file in params["files"]}
     found = {wanted["path"]: _files.look(wanted["path"]) for wanted in [*params["directories"], *files]}
     mended = [path for path, content in contents.items() if found[path] is None or found[path].content != content]
+    mended += _environment.differs(params["name"], params["environment"])
 
     unit_path = f"{UNITS}/{params['name']}.service"
     unit_found = _files.look(unit_path)
@@ -84,7 +86,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     text = _component.wanted_unit(params["unit"], inputs, known, on_disk, mended)
     unit = {"path": unit_path, "content": text, "owner": "root", "group": "root", "mode": "0600"}
 
-    stale = stale_files(params)
+    stale = stale_files(params) + _environment.left_over(params["name"], params["environment"])
     state = _systemd.show(module, f"{params['name']}.service")
     process = running(params, state)
     found[unit_path] = unit_found
@@ -93,7 +95,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     ]
     return {
         "different": different,
-        "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different] + [gone(path) for path in stale],
+        "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different] + _environment.removal_diff(stale),
         "stale": stale,
         "reasons": _component.restart_reasons(text, on_disk, known, mended, process, module.params["replaced"]),
         "running": process.runs,
@@ -109,11 +111,6 @@ def stale_files(params: dict) -> list[str]:
     """The files that were the component's, and are not among its files any more."""
     wanted = {file["path"] for file in params["files"]}
     return sorted({path for pattern in params["stale"] for path in glob.glob(pattern)} - wanted)
-
-
-def gone(path: str) -> dict:
-    """The diff of a file that is to go; what was in it may have been secret."""
-    return {"before_header": path, "after_header": "/dev/null", "before": "present\n", "after": ""}
 
 
 def flag_trouble(module: AnsibleModule, params: dict) -> str:
@@ -252,6 +249,7 @@ COMPONENT_OPTIONS = {
         "mutually_exclusive": [("content", "secret_content")],
     },
     "stale": {"type": "list", "elements": "str", "default": []},
+    "environment": {"type": "dict", "default": {}, "no_log": True},
     "inputs": {"type": "list", "elements": "path", "default": []},
     "binary": {"type": "path", "required": True},
     "flags": {"type": "dict", "default": {}},
@@ -286,7 +284,7 @@ def removal_plan(module: AnsibleModule, params: dict) -> dict:
     unit = _files.look(unit_path)
     if unit is None or _stamp.split(unit.content or "")[2] is None:
         return {"paths": [], "user": False, "diff": []}
-    secret = {file["path"]: file["secret"] for file in owned_files(params)}
+    secret = {_environment.path(params["name"]): True, **{file["path"]: file["secret"] for file in owned_files(params)}}
     there = [(path, found) for path in [*secret, unit_path] for found in [_files.look(path)] if found is not None]
     user = bool(params["user"]) and user_exists(params["user"])
     header = f"user {params['user']}"

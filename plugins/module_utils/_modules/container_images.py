@@ -9,12 +9,13 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _environment, _files, _systemd
 from ansible_collections.plainkube.cluster.plugins.module_utils._images import (
     RUNTIMES,
     from_registry,
     pull_reference,
 )
+from ansible_collections.plainkube.cluster.plugins.module_utils._proxy import redact
 
 SPEC: dict[str, t.Any] = {
     "images": {
@@ -68,18 +69,25 @@ def load(module: AnsibleModule, runtime: t.Any, image: dict[str, t.Any]) -> None
         module.fail_json(msg=f"{image['archive']} cannot be loaded for {image['name']}: {(err or out).strip()}")
 
 
+def proxies(runtime: t.Any) -> dict[str, str]:
+    """The environment for a client that pulls by itself, as containerd's does: the service's own, or this process's where that has none."""
+    path = _environment.path(runtime.service.removesuffix(".service"))
+    return _environment.parse(_files.read(path) or "")
+
+
 def pull(module: AnsibleModule, runtime: t.Any, image: dict[str, t.Any]) -> None:
     """Pull an image, and give it its name."""
     source = reference(image, module.params["registry"])
-    code, out, err = _command.run(module, runtime.pull(source))
+    variables = proxies(runtime)
+    code, out, err = _command.run(module, runtime.pull(source), environ_update=variables)
     for pause in PAUSES:
         if code == 0:
             break
         time.sleep(pause)
-        code, out, err = _command.run(module, runtime.pull(source))
+        code, out, err = _command.run(module, runtime.pull(source), environ_update=variables)
     if code != 0:
         module.fail_json(
-            msg=f"{source} cannot be pulled ({(err or out).strip()}): check that this host reaches the registry,"
+            msg=f"{source} cannot be pulled ({redact((err or out).strip())}): check that this host reaches the registry,"
             " or set artifacts_image_registry to one that it reaches, or artifacts_images to 'archive'."
         )
     if source != image["name"]:

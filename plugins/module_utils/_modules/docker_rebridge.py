@@ -17,6 +17,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _docker,
     _docker_api,
     _docker_service,
+    _environment,
     _files,
     _host,
     _stamp,
@@ -26,6 +27,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._docker_service 
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 SERVICE = _docker_service.SERVICE
+NAME = SERVICE.removesuffix(".service")
 # Where systemd looks for units, the first one wins.
 UNIT_DIRECTORIES = (
     "/etc/systemd/system",
@@ -42,6 +44,7 @@ class Plan(t.NamedTuple):
     """What should be, and what has to be done for it."""
 
     files: list[dict[str, t.Any]]  # those that differ
+    gone: list[str]  # those that are to go
     found: dict[str, _files.Found | None]
     subnet: _bridge.Subnet | None
     reasons: list[str]
@@ -135,6 +138,7 @@ class Wanted(t.NamedTuple):
     json_before: str | None
     json_text: str | None  # None: there is no daemon.json, and none is needed
     containerd: str | None  # None: needs no drop-in
+    environment: dict[str, str]
 
     @property
     def contents(self) -> dict[str, str]:
@@ -143,7 +147,8 @@ class Wanted(t.NamedTuple):
 
     @property
     def mended(self) -> list[str]:
-        return [self.json_path] if self.json_text != self.json_before else []
+        changed = [self.json_path] if self.json_text != self.json_before else []
+        return changed + _environment.differs(NAME, self.environment)
 
     @property
     def live_restore(self) -> bool:
@@ -154,7 +159,9 @@ class Wanted(t.NamedTuple):
         wanted = {drop_in_path(SERVICE): self.drop_in, **self.contents}
         if self.containerd is not None:
             wanted[drop_in_path("containerd.service")] = self.containerd
-        return [file_entry(path, content) for path, content in wanted.items()]
+        return [file_entry(path, content) for path, content in wanted.items()] + _environment.wanted(
+            NAME, self.environment
+        )
 
 
 def file_entry(path: str, content: str) -> dict[str, t.Any]:
@@ -187,10 +194,11 @@ def make_wanted(module: AnsibleModule) -> Wanted:
         raise ValueError(trouble)
 
     bounded = not _host.has_capability(_files.read("/proc/1/status") or "", _host.CAP_SYS_RESOURCE)
-    body = _docker.drop_in(command, version, bounded, ours, params["subnet_file"], params["fixed_cidr"])
+    variables_file = _environment.path(NAME) if params["environment"] else ""
+    body = _docker.drop_in(command, version, bounded, ours, params["subnet_file"], params["fixed_cidr"], variables_file)
     containerd = _docker.containerd_drop_in(read_all(unit_paths("containerd.service")), bounded)
     after = _docker.render_daemon_json(before, current, merged)
-    wanted = Wanted(_docker.binary(command), body, json_path, before, after, containerd)
+    wanted = Wanted(_docker.binary(command), body, json_path, before, after, containerd, params["environment"])
     inputs = [json_path, *paths, *extra_files]
     text = _component.wanted_unit(body, inputs, wanted.contents, on_disk, wanted.mended)
     return wanted._replace(drop_in=text)
@@ -254,6 +262,7 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
         owned, foreign = _bridge.to_stop(containers, bool(network_reasons), outlive)
     return Plan(
         files=[file for file in files if not _files.matches(found[file["path"]], file)],
+        gone=_environment.left_over(NAME, module.params["environment"]),
         found=found,
         subnet=subnet,
         reasons=reasons,
@@ -394,13 +403,15 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
     elif plan.files:
         write(module, plan.files)
         _systemd.systemctl(module, "daemon-reload")
+    for path in plan.gone:
+        os.unlink(path)
 
 
 # --- telling -------------------------------------------------------------------------------------------------------
 
 
 def plan_diff(plan: Plan, state: dict[str, str]) -> list[dict[str, str]]:
-    diff = [_files.diff(plan.found[file["path"]], file) for file in plan.files]
+    diff = [_files.diff(plan.found[file["path"]], file) for file in plan.files] + _environment.removal_diff(plan.gone)
     after = ["enabled"] if plan.enable else []
     after += [f"restarted: {reason}" for reason in plan.reasons]
     after += [f"container {name}: stopped, and started again" for name in sorted(plan.foreign.values())]
@@ -421,7 +432,7 @@ def expected_files(module: AnsibleModule) -> list[dict[str, str]]:
     text = _docker.render_daemon_json(before, current, merged)
     wanted = [] if text is None else [file_entry(_docker.DAEMON_JSON, text)]
     note = "# The command of docker.service, once it is installed, with flags that put docker0 on flannel's subnet.\n"
-    wanted.append(file_entry(drop_in_path(SERVICE), note))
+    wanted += [file_entry(drop_in_path(SERVICE), note), *_environment.wanted(NAME, module.params["environment"])]
     found = [(_files.look(file["path"]), file) for file in wanted]
     return [_files.diff(there, file) for there, file in found if not _files.matches(there, file)]
 
@@ -444,6 +455,7 @@ SPEC = {
     "foreign_containers": {"type": "str", "choices": ["refuse", "restart"], "default": "refuse"},
     "fixed_cidr": {"type": "str", "default": ""},
     "pod_range": {"type": "str", "default": ""},
+    "environment": {"type": "dict", "default": {}, "no_log": True},
     "wait": {"type": "int", "default": 60},
 }
 
@@ -466,7 +478,7 @@ def run(module: AnsibleModule) -> dict:
         module.fail_json(msg=f"{error}.")
     bridge = {"address": plan.subnet.address, "mtu": plan.subnet.mtu} if plan.subnet else {}
     return {
-        "changed": bool(plan.files or plan.enable or plan.reasons),
+        "changed": bool(plan.files or plan.gone or plan.enable or plan.reasons),
         "restart": bool(plan.reasons),
         "reasons": plan.reasons,
         "bridge": bridge,

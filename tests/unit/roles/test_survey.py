@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 ROLES = pathlib.Path(__file__).parents[3] / "roles"
-# What only says how to go about it: what to wait for, and what the run has done before.
-MANNERS = {"wait", "available", "replaced", "state"}
+# What only says how to go about it: what to wait for, what the run has done before, and which way downloads take.
+MANNERS = {"wait", "available", "replaced", "state", "http_proxy", "https_proxy", "no_proxy"}
 
 
 def load(path):

@@ -104,6 +104,14 @@ def test_what_cannot_be_evaluated_is_told_unless_something_else_is_wrong(monkeyp
     )
 
 
+def test_a_wrong_proxy_is_refused_and_its_password_is_in_no_message():
+    variables = {"cluster_http_proxy": "https://user:Geheim@proxy", "cluster_no_proxy": ["a,b"]}
+    result = check(variables)
+    assert result["failed"]
+    assert [line.split()[0] for line in result["msg"].splitlines()] == ["cluster_http_proxy", "cluster_no_proxy"]
+    assert "Geheim" not in str(result)
+
+
 def test_variables_of_others_can_be_listed():
     assert check({"node_exporter_port": 9100}, foreign=["node_exporter_*"])["failed"] is False
     assert check({"node_exporter_port": 9100}, foreign=["node_other_*"])["failed"] is True

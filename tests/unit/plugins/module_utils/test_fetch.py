@@ -2,14 +2,17 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.server
 import io
+import socket
 import threading
 import urllib.error
 
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils import _fetch
+from ansible_collections.plainkube.cluster.plugins.module_utils._proxy import Proxies
 
 BODY = b"kubelet" * 500_000
 
@@ -128,3 +131,112 @@ def test_a_probe_asks_without_fetching(server, tmp_path):
     assert _fetch.absent(error.value.__cause__)
     with pytest.raises(_fetch.FetchError, match="absent does not exist"):
         _fetch.probe(str(tmp_path / "absent"))
+
+
+# --- proxies ---
+
+PASSWORD = "Geh/eim#1"  # noqa: S105
+ENCODED = "Geh%2Feim%231"
+
+
+@pytest.fixture
+def proxy(server, monkeypatch):
+    """A proxy that asks for a password, and leads to the server whatever the request is for."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def answer(self):
+            proxy.seen.append((self.command, self.path))
+            authorization = self.headers.get("Proxy-Authorization", "")
+            if authorization != "Basic " + base64.b64encode(f"user:{PASSWORD}".encode()).decode():
+                self.send_error(407)
+            elif self.path == "http://redirects/kubelet":
+                self.send_response(302)
+                self.send_header("Location", f"http://direct.example.com:{server.server_port}/kubelet")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+            elif self.command == "CONNECT":
+                self.send_error(502)
+            else:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(BODY)))
+                self.end_headers()
+                self.wfile.write(BODY)
+
+        do_GET = do_CONNECT = answer
+
+        def log_message(self, *arguments):
+            pass
+
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.setenv(name, "http://nowhere.invalid:1")
+    proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    proxy.seen = []
+    proxy.url = f"http://user:{ENCODED}@127.0.0.1:{proxy.server_port}"
+    threading.Thread(target=proxy.serve_forever, args=(0.01,), daemon=True).start()
+    yield proxy
+    proxy.shutdown()
+    proxy.server_close()
+
+
+def through(source, *proxies):
+    sink = io.BytesIO()
+    _fetch.fetch(source, sink, Proxies(*proxies), sleep=lambda seconds: None)
+    return sink.getvalue()
+
+
+def test_a_download_through_a_proxy_with_a_password(proxy):
+    assert through("http://upstream.example.com/kubelet", proxy.url) == BODY
+    assert proxy.seen == [("GET", "http://upstream.example.com/kubelet")]
+
+
+def test_what_is_excepted_goes_past_the_proxy_and_past_that_of_the_environment(proxy, server):
+    assert through(server.url, proxy.url) == BODY  # loopback
+    assert proxy.seen == []
+
+
+def test_a_proxy_that_refuses_is_named_and_its_password_is_not(proxy):
+    wrong = proxy.url.replace(ENCODED, "Falsch")
+    for source, proxies in (
+        ("http://upstream.example.com/x", (wrong,)),
+        ("https://upstream.example.com/x", ("", wrong)),
+    ):
+        proxy.seen.clear()
+        with pytest.raises(_fetch.FetchError) as error:
+            through(source, *proxies)
+        assert "the proxy refuses this host" in str(error.value)
+        assert "cluster_https_proxy" in str(error.value)
+        assert "Falsch" not in str(error.value)
+        assert len(proxy.seen) == 1  # the same again would be refused again
+
+
+def test_a_proxy_that_is_down_or_gets_no_tunnel(proxy):
+    with pytest.raises(_fetch.FetchError) as error:
+        through("https://upstream.example.com/x", "", proxy.url)
+    assert "Tunnel connection failed: 502" in str(error.value)
+    assert ENCODED not in str(error.value)
+    assert PASSWORD not in str(error.value)
+    proxy.shutdown()
+    proxy.server_close()
+    with pytest.raises(_fetch.FetchError) as error:
+        through("http://upstream.example.com/x", proxy.url)
+    assert "refused" in str(error.value)
+    assert ENCODED not in str(error.value)
+    assert PASSWORD not in str(error.value)
+
+
+def test_a_server_without_proxy_is_not_told_the_password(proxy, server, monkeypatch):
+    """A redirect from the proxy's world to a host that is excepted."""
+    got = []
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, *more, **options: resolve("127.0.0.1" if host == "direct.example.com" else host, *more, **options),
+    )
+    answer = server.RequestHandlerClass.do_GET
+    monkeypatch.setattr(
+        server.RequestHandlerClass, "do_GET", lambda self: (got.append(dict(self.headers)), answer(self))
+    )
+    assert through("http://redirects/kubelet", proxy.url, "", ["direct.example.com"]) == BODY
+    assert len(got) == 1
+    assert not [name for name in got[0] if name.lower() == "proxy-authorization"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pathlib
+import time
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _archive, _fetch, _sums
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.plainkube.cluster.plugins.module_utils import _archive, _fetch, _proxy, _sums
 from ansible_collections.plainkube.cluster.plugins.module_utils._modules import artifacts
 
 KUBELET = {
@@ -291,7 +294,7 @@ def test_staging_changes_nothing_that_is_in_use_and_the_rest_needs_no_mirror(hos
 def test_what_is_staged_is_not_fetched_again(host, monkeypatch):
     host.run(state="staged")
     fetched = []
-    monkeypatch.setattr(artifacts, "fetch", lambda source, sink: fetched.append(source) or _fetch.fetch(source, sink))
+    monkeypatch.setattr(artifacts, "fetch", lambda source, *more: fetched.append(source) or _fetch.fetch(source, *more))
     host.run(state="staged")
     assert all(source.endswith(("SHA256SUMS", ".sha256")) for source in fetched)
     # Another build under the same name.
@@ -340,3 +343,26 @@ def test_check_mode_tells_what_would_fail(host):
     (host.mirror / "github.com/SHA256SUMS").write_text("")
     assert "has no SHA-256 for etcd.tar.gz" in host.run(ETCD, **check)["msg"]
     assert not host.root.exists()
+
+
+def test_a_download_goes_through_the_proxies_and_no_password_is_told(host, capfd, monkeypatch):
+    """The answer whole, with the arguments that ansible-core 2.20 adds; the proxy is one that does not answer."""
+    logged, proxy = [], "http://user:Geheim@127.0.0.1:9"
+    monkeypatch.setattr(AnsibleModule, "log", lambda self, msg, log_args=None: logged.append(f"{msg} {log_args}"))
+    monkeypatch.setattr(_fetch.fetch, "__defaults__", (_proxy.Proxies(), 5.0, (), time.sleep))
+    arguments = {
+        "artifacts": [
+            {**PAUSE, "url": "http://upstream.invalid/pause.tar", "sums_url": "http://upstream.invalid/SUMS"}
+        ],
+        "root": str(host.root),
+        "http_proxy": proxy,
+        "https_proxy": proxy,
+        "no_proxy": ["localhost"],
+    }
+    with patch_module_args(arguments), pytest.raises(SystemExit):
+        artifacts.main()
+    answer = json.loads(capfd.readouterr().out)
+    assert "refused" in answer["msg"]
+    told = {key: value for key, value in answer.items() if not key.startswith("_ansible_")}
+    assert "Geheim" not in str(told) + "".join(logged)
+    assert logged

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import grp
+import json
 import os
 import pwd
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.testing import patch_module_args
 from ansible_collections.plainkube.cluster.plugins.module_utils import _probe, _stamp
 from ansible_collections.plainkube.cluster.plugins.module_utils._modules import component
 
@@ -386,3 +388,102 @@ def test_a_file_that_is_not_the_components_any_more_is_removed(apply, tmp_path):
     assert (done["changed"], done["diff"]) == (True, planned["diff"])
     assert (old.exists(), kept.exists(), foreign.exists()) == (False, True, True)
     assert not apply(files=[file], stale=pattern)[0]["changed"]
+
+
+# --- variables that only root may read ---
+
+PROXY = "http://user:Geheim@proxy:3128"
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    """Where the component's variables are."""
+    monkeypatch.setattr(component._environment, "DIRECTORY", str(tmp_path))
+    return tmp_path / "plainkube-x.env"
+
+
+def test_variables_are_written_and_restart_and_are_seen_nowhere(apply, environment, systemd, capfd):
+    apply()
+    for value in (PROXY, PROXY.replace("proxy", "other")):
+        planned, calls = apply(check=True, environment={"HTTP_PROXY": value})
+        assert (planned["changed"], planned["reasons"], calls) == (True, [f"{environment} changes"], [])
+        done, calls = apply(environment={"HTTP_PROXY": value})
+        assert calls == ["daemon-reload", "restart"]
+        assert (done["reasons"], done["diff"]) == (planned["reasons"], planned["diff"])
+        assert environment.read_text().endswith(f'HTTP_PROXY="{value}"\n')
+        assert environment.stat().st_mode & 0o777 == 0o600
+        assert "Geheim" not in str(done) + str(planned) + (systemd.units / "x.service").read_text()
+        assert apply(environment={"HTTP_PROXY": value})[1] == []
+
+
+def test_the_stamp_which_anybody_may_read_does_not_tell_the_variables(apply, environment, systemd, tmp_path):
+    """Else a password could be guessed: of two first starts, the stamp is the same whatever the password is."""
+    stamps = set()
+    for value in ("a", "b"):
+        for path in (environment, tmp_path / "x.yaml", systemd.units / "x.service"):
+            path.unlink(missing_ok=True)
+        systemd.active = False
+        apply(environment={"HTTP_PROXY": value})
+        stamps.add(systemd.stamp)
+    assert len(stamps) == 1
+
+
+def test_a_run_that_died_before_it_wrote_the_variables_is_healed(apply, environment, systemd, monkeypatch):
+    apply()
+    write = component._files.write
+
+    def die(module, wanted):
+        if wanted["path"] == str(environment):
+            module.fail_json(msg="killed")
+        write(module, wanted)
+
+    monkeypatch.setattr(component._files, "write", die)
+    assert apply(environment={"HTTP_PROXY": PROXY})[0]["failed"]
+    monkeypatch.setattr(component._files, "write", write)
+    result, calls = apply(environment={"HTTP_PROXY": PROXY})
+    assert (result["reasons"], calls[-1]) == ([f"{environment} changes"], "restart")
+    assert apply(environment={"HTTP_PROXY": PROXY})[1] == []
+
+
+def test_variables_that_are_no_longer_wanted_go(apply, environment):
+    apply(environment={"HTTP_PROXY": PROXY})
+    planned, calls = apply(check=True)
+    assert (planned["changed"], calls, environment.exists()) == (True, [], True)
+    done, calls = apply()
+    assert (
+        done["diff"]
+        == planned["diff"]
+        == [
+            {
+                "before_header": str(environment),
+                "after_header": "/dev/null",
+                "before": "# secret content\n",
+                "after": "",
+            }
+        ]
+    )
+    assert not environment.exists()
+    assert apply()[0]["changed"] is False
+
+
+def test_variables_go_with_the_component(apply, environment):
+    apply(environment={"HTTP_PROXY": PROXY})
+    result, dummy = apply(state="absent")
+    assert result["removed"] is True
+    assert not environment.exists()
+    assert "Geheim" not in str(result)
+
+
+def test_neither_the_answer_nor_the_log_has_the_variables(apply, environment, systemd, capfd, monkeypatch):
+    """The answer whole, with the arguments that ansible-core 2.20 adds."""
+    logged = []
+    monkeypatch.setattr(AnsibleModule, "log", lambda self, msg, log_args=None: logged.append(f"{msg} {log_args}"))
+    options = {"name": "x", "unit": "[Service]\n", "binary": "/bin/true", "wait": 0}
+    arguments = {"components": [{**options, "environment": {"HTTP_PROXY": PROXY}}]}
+    with patch_module_args({**arguments, "_ansible_diff": True}), pytest.raises(SystemExit):
+        component.main()
+    out = capfd.readouterr().out
+    answer = {key: value for key, value in json.loads(out).items() if not key.startswith("_ansible_")}
+    assert answer["changed"] is True
+    assert logged
+    assert "Geheim" not in str(answer) + "".join(logged)

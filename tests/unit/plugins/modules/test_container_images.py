@@ -30,6 +30,7 @@ class Engine:
             found = [name for name in wanted if name in self.images]
             return int(found != wanted), "\n\n".join(found), "Error: No such image: x" if found != wanted else ""
         self.commands.append(command[1:])
+        self.environment = options.get("environ_update")
         return getattr(self, command[1])(*command[2:])
 
     def load(self, dummy_quiet, dummy_input, archive):
@@ -92,6 +93,20 @@ def test_a_pull_is_tried_three_times(engine, run_module):
     said = run(run_module, images=[{"name": HELLO}])["msg"]
     assert said.startswith(f"{HELLO} cannot be pulled (manifest unknown): ")
     assert "artifacts_image_registry" in said
+
+
+def test_a_pull_goes_through_the_proxies_of_the_service_and_names_no_password(
+    engine, run_module, monkeypatch, tmp_path
+):
+    """containerd's client pulls by itself."""
+    proxy = "http://user:Geheim@proxy:3128"
+    monkeypatch.setattr(container_images._environment, "DIRECTORY", str(tmp_path))
+    path = tmp_path / "plainkube-docker.env"
+    path.write_text(container_images._environment.render("docker", {"HTTPS_PROXY": proxy}), encoding="utf-8")
+    monkeypatch.setattr(engine, "pull", lambda *dummy: (1, "", f"invalid proxy address {proxy}"))
+    said = run(run_module, images=[{"name": HELLO}])["msg"]
+    assert said.startswith(f"{HELLO} cannot be pulled (invalid proxy address http://***@proxy:3128): ")
+    assert engine.environment == {"HTTPS_PROXY": proxy}
 
 
 def test_an_archive_without_the_image(engine, run_module):

@@ -405,3 +405,54 @@ def test_another_part_stops_dockers_containers_or_is_refused(host, run):
     result = run(**HALVES, foreign_containers="restart")
     assert result["containers"] == ["mine"]
     assert host.part == "10.244.5.0/25"
+
+
+PROXY = {"HTTP_PROXY": "http://user:Geheim@proxy:3128", "NO_PROXY": "localhost"}
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    """Where the variables of dockerd are."""
+    monkeypatch.setattr(docker_rebridge._environment, "DIRECTORY", str(tmp_path / "kubernetes"))
+    return tmp_path / "kubernetes" / "plainkube-docker.env"
+
+
+def test_variables_restart_docker_and_only_root_reads_them(host, run, environment):
+    run()
+    for proxy in (PROXY, {**PROXY, "HTTP_PROXY": "http://user:Geheim2@proxy:3128"}):
+        told = run(environment=proxy, _ansible_check_mode=True)
+        assert host.commands == []
+        assert f"{environment} changes" in told["reasons"]
+        result = run(environment=proxy)
+        assert result == told
+        assert host.commands == RESTART
+        assert f'HTTP_PROXY="{proxy["HTTP_PROXY"]}"\n' in environment.read_text()
+        assert environment.stat().st_mode & 0o777 == 0o600
+        assert f"EnvironmentFile=-{environment}\n" in host.files()[host.drop_in]
+        assert "Geheim" not in str(result) + str(host.files())
+        assert run(environment=proxy)["changed"] is False
+    result = run()
+    assert (result["restart"], environment.exists()) == (True, False)
+    assert run()["changed"] is False
+
+
+def test_variables_of_an_earlier_run_go_when_docker_has_forgotten_them(host, run, environment):
+    """What a run that was killed between the restart and the removal leaves."""
+    run()
+    environment.parent.mkdir()
+    environment.write_text("old", encoding="utf-8")
+    told = run(_ansible_check_mode=True)
+    assert (told["changed"], told["restart"], environment.exists()) == (True, False, True)
+    result = run()
+    assert result == told
+    assert (host.commands, environment.exists()) == ([], False)
+
+
+def test_a_docker_that_does_not_start_gets_its_old_variables_back(host, run, environment):
+    run(environment=PROXY)
+    before, text = host.files(), environment.read_text()
+    host.breaks = lambda drop_in: drop_in != before[host.drop_in]
+    result = run(environment={**PROXY, "NO_PROXY": "localhost,other"})
+    assert "the old configuration is back, and Docker runs with it" in result["msg"]
+    assert (host.files(), environment.read_text()) == (before, text)
+    assert "Geheim" not in str(result)

@@ -100,3 +100,21 @@ def test_every_module_can_be_asked(name):
 def test_to_do_is_what_has_work_and_what_builds_on_it(work, expected):
     answers = {name: {"changed": False, **work.get(name, {})} for name in "abcde"}
     assert _survey.to_do(answers, {"a": None, "b": None, "c": None, "d": ["a"], "e": ["c"]}) == expected
+
+
+def test_what_it_is_asked_is_not_logged_and_secrets_of_the_steps_are_in_no_answer(run_module, monkeypatch):
+    logged = []
+
+    class Code:
+        SPEC = {"environment": {"type": "dict", "no_log": True}}
+
+        @staticmethod
+        def run(module):
+            raise ValueError(f"cannot use {module.params['environment']['HTTP_PROXY']}")
+
+    monkeypatch.setattr(survey.AnsibleModule, "log", lambda self, msg, log_args=None: logged.append(msg))
+    monkeypatch.setattr(survey, "load", lambda name: Code)
+    done = run_module(survey, steps=[step("one", "component", environment={"HTTP_PROXY": "http://user:Geheim@proxy"})])
+    assert done["answers"]["one"]["failed"] is True
+    assert "Geheim" not in str(done)
+    assert logged == []

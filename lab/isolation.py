@@ -1,0 +1,92 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""A lab without a way out but its proxy, as many data centres are: rules of this machine's firewall for the lab's bridge."""
+
+from __future__ import annotations
+
+import shlex
+import typing as t
+
+from lab import machine, network, proxy, registry
+from lab.base import LabError, cache, run
+from lab.service import Service
+
+# The chain that Docker leaves to others and asks first of all.
+FORWARD = "DOCKER-USER"
+
+
+def _mark(name: str) -> str:
+    return f"plainkube lab {name}"
+
+
+def rules(name: str) -> list[list[str]]:
+    """The rules as iptables wants them, in the order of their insertion: the last one comes first."""
+    bridge, mark = network.bridge(name), ["-m", "comment", "--comment", _mark(name)]
+    new = ["-m", "conntrack", "--ctstate", "NEW"]
+    return [
+        [FORWARD, "-i", bridge, "!", "-o", bridge, *new, *mark, "-j", "REJECT"],
+        ["INPUT", "-i", bridge, *new, *mark, "-j", "REJECT"],
+        ["INPUT", "-i", bridge, "-p", "tcp", "-m", "tcp", "--dport", str(proxy.PORT), *mark, "-j", "ACCEPT"],
+    ]
+
+
+def _listed(chain: str) -> list[list[str]]:
+    try:
+        return [shlex.split(line)[1:] for line in run("iptables", "-w", "-S", chain).splitlines()]
+    except LabError:
+        return []  # there is no such chain
+
+
+def ours(name: str, listed: t.Iterable[list[str]]) -> list[list[str]]:
+    """Of listed rules those of a lab."""
+    return [rule for rule in listed if _mark(name) in rule]
+
+
+def close(name: str) -> None:
+    """Leave the lab's hosts nothing but its proxy."""
+    machine.install("iptables")
+    open_again(name)
+    for rule in rules(name):
+        run("iptables", "-w", "-I", *rule)
+
+
+def open_again(name: str) -> None:
+    """Remove the rules."""
+    for chain in (FORWARD, "INPUT"):
+        for rule in ours(name, _listed(chain)):
+            run("iptables", "-w", "-D", *rule)
+
+
+# --- the lab -------------------------------------------------------------------------------------------------------
+
+
+def ensure(name: str, address: str, subnet: str) -> None:
+    """Have the lab closed, its proxy and its registry running."""
+    registry.ensure(name, address)
+    # Upstream's addresses as well, so that its filter refuses them and not the method.
+    proxy.ensure(name, address, subnet, [443, registry.PORT])
+    close(name)
+
+
+def is_closed(name: str) -> bool:
+    """Whether the lab was made without a way out."""
+    return cache("labs", name, "tinyproxy.conf").exists()
+
+
+def stop(name: str, address: str) -> None:
+    """Undo it."""
+    if is_closed(name):
+        services: list[Service] = [proxy.service(name), registry.service(name, address)]
+        for service in services:
+            service.stop()
+        open_again(name)
+
+
+def variables(address: str) -> dict[str, t.Any]:
+    """What an operator of such hosts sets."""
+    return {
+        "cluster_http_proxy": proxy.url(address),
+        "cluster_https_proxy": proxy.url(address),
+        "artifacts_images": "pull",
+        "artifacts_image_registry": registry.name(address),
+    }

@@ -1,0 +1,116 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""The HTTP proxy of a lab whose hosts have no other way out: tinyproxy on the lab's gateway address.
+
+It asks for a user and a password, and lets through what a lab's hosts need: the lab's own servers, and Debian's archive.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import typing as t
+import urllib.parse
+
+from lab import machine
+from lab.base import LabError, cache
+from lab.service import Service
+
+PORT = 3128
+USER = "lab"
+# tinyproxy takes letters, digits and ._- only; real ones have characters that must be encoded in a URL, so one of these is.
+PASSWORD = "Nur_fuer.das-Labor"  # noqa: S105
+ENCODED = PASSWORD.replace("_", "%5F")
+
+
+def url(address: str) -> str:
+    """What the inventory says."""
+    return f"http://{USER}:{ENCODED}@{address}:{PORT}"
+
+
+def service(name: str) -> Service:
+    """The server of a lab."""
+    return Service(name, "proxy", ("tinyproxy", str(_configuration(name))))
+
+
+def _configuration(name: str) -> t.Any:
+    return cache("labs", name, "tinyproxy.conf")
+
+
+def configuration(address: str, network: str, filters: str, tunnels: t.Sequence[int]) -> str:
+    """tinyproxy.conf(5)."""
+    lines = [
+        f"Port {PORT}",
+        f"Listen {address}",
+        f"Allow {network}",
+        f"BasicAuth {USER} {PASSWORD}",
+        "Timeout 600",
+        "MaxClients 200",
+        # Every request, with its URL.
+        "LogLevel Connect",
+        f'Filter "{filters}"',
+        "FilterDefaultDeny Yes",
+        "FilterType ere",
+        *(f"ConnectPort {port}" for port in tunnels),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def allowed(address: str, archive: str) -> str:
+    """The hosts that it leads to, as its filter wants them."""
+    names = [address, urllib.parse.urlsplit(archive).hostname or "deb.debian.org"]
+    return "".join(f"^{re.escape(name)}$\n" for name in names)
+
+
+def ensure(name: str, address: str, network: str, tunnels: t.Sequence[int]) -> None:
+    """Have it running."""
+    if any("Proxy" in setting for setting in machine.apt_settings()):
+        raise LabError(
+            "this machine's own apt goes through a proxy, and the lab's would have to go through it as well, which it cannot: "
+            "run this lab on a machine that reaches Debian's archive directly."
+        )
+    machine.install("tinyproxy-bin")
+    filters = cache("labs", name, "tinyproxy.filter")
+    filters.write_text(allowed(address, machine.debian_mirror(machine.apt_sources())), encoding="utf-8")
+    path = _configuration(name)
+    path.touch(mode=0o600)
+    path.write_text(configuration(address, network, str(filters), tunnels), encoding="utf-8")
+    service(name).ensure(["tinyproxy", "-d", "-c", str(path)], lambda: _answers(address))
+
+
+def _answers(address: str) -> bool:
+    try:
+        with socket.create_connection((address, PORT), timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+class Request(t.NamedTuple):
+    """What was asked of the proxy; of a tunnel, the URL is a host and a port."""
+
+    client: str
+    method: str
+    url: str
+
+    @property
+    def host(self) -> str:
+        return urllib.parse.urlsplit(self.url if "://" in self.url else f"//{self.url}").hostname or ""
+
+
+def requests(log: str) -> list[Request]:
+    """All requests in a log of tinyproxy's, in their order."""
+    clients: dict[str, str] = {}
+    found = []
+    for line in re.findall(r"(Connect|Request) \(file descriptor (\d+)\): (\S+) ?(\S*)", log):
+        kind, descriptor, first, second = line
+        if kind == "Connect":
+            clients[descriptor] = first
+        else:
+            found.append(Request(clients.get(descriptor, ""), first, second))
+    return found
+
+
+def past(name: str) -> list[Request]:
+    """What a lab's proxy was asked until now."""
+    return requests(service(name).log.read_text(encoding="utf-8", errors="replace"))

@@ -1,0 +1,64 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""Servers on this machine that belong to a lab: they run on when the command that started them has ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import typing as t
+
+from lab.base import CHECKOUT, LabError, cache
+from plugins.module_utils._wait import poll
+
+
+class Service(t.NamedTuple):
+    """One server, known by its pid file and by these words of its command line: a pid may have been reused."""
+
+    lab: str
+    name: str
+    marks: tuple[str, ...]
+
+    @property
+    def log(self) -> pathlib.Path:
+        return cache("labs", self.lab, f"{self.name}.log")
+
+    def is_mine(self, cmdline: str) -> bool:
+        """Whether a process, by its /proc/PID/cmdline, is this server."""
+        return set(self.marks) <= set(cmdline.rstrip("\0").split("\0"))
+
+    def pid(self) -> int | None:
+        """Its process; None where it does not run."""
+        try:
+            pid = int(self._pid_file().read_text(encoding="utf-8"))
+            cmdline = pathlib.Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
+        except (FileNotFoundError, ProcessLookupError, ValueError):
+            return None
+        return pid if self.is_mine(cmdline) else None
+
+    def _pid_file(self) -> pathlib.Path:
+        return cache("labs", self.lab, f"{self.name}.pid")
+
+    def ensure(self, command: t.Sequence[str], answers: t.Callable[[], bool]) -> None:
+        """Have it running."""
+        if self.pid() is not None and answers():
+            return
+        self.stop()
+        with open(self.log, "a", encoding="utf-8") as stream:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True, cwd=CHECKOUT
+            )
+        self._pid_file().write_text(str(process.pid), encoding="utf-8")
+        if not poll(answers, bool, seconds=10):
+            raise LabError(f"the {self.name} of lab {self.lab} does not answer: see {self.log}.")
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        pid = self.pid()
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+            poll(self.pid, lambda left: left is None, seconds=5, interval=0.05)
