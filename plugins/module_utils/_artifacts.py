@@ -150,7 +150,7 @@ def change(piece: Piece, state: State) -> str:
 
 def does_not_exist(piece: Piece, source: str, mirror: str) -> str:
     """What to do where neither upstream nor a mirror has what a version names."""
-    otherwise = f"have artifacts_mirror ({mirror}) carry it (playbooks/build.yml makes a mirror)"
+    otherwise = f"have artifacts_mirror ({mirror}) carry it (plainkube.cluster.build makes a mirror)"
     advice = f"correct {piece.setting or 'the version'}" + (
         f", or {otherwise}" if mirror else " to one that was released"
     )

@@ -185,7 +185,7 @@ class DockerHost(Host):
         if foreign and self.stamped():
             kept.append(
                 f"Docker keeps its process and docker0 its address, because a restart would stop {', '.join(foreign)}: "
-                "run reset.yml once more when they have ended."
+                "run plainkube.cluster.reset once more when they have ended."
             )
         in_use = self.sorted_images()[1]
         if in_use:

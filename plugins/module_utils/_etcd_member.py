@@ -143,7 +143,7 @@ def refuse_two_clusters(found: t.Mapping[int, t.Sequence[str]], directory: str) 
         sides = " and ".join(f"{', '.join(urls)} of {identity:x}" for identity, urls in found.items())
         raise Refusal(
             f"the etcd members are of different clusters: {sides}; find out which one to keep, stop etcd on the hosts of the other and "
-            f"move their {directory} away, then run site.yml again, and they join"
+            f"move their {directory} away, then run plainkube.cluster.site again, and they join"
         )
 
 
@@ -156,7 +156,7 @@ def decide(me: Host, has_data: bool, hosts: t.Sequence[Host], live: Live | None,
         if live and not live.find(me):
             raise Refusal(
                 f"{me.name} has etcd data of another cluster, or of a member that was removed, in {directory}: the live members are "
-                f"{names(live.members)}; move that directory away and run site.yml again, and {me.name} joins them"
+                f"{names(live.members)}; move that directory away and run plainkube.cluster.site again, and {me.name} joins them"
             )
         return KEEP
     return _join(me, hosts, live) if live else _found(me, hosts, silence)
@@ -176,7 +176,7 @@ def _join(me: Host, hosts: t.Sequence[Host], live: Live) -> Plan:
         )
     if learners:
         raise Refusal(
-            f"etcd has the learner {names(learners)}, and takes one at a time: run site.yml on that host first, or remove it "
+            f"etcd has the learner {names(learners)}, and takes one at a time: run plainkube.cluster.site on that host first, or remove it "
             f"(etcdctl member remove {learners[0].id:x})"
         )
     if mine is None:
@@ -198,12 +198,12 @@ def _found(me: Host, hosts: t.Sequence[Host], silence: str) -> Plan:
     if unknown:
         raise Refusal(
             f"nobody has looked whether {names(unknown)} {'has' if len(unknown) == 1 else 'have'} etcd data, and a new cluster is "
-            "founded by all its members together: run site.yml for all of them, without --limit"
+            "founded by all its members together: run plainkube.cluster.site for all of them, without --limit"
         )
     if lost:
         raise Refusal(
             f"etcd has run on {names(lost)}, its data is gone, and no member answers ({silence}): restore a backup, or, to begin with "
-            f"an empty cluster, run reset.yml with reset_hosts={','.join(host.name for host in hosts)} first"
+            f"an empty cluster, run plainkube.cluster.reset with reset_hosts={','.join(host.name for host in hosts)} first"
         )
     return Plan("found", f"with {names(host for host in hosts if host != me) or 'no other member'}")
 

@@ -50,7 +50,7 @@ def explain(source: str, error: Exception) -> str:
     if getattr(error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk is full ({error}) while {source} is downloaded: free space under the directory it is installed to."
     if absent(error):
-        advice = "check the version, and that the mirror has it (playbooks/build.yml puts it there)"
+        advice = "check the version, and that the mirror has it (plainkube.cluster.build puts it there)"
         return f"{source} does not exist: {advice}."
     if getattr(error, "code", 0) in (403, 429) and "api.github.com" in source:
         advice = (

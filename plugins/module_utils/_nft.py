@@ -68,7 +68,7 @@ def drift(module: AnsibleModule) -> str:
         return "is not installed"
     state = _systemd.show(module, _firewall.UNIT)
     if _stamp.changed_inputs(text):
-        return f"has other rules in {_firewall.RULES} than the last run of site.yml wrote"
+        return f"has other rules in {_firewall.RULES} than the last run of plainkube.cluster.site wrote"
     if state.get("UnitFileState") != "enabled" or state.get("ActiveState") != "active":
         return f"would not come back at boot, or was stopped ({state.get('UnitFileState')}, {state.get('ActiveState')})"
     try:

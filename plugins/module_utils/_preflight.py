@@ -219,7 +219,7 @@ def settled_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], settings: t.M
     }
     return [
         f"{name} is {settings[name]!r}, and the cluster that {host} is of has {value}, which cannot change while it lives: "
-        f"set {name} to that, or make the cluster anew (reset.yml, then site.yml)."
+        f"set {name} to that, or make the cluster anew (plainkube.cluster.reset, then plainkube.cluster.site)."
         for name, (value, host) in known.items()
         if settings.get(name, value) != value
     ]
@@ -398,7 +398,7 @@ def step_troubles(facts: t.Mapping[str, t.Any], host: str, versions: t.Mapping[s
         if new < old or (over and name != "kubelet"):
             troubles.append(
                 f"{wanted['variable']} is {wanted['version']!r}, and {name} on {host} is {there}, which goes to no minor version but the next: take "
-                f"one of {old[0]}.{old[1]} or {old[0]}.{old[1] + 1}, or make the host anew (reset.yml)."
+                f"one of {old[0]}.{old[1]} or {old[0]}.{old[1] + 1}, or make the host anew (plainkube.cluster.reset)."
             )
     return troubles
 

@@ -183,7 +183,9 @@ def limit_troubles(parts: t.Sequence[str], hosts: t.Sequence[str], known: t.Sequ
     """What is wrong with the parts of --limit; known are all hosts and groups of the inventory."""
     files = [part for part in parts if part.lstrip("!&").startswith("@")]
     if files:
-        return [f"--limit is {files[0]}, a file, and reset.yml asks for names: give --limit or reset_hosts the hosts."]
+        return [
+            f"--limit is {files[0]}, a file, and plainkube.cluster.reset asks for names: give --limit or reset_hosts the hosts."
+        ]
     unknown = [part for part in parts if not _matches(part, known)]
     return [
         f"--limit has {part}, which is no host or group of the inventory: {_guess(part, hosts)}" for part in unknown

@@ -130,9 +130,9 @@ def mismatch(unit_text: str, pid: int, binary: str = "") -> str:
         return "its unit file carries no stamp of plainkube.cluster"
     changed = changed_inputs(unit_text)
     if changed:
-        return f"{', '.join(changed)} changed on disk after the last run of site.yml"
+        return f"{', '.join(changed)} changed on disk after the last run of plainkube.cluster.site"
     if compute(body, inputs) != stamp.sum:
-        return "its unit file was changed on disk after the last run of site.yml"
+        return "its unit file was changed on disk after the last run of plainkube.cluster.site"
     if of_process(pid) != str(stamp):
         return "the process was started from an older unit, configuration or binary"
     return other_binary(pid, binary)

@@ -108,9 +108,13 @@ def unit_problems(component: dict) -> list[Problem]:
     """What is wrong with the state of a unit."""
     name, active = component["name"], component["active"]
     if component["load"] == "masked":
-        return [Problem(f"{name} on this host is masked; run `systemctl unmask {name}`, then site.yml")]
+        return [Problem(f"{name} on this host is masked; run `systemctl unmask {name}`, then plainkube.cluster.site")]
     if component["load"] != "loaded":
-        return [Problem(f"{name} is not installed on this host: systemd has no unit {name}.service; run site.yml")]
+        return [
+            Problem(
+                f"{name} is not installed on this host: systemd has no unit {name}.service; run plainkube.cluster.site"
+            )
+        ]
     state, result, journal = f"{active}/{component['sub']}", component["result"], f"`journalctl --unit {name}`"
     if component["sub"] == "auto-restart":
         ends = f"systemd restarted it {component['restarts']} times, the last time because of {result}"
@@ -120,9 +124,9 @@ def unit_problems(component: dict) -> list[Problem]:
     if active == "deactivating":
         return [Problem(f"{name} on this host is just stopping ({state}); read {journal}", passing=True)]
     if active == "failed":
-        return [Problem(f"{name} on this host has failed ({result}); read {journal}, then run site.yml")]
+        return [Problem(f"{name} on this host has failed ({result}); read {journal}, then run plainkube.cluster.site")]
     if active != "active":
-        return [Problem(f"{name} on this host is stopped ({state}); start it with site.yml")]
+        return [Problem(f"{name} on this host is stopped ({state}); start it with plainkube.cluster.site")]
     return []
 
 
@@ -131,13 +135,13 @@ def disk_problems(component: dict) -> list[Problem]:
     wanted, version = component["version_wanted"], component["version"]
     faults = []
     if component["enabled"] == "disabled":
-        faults.append("would not start at boot: its unit is disabled; run site.yml")
+        faults.append("would not start at boot: its unit is disabled; run plainkube.cluster.site")
     if component["outdated"]:
-        faults.append(f"does not run what is on disk: {component['outdated']}; run site.yml")
+        faults.append(f"does not run what is on disk: {component['outdated']}; run plainkube.cluster.site")
     if wanted and not version:
         faults.append(f"does not show its version, {wanted} is wanted; does this task run with become?")
     elif wanted and version != wanted:
-        faults.append(f"runs version {version}, {wanted} is wanted; run site.yml")
+        faults.append(f"runs version {version}, {wanted} is wanted; run plainkube.cluster.site")
     return [Problem(f"{component['name']} on this host {fault}") for fault in faults]
 
 
@@ -188,14 +192,18 @@ def certificate_problems(certificate: dict, warning_days: int) -> list[Problem]:
     """A certificate that cannot be read, has expired, or is about to."""
     subject, days = f"the certificate {certificate['path']} on this host", certificate["days_left"]
     # What the kubelet should have renewed by itself long before.
-    remedy = "read `journalctl --unit kubelet`" if certificate["path"].endswith("-current.pem") else "run site.yml"
+    remedy = (
+        "read `journalctl --unit kubelet`"
+        if certificate["path"].endswith("-current.pem")
+        else "run plainkube.cluster.site"
+    )
     if certificate["error"]:
         return [Problem(f"{subject} cannot be read: {certificate['error']}; {remedy}")]
     if certificate["path"].endswith(_CROSS):
         return []
     # What has expired cannot be replaced any more; site.yml says what is to be done.
     if days >= 0 and (name := _authority(certificate["path"])):
-        remedy = f"run certificates.yml with -e certificates_rotate={name}"
+        remedy = f"run plainkube.cluster.certificates with -e certificates_rotate={name}"
     if days < 0:
         return [Problem(f"{subject} expired on {certificate['not_after']}; {remedy}")]
     if days < warning_days:
@@ -253,7 +261,11 @@ def etcd_strangers(members: list[dict], expected: t.Sequence[str]) -> list[Probl
             )
             for member in strangers
         ),
-        *(Problem(f"{name} is no member of etcd; run site.yml") for name in expected if name not in names),
+        *(
+            Problem(f"{name} is no member of etcd; run plainkube.cluster.site")
+            for name in expected
+            if name not in names
+        ),
     ]
 
 
@@ -278,7 +290,9 @@ def etcd_problems(etcd: dict) -> list[Problem]:
             problems.append(Problem(f"the database of etcd member {member['name']} takes {room}; defragment it"))
         if member["learner"]:
             problems.append(
-                Problem(f"the etcd member {member['name']} is a learner and has no vote; run site.yml", True)
+                Problem(
+                    f"the etcd member {member['name']} is a learner and has no vote; run plainkube.cluster.site", True
+                )
             )
     problems += etcd_strangers(etcd["members"], etcd.get("expected") or [])
     for alarm in etcd["alarms"]:
@@ -404,4 +418,6 @@ def bridge_problems(name: str, address: str, subnet_file: str | None) -> list[Pr
     if address == wanted:
         return []
     found = f"{name} has the address {address}" if address else f"there is no {name}"
-    return [Problem(f"{found} on this host, and flannel's subnet is {wanted}; run site.yml", passing=True)]
+    return [
+        Problem(f"{found} on this host, and flannel's subnet is {wanted}; run plainkube.cluster.site", passing=True)
+    ]

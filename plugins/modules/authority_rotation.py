@@ -11,7 +11,7 @@ description:
   - Replaces the certificate authorities (CAs), the key that signs the tokens of service accounts, and the key that Secrets are encrypted with,
     each through an overlap in which the old one and the new one are both accepted.
   - First the new one is trusted beside the old one (O(step=begin)), then it is the one in use, and then the old one goes (O(step=advance) twice).
-    Between two steps, C(playbooks/site.yml) has to take all hosts to what the directory says.
+    Between two steps, C(plainkube.cluster.site) has to take all hosts to what the directory says.
   - How far each has come is in the directory and nowhere else, so that a run which was killed can be gone on with.
 extends_documentation_fragment:
   - plainkube.cluster.attributes
@@ -122,7 +122,7 @@ def read(module: AnsibleModule) -> dict[str, str]:
     needed = [f"{stem}.crt" for stem in _certificates.AUTHORITIES.values()] + ["sa.key", "sa.pub", _encryption.FILE]
     if any(name not in contents for name in needed):
         raise _certificates.CertificateError(
-            f"certificates_directory {module.params['directory']} does not hold this cluster's CAs and keys: run playbooks/site.yml first."
+            f"certificates_directory {module.params['directory']} does not hold this cluster's CAs and keys: run plainkube.cluster.site first."
         )
     return contents
 

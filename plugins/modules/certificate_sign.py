@@ -14,7 +14,7 @@ description:
   - Issues a certificate where the host has none, or has one that is of another CA, for another key, says something else than
     is wanted, or expires soon. What it says comes from O(groups); of a request, only the key counts.
   - Makes the file C(encryption.yaml) with the key by which API servers encrypt Secrets and ConfigMaps in etcd. A cluster that lives without one
-    is given one that is known and not used yet; C(playbooks/encryption.yml) goes on from there.
+    is given one that is known and not used yet; C(plainkube.cluster.encryption) goes on from there.
   - Never makes CAs for a cluster that has some. If the hosts carry others than O(directory) holds, it stops
     and says where they were made.
   - An operator's own CA can be put into O(directory) before the first run, for example as C(etcd/ca.crt) and C(etcd/ca.key).
@@ -232,7 +232,7 @@ _OTHERS_REMEDY = "copy that directory here, or set certificates_directory to it"
 # What the control planes have of the directory, where it is lost; the other two CAs can be replaced without their keys.
 _LOST_REMEDY = (
     "; if it is lost, take ca.crt, ca.key, sa.pub, sa.key, encryption.yaml, etcd/ca.crt, front-proxy-ca.crt and, if there is one, ca-cross.crt from a "
-    "control plane's {directory} to here, and run playbooks/certificates.yml with -e certificates_rotate=etcd,front-proxy"
+    "control plane's {directory} to here, and run plainkube.cluster.certificates with -e certificates_rotate=etcd,front-proxy"
 )
 # The certificate alone of the CA that signs: what reads this file takes no bundle.
 _SIGNER = "ca-signer.crt"
@@ -259,7 +259,7 @@ def missing_key(path: str, name: str, host: str) -> str:
         return f"{path}.crt is there without its key {path}.key: put the key back, from a control plane or a backup."
     return (
         f"{path}.crt is there without its key {path}.key, and {host} needs a certificate of it: put the key back, or replace this CA with "
-        f"playbooks/certificates.yml and -e certificates_rotate={name}."
+        f"plainkube.cluster.certificates and -e certificates_rotate={name}."
     )
 
 
@@ -574,7 +574,7 @@ def warn_of_rotation(module: AnsibleModule) -> None:
     for name, phase in _rotation.phases(contents).items():
         if phase != _rotation.STEADY:
             playbook = "encryption" if name == _rotation.ENCRYPTION else "certificates"
-            module.warn(f"{_rotation.describe(name, phase)}; playbooks/{playbook}.yml goes on with it.")
+            module.warn(f"{_rotation.describe(name, phase)}; plainkube.cluster.{playbook} goes on with it.")
 
 
 def run(module: AnsibleModule) -> dict[str, t.Any]:

@@ -193,7 +193,7 @@ problems:
   returned: success
   type: list
   elements: str
-  sample: ["kubelet on this host is stopped (inactive/dead); start it with site.yml"]
+  sample: ["kubelet on this host is stopped (inactive/dead); start it with plainkube.cluster.site"]
 components:
   description: One entry for each of O(components).
   returned: success
@@ -444,7 +444,7 @@ def ask_api(kubeconfig: str, path: str, missing: str) -> tuple[dict, str]:
     if access is None:
         return (
             {},
-            f"{kubeconfig} on this host does not exist, or does not name a server and certificates by path; run site.yml",
+            f"{kubeconfig} on this host does not exist, or does not name a server and certificates by path; run plainkube.cluster.site",
         )
     url = f"{access.server}{path}"
     answer = _probe.get(url, access.ca, client=(access.cert, access.key), limit=_OBJECT_LIMIT)
@@ -475,13 +475,13 @@ def inspect_bridge(module: AnsibleModule) -> list[_status.Problem]:
 
 def inspect_firewall(module: AnsibleModule) -> list[_status.Problem]:
     why = _nft.drift(module) if module.params["firewall"] else ""
-    return [_status.Problem(f"the firewall of this host {why}; run site.yml")] if why else []
+    return [_status.Problem(f"the firewall of this host {why}; run plainkube.cluster.site")] if why else []
 
 
 def inspect_deployment(module: AnsibleModule, name: str) -> dict:
     namespace, dummy, short = name.partition("/")
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{short}"
-    missing = "the API server knows no such deployment; run site.yml"
+    missing = "the API server knows no such deployment; run plainkube.cluster.site"
     return _status.deployment_state(name, *ask_api(module.params["workloads"]["kubeconfig"], path, missing))
 
 

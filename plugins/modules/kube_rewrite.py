@@ -98,7 +98,7 @@ class Api:
         access = _status.parse_kubeconfig(_files.read(kubeconfig) or "", os.path.dirname(kubeconfig))
         if access is None:
             raise ApiError(
-                f"kubeconfig {kubeconfig} on this host does not exist, or does not name a server and certificates by path; run site.yml"
+                f"kubeconfig {kubeconfig} on this host does not exist, or does not name a server and certificates by path; run plainkube.cluster.site"
             )
         self.access, self.wait = access, wait
         self.connection: http.client.HTTPSConnection | None = None

@@ -134,7 +134,7 @@ def load_authority(directory: str, now: datetime.datetime) -> _certificates.Auth
     if certificate is None or key is None:
         raise Error(
             f"certificates_directory {directory} does not hold the cluster's CA (ca.crt and ca.key): "
-            "run playbooks/site.yml from here first, or set certificates_directory to the directory that holds it."
+            "run plainkube.cluster.site from here first, or set certificates_directory to the directory that holds it."
         )
     return _certificates.load_authority("kubernetes", certificate, key, path, now)
 

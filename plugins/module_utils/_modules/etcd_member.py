@@ -183,7 +183,9 @@ class Task:
         if os.path.exists(self.module.params["unit"]):
             _systemd.systemctl(self.module, "stop", "etcd.service")
         if self.look_for_data():
-            raise _etcdctl.EtcdError(f"etcd on {self.me.name} came to have data just now; run site.yml again")
+            raise _etcdctl.EtcdError(
+                f"etcd on {self.me.name} came to have data just now; run plainkube.cluster.site again"
+            )
         directory = self.module.params["data_directory"]
         if os.path.exists(directory):
             shutil.rmtree(f"{directory}.old", ignore_errors=True)

@@ -197,7 +197,9 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         if found and not module.check_mode:
             apply(node, parts)
     except (Trouble, OSError, ValueError) as error:
-        module.fail_json(msg=f"{str(error).rstrip('.')}. Put that right, and run site.yml again: it goes on from here.")
+        module.fail_json(
+            msg=f"{str(error).rstrip('.')}. Put that right, and run plainkube.cluster.site again: it goes on from here."
+        )
     lines = [f"{kind} {name}\n" for kind, names in found.items() for name in names]
     begun = os.path.exists(at(_runtime.MARKER))
     return {

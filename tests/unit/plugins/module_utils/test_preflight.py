@@ -272,7 +272,7 @@ def test_settings_that_a_live_cluster_cannot_change():
     assert _preflight.hosts_troubles({**subject, "settled": same}) == []
     assert _preflight.hosts_troubles({**subject, "settled": {**same, "cluster_domain": "k.example"}}) == [
         "cluster_domain is 'k.example', and the cluster that k1 is of has cluster.local, which cannot change while it lives: "
-        "set cluster_domain to that, or make the cluster anew (reset.yml, then site.yml)."
+        "set cluster_domain to that, or make the cluster anew (plainkube.cluster.reset, then plainkube.cluster.site)."
     ]
 
 
@@ -300,7 +300,7 @@ def test_a_minor_version_goes_to_the_next_one_only(name, installed, wanted, refu
         troubles
         == [
             f"cluster_version is '{wanted}', and {name} on n1 is 1.36.2, which goes to no minor version but the next: take "
-            "one of 1.36 or 1.37, or make the host anew (reset.yml)."
+            "one of 1.36 or 1.37, or make the host anew (plainkube.cluster.reset)."
         ]
         * refused
     )

@@ -113,13 +113,13 @@ def test_a_healthy_component_has_no_problems():
     [
         (
             {"load": "not-found", "active": "inactive", "sub": "dead"},
-            "systemd has no unit kubelet.service; run site.yml",
+            "systemd has no unit kubelet.service; run plainkube.cluster.site",
             False,
         ),
         ({"load": "masked", "active": "inactive", "sub": "dead"}, "kubelet on this host is masked", False),
         (
             {"active": "inactive", "sub": "dead"},
-            "kubelet on this host is stopped (inactive/dead); start it with site.yml",
+            "kubelet on this host is stopped (inactive/dead); start it with plainkube.cluster.site",
             False,
         ),
         (
@@ -140,7 +140,11 @@ def test_a_healthy_component_has_no_problems():
             "does not run what is on disk: the process was started",
             False,
         ),
-        ({"version": "1.36.3"}, "kubelet on this host runs version 1.36.3, 1.37.2 is wanted; run site.yml", False),
+        (
+            {"version": "1.36.3"},
+            "kubelet on this host runs version 1.36.3, 1.37.2 is wanted; run plainkube.cluster.site",
+            False,
+        ),
         ({"version": ""}, "does not show its version, 1.37.2 is wanted", False),
         ({"listening": ["127.0.0.1:10248"]}, "does not listen on port 10250, but on 127.0.0.1:10248", True),
         ({"listening": ["127.0.0.1:10248", "[::]:1025"]}, "does not listen on port 10250", True),
@@ -185,13 +189,17 @@ def test_no_ports_are_expected_in_the_grace_after_a_start():
     [
         (31, "", None),
         (30, "", None),
-        (29, "", "the certificate /a.crt on this host expires in 29 days, on 2026-12-01T00:00:00Z; run site.yml"),
+        (
+            29,
+            "",
+            "the certificate /a.crt on this host expires in 29 days, on 2026-12-01T00:00:00Z; run plainkube.cluster.site",
+        ),
         (0, "", "expires in 0 days"),
-        (-1, "", "the certificate /a.crt on this host expired on 2026-12-01T00:00:00Z; run site.yml"),
+        (-1, "", "the certificate /a.crt on this host expired on 2026-12-01T00:00:00Z; run plainkube.cluster.site"),
         (
             0,
             "No such file or directory",
-            "the certificate /a.crt on this host cannot be read: No such file or directory; run site.yml",
+            "the certificate /a.crt on this host cannot be read: No such file or directory; run plainkube.cluster.site",
         ),
     ],
 )
@@ -206,11 +214,11 @@ def test_certificates(days, error, sentence):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("ca.crt", ["run certificates.yml with -e certificates_rotate=kubernetes"]),
-        ("ca-signer.crt", ["run certificates.yml with -e certificates_rotate=kubernetes"]),
-        ("etcd/ca.crt", ["run certificates.yml with -e certificates_rotate=etcd"]),
-        ("front-proxy-ca.crt", ["run certificates.yml with -e certificates_rotate=front-proxy"]),
-        ("etcd/peer.crt", ["run site.yml"]),
+        ("ca.crt", ["run plainkube.cluster.certificates with -e certificates_rotate=kubernetes"]),
+        ("ca-signer.crt", ["run plainkube.cluster.certificates with -e certificates_rotate=kubernetes"]),
+        ("etcd/ca.crt", ["run plainkube.cluster.certificates with -e certificates_rotate=etcd"]),
+        ("front-proxy-ca.crt", ["run plainkube.cluster.certificates with -e certificates_rotate=front-proxy"]),
+        ("etcd/peer.crt", ["run plainkube.cluster.site"]),
         ("ca-cross.crt", []),
     ],
 )
@@ -220,7 +228,7 @@ def test_what_to_do_about_an_authority_that_ends(name, words):
     expired = [
         one.text.rpartition("; ")[2] for one in _status.certificate_problems({**certificate, "days_left": -1}, 30)
     ]
-    assert expired == (["run site.yml"] if words else [])
+    assert expired == (["run plainkube.cluster.site"] if words else [])
 
 
 MEMBERS = {
@@ -293,9 +301,12 @@ def test_a_learner_and_who_is_not_expected():
     }
     found = {**etcd(_status.etcd_members(members, status())), "expected": ["cp1", "cp2", "cp3"]}
     learner, stranger, missing = _status.etcd_problems(found)
-    assert (learner.text, learner.passing) == ("the etcd member x is a learner and has no vote; run site.yml", True)
+    assert (learner.text, learner.passing) == (
+        "the etcd member x is a learner and has no vote; run plainkube.cluster.site",
+        True,
+    )
     assert "etcd has the member x (3), which is no etcd host of the inventory" in stranger.text
-    assert missing == ("cp3 is no member of etcd; run site.yml", False)
+    assert missing == ("cp3 is no member of etcd; run plainkube.cluster.site", False)
     assert not _status.etcd_problems({**etcd(_status.etcd_members(MEMBERS, status())), "expected": ["cp1", "cp2"]})
 
 

@@ -335,7 +335,7 @@ def test_check_mode_tells_what_would_fail(host):
     artifact = {**KUBELET, "setting": "cluster_version"}
     assert host.run(artifact, **check)["msg"] == (
         f"{host.mirror}/dl.k8s.io/v1.37.2/kubelet does not exist: correct cluster_version, or have artifacts_mirror "
-        f"({host.mirror}) carry it (playbooks/build.yml makes a mirror)."
+        f"({host.mirror}) carry it (plainkube.cluster.build makes a mirror)."
     )
     (host.mirror / "github.com/SHA256SUMS").write_text("")
     assert "has no SHA-256 for etcd.tar.gz" in host.run(ETCD, **check)["msg"]

@@ -316,4 +316,4 @@ def test_a_directory_without_authorities(control, tmp_path):
     control.directory = tmp_path / "none"
     result = control.rotate("look")
     assert result["failed"]
-    assert result["msg"].endswith("does not hold this cluster's CAs and keys: run playbooks/site.yml first.")
+    assert result["msg"].endswith("does not hold this cluster's CAs and keys: run plainkube.cluster.site first.")

@@ -439,7 +439,7 @@ def test_a_control_node_without_the_authorities_makes_none(site, tmp_path):
             f"certificates_directory {site.directory} holds no kubernetes CA, but k1 and 2 more carry certificates of CA "
             f"CN=plainkube-kubernetes-ca ({fingerprint}), made on control node {certificate_sign.socket.gethostname()} in {first}; "
             "copy that directory here, or set certificates_directory to it; if it is lost, take ca.crt, ca.key, sa.pub, sa.key, encryption.yaml, "
-            "etcd/ca.crt, front-proxy-ca.crt and, if there is one, ca-cross.crt from a control plane's / to here, and run playbooks/certificates.yml with "
+            "etcd/ca.crt, front-proxy-ca.crt and, if there is one, ca-cross.crt from a control plane's / to here, and run plainkube.cluster.certificates with "
             "-e certificates_rotate=etcd,front-proxy."
         )
     assert not site.directory.exists()
@@ -486,7 +486,7 @@ def test_an_authority_without_its_key_serves_until_it_has_to_sign(site, authorit
     (site.pki("k1") / "front-proxy-client.crt").unlink()
     assert site.sign()["msg"] == (
         f"{site.directory}/{stem}.crt is there without its key {site.directory}/{stem}.key, and k1 needs a certificate of it: put the key back, "
-        f"or replace this CA with playbooks/certificates.yml and -e certificates_rotate={authority}."
+        f"or replace this CA with plainkube.cluster.certificates and -e certificates_rotate={authority}."
     )
 
 
@@ -545,7 +545,9 @@ def test_a_live_cluster_that_never_had_a_key_learns_it_before_it_is_used(site, m
     (site.pki("k1") / "encryption.yaml").unlink()
     assert site.run()["hosts"]["k1"]["secret_files"] == ["encryption.yaml"]
     assert keys(site) == ["identity", "key-1"]
-    assert warnings == ["encryption: a new key is known and not used yet; playbooks/encryption.yml goes on with it."]
+    assert warnings == [
+        "encryption: a new key is known and not used yet; plainkube.cluster.encryption goes on with it."
+    ]
     assert quiet(site.run())
 
 
@@ -603,8 +605,8 @@ def test_what_was_begun_is_told_of(site, run_module, monkeypatch):
     run_module(authority_rotation, rotate=["etcd", "encryption"], **options)
     site.sign(answers=answers, groups=[], state="checked")
     assert warnings == [
-        "etcd: two CAs are trusted, and the old one signs; playbooks/certificates.yml goes on with it.",
-        "encryption: a new key is known and not used yet; playbooks/encryption.yml goes on with it.",
+        "etcd: two CAs are trusted, and the old one signs; plainkube.cluster.certificates goes on with it.",
+        "encryption: a new key is known and not used yet; plainkube.cluster.encryption goes on with it.",
     ]
 
 

@@ -302,7 +302,7 @@ def test_containers_of_others_keep_docker_as_it_is_and_a_way_out(host, run):
     host.install()
     host.containers = [POD, MINE]
     result = run()
-    assert "would stop mine: run reset.yml once more" in result["kept"][0]
+    assert "would stop mine: run plainkube.cluster.reset once more" in result["kept"][0]
     assert host.containers == [MINE]
     assert "systemctl stop docker" not in host.done
     assert "-A POSTROUTING -s 10.244.5.0/24 ! -o docker0 -j MASQUERADE\nCOMMIT" in host.restored

@@ -128,7 +128,9 @@ def test_a_stopped_component(host, run_module):
     result = run_module(
         kube_checkstatus, components=[{"name": "kubelet", "ports": [10250], "health_url": "http://127.0.0.1:1/"}]
     )
-    assert result["problems"] == ["kubelet on this host is stopped (inactive/dead); start it with site.yml"]
+    assert result["problems"] == [
+        "kubelet on this host is stopped (inactive/dead); start it with plainkube.cluster.site"
+    ]
     assert (result["healthy"], result["components"][0]["healthy"], result["components"][0]["health"]) == (
         False,
         False,
@@ -161,7 +163,9 @@ def test_docker_tells_its_version(host, run_module):
     docker = {"name": "docker", "version": "26.1.4", "version_command": ["docker", "version"], "managed": False}
     result = run_module(kube_checkstatus, components=[docker])
     assert result["components"][0]["version"] == "26.1.5"
-    assert result["problems"] == ["docker on this host runs version 26.1.5, 26.1.4 is wanted; run site.yml"]
+    assert result["problems"] == [
+        "docker on this host runs version 26.1.5, 26.1.4 is wanted; run plainkube.cluster.site"
+    ]
 
 
 def test_waits_for_what_time_heals(host, server, run_module, monkeypatch):
@@ -331,7 +335,7 @@ def test_node(run_module, monkeypatch, tmp_path, code, text, problem):
 @pytest.mark.parametrize("why", ["", "was changed by hand"])
 def test_a_firewall(run_module, monkeypatch, why):
     monkeypatch.setattr(kube_checkstatus._nft, "drift", lambda module: why)
-    expected = [f"the firewall of this host {why}; run site.yml"] if why else []
+    expected = [f"the firewall of this host {why}; run plainkube.cluster.site"] if why else []
     assert run_module(kube_checkstatus, firewall=True)["problems"] == expected
     assert run_module(kube_checkstatus)["problems"] == []
 

@@ -58,11 +58,13 @@ def test_all_is_well():
 
 def test_problems_come_last_with_their_host():
     lines = page(
-        n1=result("kubelet on this host is stopped (inactive/dead); start it with site.yml"), n2=UNREACHABLE, n3={}
+        n1=result("kubelet on this host is stopped (inactive/dead); start it with plainkube.cluster.site"),
+        n2=UNREACHABLE,
+        n3={},
     )
     assert lines[-4:] == [
         "plainkube: 3 problems on n1, n2, n3",
-        "  n1: kubelet on this host is stopped (inactive/dead); start it with site.yml",
+        "  n1: kubelet on this host is stopped (inactive/dead); start it with plainkube.cluster.site",
         "  n2 is unreachable: ssh: connect to host n2 port 22: No route to host",
         "  n3 was not reached in this run",
     ]
