@@ -2,9 +2,38 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
+import typing as t
+
 from ansible.plugins.action import ActionBase
 from ansible_collections.plainkube.cluster.plugins.modules import certificate_sign
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _here
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _directory, _here
+
+_CERTIFICATE = {
+    "request": _answers.Optional(str),
+    "certificate": _answers.Optional(str),
+    "has_key": bool,
+}
+_REQUEST = {
+    "public": _answers.Each(str),
+    "secret": _answers.Each(str),
+    "encryption": _answers.Optional([str]),
+    "certificates": _answers.Each(_CERTIFICATE),
+}
+
+
+def _trouble(host: str, answer: t.Any, state: str) -> str:
+    """Why nothing can be signed by what a host answered."""
+    asked = "plainkube.cluster.host_facts" if state == "checked" else "plainkube.cluster.certificate_request"
+    if not isinstance(answer, dict) or not answer:
+        return f"Host {host} has not told its certificates: run module {asked} on it before."
+    if answer.get("failed") or answer.get("unreachable"):
+        return f"Host {host} has not told its certificates: {_answers.reason(answer)}"
+    where = _answers.misfit(answer, _directory.PKI if state == "checked" else _REQUEST)
+    return (
+        f"What host {host} answered to module {asked} has no valid {where.lstrip('.')}: look at that host."
+        if where
+        else ""
+    )
 
 
 class ActionModule(ActionBase):
@@ -15,4 +44,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         dummy, params = self.validate_argument_spec(certificate_sign.ARGUMENT_SPEC)
+        trouble = next(filter(None, (_trouble(*one, params["state"]) for one in params["answers"].items())), "")
+        if trouble:
+            return {**result, "failed": True, "msg": trouble}
         return {**result, **_here.run(certificate_sign, params, self._task.check_mode)}

@@ -6,7 +6,8 @@ import json
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _certificate_table
+from ansible_collections.plainkube.cluster.plugins.module_utils import _authorities
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _certificate_table, _directory
 
 display = Display()
 
@@ -24,9 +25,27 @@ class ActionModule(ActionBase):
                 "results": {"type": "dict", "required": True},
                 "rotation": {"type": "dict", "default": {}},
                 "output": {"type": "str", "choices": ["text", "json"], "default": "text"},
+                "earlier": {"type": "list", "elements": "str", "default": []},
+                "directory": {"type": "path", "default": ""},
             }
         )
-        found = _certificate_table.document(options["cluster"], options["results"], options["rotation"])
+        results = {
+            host: _answers.lost(host, options["earlier"], task_vars) or answer
+            for host, answer in options["results"].items()
+        }
+        refusal = self._refusal(options, results)
+        rotation = {"failed": True, "msg": refusal} if refusal else options["rotation"]
+        found = _certificate_table.document(options["cluster"], results, rotation)
         for line in [json.dumps(found)] if options["output"] == "json" else _certificate_table.page(found):
             display.display(line)
-        return {**result, "changed": False, "msg": _certificate_table.verdict(found)}
+        verdict = _certificate_table.verdict(found)
+        return {**result, "changed": False, "failed": bool(refusal), "msg": refusal or verdict}
+
+    def _refusal(self, options, results) -> str:
+        """What is wrong with the directory on the control node, if one is given. That it is open to others is a warning, as it is of site.yml."""
+        if not options["directory"]:
+            return ""
+        exposure = _authorities.exposure(options["directory"])
+        if exposure:
+            display.warning(exposure)
+        return _directory.refusal(options["directory"], options["cluster"], results)

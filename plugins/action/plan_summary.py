@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _plan
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _plan
 
 display = Display()
 
@@ -24,10 +24,14 @@ class ActionModule(ActionBase):
             }
         )
         plans = {host: self._plan(host, options["results"], task_vars["hostvars"]) for host in options["hosts"]}
+        ends = {host: _answers.lost(host, options["results"], task_vars) for host in options["hosts"]}
+        lost = {host: _answers.trouble(end) for host, end in ends.items() if end}
         for line in _plan.page(plans):
             display.display(line)
-        verdict = _plan.verdict(options["cluster"], plans)
+        verdict = _plan.verdict(options["cluster"], plans, lost)
         display.display(f"\n{verdict}")
+        for host, why in lost.items():
+            display.display(f"  {host} {why}")
         return {**answer, "changed": False, "msg": verdict}
 
     def _plan(self, host, names, hostvars):

@@ -7,7 +7,7 @@ import os
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _status_table
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _directory, _status_table
 
 display = Display()
 
@@ -25,9 +25,18 @@ class ActionModule(ActionBase):
                 "results": {"type": "dict", "required": True},
                 "output": {"type": "str", "choices": ["text", "json"], "default": "text"},
                 "file": {"type": "path", "default": ""},
+                "earlier": {"type": "list", "elements": "str", "default": []},
+                "directory": {"type": "path", "default": ""},
             }
         )
-        found = _status_table.document(options["cluster"], options["results"])
+        results = {
+            host: _answers.lost(host, options["earlier"], task_vars) or answer
+            for host, answer in options["results"].items()
+        }
+        problems = []
+        if options["directory"]:
+            problems = _directory.problems(options["directory"], options["cluster"], results)
+        found = _status_table.document(options["cluster"], results, problems)
         document = json.dumps(found)
         if options["output"] == "json":
             display.display(document)

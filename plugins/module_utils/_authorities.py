@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
+import stat
 import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _encryption, _files
+from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _encryption, _files, _rotation
 
 LOCK_SECONDS = 10
 
@@ -35,6 +37,46 @@ def wanted(directory: str, name: str, content: str) -> dict[str, t.Any]:
     mode = "0600" if secret else "0644"
     path = os.path.join(directory, name)
     return {"path": path, "content": content, "mode": mode, "secret": secret, **owner(directory)}
+
+
+def exposure(directory: str) -> str:
+    """A sentence about a directory that other users of this machine can look into; empty where they cannot.
+
+    site.yml closes it. Whoever has read a key there can still sign with it."""
+    mode = _mode(directory)
+    if not mode & 0o077:
+        return ""
+    keys = [name for name in _keys(directory) if _is_readable(directory, name)]
+    where = f"certificates_directory {directory} is open to other users of this machine (mode {mode:04o})"
+    if not keys:
+        return f"{where}: run plainkube.cluster.site, which closes it (mode 0700)."
+    return (
+        f"{where}, who can read {', '.join(keys)}: run plainkube.cluster.site, which closes it (mode 0700); if somebody may have read a key, run "
+        f"plainkube.cluster.certificates with -e certificates_rotate={','.join(_rotation.NAMES)}, which replaces them all."
+    )
+
+
+def _mode(path: str) -> int:
+    """The permissions of a path; none where it is not there."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except OSError:
+        return 0
+
+
+def _keys(directory: str) -> list[str]:
+    """The keys that are there, those of authorities that are being replaced too, by their names below the directory."""
+    found = (path for place in ("*", "etcd/*") for path in glob.glob(os.path.join(glob.escape(directory), place)))
+    return sorted(os.path.relpath(path, directory) for path in found if _files.is_secret(path))
+
+
+def _is_readable(directory: str, name: str) -> bool:
+    """Whether others, be it those of its group, can pass each directory on the way to a file, and read that."""
+    path = os.path.join(directory, name)
+    ways = [_mode(place) for place in {directory, os.path.dirname(path)}]
+    return any(
+        _mode(path) & read and all(way & into for way in ways) for read, into in ((0o040, 0o010), (0o004, 0o001))
+    )
 
 
 def result_of(module: t.Any, run: t.Callable[[t.Any], dict[str, t.Any]]) -> dict[str, t.Any]:

@@ -131,9 +131,18 @@ options:
     description:
       - With V(checked), only sees that O(directory) is in order and that no host carries another cluster's authorities. Nothing is made or issued,
         so it can be asked before anything changes.
+      - Warns where other users of the control node can look into O(directory), and of what is being replaced.
     type: str
     choices: [signed, checked]
     default: signed
+  authorities:
+    description:
+      - Which CAs are compared with those that the hosts carry. The other keys of O(directory) are compared only together with all three.
+      - For who uses only one of them, such as M(plainkube.cluster.kubeconfig).
+    type: list
+    elements: str
+    choices: [kubernetes, etcd, front-proxy]
+    default: [kubernetes, etcd, front-proxy]
 attributes:
   check_mode:
     support: full
@@ -403,14 +412,20 @@ def check_encryption_keys(module: AnsibleModule, directory: Directory) -> None:
 
 def check(module: AnsibleModule, directory: Directory) -> None:
     """Refuse to sign for hosts of another cluster, and to make CAs for a cluster that may have some."""
-    for authority in directory.authorities.values():
-        check_authority(module, directory, authority)
-    check_service_account_key(module, directory)
-    check_encryption_keys(module, directory)
+    asked = module.params["authorities"]
+    made = directory.made
+    for name in asked:
+        check_authority(module, directory, directory.authorities[name])
+    if {*asked} == {*_certificates.AUTHORITIES}:
+        check_service_account_key(module, directory)
+        check_encryption_keys(module, directory)
+    else:
+        made = [f"{_certificates.AUTHORITIES[name]}.key" for name in asked]
+        made = [name for name in made if name in directory.made]
     absent = [host for host in module.params["required_hosts"] if host not in module.params["answers"]]
-    if directory.made and absent:
+    if made and absent:
         raise _certificates.CertificateError(
-            f"certificates_directory {module.params['directory']} holds no {directory.made[0]}, and whether the cluster has one is not known "
+            f"certificates_directory {module.params['directory']} holds no {made[0]}, and whether the cluster has one is not known "
             f"without {', '.join(absent)}: run without --limit first, or set certificates_directory to the directory that holds it."
         )
 
@@ -568,6 +583,12 @@ def warn_of_end(module: AnsibleModule, authority: _certificates.Authority, now: 
         )
 
 
+def warn_of_exposure(module: AnsibleModule) -> None:
+    sentence = _authorities.exposure(module.params["directory"])
+    if sentence:
+        module.warn(sentence)
+
+
 def warn_of_rotation(module: AnsibleModule) -> None:
     """What was begun and is not ended is right to stay as it is, and not for ever."""
     contents = _authorities.read(module.params["directory"], _rotation.files())
@@ -583,6 +604,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     _certificates.check_days(*days, "certificates_validity_days", "certificates_renew_before_days")
     plan = make_plan(module, now)
     if module.params["state"] == "checked":
+        warn_of_exposure(module)
         warn_of_rotation(module)
         return {
             "changed": False,
@@ -643,6 +665,12 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "renew_before_days": {"type": "int", "default": 30},
     "reissue": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["signed", "checked"], "default": "signed"},
+    "authorities": {
+        "type": "list",
+        "elements": "str",
+        "choices": [*_certificates.AUTHORITIES],
+        "default": [*_certificates.AUTHORITIES],
+    },
 }
 
 

@@ -18,7 +18,7 @@ options:
     type: str
     required: true
   results:
-    description: Host names, and what M(plainkube.cluster.kube_checkstatus) returned for each; an empty one for a host that was not reached.
+    description: Host names, and what M(plainkube.cluster.kube_checkstatus) returned for each; an empty one for a host that was not looked at.
     type: dict
     required: true
   rotation:
@@ -30,6 +30,21 @@ options:
     type: str
     choices: [text, json]
     default: text
+  earlier:
+    description:
+      - Names of the variables in which earlier tasks of the run have registered their results.
+      - They tell why a host of O(results) is no longer part of the run, which has no result of its own then, or one of an earlier play.
+    type: list
+    elements: str
+    default: []
+  directory:
+    description:
+      - Directory of the certificate authorities on the control node, to be compared with what the hosts carry
+        (O(plainkube.cluster.kube_checkstatus#module:authorities)).
+      - The task fails, after the page, where it is missing or another cluster's, and warns where it is open to other users of the control node.
+      - Empty looks at none.
+    type: path
+    default: ""
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 attributes:

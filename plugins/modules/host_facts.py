@@ -254,11 +254,11 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _command,
-    _encryption,
     _etcd_member,
     _files,
     _host,
     _nft,
+    _pki,
     _runtime,
     _sockets,
     _status,
@@ -361,26 +361,9 @@ def udp_ports(module: AnsibleModule) -> list[int]:
     return [] if os.path.exists("/sys/class/net/flannel.1") else module.params["udp_ports"]
 
 
-def authorities(directory: str, names: t.Sequence[str]) -> dict[str, t.Any]:
-    """What tells whose cluster the host is of, as module certificate_request answers it; no key is told."""
-    keys = [name for name in names if _files.is_secret(name)]
-    texts = {name: _files.read(os.path.join(directory, name)) for name in names if name not in keys}
-    public = {name: text.encode("ascii", "replace").decode() for name, text in texts.items() if text is not None}
-    return {
-        "public": public,
-        "secret": [name for name in keys if os.path.exists(os.path.join(directory, name))],
-        "encryption": encryption_keys(os.path.join(directory, _encryption.FILE)),
-    }
-
-
 def etcd_state() -> str:
     has_data = bool(glob.glob(os.path.join(_etcd_member.DATA, _etcd_member.WAL)))
     return _etcd_member.state_of(has_data, _files.read(_etcd_member.FIRST_START), os.path.exists(_etcd_member.UNIT))
-
-
-def encryption_keys(path: str) -> list[str]:
-    """What tells the keys from others; nothing for who may not read them, as a playbook without become that asks for addresses only."""
-    return _encryption.identify(readable(path))
 
 
 def look(module: AnsibleModule) -> dict:
@@ -413,7 +396,7 @@ def look(module: AnsibleModule) -> dict:
         "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
         "networks": networks(module, addresses),
         "nftables": _host.nftables_usable(kernel.release, output(module, "nft", "--version")),
-        "pki": authorities(module.params["pki"], module.params["pki_files"]),
+        "pki": _pki.look(module.params["pki"], module.params["pki_files"]),
         "pod_bridge": _runtime.pod_bridge(runtime, readable(_runtime.CONFLIST)),
         "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
         "runtime": runtime,
@@ -429,9 +412,6 @@ def look(module: AnsibleModule) -> dict:
     }
 
 
-PKI_FILES = ["ca.crt", "etcd/ca.crt", "front-proxy-ca.crt", "sa.pub", "sa.key", "encryption.yaml", "origin"]
-
-
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -441,7 +421,7 @@ def main() -> None:
             "containerd": {"type": "bool", "default": False},
             "resolve": {"type": "list", "elements": "str", "default": []},
             "pki": {"type": "path", "default": "/etc/kubernetes/pki"},
-            "pki_files": {"type": "list", "elements": "str", "default": PKI_FILES},
+            "pki_files": {"type": "list", "elements": "str", "default": _pki.FILES},
             # The action plugin's.
             "address": {"type": "str"},
             "needs": {"type": "dict"},

@@ -68,6 +68,9 @@ options:
     description: Days before its end from which on a certificate is a problem.
     type: int
     default: 30
+  authorities:
+    description: The host's directory of certificates, if what it has of the certificate authorities is to be returned (RV(pki)).
+    type: path
   etcd:
     description: How to ask etcd for its members, leader, database size and alarms; with C(etcdctl), which must be on the host.
     type: dict
@@ -279,6 +282,11 @@ certificates:
   elements: dict
   sample: [{"path": "/etc/kubernetes/pki/ca.crt", "subject": "plainkube-ca", "issuer": "plainkube-ca",
             "not_after": "2036-11-20T17:38:00Z", "days_left": 3649, "error": ""}]
+pki:
+  description: The host's copies of the certificate authorities, the names of the keys that it has, and what tells its encryption keys from others.
+  returned: when O(authorities) is given
+  type: dict
+  sample: {"public": {"ca.crt": "-----BEGIN CERTIFICATE-----\n…"}, "secret": ["sa.key"], "encryption": ["key-1 0f3c…"]}
 etcd:
   description: Members, leader, alarms, and for each member that was asked its version and database size.
   returned: when O(etcd) is given
@@ -332,6 +340,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _command,
     _files,
     _nft,
+    _pki,
     _probe,
     _stamp,
     _status,
@@ -597,6 +606,7 @@ def main() -> None:
             },
             "certificates": {"type": "list", "elements": "path", "default": []},
             "certificate_warning_days": {"type": "int", "default": 30},
+            "authorities": {"type": "path"},
             "etcd": {
                 "type": "dict",
                 "options": {
@@ -646,6 +656,7 @@ def main() -> None:
     problems += inspect_firewall(module)
     result = {"components": seen.components, "certificates": certificates, "etcd": seen.etcd, "node": seen.node}
     result["deployments"] = seen.deployments
+    result["pki"] = _pki.look(params["authorities"], _pki.FILES) if params["authorities"] else None
     module.exit_json(
         changed=False,
         healthy=not problems,

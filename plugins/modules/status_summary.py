@@ -9,7 +9,7 @@ short_description: Print the status of a cluster's hosts on one page
 version_added: 1.0.0
 description:
   - Prints what M(plainkube.cluster.kube_checkstatus) returned for each host as a table, or as JSON on one line.
-  - Fails where a host is not healthy or was not reached, so that the playbook's exit code tells.
+  - Fails where a host is not healthy or was not checked, so that the playbook's exit code tells.
 author:
   - The plainkube authors (@plainkube)
 options:
@@ -18,7 +18,7 @@ options:
     type: str
     required: true
   results:
-    description: Host names, and what M(plainkube.cluster.kube_checkstatus) returned for each; an empty one for a host that was not reached.
+    description: Host names, and what M(plainkube.cluster.kube_checkstatus) returned for each; an empty one for a host that was not looked at.
     type: dict
     required: true
   output:
@@ -28,6 +28,21 @@ options:
     default: text
   file:
     description: File on the control node to write the JSON to. Not in check mode.
+    type: path
+    default: ""
+  earlier:
+    description:
+      - Names of the variables in which earlier tasks of the run have registered their results.
+      - They tell why a host of O(results) is no longer part of the run, which has no result of its own then, or one of an earlier play.
+    type: list
+    elements: str
+    default: []
+  directory:
+    description:
+      - Directory of the certificate authorities on the control node, to be compared with what the hosts carry
+        (O(plainkube.cluster.kube_checkstatus#module:authorities)).
+      - It is a problem where it is missing, is another cluster's, or is open to other users of the control node.
+      - Empty looks at none.
     type: path
     default: ""
 extends_documentation_fragment:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _status_table
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _status_table
 
 
 def document(
@@ -16,10 +16,14 @@ def document(
     """All of it. The hosts are in the order of the inventory."""
     hosts = {}
     for host, result in results.items():
-        certificates = [dict(one) for one in result.get("certificates", [])]
-        hosts[host] = {"trouble": _status_table.reason(result), "certificates": certificates}
+        trouble = _status_table.reason(result).removeprefix("is ")
+        certificates = [] if trouble else [dict(one) for one in result.get("certificates") or []]
+        hosts[host] = {"trouble": trouble, "certificates": certificates}
     kept = ("phases", "sentences", "tokens_until")
-    return {"cluster": cluster, "hosts": hosts, "rotation": {key: rotation[key] for key in kept if key in rotation}}
+    known = {key: rotation[key] for key in kept if key in rotation}
+    # It is about the directory on the control node, and fails where that is not there.
+    trouble = _answers.reason(rotation) if rotation.get("failed") else ""
+    return {"cluster": cluster, "hosts": hosts, "rotation": known, "trouble": trouble}
 
 
 def days(one: t.Mapping[str, t.Any]) -> str:
@@ -56,5 +60,9 @@ def verdict(found: t.Mapping[str, t.Any]) -> str:
 def page(found: t.Mapping[str, t.Any]) -> list[str]:
     """The lines that a person reads."""
     until = found["rotation"].get("tokens_until")
-    more = [*found["rotation"].get("sentences", []), *([f"service-account: until {until}"] if until else [])]
+    more = [
+        *([found["trouble"]] if found["trouble"] else []),
+        *found["rotation"].get("sentences", []),
+        *([f"service-account: until {until}"] if until else []),
+    ]
     return ["", *_status_table.align(rows(found["hosts"])), "", verdict(found), *(f"  {line}" for line in more)]

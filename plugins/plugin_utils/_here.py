@@ -18,13 +18,15 @@ display = Display()
 class Here:
     """As much of an AnsibleModule as these modules ask for."""
 
-    def __init__(self, params: dict[str, t.Any], check_mode: bool) -> None:
+    def __init__(self, params: dict[str, t.Any], check_mode: bool, quiet: bool = False) -> None:
         self.params = params
+        self.quiet = quiet
         self.check_mode = check_mode
         self.temporary: list[str] = []
 
     def warn(self, text: str) -> None:
-        display.warning(text)
+        if not self.quiet:
+            display.warning(text)
 
     def add_cleanup_file(self, path: str) -> None:
         self.temporary.append(path)
@@ -35,9 +37,9 @@ class Here:
                 os.unlink(path)
 
 
-def run(module: types.ModuleType, params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
-    """The result of a module with these params, of which directory is a path."""
-    here = Here({**params, "directory": os.path.expanduser(params["directory"])}, check_mode)
+def run(module: types.ModuleType, params: dict[str, t.Any], check_mode: bool, quiet: bool = False) -> dict[str, t.Any]:
+    """The result of a module with these params, of which directory is a path; without its warnings, if `quiet`."""
+    here = Here({**params, "directory": os.path.expanduser(params["directory"])}, check_mode, quiet)
     try:
         return module.result_of(here)
     finally:

@@ -20,8 +20,16 @@ def restarts(result: Result) -> dict[str, list[str]]:
     """Service -> why it is started again, of a result of component or docker_rebridge."""
     components = result.get("components")
     if isinstance(components, dict):
-        return {name: list(one["reasons"]) for name, one in components.items() if one.get("restart")}
-    return {"docker": list(result["reasons"])} if result.get("restart") else {}
+        started = {name: one for name, one in components.items() if isinstance(one, dict) and one.get("restart")}
+        return {name: _reasons(one) for name, one in started.items()}
+    return {"docker": _reasons(result)} if result.get("restart") else {}
+
+
+def _reasons(one: Result) -> list[str]:
+    reasons = one.get("reasons")
+    return (
+        [str(reason) for reason in reasons] if reasons and isinstance(reasons, list) else ["the host does not say why"]
+    )
 
 
 def written(result: Result) -> list[str]:
@@ -35,7 +43,8 @@ def written(result: Result) -> list[str]:
 def removed(result: Result) -> list[str]:
     """The services that a result of component removes."""
     components = result.get("components")
-    return [name for name, one in components.items() if one.get("removed")] if isinstance(components, dict) else []
+    found = components.items() if isinstance(components, dict) else ()
+    return [name for name, one in found if isinstance(one, dict) and one.get("removed")]
 
 
 def issued(result: Result, host: str) -> dict[str, str]:
@@ -89,11 +98,12 @@ def page(plans: t.Mapping[str, t.Sequence[tuple[str, str]]]) -> list[str]:
     return _status_table.align([("HOST", "WOULD", ""), *rows]) if rows else []
 
 
-def verdict(cluster: str, plans: t.Mapping[str, t.Sequence[tuple[str, str]]]) -> str:
-    """The plan in a sentence."""
+def verdict(cluster: str, plans: t.Mapping[str, t.Sequence[tuple[str, str]]], lost: t.Collection[str] = ()) -> str:
+    """The plan in a sentence. Of hosts that were lost on the way, nobody knows all that would change."""
+    more = f"; what would change on {', '.join(lost)} is not known" if lost else ""
     verbs = [verb for plan in plans.values() for verb, dummy in plan]
     touched = [host for host, plan in plans.items() if plan]
     if not touched:
-        return f"{cluster}: nothing would change on {len(plans)} hosts"
+        return f"{cluster}: nothing would change on {len(plans) - len(lost)} hosts{more}"
     services = f"start {verbs.count('start')} and restart {verbs.count('restart')} services"
-    return f"{cluster}: would change {len(touched)} of {len(plans)} hosts, {services}"
+    return f"{cluster}: would change {len(touched)} of {len(plans)} hosts, {services}{more}"

@@ -7,40 +7,78 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers
+
 Row = t.Sequence[str]
 
 # systemd's words for a unit that is not active, as people say it.
 _STATES = {"inactive": "stopped", "activating": "starting", "deactivating": "stopping"}
 
 
+# What kube_checkstatus answers, as far as it is shown. A host may send anything; what does not look like this is no status.
+_COMPONENT = {
+    "name": str,
+    "load": str,
+    "active": str,
+    "healthy": bool,
+    "since": str,
+    "seconds": int,
+    "restarts": int,
+    "version": str,
+    "listening": [str],
+    "health": {"ok": _answers.Optional(bool)},
+}
+_CERTIFICATE = {"path": str, "subject": str, "issuer": str, "not_after": str, "days_left": int, "error": str}
+_MEMBER = {
+    "id": str,
+    "name": str,
+    "leader": bool,
+    "learner": bool,
+    "version": str,
+    "db_size": int,
+    "db_size_in_use": int,
+}
+_NODE = {"name": str, "ready": bool, "schedulable": bool, "version": str, "runtime": str, "error": str}
+_DEPLOYMENT = {"name": str, "wanted": int, "available": int, "error": str}
+STATUS = {
+    "healthy": bool,
+    "problems": [str],
+    "components": _answers.Optional([_COMPONENT]),
+    "certificates": _answers.Optional([_CERTIFICATE]),
+    "etcd": _answers.Optional({"members": [_MEMBER]}),
+    "node": _answers.Optional(_NODE),
+    "deployments": _answers.Optional([_DEPLOYMENT]),
+}
+
+
 def reason(result: t.Mapping[str, t.Any]) -> str:
-    """Why a host has no status; empty where it has one."""
-    if "healthy" in result:
-        return ""
-    text = " ".join(str(result.get("msg", "")).removeprefix("Task failed: ").split())
-    if result.get("unreachable"):
-        return f"unreachable: {text}"
-    return f"could not be checked: {text}" if text else "was not reached in this run"
+    """Why a host has no status, to follow its name; empty where it has one."""
+    if "healthy" not in result or result.get("lost"):
+        return _answers.trouble(result)
+    where = _answers.misfit(result, STATUS)
+    return f"could not be checked: its answer has no valid {where.lstrip('.')}" if where else ""
 
 
-def document(cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
-    """The whole status. The hosts are in the order of the inventory."""
+def document(
+    cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]], problems: t.Sequence[str] = ()
+) -> dict[str, t.Any]:
+    """The whole status. The hosts are in the order of the inventory; `problems` are the control node's own."""
     hosts = {}
     for host, result in results.items():
         trouble = reason(result)
+        seen = {} if trouble else result
         hosts[host] = {
             "checked": not trouble,
-            "healthy": bool(result.get("healthy", False)),
-            "problems": [f"{host} is {trouble}" if trouble.startswith("un") else f"{host} {trouble}"]
-            if trouble
-            else list(result["problems"]),
-            "components": list(result.get("components", [])),
-            "certificates": list(result.get("certificates", [])),
-            "etcd": result.get("etcd"),
-            "node": result.get("node"),
-            "deployments": list(result.get("deployments", [])),
+            "healthy": bool(seen.get("healthy", False)),
+            "problems": [f"{host} {trouble}"] if trouble else list(seen["problems"]),
+            "components": list(seen.get("components") or []),
+            "certificates": list(seen.get("certificates") or []),
+            "etcd": seen.get("etcd"),
+            "node": seen.get("node"),
+            "deployments": list(seen.get("deployments") or []),
         }
-    return {"cluster": cluster, "healthy": all(host["healthy"] for host in hosts.values()), "hosts": hosts}
+    healthy = not problems and all(host["healthy"] for host in hosts.values())
+    return {"cluster": cluster, "healthy": healthy, "problems": list(problems), "hosts": hosts}
 
 
 def age(seconds: int) -> str:
@@ -59,7 +97,7 @@ def state(component: t.Mapping[str, t.Any]) -> str:
         return _STATES.get(component["active"], component["active"])
     if not component["healthy"]:
         return "FAULTY"
-    return "starting" if component["health"] and not component["health"]["ok"] else "ok"
+    return "starting" if component["health"] and not component["health"].get("ok") else "ok"
 
 
 def megabytes(size: int) -> str:
@@ -130,7 +168,7 @@ def deployment_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
 
 def problem_lines(hosts: t.Mapping[str, t.Any]) -> list[str]:
     return [
-        f"  {problem}" if problem.startswith(name) else f"  {name}: {problem}"
+        f"  {problem}" if problem.startswith(f"{name} ") else f"  {name}: {problem}"
         for name, host in hosts.items()
         for problem in host["problems"]
     ]
@@ -142,10 +180,11 @@ def verdict(found: t.Mapping[str, t.Any]) -> str:
     ill = [name for name, host in hosts.items() if not host["healthy"]]
     if not hosts:
         return f"{found['cluster']}: no host of the cluster was checked"
-    if not ill:
+    if not ill and not found["problems"]:
         return f"{found['cluster']}: all is well on {len(hosts)} host{'s' if len(hosts) > 1 else ''}"
-    count = sum(len(hosts[name]["problems"]) for name in ill)
-    return f"{found['cluster']}: {count} problem{'s' if count > 1 else ''} on {', '.join(ill)}"
+    count = sum(len(hosts[name]["problems"]) for name in ill) + len(found["problems"])
+    where = [*ill, *(["the control node"] if found["problems"] else [])]
+    return f"{found['cluster']}: {count} problem{'s' if count > 1 else ''} on {', '.join(where)}"
 
 
 def page(found: t.Mapping[str, t.Any]) -> list[str]:
@@ -156,4 +195,4 @@ def page(found: t.Mapping[str, t.Any]) -> list[str]:
     for rows in (table(hosts) for table in tables):
         if len(rows) > 1:
             lines += ["", *align(rows)]
-    return [*lines, "", verdict(found), *problem_lines(hosts)]
+    return [*lines, "", verdict(found), *problem_lines(hosts), *(f"  {problem}" for problem in found["problems"])]

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _docker_api, _encryption
+from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _docker_api, _encryption, _pki
 from ansible_collections.plainkube.cluster.plugins.modules import host_facts
 
 
@@ -147,7 +147,7 @@ def test_encryption_keys_are_told_apart_to_who_may_read_them(run_module, tmp_pat
         raise PermissionError(path)
 
     monkeypatch.setattr(host_facts._files, "read", refuse)
-    assert host_facts.encryption_keys(str(tmp_path / "encryption.yaml")) == []
+    assert _pki.encryption_keys(str(tmp_path / "encryption.yaml")) == []
 
 
 def test_authorities_are_told_and_keys_only_named(run_module, tmp_path):
@@ -159,7 +159,7 @@ def test_authorities_are_told_and_keys_only_named(run_module, tmp_path):
         "secret": ["sa.key"],
         "encryption": [],
     }
-    assert {f"{stem}.crt" for stem in _certificates.AUTHORITIES.values()} < {*host_facts.PKI_FILES}
+    assert {f"{stem}.crt" for stem in _certificates.AUTHORITIES.values()} < {*_pki.FILES}
 
 
 def test_networks_of_interfaces_agree_with_the_kernels_routes(run_module):

@@ -15,6 +15,7 @@ def certificate(path, days, **more):
 RESULTS = {
     "k1": {
         "healthy": True,
+        "problems": [],
         "certificates": [
             certificate("/b.crt", 364),
             certificate("/ca.crt", 3649, subject="ca"),
@@ -61,6 +62,7 @@ def test_expired_and_unreadable_ones():
     results = {
         "k1": {
             "healthy": False,
+            "problems": ["one"],
             "certificates": [certificate("/a", -3), certificate("/b", 0, error="no PEM", not_after="")],
         }
     }

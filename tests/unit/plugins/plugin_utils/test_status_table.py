@@ -66,7 +66,7 @@ def test_problems_come_last_with_their_host():
         "plainkube: 3 problems on n1, n2, n3",
         "  n1: kubelet on this host is stopped (inactive/dead); start it with plainkube.cluster.site",
         "  n2 is unreachable: ssh: connect to host n2 port 22: No route to host",
-        "  n3 was not reached in this run",
+        "  n3 was not looked at in this run",
     ]
     assert [line.split()[:3] for line in lines if "UNKNOWN" in line] == [["n2", "-", "UNKNOWN"], ["n3", "-", "UNKNOWN"]]
 
@@ -102,7 +102,9 @@ def test_age(seconds, text):
 
 
 def test_the_certificate_that_ends_first():
-    certificates = [{"path": "/pki/ca.crt", "days_left": 3649}, {"path": "/pki/apiserver.crt", "days_left": 12}]
+    about = {"subject": "", "issuer": "", "not_after": "", "error": ""}
+    ends = {"/pki/ca.crt": 3649, "/pki/apiserver.crt": 12}
+    certificates = [{"path": path, "days_left": days, **about} for path, days in ends.items()]
     lines = page(k1=result(certificates=certificates))
     assert "k1    2             /pki/apiserver.crt  12" in lines
 

@@ -1,0 +1,43 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""The directory of authorities on the control node, beside what hosts carry: every playbook says the same of it as site.yml."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible_collections.plainkube.cluster.plugins.module_utils import _authorities
+from ansible_collections.plainkube.cluster.plugins.modules import certificate_sign
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _here
+
+# What tells whose cluster a host is of (module_utils/_pki.py).
+PKI = {"public": _answers.Each(str), "secret": [str], "encryption": _answers.Optional([str])}
+
+
+def refusal(directory: str, cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]]) -> str:
+    """Why site.yml would refuse the directory, in its words: it is not there, or another cluster's. Empty where it would not, or no host that
+    carries authorities has answered."""
+    answers = {
+        host: result["pki"]
+        for host, result in results.items()
+        if not result.get("lost") and "pki" in result and not _answers.misfit(result["pki"], PKI)
+    }
+    params = {
+        **{name: option.get("default") for name, option in certificate_sign.ARGUMENT_SPEC.items()},
+        "directory": directory,
+        "cluster_name": cluster,
+        "groups": [],
+        "answers": answers,
+        "required_hosts": [],
+        "state": "checked",
+    }
+    result = _here.run(certificate_sign, params, check_mode=True, quiet=True)
+    return result["msg"] if result.get("failed") else ""
+
+
+def problems(directory: str, cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
+    """All that is wrong with the directory, in sentences."""
+    found = (refusal(directory, cluster, results), _authorities.exposure(os.path.expanduser(directory)))
+    return [sentence for sentence in found if sentence]
