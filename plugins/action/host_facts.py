@@ -6,9 +6,9 @@ import time
 import typing as t
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.plainkube.cluster.plugins.module_utils import _host, _preflight
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _python
 from ansible_collections.plainkube.cluster.plugins.plugin_utils._facts import facts
 
 display = Display()
@@ -17,7 +17,7 @@ display = Display()
 _READINGS = 3
 
 
-class ActionModule(ActionBase):
+class ActionModule(_python.FindsPython):
     """Runs the module, and adds what only the control node can tell: how its clock compares, whether the host will do, and why it is
     not reached."""
 
