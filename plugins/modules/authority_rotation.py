@@ -120,9 +120,11 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
 def read(module: AnsibleModule) -> dict[str, str]:
     contents = _authorities.read(module.params["directory"], _rotation.files())
     needed = [f"{stem}.crt" for stem in _certificates.AUTHORITIES.values()] + ["sa.key", "sa.pub", _encryption.FILE]
-    if any(name not in contents for name in needed):
+    missing = [name for name in needed if name not in contents]
+    if missing:
         raise _certificates.CertificateError(
-            f"certificates_directory {module.params['directory']} does not hold this cluster's CAs and keys: run plainkube.cluster.site first."
+            f"certificates_directory {module.params['directory']} does not hold {', '.join(missing)} of this cluster: run plainkube.cluster.site, which "
+            "makes them for a new cluster, and says what to do for one that has some."
         )
     return contents
 
