@@ -32,7 +32,9 @@ class Host(t.NamedTuple):
         if step not in self.answers:
             return False
         components = self.answer(step).get("components")
-        return not isinstance(components, dict) or any(one.get("running", True) for one in components.values())
+        return not isinstance(components, dict) or any(
+            not isinstance(one, dict) or one.get("running", True) for one in components.values()
+        )
 
 
 class Turns(t.NamedTuple):

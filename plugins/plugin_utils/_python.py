@@ -18,7 +18,7 @@ class FindsPython(ActionBase):
     in a role it would go before the user's ansible.cfg, and ansible-core takes no template for this one."""
 
     def _execute_module(self, *args: t.Any, task_vars: t.Any = None, **options: t.Any) -> dict[str, t.Any]:
-        variables = task_vars or {}
+        variables = {} if task_vars is None else task_vars
         if self._task.delegate_to:
             variables = variables.get("ansible_delegated_vars", {}).get(self._task.delegate_to, {})
         if C.config.get_config_value("INTERPRETER_PYTHON", variables=variables) == "auto":

@@ -6,6 +6,9 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible.plugins.filter.core import to_nice_yaml
+
+
+from ansible_collections.plainkube.cluster.plugins.filter.failure import failure
 from ansible_collections.plainkube.cluster.plugins.filter.host_address import host_address
 from ansible_collections.plainkube.cluster.plugins.filter.host_identities import host_identities
 from ansible_collections.plainkube.cluster.plugins.filter.kubernetes_yaml import kubernetes_yaml
@@ -114,6 +117,11 @@ def test_preflight_troubles_of_inputs_ask_the_control_node_for_names(monkeypatch
     ]
 
 
+def test_why_a_task_failed():
+    assert failure({"unreachable": True, "msg": "Task failed: No route to host"}) == "unreachable: No route to host"
+    assert failure({"failed": True, "msg": "non-zero return code", "stderr": "sh: no such file"}) == "sh: no such file"
+
+
 def test_localhost_resolves():
     assert resolves("localhost")
     assert not resolves("a" * 64 + ".example.net")
@@ -152,3 +160,15 @@ def test_kubernetes_yaml_is_the_same_as_ansibles_otherwise():
     assert kubernetes_yaml(value) == to_nice_yaml(value)
     assert kubernetes_yaml(value, sort_keys=False) == to_nice_yaml(value, sort_keys=False)
     assert yaml.safe_load(kubernetes_yaml(value)) == value
+
+
+def test_turns_of_a_host_whose_answer_is_none():
+    """It might run what it does not tell of."""
+    for components in ({"etcd": {}}, "none", None):
+        answers = {"etcd": {"components": components}, "etcd_member": {"live": True}}
+        host = {
+            "inventory_hostname": "k1",
+            "ansible_facts": {"plainkube": {"etcd_state": "member"}},
+            "__survey_result": {"to_do": ["etcd"], "answers": answers},
+        }
+        assert turns([host], "etcd", total=3) == {"first": [], "then": ["k1"]}

@@ -1,0 +1,201 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""status_summary, certificate_summary and plan_summary, with real modules on the control node and answers that hosts may give."""
+
+from __future__ import annotations
+
+import importlib
+import types
+
+import pytest
+from ansible_collections.plainkube.cluster.plugins.module_utils import _pki
+from ansible_collections.plainkube.cluster.plugins.modules import certificate_sign
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _here
+
+ACTIONS = "ansible_collections.plainkube.cluster.plugins.action"
+
+
+class Run:
+    """A task of one of the plugins, and what it prints."""
+
+    def __init__(self, monkeypatch):
+        self.monkeypatch, self.lines, self.warnings = monkeypatch, [], []
+        self.play_hosts, self.failed, self.hostvars = ["k1", "n1"], [], {"k1": {}, "n1": {}}
+
+    def __call__(self, action, **arguments):
+        plugins = importlib.import_module(f"{ACTIONS}.{action}")
+        display = types.SimpleNamespace(display=self.lines.append, warning=self.warnings.append)
+        self.monkeypatch.setattr(plugins, "display", display, raising=False)
+        self.monkeypatch.setattr(_here, "display", display)
+        task = types.SimpleNamespace(args=arguments, check_mode=False, async_val=0, delegate_to=None, action=action)
+        plugin = plugins.ActionModule(
+            task, types.SimpleNamespace(_shell=types.SimpleNamespace(tmpdir="/t")), None, None, None, None
+        )
+        variables = {
+            "ansible_play_hosts_all": ["k1", "n1"],
+            "ansible_play_hosts": self.play_hosts,
+            "ansible_failed_hosts": self.failed,
+            "hostvars": self.hostvars,
+        }
+        return plugin.run(task_vars=variables)
+
+    def loses(self, host, **variables):
+        self.play_hosts.remove(host)
+        self.failed.append(host)
+        self.hostvars[host] = variables
+
+
+@pytest.fixture
+def run(monkeypatch):
+    return Run(monkeypatch)
+
+
+WELL = {"healthy": True, "problems": [], "components": [], "certificates": []}
+FAILED = {"failed": True, "msg": "kubelet on n1 does not start: exit code 1"}
+
+
+@pytest.fixture
+def pki(tmp_path):
+    """A directory of authorities, and what a control plane of its cluster answers."""
+    directory = tmp_path / "pki"
+    params = {name: option.get("default") for name, option in certificate_sign.ARGUMENT_SPEC.items()}
+    params.update(directory=str(directory), cluster_name="c", groups=[], answers={})
+    _here.run(certificate_sign, params, False)
+    host = tmp_path / "host"
+    host.mkdir()
+    for name in ("ca.crt", "sa.pub"):
+        (host / name).write_bytes((directory / name).read_bytes())
+    return types.SimpleNamespace(directory=directory, answer=_pki.look(str(host), _pki.FILES))
+
+
+def test_a_host_that_failed_is_not_one_that_was_not_reached(run):
+    """What it answered in an earlier play, when all was well, is no answer any more."""
+    run.loses("n1", result=FAILED)
+    answer = run("status_summary", cluster="c", results={"k1": WELL, "n1": WELL}, earlier=["result"])
+    assert (answer["failed"], answer["msg"]) == (True, "c: 1 problem on n1")
+    assert run.lines[-1] == f"  n1 failed earlier in this run: {FAILED['msg']}"
+
+
+def test_a_plan_does_not_say_that_nothing_would_change_on_a_host_that_failed(run):
+    run.loses("n1", result=FAILED)
+    answer = run("plan_summary", cluster="c", hosts=["k1", "n1"], results=["result"])
+    assert answer["msg"] == "c: nothing would change on 1 hosts; what would change on n1 is not known"
+    assert run.lines[-1] == f"  n1 failed earlier in this run: {FAILED['msg']}"
+
+
+def test_certificates_of_before_are_not_shown_for_a_host_that_failed(run):
+    run.loses("n1", result=FAILED)
+    shown = {"path": "/a.crt", "subject": "a", "issuer": "ca", "not_after": "", "days_left": 9, "error": ""}
+    results = {host: {**WELL, "certificates": [shown]} for host in ("k1", "n1")}
+    run("certificate_summary", cluster="c", results=results, earlier=["result"])
+    assert "\n".join(run.lines).count("/a.crt") == 1
+    assert f"failed earlier in this run: {FAILED['msg']}" in "\n".join(run.lines)
+
+
+@pytest.mark.parametrize(
+    ("answer", "where"),
+    [
+        ({"healthy": True}, "problems"),
+        ({**WELL, "problems": "none"}, "problems"),
+        ({**WELL, "components": [{"name": "kubelet"}]}, "components[0].load"),
+        ({**WELL, "certificates": [{}]}, "certificates[0].path"),
+        ({**WELL, "node": {"name": "n1"}}, "node.ready"),
+        ({**WELL, "etcd": {}}, "etcd.members"),
+        ({**WELL, "deployments": ["coredns"]}, "deployments[0]"),
+    ],
+)
+@pytest.mark.parametrize("action", ["status_summary", "certificate_summary"])
+def test_an_answer_that_is_none(run, action, answer, where):
+    run(action, cluster="c", results={"k1": WELL, "n1": answer})
+    assert f"could not be checked: its answer has no valid {where}" in "\n".join(run.lines)
+
+
+def test_a_plan_of_answers_that_are_none(run):
+    odd = {"changed": True, "components": {"a": "b", "kubelet": {"restart": True, "reasons": []}}, "diff": ["x"]}
+    run.hostvars["n1"] = {"result": odd}
+    run("plan_summary", cluster="c", hosts=["k1", "n1"], results=["result"])
+    assert "kubelet: the host does not say why" in "\n".join(run.lines)
+
+
+def status(run, pki, **more):
+    results = {"k1": {**WELL, "pki": pki.answer, **more}, "n1": WELL}
+    return run("status_summary", cluster="c", results=results, directory=str(pki.directory))
+
+
+def test_the_directory_is_in_order(run, pki):
+    assert status(run, pki)["msg"] == "c: all is well on 2 hosts"
+    assert run.warnings == []
+
+
+def test_the_directory_is_missing(run, pki):
+    pki.directory.rename(pki.directory.with_name("elsewhere"))
+    assert status(run, pki)["msg"] == "c: 1 problem on the control node"
+    said = f"certificates_directory {pki.directory} holds no kubernetes CA, but k1 carries certificates of CA CN=c-kubernetes-ca"
+    assert run.lines[-1].strip().startswith(said)
+    shown = {"cluster": "c", "results": {"k1": {**WELL, "pki": pki.answer}}, "directory": str(pki.directory)}
+    answer = run("certificate_summary", **shown, rotation={"failed": True, "msg": "it is not there"})
+    assert answer["failed"]
+    assert answer["msg"].startswith(said)
+    assert run.lines[-1].strip() == answer["msg"]
+
+
+def test_a_new_cluster_has_no_directory_and_needs_none(run, pki):
+    pki.directory.rename(pki.directory.with_name("elsewhere"))
+    pki.answer = {"public": {}, "secret": [], "encryption": []}
+    assert status(run, pki)["msg"] == "c: all is well on 2 hosts"
+
+
+@pytest.mark.parametrize(
+    ("mode", "keys", "said"),
+    [
+        (0o755, 0o600, "is open to other users of this machine (mode 0755): run plainkube.cluster.site"),
+        (0o750, 0o640, "(mode 0750), who can read ca.key, encryption.yaml, front-proxy-ca.key, sa.key: run plainkube"),
+        (0o701, 0o604, "(mode 0701), who can read ca.key, encryption.yaml, front-proxy-ca.key, sa.key: run plainkube"),
+        # Its group may pass and may not read, and the others may read and may not pass.
+        (0o710, 0o604, "is open to other users of this machine (mode 0710): run plainkube.cluster.site"),
+    ],
+)
+def test_the_directory_is_open_to_others(run, pki, mode, keys, said):
+    for path in pki.directory.glob("*"):
+        if path.suffix in (".key", ".yaml"):
+            path.chmod(keys)
+    pki.directory.chmod(mode)
+    assert status(run, pki)["failed"]
+    assert said in run.lines[-1]
+    answer = run("certificate_summary", cluster="c", results={}, directory=str(pki.directory))
+    assert not answer["failed"]
+    assert [said in warning for warning in run.warnings] == [True]
+
+
+def test_where_nobody_asks_for_the_directory(run, pki):
+    pki.directory.chmod(0o777)
+    assert run("status_summary", cluster="c", results={"k1": WELL})["msg"] == "c: all is well on 1 host"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({}, "Host n1 has not told its certificates: run module plainkube.cluster.host_facts on it before."),
+        (None, "Host n1 has not told its certificates: run module plainkube.cluster.host_facts on it before."),
+        (FAILED, f"Host n1 has not told its certificates: {FAILED['msg']}"),
+        (
+            {"public": {}, "secret": {}},
+            "What host n1 answered to module plainkube.cluster.host_facts has no valid secret: look at that host.",
+        ),
+        (
+            {"public": {"ca.crt": 1}, "secret": []},
+            "What host n1 answered to module plainkube.cluster.host_facts has no valid public.ca.crt: look",
+        ),
+    ],
+)
+def test_nothing_is_signed_by_an_answer_that_is_none(run, pki, answer, said):
+    result = run(
+        "certificate_sign",
+        directory=str(pki.directory),
+        cluster_name="c",
+        groups=[],
+        answers={"k1": pki.answer, "n1": answer},
+        state="checked",
+    )
+    assert result["failed"]
+    assert result["msg"].startswith(said)
