@@ -160,7 +160,10 @@ def foreign(lab):
         ),
         (("-e", "reset_confirm=nonsense"), "reset_confirm is 'nonsense', and the cluster's name is plainkube"),
         ((), "Nothing was reset: '' was answered, and the cluster's name is plainkube"),
-        (("-i", "unreachable.ini", *CONFIRMED), "Nothing was reset, because not all hosts could be looked at: n7 (unreachable: "),
+        (
+            ("-i", "unreachable.ini", *CONFIRMED),
+            "Nothing was reset, because not all hosts could be looked at: n7 (unreachable: ",
+        ),
     ],
 )
 def test_resets_nothing(lab, reset, foreign, tmp_path, arguments, sentence):

@@ -316,4 +316,7 @@ def test_a_directory_without_authorities(control, tmp_path):
     control.directory = tmp_path / "none"
     result = control.rotate("look")
     assert result["failed"]
-    assert result["msg"].endswith("does not hold this cluster's CAs and keys: run plainkube.cluster.site first.")
+    assert (
+        "does not hold ca.crt, etcd/ca.crt, front-proxy-ca.crt, sa.key, sa.pub, encryption.yaml of this cluster: run plainkube.cluster.site"
+        in result["msg"]
+    )
