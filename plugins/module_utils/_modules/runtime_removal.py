@@ -173,7 +173,7 @@ def refuse(module: AnsibleModule, node: Node) -> None:
     """Fail where Docker is to stop and runs containers of others; nothing has been changed."""
     refusals = node.refusals()
     if refusals:
-        module.fail_json(msg=f"Nothing was removed: {'; '.join(refusals)}, and run site.yml again.")
+        module.fail_json(msg=f"Nothing was removed: {'; '.join(refusals)}, and run plainkube.cluster.site again.")
     foreign = [] if module.params["docker"] or not there([node.drop_in()]) else node.foreign()
     if foreign:
         module.fail_json(
