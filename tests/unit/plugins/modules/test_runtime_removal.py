@@ -263,7 +263,7 @@ def test_what_others_keep_behind_a_link_is_told_of_before_any_change(node, run, 
     before = node.files()
     assert run(BOTH, _ansible_check_mode=check)["msg"] == (
         "Nothing was removed: /var/lib/cri-dockerd is a link to /data, which also holds x, and that is not the cluster's: "
-        "move it to another directory, and run site.yml again."
+        "move it to another directory, and run plainkube.cluster.site again."
     )
     assert node.done == []
     assert node.files() == before
