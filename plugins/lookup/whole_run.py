@@ -19,7 +19,8 @@ options:
 """
 
 EXAMPLES = r"""
-- hosts: "{{ lookup('plainkube.cluster.whole_run', 'all') }}"
+- name: Refuse to begin in the middle
+  hosts: "{{ lookup('plainkube.cluster.whole_run', 'all') }}"
 """
 
 RETURN = r"""
