@@ -36,8 +36,6 @@ def copied(request, lab, lan, tmp_path):
 
     path.write_text(re.sub(r"192\.0\.2\.(\d+)", address, request.param.read_text(encoding="utf-8")), encoding="utf-8")
     values = inventory.variables(lab.name, mirror.url(lan[1]), machine.cgroup_version(), machine.lacks_sys_resource())
-    # Files say this by themselves.
-    values.pop("ansible_become")
     beside = tmp_path / "lab.json"
     beside.write_text(json.dumps(values), encoding="utf-8")
     return path, ("-e", f"@{beside}")

@@ -37,6 +37,8 @@ class Walk:
     def __init__(self, lab, directory):
         self.lab = lab
         self.directory = directory
+        # Whether there is no cluster for the runs after `cluster`.
+        self.broken = False
         subnet, gateway = network.subnet_and_gateway(network.find(lab.client, lab.name))
         self.mirror = mirror.url(gateway)
         self.names = {host: lab.address(host) for host in TABLE["hosts"]}
@@ -107,8 +109,11 @@ class Walk:
 
 
 @pytest.fixture(scope="module")
-def walk(lab, tmp_path_factory):
-    walk = Walk(lab, tmp_path_factory.mktemp("variables"))
+def walk(lab):
+    # Beside the lab's inventory, so that a run can be repeated by itself on the live cluster (-k), with its authorities.
+    directory = lab.inventory_path().parent / "variables"
+    directory.mkdir(exist_ok=True)
+    walk = Walk(lab, directory)
     for host in TABLE["hosts"]:
         lab.put(host, "/usr/local/sbin", {path.name: (path.read_bytes(), 0o755) for path in HELPERS.iterdir()})
     return walk
@@ -133,6 +138,7 @@ def perform(walk, run):
     walk.do(run.get("before"))
     try:
         first = runs.playbook(run["playbook"], path, *arguments)
+        path.with_suffix(".log").write_text(first.output, encoding="utf-8")
         if run.get("fails"):
             assert first.code != 0, f"the run {run['name']} was to fail:\n{first.output}"
             return first.output
@@ -147,7 +153,10 @@ def perform(walk, run):
 
 @pytest.mark.parametrize("run", TABLE["runs"], ids=lambda run: run["name"])
 def test_run(walk, run):
+    assert not walk.broken, "the run cluster has failed"
+    walk.broken = run["name"] == MAIN
     output = perform(walk, run)
+    walk.broken = False
     silent = walk.silent(entries_of(run["name"]), output, PATIENCE)
     assert not silent, "\n".join([*silent, output[-6000:] if any("the run does" in one for one in silent) else ""])
 
