@@ -37,7 +37,13 @@ def public() -> dict[str, dict[str, t.Any]]:
     return found
 
 
-def _entry_troubles(entry: dict[str, t.Any], runs: t.Collection[str], hosts: t.Collection[str]) -> t.Iterator[str]:
+def places(entry: dict[str, t.Any], default: str) -> list[str]:
+    """Where a witness is asked."""
+    where = entry.get("where", default)
+    return [where] if isinstance(where, str) else where
+
+
+def _entry_troubles(entry: dict[str, t.Any], runs: t.Collection[str], hosts: t.Sequence[str]) -> t.Iterator[str]:
     name = entry.get("variable")
     for key in sorted(ENTRY_NEEDS - entry.keys()):
         yield f"the entry of {name} has no `{key}`: write it"
@@ -46,9 +52,12 @@ def _entry_troubles(entry: dict[str, t.Any], runs: t.Collection[str], hosts: t.C
     run = entry.get("run", MAIN)
     if run not in runs:
         yield f"the entry of {name} is of the run {run!r}, which is not among the runs: add it there"
-    for key, places in (("host", hosts), ("where", [*hosts, "control node"])):
-        if entry.get(key, places[0]) not in places:
-            yield f"the entry of {name} has `{key}: {entry[key]}`: take one of {', '.join(places)}"
+    for key, named, known in (
+        ("host", [entry.get("host", hosts[0])], hosts),
+        ("where", places(entry, hosts[0]), [*hosts, "control node"]),
+    ):
+        if not {*named} <= {*known}:
+            yield f"the entry of {name} has `{key}: {entry[key]}`: take one of {', '.join(known)}"
     if run == MAIN and "command" not in entry:
         yield f"the entry of {name} has no `command`: a live cluster has to be asked"
     try:

@@ -86,7 +86,8 @@ class Walk:
             assert code == 0, f"{host}: {script}: {output}"
 
     def answer(self, entry):
-        return self.shell(entry.get("where", TABLE["hosts"][0]), entry["command"])[1]
+        places = variables.places(entry, TABLE["hosts"][0])
+        return "".join(self.shell(place, entry["command"])[1] for place in places)
 
     def tells(self, entry, output):
         return bool(re.search(self.text(str(entry["prints"])), output, re.M))
