@@ -43,6 +43,7 @@ lint: setup ## ruff, yamllint, ansible-lint; documentation, the reference, and w
 	yamllint .
 	ansible-lint
 	@$(RUN) docs/generate.py --check
+	@$(RUN) -m tests.variables
 	antsibull-changelog lint
 	@antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs dependent --disallow-unknown-collection-refs \
 	  $(VENV)/collections/ansible_collections/plainkube/cluster

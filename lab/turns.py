@@ -27,6 +27,11 @@ TURNS: dict[str, tuple[str, ...]] = {
     "apart": ("apart",),
     "runtimes": ("runtimes",),
     "user": ("user",),
+    "variables": ("variables",),
+    "inventories": ("inventories",),
+    "proxy": ("proxy",),
+    "variables": ("variables",),
+    "inventories": ("inventories",),
 }
 ALL = "all"
 # Without git there is no commit; then it is the files below these that count.

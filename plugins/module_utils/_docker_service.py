@@ -64,4 +64,9 @@ def start(module: AnsibleModule, wait: int) -> None:
 
     state = poll(lambda: _systemd.show(module, SERVICE), ended, wait)
     if state.get("ActiveState") != "active":
-        raise Trouble(f"Docker did not start: {_docker.failure(_systemd.journal(module, SERVICE))}")
+        late = (
+            ""
+            if ended(state)
+            else f" within {wait} s, and systemd calls it {state.get('ActiveState')}/{state.get('SubState')}"
+        )
+        raise Trouble(f"Docker did not start{late}: {_docker.failure(_systemd.journal(module, SERVICE))}")

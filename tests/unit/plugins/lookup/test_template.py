@@ -9,10 +9,17 @@ from ansible.plugins.lookup.template import LookupModule as Builtin
 from ansible.template import Templar, trust_as_template
 from ansible_collections.plainkube.cluster.plugins.lookup import template
 
-VARIABLES = {"name": "etcd", "nested": trust_as_template("{{ name }}.key"), "many": ["x", "y"]}
+VARIABLES = {
+    "name": "etcd",
+    "nested": trust_as_template("{{ name }}.key"),
+    "many": ["x", "y"],
+    # What comes from variables stays as it is: YAML has read their backslashes, and expressions in them are YAML's too.
+    "backslash": r"a\n",
+    "pattern": trust_as_template(r"{{ 'b' | regex_replace('(b)', '\1\1') }}"),
+}
 TEXT = """{# a comment #}
 [Service]
-ExecStart=/bin/{{ name }} --key={{ nested }} \\d
+ExecStart=/bin/{{ name }} --key={{ nested }} \\d{{ ' \\\\\\n  --more\\t' ~ name }} {{ backslash }} {{ pattern }}
 {% for one in many %}
   - {{ one }}
 {% endfor %}
@@ -56,7 +63,7 @@ def lookup(path, plugin=template.LookupModule, **options):
 @pytest.mark.parametrize("options", [{}, {"template_vars": {"more": 1}}])
 def test_it_gives_what_the_builtin_gives(path, options):
     found = lookup("aname/x.j2", **options)
-    assert "--key=etcd.key" in found[0]
+    assert "--key=etcd.key \\d \\\n  --more\tetcd a\\n bb\n" in found[0]
     assert ("more=1" in found[0]) == bool(options)
     assert found == lookup(path, Builtin, **options)
 
