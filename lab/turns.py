@@ -30,8 +30,6 @@ TURNS: dict[str, tuple[str, ...]] = {
     "variables": ("variables",),
     "inventories": ("inventories",),
     "proxy": ("proxy",),
-    "variables": ("variables",),
-    "inventories": ("inventories",),
 }
 ALL = "all"
 # Without git there is no commit; then it is the files below these that count.
