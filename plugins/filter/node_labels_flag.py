@@ -27,18 +27,30 @@ _value:
   type: str
 """
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _preflight
+import typing as t
+
+# Labels of Kubernetes' own domains that a kubelet may give its Node; with any other it exits (k8s.io/kubelet/pkg/apis/well_known_labels.go).
+_LABELS = (
+    "kubernetes.io/hostname",
+    "kubernetes.io/os",
+    "kubernetes.io/arch",
+    "node.kubernetes.io/instance-type",
+)
+_LABELS += ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
+_LABELS += tuple(f"beta.kubernetes.io/{name}" for name in ("os", "arch", "instance-type"))
+_LABELS += tuple(f"failure-domain.beta.kubernetes.io/{name}" for name in ("zone", "region"))
+_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")
+
+
+def _within(domain: str, parents: t.Iterable[str]) -> bool:
+    return any(domain == parent or domain.endswith(f".{parent}") for parent in parents)
 
 
 def kubelet_may_set(key: str) -> bool:
     """Whether a kubelet may give its own Node a label; with any other it exits."""
     domain = key.rpartition("/")[0]
-    kubernetes = _preflight._within(domain, ("kubernetes.io", "k8s.io"))
-    return (
-        not kubernetes
-        or key in _preflight.KUBELET_LABELS
-        or _preflight._within(domain, _preflight.KUBELET_LABEL_DOMAINS)
-    )
+    kubernetes = _within(domain, ("kubernetes.io", "k8s.io"))
+    return not kubernetes or key in _LABELS or _within(domain, _DOMAINS)
 
 
 def registration(labels: dict) -> str:

@@ -26,17 +26,6 @@ ARCHITECTURES = ("amd64", "arm64")
 KUBERNETES = ((1, 35), (1, 37))
 # What certificates, leases and tokens bear, in seconds.
 CLOCK_SECONDS = 2
-# Labels of Kubernetes' own domains that a kubelet may give its Node; with any other it exits (k8s.io/kubelet/pkg/apis/well_known_labels.go).
-KUBELET_LABELS = (
-    "kubernetes.io/hostname",
-    "kubernetes.io/os",
-    "kubernetes.io/arch",
-    "node.kubernetes.io/instance-type",
-)
-KUBELET_LABELS += ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
-KUBELET_LABELS += tuple(f"beta.kubernetes.io/{name}" for name in ("os", "arch", "instance-type"))
-KUBELET_LABELS += tuple(f"failure-domain.beta.kubernetes.io/{name}" for name in ("zone", "region"))
-KUBELET_LABEL_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")
 OLDEST_CONTAINERD = (1, 7)
 # Components whose port is a variable of the cluster.
 PORT_VARIABLES = {"kube-apiserver": "cluster_api_port", "plainkube-load-balancer": "cluster_load_balancer_port"}
@@ -360,10 +349,6 @@ def port_troubles(facts: t.Mapping[str, t.Any], host: str, components: t.Sequenc
     return troubles
 
 
-def _within(domain: str, parents: t.Iterable[str]) -> bool:
-    return any(domain == parent or domain.endswith(f".{parent}") for parent in parents)
-
-
 def _label_trouble(key: t.Any, value: t.Any) -> str:
     wrong = _formats.label_key(key) if isinstance(key, str) else "which is not text: write it in quotes"
     if wrong:
@@ -373,14 +358,11 @@ def _label_trouble(key: t.Any, value: t.Any) -> str:
         return f"whose value is {_formats.shown(value)}, where text is needed: write it in quotes"
     if _formats.label_value(str(value)):
         return f"with the value {value!r}, {_formats.label_value(str(value))}"
-    kubernetes = _within(key.rpartition("/")[0], ("kubernetes.io", "k8s.io"))
-    if kubernetes and key not in KUBELET_LABELS and not _within(key.rpartition("/")[0], KUBELET_LABEL_DOMAINS):
-        return "which no kubelet may give its own Node: leave it out, and label the Node with kubectl"
     return ""
 
 
 def label_troubles(host: str, labels: t.Mapping[str, t.Any]) -> list[str]:
-    """Labels that the kubelet would exit for."""
+    """Labels that no Node can have."""
     found = ((key, _label_trouble(key, value)) for key, value in labels.items())
     return [f"{host} has '{key}' in node_labels, {trouble}." for key, trouble in found if trouble]
 

@@ -384,10 +384,10 @@ WRONG = {
         ),
         r"n1: python3 \(pid \d+\) listens on 0\.0\.0\.0:8472, and flanneld needs UDP port 8472: stop it or give it another port",
     ),
-    "labels that a kubelet may not give": Wrong(
-        variables(node_labels={"node-role.kubernetes.io/worker": "", "gpu": True}),
+    "labels that no Node can have": Wrong(
+        variables(node_labels={"a b": "c", "gpu": True}),
         (
-            r"n1 has 'node-role\.kubernetes\.io/worker' in node_labels, which no kubelet may give its own Node: leave it out",
+            r"n1 has 'a b' in node_labels, which is not a valid label key: write NAME or DOMAIN/NAME",
             r"n1 has 'gpu' in node_labels, whose value is the boolean true, where text is needed: write it in quotes",
         ),
     ),
@@ -495,7 +495,7 @@ TOGETHER = [
         "too little disk",
         "a port in use",
         "a UDP port in use",
-        "labels that a kubelet may not give",
+        "labels that no Node can have",
         "an address that the host has not",
         "an endpoint that only the control node can resolve",
     ),

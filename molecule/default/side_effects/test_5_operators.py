@@ -15,7 +15,8 @@ from plugins.module_utils._wait import poll
 
 TAINT = {"key": "plainkube.example/dedicated", "value": "batch", "effect": "PreferNoSchedule"}
 BY_HAND = "example.org/by-hand"
-LABELS = {"gpu": "true", "plainkube.example/rack": "r1"}
+# The last one no kubelet may give itself.
+LABELS = {"gpu": "true", "plainkube.example/rack": "r1", "node-role.kubernetes.io/batch": ""}
 
 # Component, the operator's flags (variable without its end), and what stands in the process's command line.
 FLAGS = [

@@ -216,11 +216,6 @@ def test_an_address_is_one_of_the_host():
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        (
-            {"node-role.kubernetes.io/worker": ""},
-            "n1 has 'node-role.kubernetes.io/worker' in node_labels, which no kubelet may",
-        ),
-        ({"x.k8s.io/a": "b"}, "'x.k8s.io/a' in node_labels, which no kubelet may give its own Node: leave it out"),
         ({"a b": "c"}, "'a b' in node_labels, which is not a valid label key: write NAME or DOMAIN/NAME"),
         ({"Example.org/a": "c"}, "'Example.org/a' in node_labels, which is not a valid label key"),
         ({"/a": "c"}, "'/a' in node_labels, which is not a valid label key"),
@@ -239,18 +234,21 @@ def test_an_address_is_one_of_the_host():
         ({True: "a"}, "'True' in node_labels, which is not text"),
     ],
 )
-def test_labels_that_the_kubelet_would_exit_for(labels, words):
+def test_labels_that_no_node_can_have(labels, words):
     troubles = _preflight.host_troubles(HOST, "n1", {**NEEDS, "node_labels": labels})
     assert len(troubles) == 1
     assert words in troubles[0]
 
 
-def test_labels_that_a_kubelet_may_have():
+def test_labels_that_a_node_may_have():
     own = {
         "topology.kubernetes.io/zone": "a",
         "node.kubernetes.io/x": "1",
         "sub.kubelet.kubernetes.io/x": "",
         "kubernetes.io/arch": "amd64",
+        # No kubelet may give itself these; a control plane does.
+        "node-role.kubernetes.io/worker": "",
+        "x.k8s.io/a": "b",
     }
     labels = {**own, "rack": 7, "example.org/disk": "ssd", "mykubernetes.io/x": "y", "flag": "true", "a" * 63: "b" * 63}
     assert _preflight.host_troubles(HOST, "n1", {**NEEDS, "node_labels": labels}) == []
