@@ -8,6 +8,7 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers
 
 # After the former rules are back, how long to try to get in again.
 _GRACE = 15
@@ -45,7 +46,8 @@ class ActionModule(ActionBase):
                         loaded, f"{refusal}, also after {loaded['probation']} s, when they should have gone again"
                     )
         if kept.get("failed"):
-            return self._failed(loaded, f"{refusal}; {kept['msg']}" if refusal else kept["msg"])
+            why = _answers.reason(kept)
+            return self._failed(loaded, f"{refusal}; {why}" if refusal else why)
         return loaded
 
     def _failed(self, loaded: dict[str, t.Any], why: str) -> dict[str, t.Any]:

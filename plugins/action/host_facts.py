@@ -39,12 +39,13 @@ class ActionModule(_python.FindsPython):
             module_name="plainkube.cluster.host_facts", module_args=arguments, task_vars=task_vars
         )
         after = time.time()
-        # Ansible adds facts of its own, such as the interpreter that it found, to the answer of any module, a failed one too.
+        if answer.get("failed"):
+            # With the module's own error, which ansible-core has in another place than `msg` where the module ended by an exception. Nothing of it
+            # is a fact; Ansible adds facts of its own, such as the interpreter that it found.
+            return {**answer, "ansible_facts": facts()}
         found = answer.get("ansible_facts", {}).get("plainkube")
-        if answer.get("failed") or not isinstance(found, dict):
-            message = (
-                answer.get("msg") or "Module plainkube.cluster.host_facts returned no facts: run this again with -vvv."
-            )
+        if not isinstance(found, dict):
+            message = "Module plainkube.cluster.host_facts returned no facts: run this again with -vvv."
             return {**answer, "failed": True, "msg": message, "ansible_facts": facts()}
         found["clock_offset"] = round(self._offset(_host.clock_interval(before, answer.pop("time", before), after)), 1)
         answer["ansible_facts"].update(facts(found))
