@@ -97,7 +97,14 @@ def shared_answers(directory: pathlib.Path) -> None:
         write(directory / f"{name}.json", {"changed": False, "changes": []})
     write(directory / "artifacts.json", {"changed": False, "changes": [], "missing": [], "missing_packages": []})
     units = ("flanneld", "kube-proxy", "docker", "cri-dockerd", "kubelet")
-    certificates = [{"path": f"{PKI}{name}.crt", "days_left": 364} for name in ("kubelet-client", "kube-proxy")]
+    one = {
+        "subject": "a-name",
+        "issuer": "scale-kubernetes-ca",
+        "not_after": "2027-01-01T00:00:00Z",
+        "days_left": 364,
+        "error": "",
+    }
+    certificates = [{**one, "path": f"{PKI}{name}.crt"} for name in ("kubelet-client", "kube-proxy")]
     node = {
         "name": "a-node",
         "ready": True,
