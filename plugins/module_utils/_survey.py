@@ -28,3 +28,17 @@ def to_do(answers: t.Mapping[str, Answer], builds_on: t.Mapping[str, t.Collectio
         if has_work(answer) or (names if below is None else set(below) & set(names)):
             names.append(name)
     return names
+
+
+def masked(value: t.Any, secrets: t.Collection[str]) -> t.Any:
+    """A value without these texts, however deep they are. ansible-core masks them in what a module returns up to 2.21; later ones only in what they print."""
+    if isinstance(value, str):
+        # A text may be a part of another.
+        for secret in sorted(filter(None, secrets), key=len, reverse=True):
+            value = value.replace(secret, "********")
+        return value
+    if isinstance(value, dict):
+        return {key: masked(one, secrets) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [masked(one, secrets) for one in value]
+    return value

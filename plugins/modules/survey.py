@@ -200,7 +200,8 @@ def main() -> None:
     steps = module.params["steps"]
     answers = {step["name"]: ask(module, step) for step in steps}
     builds_on = {step["name"]: step["builds_on"] for step in steps}
-    module.exit_json(changed=False, answers=answers, to_do=_survey.to_do(answers, builds_on))
+    to_do = _survey.to_do(answers, builds_on)
+    module.exit_json(changed=False, answers=_survey.masked(answers, module.no_log_values), to_do=to_do)
 
 
 if __name__ == "__main__":

@@ -118,3 +118,14 @@ def test_what_it_is_asked_is_not_logged_and_secrets_of_the_steps_are_in_no_answe
     assert done["answers"]["one"]["failed"] is True
     assert "Geheim" not in str(done)
     assert logged == []
+
+
+def test_secrets_are_masked_on_every_ansible_core():
+    """Up to 2.21 ansible-core masks them in what a module returns, later ones only in what they print."""
+    answer = {"msg": "cannot use http://user:Geheim@proxy", "list": [{"a": "Geheim"}], "changed": True, "number": 1}
+    assert survey._survey.masked(answer, {"Geheim", "http://user:Geheim@proxy", ""}) == {
+        "msg": "cannot use ********",
+        "list": [{"a": "********"}],
+        "changed": True,
+        "number": 1,
+    }
