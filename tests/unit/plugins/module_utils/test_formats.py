@@ -7,11 +7,16 @@ import pathlib
 
 import pytest
 import yaml
-from ansible_collections.plainkube.cluster.plugins.action.role_variables import read_options
 from ansible_collections.plainkube.cluster.plugins.module_utils import _formats
 
 ROLES = pathlib.Path(__file__).parents[4] / "roles"
-OPTIONS = {name: option for options in read_options().values() for name, option in options.items()}
+SPECS = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(ROLES.glob("*/meta/argument_specs.yml"))]
+OPTIONS = {
+    name: option
+    for spec in SPECS
+    for entry in spec["argument_specs"].values()
+    for name, option in entry.get("options", {}).items()
+}
 
 
 def troubles(name, value):
