@@ -73,7 +73,7 @@ def _keys(directory: str) -> list[str]:
 def _is_readable(directory: str, name: str) -> bool:
     """Whether others, be it those of its group, can pass each directory on the way to a file, and read that."""
     path = os.path.join(directory, name)
-    ways = [_mode(place) for place in {directory, os.path.dirname(path)}]
+    ways = [_mode(place) for place in (directory, os.path.dirname(path))]
     return any(
         _mode(path) & read and all(way & into for way in ways) for read, into in ((0o040, 0o010), (0o004, 0o001))
     )
