@@ -58,8 +58,10 @@ def configuration(address: str, network: str, filters: str, tunnels: t.Sequence[
 
 def allowed(address: str, archive: str) -> str:
     """The hosts that it leads to, as its filter wants them."""
-    names = [address, urllib.parse.urlsplit(archive).hostname or "deb.debian.org"]
-    return "".join(f"^{re.escape(name)}$\n" for name in names)
+    host = urllib.parse.urlsplit(archive).hostname
+    # Without one of its own, this machine takes Debian's.
+    patterns = [re.escape(address), re.escape(host) if host else r"[a-z]+\.debian\.org"]
+    return "".join(f"^{pattern}$\n" for pattern in patterns)
 
 
 def ensure(name: str, address: str, network: str, tunnels: t.Sequence[int]) -> None:
