@@ -100,9 +100,15 @@ LEFT_OF_THE_LAB = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def guarded(inventory):
-    """The hosts have a firewall, too, for the reset to remove."""
+def guarded(lab, inventory):
+    """The hosts have a firewall, too, for the reset to remove. kube-proxy writes its own rules a moment after it has started."""
     playbook("site", inventory, "-e", json.dumps({"firewall_enabled": True})).demand()
+    deadline = time.monotonic() + 60
+    before, now = None, fingerprints(lab)
+    while now != before:
+        assert time.monotonic() < deadline, {*before} ^ {*now}
+        time.sleep(2)
+        before, now = now, fingerprints(lab)
 
 
 @pytest.fixture(scope="module")

@@ -235,8 +235,12 @@ def test_what_is_not_ours_behind_a_link_is_told_of_before_any_change(lab, invent
     assert users(lab) == before
 
 
-def test_a_busy_mount_is_told_with_who_uses_it(lab, inventory):
+def test_a_busy_mount_is_told_with_who_uses_it(lab, cluster, inventory):
     """And what is behind the other mounts is not touched, neither now nor by the next reset."""
+    # n1 stays without its kubelet. A minute later its pods would begin on n2, and a plan made before that would not name their parts.
+    cluster.kubectl("cordon", "n2")
+    # The kubelet removes dead containers once a minute.
+    shell(lab, "n2", "docker container prune --force")
     before = users(lab)
     secret = "$(find /disk/lib/kubelet/pods/*/volumes/*~secret/secret -maxdepth 0)"
     pid = shell(lab, "n1", f"cd {secret} && {{ sleep 600 >/dev/null 2>&1 & echo $!; }}")
