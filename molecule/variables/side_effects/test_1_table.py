@@ -169,4 +169,5 @@ def test_with_the_defaults_every_witness_tells_something_else(walk):
     entries = entries_of(MAIN)
     silent = walk.silent(entries, "", 0)
     told = {line.partition(":")[0] for line in silent}
-    assert not {entry["variable"] for entry in entries} - told, "these print what they should with the default as well"
+    printed = sorted({entry["variable"] for entry in entries} - told)
+    assert not printed, f"these print what they should with the default as well: {', '.join(printed)}"
