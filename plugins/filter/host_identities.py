@@ -10,7 +10,7 @@ short_description: What has to be each host's own
 description:
   - Takes the variables of hosts and tells the address that the cluster knows each by, its machine-id and its host name; beside them, its
     network interfaces, all their addresses, by how many seconds its clock is ahead of the control node's, and what it knows of its cluster that
-    cannot change.
+    cannot change. Where C(node_kubelet_config) gives a kubelet another DNS server, the kubelet does not know the cluster's.
   - What was not found, because a host was not reached, is empty.
 options:
   _input:
@@ -39,7 +39,9 @@ def host_identities(hosts) -> dict[str, dict]:
         facts = variables.get("ansible_facts", {}).get("plainkube", {})
         seen = {"machine_id": facts.get("machine_id", ""), "hostname": facts.get("hostname", "").lower()}
         links = {"addresses": facts.get("addresses", []), "interfaces": facts.get("interfaces", [])}
-        more = {"clock_offset": facts.get("clock_offset", 0.0), "settled": facts.get("settled", {})}
+        elsewhere = {"cluster_dns_address"} if "clusterDNS" in (variables.get("node_kubelet_config") or {}) else set()
+        settled = {name: value for name, value in facts.get("settled", {}).items() if name not in elsewhere}
+        more = {"clock_offset": facts.get("clock_offset", 0.0), "settled": settled}
         found[variables["inventory_hostname"]] = {"address": host_address(variables), **seen, **links, **more}
     return found
 

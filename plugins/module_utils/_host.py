@@ -87,12 +87,14 @@ def known_servers(balancer: str, flanneld: str) -> dict[str, str]:
     }
 
 
-def settled(apiserver: str, subnet: str) -> dict[str, str]:
-    """What an API server's unit and flannel's subnet file say of settings that a cluster cannot change, by variable."""
+def settled(apiserver: str, subnet: str, kubelet: str = "") -> dict[str, str]:
+    """What an API server's unit, flannel's subnet file and a kubelet's configuration say of settings that a cluster cannot change, by variable."""
     found = {
         "cluster_service_network": re.search(r"--service-cluster-ip-range=(\S+)", apiserver),
         "cluster_domain": re.search(r"--service-account-issuer=https://kubernetes\.default\.svc\.(\S+)", apiserver),
         "cluster_pod_network": re.search(r"^FLANNEL_NETWORK=(\S+)$", subnet, re.MULTILINE),
+        # A Service keeps its cluster IP, and pods that run have it in their resolv.conf.
+        "cluster_dns_address": re.search(r"^clusterDNS:\s+- ['\"]?([\d.]+)", kubelet, re.MULTILINE),
     }
     return {name: match.group(1) for name, match in found.items() if match}
 

@@ -206,6 +206,10 @@ def settled_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], settings: t.M
     known = {
         name: (value, host) for host in reversed([*hosts]) for name, value in hosts[host].get("settled", {}).items()
     }
+    services = "cluster_service_network"
+    if settings.get(services) != known.get(services, (settings.get(services), ""))[0]:
+        # It is an address in that network, so it is wrong as well.
+        known.pop("cluster_dns_address", None)
     return [
         f"{name} is {settings[name]!r}, and the cluster that {host} is of has {value}, which cannot change while it lives: "
         f"set {name} to that, or make the cluster anew (plainkube.cluster.reset, then plainkube.cluster.site)."
@@ -322,6 +326,15 @@ def endpoint_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
         f"cluster_api_endpoint has the name {name}, which does not resolve on {host}, whose kubelet reaches the API by it: add it to DNS or to the "
         "host's /etc/hosts, or use an IPv4 address."
         for name in facts.get("unresolved", [])
+    ]
+
+
+def link_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+    """Directories of services that are symbolic links: systemd starts none that has one (ELOOP, mkdir_label in exec-invoke.c)."""
+    return [
+        f"{host} has the symbolic link {path} to {target}, with which systemd does not start the service that keeps its data there: make a bind "
+        f"mount of it (rm {path}; mkdir {path}; in /etc/fstab: {target} {path} none bind 0 0), or make a directory above it the link."
+        for path, target in facts.get("linked", {}).items()
     ]
 
 
@@ -466,6 +479,7 @@ def host_troubles(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str,
         *overlap_troubles(facts, host, needs["networks"]),
         *address_troubles(facts, host, needs.get("address", "")),
         *endpoint_troubles(facts, host),
+        *link_troubles(facts, host),
         *port_troubles(facts, host, needs["components"]),
         *clock_troubles(facts, host),
         *label_troubles(host, needs.get("node_labels", {})),

@@ -33,6 +33,11 @@ options:
     type: list
     elements: path
     default: []
+  service_directories:
+    description: Directories that systemd makes for services (C(StateDirectory=), C(LogsDirectory=) in systemd.exec(5)), which must not be symbolic links.
+    type: list
+    elements: path
+    default: []
   pki:
     description: Where the host keeps the certificates of its cluster.
     type: path
@@ -175,6 +180,10 @@ ansible_facts:
         kernel:
           description: The kernel's release.
           type: str
+          returned: success
+        linked:
+          description: Those of O(service_directories) that are symbolic links, with where they lead.
+          type: dict
           returned: success
         machine_id:
           description: The content of /etc/machine-id.
@@ -392,6 +401,9 @@ def look(module: AnsibleModule) -> dict:
         "installed_versions": installed_versions(),
         "interfaces": sorted(name for name in os.listdir("/sys/class/net") if not name.startswith("veth")),
         "kernel": kernel.release,
+        "linked": {
+            path: os.path.realpath(path) for path in module.params["service_directories"] if os.path.islink(path)
+        },
         "machine_id": (_files.read("/etc/machine-id") or "").strip(),
         "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
         "networks": networks(module, addresses),
@@ -405,7 +417,9 @@ def look(module: AnsibleModule) -> dict:
         "services": sorted(
             os.path.basename(path)[: -len(".service")] for path in glob.glob(f"{_UNITS}/plainkube-*.service")
         ),
-        "settled": _host.settled(readable(f"{_UNITS}/kube-apiserver.service"), readable(_SUBNET)),
+        "settled": _host.settled(
+            readable(f"{_UNITS}/kube-apiserver.service"), readable(_SUBNET), readable(_runtime.KUBELET)
+        ),
         "swap": _host.swaps(_files.read("/proc/swaps") or ""),
         "systemd": os.path.isdir("/run/systemd/system"),
         "unresolved": [name for name in module.params["resolve"] if not resolves(name)],
@@ -418,6 +432,7 @@ def main() -> None:
             "ports": {"type": "list", "elements": "int", "default": []},
             "udp_ports": {"type": "list", "elements": "int", "default": []},
             "directories": {"type": "list", "elements": "path", "default": []},
+            "service_directories": {"type": "list", "elements": "path", "default": []},
             "containerd": {"type": "bool", "default": False},
             "resolve": {"type": "list", "elements": "str", "default": []},
             "pki": {"type": "path", "default": "/etc/kubernetes/pki"},

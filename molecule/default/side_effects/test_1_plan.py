@@ -105,3 +105,7 @@ def test_what_a_live_cluster_cannot_change_is_refused(site):
     ):
         sentence = f"{name} is '{value}', and the cluster that k1 is of has {live}, which cannot change while it lives"
         assert sentence in said
+    said = refused(site, "-e", "cluster_dns_address=10.96.0.11")
+    assert (
+        "cluster_dns_address is '10.96.0.11', and the cluster that n1 is of has 10.96.0.10, which cannot change" in said
+    )

@@ -76,6 +76,18 @@ def test_host_identities_are_empty_where_a_host_was_not_reached():
     }
 
 
+def test_a_kubelet_with_a_dns_server_of_its_own_does_not_know_the_clusters():
+    facts = {"plainkube": {"settled": {"cluster_dns_address": "10.96.0.10", "cluster_domain": "k.example"}}}
+    node = {"inventory_hostname": "n1", "ansible_host": "10.0.0.2", "ansible_facts": facts}
+    assert host_identities([node])["n1"]["settled"] == facts["plainkube"]["settled"]
+    for config, settled in (
+        (None, facts["plainkube"]["settled"]),
+        ({"maxPods": 9}, facts["plainkube"]["settled"]),
+        ({"clusterDNS": ["169.254.20.10"]}, {"cluster_domain": "k.example"}),
+    ):
+        assert host_identities([{**node, "node_kubelet_config": config}])["n1"]["settled"] == settled
+
+
 def test_host_address_says_whose_is_missing():
     with pytest.raises(AnsibleFilterError, match=r"host n1 is known: run role plainkube\.cluster\.preflight"):
         host_address({"ansible_host": "n1.example.org", "inventory_hostname": "n1"}, required=True)

@@ -116,6 +116,12 @@ def test_what_the_cluster_of_a_control_plane_cannot_change():
     assert _host.settled("", "") == {}
 
 
+def test_what_the_cluster_of_a_node_cannot_change():
+    config = "cgroupRoot: /kubelet\nclusterDNS:\n- 10.96.0.10\n- 10.96.0.11\nclusterDomain: k.example\n"
+    assert _host.settled("", "", config) == {"cluster_dns_address": "10.96.0.10"}
+    assert _host.settled("", "", config.replace("clusterDNS", "other")) == {}
+
+
 def test_other_issuers_beside_the_clusters_own_are_no_matter():
     issuers = ["https://oidc.example", "https://kubernetes.default.svc.k.example"]
     flags = _operator_flags.merged("", "kube-apiserver", {"service-account-issuer": issuers})

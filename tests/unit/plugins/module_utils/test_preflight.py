@@ -254,6 +254,16 @@ def test_labels_that_a_node_may_have():
     assert _preflight.host_troubles(HOST, "n1", {**NEEDS, "node_labels": labels}) == []
 
 
+def test_a_directory_that_systemd_makes_is_no_link():
+    facts = {**HOST, "linked": {"/var/lib/etcd": "/disk/etcd"}}
+    assert _preflight.host_troubles(facts, "k1", NEEDS) == [
+        "k1 has the symbolic link /var/lib/etcd to /disk/etcd, with which systemd does not start the service that keeps its data there: make a "
+        "bind mount of it (rm /var/lib/etcd; mkdir /var/lib/etcd; in /etc/fstab: /disk/etcd /var/lib/etcd none bind 0 0), or make a directory "
+        "above it the link."
+    ]
+    assert _preflight.host_troubles({**HOST, "linked": {}}, "k1", NEEDS) == []
+
+
 def test_settings_that_a_live_cluster_cannot_change():
     bare = {"address": "10.0.0.1", "machine_id": "", "hostname": ""}
     live = {
@@ -272,6 +282,19 @@ def test_settings_that_a_live_cluster_cannot_change():
         "cluster_domain is 'k.example', and the cluster that k1 is of has cluster.local, which cannot change while it lives: "
         "set cluster_domain to that, or make the cluster anew (plainkube.cluster.reset, then plainkube.cluster.site)."
     ]
+
+
+def test_a_dns_address_follows_its_network_in_what_a_live_cluster_cannot_change():
+    settled = {"k1": {"cluster_service_network": "10.96.0.0/16"}, "n1": {"cluster_dns_address": "10.96.0.10"}}
+    hosts = {host: {"settled": known} for host, known in settled.items()}
+
+    def told(network, address):
+        wanted = {"cluster_service_network": network, "cluster_dns_address": address}
+        return [line.partition(" ")[0] for line in _preflight.settled_troubles(hosts, wanted)]
+
+    assert told("10.96.0.0/16", "10.96.0.10") == []
+    assert told("10.96.0.0/16", "10.96.0.11") == ["cluster_dns_address"]
+    assert told("10.97.0.0/16", "10.97.0.10") == ["cluster_service_network"]
 
 
 @pytest.mark.parametrize(

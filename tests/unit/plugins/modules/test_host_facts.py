@@ -218,6 +218,15 @@ def test_services_and_servers_are_those_on_disk(run_module, monkeypatch, tmp_pat
     assert found() == (["plainkube-load-balancer"], servers, {"cluster_service_network": "10.96.0.0/16"})
 
 
+def test_links_where_systemd_makes_a_directory(run_module, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "etcd").symlink_to(tmp_path / "data")
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    paths = [str(tmp_path / name) for name in ("etcd", "broken", "data", "none")]
+    found = run_module(host_facts, service_directories=paths)["ansible_facts"]["plainkube"]["linked"]
+    assert found == {paths[0]: paths[2], paths[1]: str(tmp_path / "nowhere")}
+
+
 def test_versions_are_those_in_place(run_module, monkeypatch, tmp_path):
     monkeypatch.setattr(host_facts, "_BINARIES", str(tmp_path))
 
