@@ -52,13 +52,6 @@ def left_over(service: str, values: t.Mapping[str, str]) -> list[str]:
     return [path(service)] if not values and os.path.lexists(path(service)) else []
 
 
-def removal_diff(gone: t.Sequence[str]) -> list[dict[str, str]]:
-    """Ansible's diff of files that go."""
-    return [
-        {"before_header": one, "after_header": "/dev/null", "before": "# secret content\n", "after": ""} for one in gone
-    ]
-
-
 def differs(service: str, values: t.Mapping[str, str]) -> list[str]:
     """The file, where it has to be written with another content."""
     return [one["path"] for one in wanted(service, values) if _files.read(one["path"]) != one["content"]]

@@ -124,6 +124,14 @@ def diff(found: Found | None, wanted: dict[str, t.Any]) -> dict[str, str]:
     return {"before_header": path, "after_header": path, "before": before, "after": after}
 
 
+def removal_diff(stale: t.Iterable[str]) -> list[dict[str, str]]:
+    """Entries for Ansible's diff of files that are removed. Their content, which may be secret, is not in them."""
+    return [
+        {"before_header": path, "after_header": "/dev/null", "before": "# content not shown\n", "after": ""}
+        for path in stale
+    ]
+
+
 def write(module: AnsibleModule, wanted: dict[str, t.Any]) -> None:
     """Put a file in place in one step, with its owner and mode from the first moment."""
     directory = os.path.dirname(wanted["path"])

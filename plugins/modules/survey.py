@@ -50,11 +50,6 @@ options:
           - By default, all steps before it.
         type: list
         elements: str
-  secrets:
-    description: Texts in O(steps) that no log or answer may show. The action plugin finds C(secret_content) by itself.
-    type: list
-    elements: str
-    default: []
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
@@ -155,9 +150,10 @@ def fail(msg: str, **dummy: t.Any) -> t.NoReturn:
 def prepare(module: AnsibleModule, spec: dict[str, t.Any], options: dict[str, t.Any]) -> AnsibleModule:
     """What the step's module takes for its AnsibleModule."""
     checked = ArgumentSpecValidator(copy.deepcopy(spec)).validate(options)
+    # What the options' own spec calls a secret is in no answer, that of a refusal included.
+    module.no_log_values.update(checked._no_log_values)
     if checked.error_messages:
         fail("; ".join(checked.error_messages))
-    module.no_log_values.update(checked._no_log_values)
     prepared = copy.copy(module)
     prepared.params, prepared.check_mode = checked.validated_parameters, True
     prepared.exit_json, prepared.fail_json = leave, fail
@@ -191,7 +187,6 @@ def main() -> None:
                     "builds_on": {"type": "list", "elements": "str"},
                 },
             },
-            "secrets": {"type": "list", "elements": "str", "no_log": True, "default": []},
         },
         supports_check_mode=True,
         # The options of all steps would be a line of 170 KB in the journal, and secrets in them could not be told from the rest.

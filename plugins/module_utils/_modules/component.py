@@ -95,7 +95,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     ]
     return {
         "different": different,
-        "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different] + _environment.removal_diff(stale),
+        "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different] + _files.removal_diff(stale),
         "stale": stale,
         "reasons": _component.restart_reasons(text, on_disk, known, mended, process, module.params["replaced"]),
         "running": process.runs,

@@ -44,7 +44,7 @@ class Plan(t.NamedTuple):
     """What should be, and what has to be done for it."""
 
     files: list[dict[str, t.Any]]  # those that differ
-    gone: list[str]  # those that are to go
+    stale: list[str]  # files of an earlier run, to be removed
     found: dict[str, _files.Found | None]
     subnet: _bridge.Subnet | None
     reasons: list[str]
@@ -262,7 +262,7 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
         owned, foreign = _bridge.to_stop(containers, bool(network_reasons), outlive)
     return Plan(
         files=[file for file in files if not _files.matches(found[file["path"]], file)],
-        gone=_environment.left_over(NAME, module.params["environment"]),
+        stale=_environment.left_over(NAME, module.params["environment"]),
         found=found,
         subnet=subnet,
         reasons=reasons,
@@ -403,7 +403,7 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
     elif plan.files:
         write(module, plan.files)
         _systemd.systemctl(module, "daemon-reload")
-    for path in plan.gone:
+    for path in plan.stale:
         os.unlink(path)
 
 
@@ -411,7 +411,7 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
 
 
 def plan_diff(plan: Plan, state: dict[str, str]) -> list[dict[str, str]]:
-    diff = [_files.diff(plan.found[file["path"]], file) for file in plan.files] + _environment.removal_diff(plan.gone)
+    diff = [_files.diff(plan.found[file["path"]], file) for file in plan.files] + _files.removal_diff(plan.stale)
     after = ["enabled"] if plan.enable else []
     after += [f"restarted: {reason}" for reason in plan.reasons]
     after += [f"container {name}: stopped, and started again" for name in sorted(plan.foreign.values())]
@@ -478,7 +478,7 @@ def run(module: AnsibleModule) -> dict:
         module.fail_json(msg=f"{error}.")
     bridge = {"address": plan.subnet.address, "mtu": plan.subnet.mtu} if plan.subnet else {}
     return {
-        "changed": bool(plan.files or plan.gone or plan.enable or plan.reasons),
+        "changed": bool(plan.files or plan.stale or plan.enable or plan.reasons),
         "restart": bool(plan.reasons),
         "reasons": plan.reasons,
         "bridge": bridge,

@@ -33,12 +33,3 @@ def test_what_was_asked_does_not_go_back(monkeypatch):
     assert sent == [("plainkube.cluster.survey", asked)]
     assert task.args == {}
     assert result == {"changed": False, "to_do": [], "answers": {}}
-
-
-def test_secrets_are_named_to_the_module(monkeypatch):
-    files = [{"path": "/a", "content": "open"}, {"path": "/b", "secret_content": "hidden"}]
-    steps = [{"name": "x", "module": "component", "options": {"components": [{"files": files}]}}]
-    plugin, sent = survey.ActionModule(Task({"steps": steps}), Connection, None, None, None, None), []
-    monkeypatch.setattr(plugin, "_execute_module", lambda **how: sent.append(how["module_args"]) or {})
-    plugin.run(task_vars={})
-    assert sent == [{"steps": steps, "secrets": ["hidden"]}]

@@ -457,7 +457,7 @@ def test_variables_that_are_no_longer_wanted_go(apply, environment):
             {
                 "before_header": str(environment),
                 "after_header": "/dev/null",
-                "before": "# secret content\n",
+                "before": "# content not shown\n",
                 "after": "",
             }
         ]

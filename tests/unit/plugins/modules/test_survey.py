@@ -120,6 +120,30 @@ def test_what_it_is_asked_is_not_logged_and_secrets_of_the_steps_are_in_no_answe
     assert logged == []
 
 
+def test_the_secret_of_a_file_is_in_no_answer(run_module, monkeypatch):
+    """Also where it is the fault of the step's own options that it is refused."""
+    code = survey.load("component")
+
+    class Code:
+        SPEC = {**code.SPEC, "count": {"type": "int"}}
+
+        @staticmethod
+        def run(module):
+            raise ValueError(f"cannot use {module.params['components'][0]['files'][0]['secret_content']}")
+
+    monkeypatch.setattr(survey, "load", lambda name: Code)
+    file = {"path": "/etc/secret", "secret_content": "Geheim"}
+    options = {"components": [{"name": "etcd", "binary": "/bin/etcd", "unit": "[Service]", "files": [file]}]}
+    asked = [
+        {"name": "one", "module": "component", "options": options},
+        {"name": "two", "module": "component", "options": {**options, "count": "Geheim"}},
+    ]
+    done = run_module(survey, steps=asked)
+    assert [answer["failed"] for answer in done["answers"].values()] == [True, True]
+    assert done["answers"]["one"]["msg"] == "ValueError: cannot use ********"
+    assert "Geheim" not in str(done)
+
+
 def test_secrets_are_masked_on_every_ansible_core():
     """Up to 2.21 ansible-core masks them in what a module returns, later ones only in what they print."""
     answer = {"msg": "cannot use http://user:Geheim@proxy", "list": [{"a": "Geheim"}], "changed": True, "number": 1}
