@@ -62,9 +62,9 @@ def docker_network(lab):
     assert lab.run("n1", "docker", "network", "rm", "backend")[0] == 0
 
 
-def refused(site, *arguments):
+def refused(site, *arguments, playbook="site"):
     """What a run said that ended before it changed anything."""
-    run = site.run(*arguments)
+    run = site.run(*arguments, playbook=playbook)
     assert run.code > 0
     assert run.changed == 0
     # YAML's output writes an apostrophe twice.
@@ -74,6 +74,11 @@ def refused(site, *arguments):
 def test_a_docker_network_in_the_way_is_refused(site, docker_network):
     said = refused(site)
     assert "cluster_service_network (10.96.0.0/16) overlaps 10.96.7.0/24 of the Docker network backend on n1" in said
+
+
+def test_the_hello_pod_takes_no_port_of_the_clusters_own(site):
+    said = refused(site, "-e", "verify_host_port=6443", playbook="verify")
+    assert "verify_host_port is 6443, and a component of the cluster listens on that port: choose another one." in said
 
 
 def test_a_minor_version_back_is_refused(site):
