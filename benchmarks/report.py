@@ -20,26 +20,26 @@ ORDER = (FLOOR, SITE, KUBEADM, FLAG, AGAIN, STATUS, BARE)
 _COLOURS = dict.fromkeys((FLOOR, KUBEADM, BARE), "#888888")
 
 INTRODUCTION = """\
-# How long it takes
+# Performance
 
 Written by `make benchmark`; {rounds} round{s} on {machine} for {hosts} (containers) and the control node together.
 Every cluster starts on fresh hosts that have Debian's packages already; binaries and images come from a mirror on the same machine.
 
 ![seconds, median](benchmark.svg)
 
-What is counted:
+What is measured:
 
-- **{floor}**: `benchmarks/floor.sh`, one shell script over the same SSH connections, with no configuration manager. It makes authorities,
-  keys and certificates (on the control node, which is quicker than on the hosts), downloads binaries and images with their SHA-256, makes
-  users, starts etcd with its access control, gives flannel its network, runs the control plane, flannel, Docker on flannel's subnet, loads
-  the images, runs kubelet and kube-proxy, applies the addons, and starts a pod. Units, configurations and addons are the ones that site.yml
-  wrote, made before the clock starts. It checks nothing and cannot be run twice. After each measurement `verify.yml` says that its cluster
+- **{floor}**: `benchmarks/floor.sh`, one shell script over the same SSH connections, without a configuration manager. It creates CAs,
+  keys and certificates (on the control node, which is faster than on the hosts), downloads binaries and images and verifies their SHA-256, creates
+  users, starts etcd with access control, writes flannel's network configuration, starts the control plane, flannel, and Docker on flannel's subnet, loads
+  the images, starts kubelet and kube-proxy, applies the addons, and starts a pod. Units, configurations and addons are copies of what site.yml
+  wrote, prepared before the clock starts. It checks nothing and cannot be run twice. After each measurement, `verify.yml` confirms that its cluster
   works.
-- **{site}**: `playbooks/site.yml`, which ends with all components and CoreDNS well, and then a pod.
-- **{kubeadm}**: `benchmarks/kubeadm.sh` with the same binaries in images. Docker, cri-dockerd, the kubelet's unit and all images are there before the clock
-  starts, and there is no network between the hosts' pods, which kubeadm leaves to others: it does much less.
-- **{flag}**: `-e etcd_auto_compaction_retention=10m`; exactly etcd restarts.
-- **{bare}**: `lab/bare.yml`, what Ansible itself takes here to start and to reach the hosts.
+- **{site}**: `playbooks/site.yml`, which ends when all components and CoreDNS are healthy, and then a pod.
+- **{kubeadm}**: `benchmarks/kubeadm.sh` with the same binaries in images. Docker, cri-dockerd, the kubelet's unit and all images are installed before the clock
+  starts, and there is no pod network between the hosts, which kubeadm does not provide: it does much less.
+- **{flag}**: `-e etcd_auto_compaction_retention=10m`; only etcd restarts.
+- **{bare}**: `lab/bare.yml`, the time that Ansible itself needs here to start and to connect to the hosts.
 """
 
 
