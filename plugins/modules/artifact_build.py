@@ -5,39 +5,39 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: artifact_build
-short_description: Build one download of an upstream project from its Go module, into a mirror directory
+short_description: Build an upstream project's download from its Go module, into a mirror directory
 version_added: 1.0.0
 description:
-  - Builds the programs of a published Go module and puts them where the upstream project's own download would be on a mirror,
-    as a plain binary, a compressed archive or a container image, with its SHA-256 in the form the upstream publishes it.
-  - Skips what is there, has the right sum and was not built from another recipe. Go's own caches make an interrupted build go on where it was.
-  - The result depends on the sources, the recipe and the Go version only, so that building twice gives the same sums.
-  - Needs Go 1.26 or later on the host it runs on, and gcc for O(cgo=true).
+  - Builds the programs of a published Go module and writes them to the path that the upstream project's download has on a mirror,
+    as a plain binary, a compressed archive or a container image, with its SHA-256 checksum in the upstream format.
+  - Skips an existing artefact that has the right checksum and was built from the same recipe. Go's own caches let an interrupted build resume.
+  - Builds are reproducible. The result depends only on the sources, the recipe and the Go version.
+  - Requires Go 1.26 or later on the host it runs on, and gcc for O(cgo=true).
 author:
   - The plainkube authors (@plainkube)
 attributes:
   check_mode:
     support: full
-    description: Says whether it would build, and builds nothing.
+    description: Reports whether it would build, and builds nothing.
   diff_mode:
     support: full
-    description: Shows whether the artefact is there, as text.
+    description: Shows as text whether the artefact exists.
   idempotent:
     support: full
-    description: An artefact that is there and has the right sum is not built again.
+    description: An existing artefact with the right checksum is not rebuilt.
 options:
   name:
-    description: What is built, for messages.
+    description: Name of the artefact in messages.
     type: str
     required: true
   url:
     description:
-      - Where the upstream publishes this artefact. C(https://HOST/PATH) is written to O(directory)C(/HOST/PATH).
-      - A relative path is one that only mirrors have.
+      - URL at which upstream publishes this artefact. C(https://HOST/PATH) is written to O(directory)C(/HOST/PATH).
+      - A relative path is for an artefact that only mirrors have.
     type: str
     required: true
   sums_url:
-    description: Where the upstream publishes its SHA-256. What the document says of other files is kept.
+    description: URL at which upstream publishes its SHA-256. The document's entries for other files are kept.
     type: str
     required: true
   directory:
@@ -45,20 +45,20 @@ options:
     type: path
     required: true
   work_directory:
-    description: Where sources and intermediate files are kept. May be removed when nothing is building.
+    description: Directory for sources and intermediate files. You can remove it when no build is running.
     type: path
     required: true
   architecture:
-    description: What to build for.
+    description: Target architecture.
     type: str
     choices: [amd64, arm64]
     required: true
   go:
-    description: The go command. Empty means C(go) in PATH, or else C(/usr/local/go/bin/go).
+    description: The go command. If empty, C(go) from PATH or C(/usr/local/go/bin/go).
     type: str
     default: ""
   module:
-    description: The Go module that has the programs, for example C(k8s.io/kubernetes).
+    description: The Go module with the programs, for example C(k8s.io/kubernetes).
     type: str
     default: ""
   version:
@@ -66,32 +66,32 @@ options:
     type: str
     default: ""
   source:
-    description: The text of a Go program of its own, instead of O(module).
+    description: The source of a standalone Go program, instead of O(module).
     type: str
     default: ""
   in_module:
     description:
       - Build in the module's own directory with a copy of its go.mod, instead of in a wrapper module that requires it.
-      - For modules whose dependencies only resolve with their own go.sum.
+      - For modules whose dependencies resolve only with their own go.sum.
     type: bool
     default: false
   packages:
     description:
-      - Packages that the wrapper module imports; default are those of O(programs).
-      - Programs of one module version with the same list share a wrapper, and its dependencies are resolved once.
+      - Packages that the wrapper module imports. The default is those of O(programs).
+      - Programs of the same module version with the same list share a wrapper, and its dependencies are resolved once.
     type: list
     elements: str
     default: []
   expected_files:
-    description: Files of the module and the text that they must have, path to text, to be sure that it is what O(url) says.
+    description: Files of the module and their expected text, path to text, to verify that the module is what O(url) names.
     type: dict
     default: {}
   require:
-    description: Further modules for the wrapper to require, name to version.
+    description: Additional modules for the wrapper to require, name to version.
     type: dict
     default: {}
   replace:
-    description: Modules to take at another version than the sources ask for, name to version.
+    description: Modules to use in a version other than the one that the sources require, name to version.
     type: dict
     default: {}
   programs:
@@ -109,7 +109,7 @@ options:
         type: str
         default: ""
   cgo:
-    description: Compile C code too, and link statically. Needs gcc; the cross compiler when O(architecture) is not this machine's.
+    description: Compile C code too, and link statically. Requires gcc, or a cross compiler if O(architecture) is not this machine's.
     type: bool
     default: false
   tags:
@@ -118,7 +118,7 @@ options:
     elements: str
     default: []
   linker_flags:
-    description: Flags for Go's linker, as a rule the version stamps. C(@TIME@) stands for the time of the module's version.
+    description: Flags for Go's linker, usually the version stamps. C(@TIME@) stands for the time of the module's version.
     type: list
     elements: str
     default: []
@@ -140,7 +140,7 @@ options:
         type: dict
         default: {}
       directories:
-        description: Directories to make in the image, path to mode.
+        description: Directories to create in the image, path to mode.
         type: dict
         default: {}
 """
@@ -166,15 +166,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: Where the artefact is.
+  description: Path of the artefact.
   type: str
   returned: always
 sha256:
-  description: Its SHA-256; empty in check mode where it is not there.
+  description: Its SHA-256. Empty in check mode if the artefact does not exist.
   type: str
   returned: always
 reason:
-  description: Why it is, or would be, built. Empty when it is not.
+  description: Why it was, or would be, built. Empty if it was not.
   type: str
   returned: always
 """

@@ -5,16 +5,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: artifacts
-short_description: Download, verify and install binaries in versioned directories, and make them current
+short_description: Download, verify and install binaries in versioned directories, and switch to them
 version_added: 1.0.0
 description:
   - Installs all binaries that a host needs. Downloads run in parallel, and all of them are verified against their SHA-256 before
-    anything is replaced; when one does not match, nothing has changed.
-  - A binary is installed as C(ROOT/COMPONENT/VERSION/BINARY); a symlink in O(bin_directory) makes it the current one. Both are put in
-    place by a rename, so there is no moment with half a binary. Other versions stay where they are.
-  - A manifest in every directory has the sum, size and time of each file, so that a run that finds everything as it was
-    installed needs no network and reads no binary.
-  - Goes through O(http_proxy) and O(https_proxy); where neither is set, through the proxies of the environment (C(http_proxy),
+    anything is replaced. If one does not match, nothing changes.
+  - A binary is installed as C(ROOT/COMPONENT/VERSION/BINARY); a symlink in O(bin_directory) makes it the current one. Both are replaced
+    atomically by a rename. Other versions stay in place.
+  - A manifest in every directory has the checksum, size and time of each file, so a run without changes
+    needs no network and reads no binary.
+  - Uses O(http_proxy) and O(https_proxy). If neither is set, uses the proxies of the environment (C(http_proxy),
     C(https_proxy), C(no_proxy)).
 author:
   - The plainkube authors (@plainkube)
@@ -22,14 +22,14 @@ attributes:
   check_mode:
     support: full
     description:
-      - Says what would be installed, without a download. With O(state=staged), the sums are read all the same, and the server is asked whether
-        it has the files, so that what would fail then fails now.
+      - Reports what would be installed, without a download. With O(state=staged), it still fetches the checksums and asks the server whether
+        it has the files, so that a missing download already fails in check mode.
   diff_mode:
     support: full
-    description: One line for each binary, like C(kubelet 1.36.3 → 1.37.2).
+    description: One line per binary, such as C(kubelet 1.36.3 → 1.37.2).
   idempotent:
     support: full
-    description: Files that are as they were installed are neither downloaded nor replaced.
+    description: Unchanged files are neither downloaded nor replaced.
 options:
   artifacts:
     description: What to install.
@@ -42,78 +42,78 @@ options:
         type: str
         required: true
       version:
-        description: Directory under the component's; what is said in the diff.
+        description: Name of the directory under the component's, and version in the diff.
         type: str
         default: ""
       url:
-        description: The official download. A path without host is one that only a mirror has.
+        description: URL of the official download. A path without a host is for a file that only mirrors have.
         type: str
         required: true
       sums_url:
         description:
-          - Where its SHA-256 is published.
-          - A file with one sum, a list as C(sha256sum) writes it, or GitHub's JSON document of a release (C(assets[].digest)).
+          - URL of its SHA-256.
+          - A file with one checksum, a list in the format of C(sha256sum), or GitHub's JSON document of a release (C(assets[].digest)).
         type: str
         required: true
       binaries:
         description:
-          - Binaries to install, name to path in the downloaded tar archive; an empty path means that the download is the binary.
-          - Without any, the download is kept as C(ROOT/COMPONENT/VERSION/FILE) with mode 0644, and no symlink is made.
+          - Binaries to install, name to path in the downloaded tar archive. With an empty path, the download itself is the binary.
+          - If there are none, the download is stored as C(ROOT/COMPONENT/VERSION/FILE) with mode 0644, without a symlink.
         type: dict
         default: {}
       bin_directory:
-        description: Where its binaries have their symlinks. Empty means O(bin_directory).
+        description: Directory for the symlinks of its binaries. If empty, O(bin_directory).
         type: str
         default: ""
       kinds:
-        description: Which kinds of hosts get it; see O(kinds).
+        description: Kinds of hosts that get it; see O(kinds).
         type: list
         elements: str
         default: []
       setting:
-        description: The variable that chose the version; an error names it.
+        description: The variable that sets the version, for error messages.
         type: str
         default: ""
   kinds:
-    description: What this host is. Artefacts for other kinds of hosts are left out, so that all hosts can be given one list. Empty means everything.
+    description: Kinds of this host. Artefacts for other kinds of hosts are skipped, so that all hosts can share one list. If empty, everything is installed.
     type: list
     elements: str
     default: []
   mirror:
     description:
-      - Where to download from instead. C(http://…) or C(https://…) is the address of a mirror, C(file:///DIR) or C(/DIR) a directory on the host.
-      - What is at C(https://HOST/PATH) upstream is at C(HOST/PATH) there. Empty means the official addresses.
+      - Mirror to download from. C(http://…) or C(https://…) is the URL of a mirror, C(file:///DIR) or C(/DIR) a directory on the host.
+      - The mirror has the file from C(https://HOST/PATH) at C(HOST/PATH). If empty, files come from the official addresses.
     type: str
     default: ""
   checksums:
-    description: SHA-256 that override the published ones. Keys are file names or ends of URLs, for example C(v1.37.2/bin/linux/amd64/kubelet).
+    description: SHA-256 checksums that override the published ones. Keys are file names or URL suffixes, for example C(v1.37.2/bin/linux/amd64/kubelet).
     type: dict
     default: {}
   state:
     description:
-      - V(staged) downloads and verifies what is missing and leaves it in C(ROOT/.staged), where V(present) finds it. Nothing that is in use
-        changes. So all hosts can have all they need before anything changes on one of them.
-      - With V(planned), only says what is missing, so that a mirror that the host cannot reach can be copied to it.
+      - V(staged) downloads and verifies missing files into C(ROOT/.staged), where V(present) finds them. Nothing that is in use
+        changes. So all hosts can have all downloads before any host changes.
+      - V(planned) only reports what is missing, so that it can be copied from a mirror that the host cannot reach.
     type: str
     choices: [present, staged, planned]
     default: present
   root:
-    description: Where to install.
+    description: Installation directory.
     type: path
     default: /opt/plainkube
   bin_directory:
-    description: Where the symlinks are. A file there that is not a symlink to O(root) is never replaced.
+    description: Directory for the symlinks. A file there that is not a symlink to O(root) is never replaced.
     type: path
     default: /usr/local/bin
   packages:
     description:
-      - Debian packages to look for. Nothing is installed; RV(missing_packages) tells, so that one run of this module is enough to know.
+      - Debian packages to check. They are not installed; RV(missing_packages) lists the missing ones.
       - Alternatives are separated by C(|), for example C(docker.io|docker-ce).
     type: list
     elements: str
     default: []
   parallel:
-    description: How many downloads run at the same time.
+    description: Number of parallel downloads.
     type: int
     default: 4
   http_proxy:
@@ -126,8 +126,8 @@ options:
     default: ""
   no_proxy:
     description:
-      - Hosts, addresses, networks in CIDR notation and domains that are reached without these proxies. A domain with a leading dot
-        means the hosts in it; one without, itself too.
+      - Hosts, addresses, networks in CIDR notation and domains that bypass these proxies. A domain with a leading dot
+        matches the hosts in it; without one, it also matches itself.
     type: list
     elements: str
     default: []
@@ -155,32 +155,32 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was done, or would be.
+  description: Changes that were, or would be, made.
   type: list
   elements: str
   returned: always
   sample: ["kubelet 1.36.3 → 1.37.2"]
 missing:
-  description: Paths on a mirror of everything that has to be downloaded for that, sums included.
+  description: Paths on a mirror of everything that must be downloaded for them, including checksums.
   type: list
   elements: str
   returned: always
   sample: [dl.k8s.io/v1.37.2/bin/linux/amd64/kubelet, dl.k8s.io/v1.37.2/bin/linux/amd64/kubelet.sha256]
 replaced:
-  description: Paths by which files are used, symlinks where there are some, that get another content, or their first.
+  description: Paths of new and replaced files; the symlink if there is one.
   type: list
   elements: str
   returned: always
   sample: [/usr/local/bin/kubelet]
 missing_packages:
-  description: Of each of O(packages) that is not installed, the first alternative.
+  description: The first alternative of each entry in O(packages) that is not installed.
   type: list
   elements: str
   returned: always
 pending:
   description:
-    - What is to do though it changes nothing, in words.
-    - Here, to remove downloads that were verified for a run with other versions, as O(state=staged) does.
+    - Pending work that does not count as a change, as text.
+    - Here, O(state=staged) must remove staged downloads of other versions.
   returned: always
   type: list
   elements: str

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: authority_rotation
-short_description: Replace certificate authorities and keys in the directory on the control node, a step at a time
+short_description: Rotate CAs and keys in the directory on the control node, step by step
 version_added: 1.0.0
 description:
-  - Replaces the certificate authorities (CAs), the key that signs the tokens of service accounts, and the key that Secrets are encrypted with,
-    each through an overlap in which the old one and the new one are both accepted.
-  - First the new one is trusted beside the old one (O(step=begin)), then it is the one in use, and then the old one goes (O(step=advance) twice).
-    Between two steps, C(plainkube.cluster.site) has to take all hosts to what the directory says.
-  - How far each has come is in the directory and nowhere else, so that a run which was killed can be gone on with.
+  - Rotates the certificate authorities (CAs), the key that signs service account tokens, and the key that encrypts Secrets,
+    each with an overlap in which both the old one and the new one are accepted.
+  - First the new one is trusted in addition to the old one (O(step=begin)), then it is in use, then the old one is removed (O(step=advance) twice).
+    Between two steps, C(plainkube.cluster.site) must update all hosts.
+  - The directory is the only place that records the progress, so a rotation resumes after its run was killed.
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
@@ -25,34 +25,34 @@ options:
     type: path
     required: true
   cluster_name:
-    description: Name of the cluster, which the names of new CAs begin with.
+    description: Name of the cluster, which is the prefix of the names of new CAs.
     type: str
     required: true
   step:
     description:
       - V(look) changes nothing.
-      - V(begin) begins with those in O(rotate) that are not being replaced already, unless one of them is about to end - then a run that was killed
-        is gone on with.
-      - V(advance) takes all that are being replaced a step on.
+      - V(begin) starts a rotation of each entry in O(rotate) that has none in progress. If one of them only needs its last step, V(begin) starts
+        nothing, so that an interrupted run resumes.
+      - V(advance) advances all rotations in progress by one step.
     type: str
     choices: [look, begin, advance]
     default: look
   rotate:
-    description: What to begin with, with O(step=begin).
+    description: What to rotate with O(step=begin).
     type: list
     elements: str
     choices: [kubernetes, etcd, front-proxy, service-account, encryption]
     default: []
   token_overlap_hours:
     description:
-      - For how many hours after the new service-account key has come into use the old one is trusted. Tokens that are older are refused.
-      - Those that the kubelet gives to pods live for an hour.
+      - Overlap in hours during which the old service-account key is trusted after the new one is in use. After that, its tokens are rejected.
+      - Tokens that the kubelet gives to pods are valid for an hour.
     type: float
     default: 24
   in_use:
     description:
       - RV(plainkube.cluster.encryption_usage#module:in_use), for O(step=advance).
-      - An encryption key that anything in etcd still needs does not go, nor one of which that is not known.
+      - An encryption key is not removed while an object in etcd needs it, or while its usage is unknown.
     type: dict
     default: {}
 attributes:
@@ -62,16 +62,16 @@ attributes:
     support: none
   idempotent:
     support: partial
-    details: With O(step=advance), each run takes another step until nothing is being replaced.
+    details: With O(step=advance), each run takes another step until no rotation is in progress.
 notes:
-  - Runs on the control node, in Ansible's own process and as the user who started it, whatever host the task is for.
+  - Always runs on the control node, in Ansible's own process and as the user who started it, regardless of the task's host.
 seealso:
   - module: plainkube.cluster.certificate_sign
   - module: plainkube.cluster.kube_rewrite
 """
 
 EXAMPLES = r"""
-- name: Trust another etcd CA beside the one that signs
+- name: Trust a new etcd CA in addition to the current one
   plainkube.cluster.authority_rotation:
     directory: /home/anna/cluster/pki
     cluster_name: plainkube
@@ -82,22 +82,22 @@ EXAMPLES = r"""
 
 RETURN = r"""
 going:
-  description: Names of those that are being replaced and whose next step is due.
+  description: Names of the rotations in progress whose next step is due.
   returned: success
   type: list
   elements: str
 phases:
-  description: How far each has come - V(steady), V(begun) (the new one is trusted), V(switched) (the new one is in use).
+  description: Progress of each rotation - V(steady) (none), V(begun) (the new one is trusted), V(switched) (the new one is in use).
   returned: success
   type: dict
   sample: {"kubernetes": "steady", "etcd": "begun", "front-proxy": "steady", "service-account": "steady", "encryption": "steady"}
 sentences:
-  description: The same in words, of those that are being replaced.
+  description: The rotations in progress, as text.
   returned: success
   type: list
   elements: str
 tokens_until:
-  description: When the old service-account key may go; empty where none is about to.
+  description: Time from which the old service-account key can be removed. Empty if no removal is due.
   returned: success
   type: str
   sample: "2026-11-26 22:00 UTC"

@@ -5,17 +5,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: certificate_install
-short_description: Write certificates and keys, each in one step
+short_description: Write certificates and keys atomically
 version_added: 1.0.0
 description:
-  - Writes files that differ in content, owner or mode. Each is replaced at once, with its owner and mode from the first moment.
+  - Writes files that differ in content, owner or mode. Each is replaced atomically, with its final owner and mode.
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
   - The plainkube authors (@plainkube)
 options:
   files:
-    description: What to write, in this order.
+    description: Files to write, in this order.
     type: list
     elements: dict
     required: true
@@ -41,7 +41,7 @@ options:
         type: str
         default: "0644"
       secret:
-        description: Whether the content is left out of the diff. A task that installs keys needs C(no_log) as well.
+        description: Whether to omit the content from the diff. A task that installs keys needs C(no_log) as well.
         type: bool
         default: false
 attributes:
@@ -49,7 +49,7 @@ attributes:
     support: full
   diff_mode:
     support: full
-    details: Of PEM files, the SHA-256 is shown. What the certificates say is in the diff of M(plainkube.cluster.certificate_sign).
+    details: Shows the SHA-256 of PEM files. The diff of M(plainkube.cluster.certificate_sign) has the certificates' contents.
   idempotent:
     support: full
 seealso:
@@ -58,14 +58,14 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Install what was signed
+- name: Install the signed certificates
   plainkube.cluster.certificate_install:
     files: "{{ signed.hosts[inventory_hostname].files }}"
 """
 
 RETURN = r"""
 paths:
-  description: The files that were written, or would be.
+  description: The files that were, or would be, written.
   returned: success
   type: list
   elements: str

@@ -5,19 +5,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: certificate_sign
-short_description: Make the certificate authorities, and sign for all hosts at once
+short_description: Create the CAs, and sign certificates for all hosts at once
 version_added: 1.0.0
 description:
-  - Runs once on the control node, for all hosts that M(plainkube.cluster.certificate_request) has asked.
-  - Makes three certificate authorities (CAs) in O(directory) where they are absent - C(kubernetes), C(etcd) and C(front-proxy) -
-    and the key pair that signs the tokens of service accounts.
-  - Issues a certificate where the host has none, or has one that is of another CA, for another key, says something else than
-    is wanted, or expires soon. What it says comes from O(groups); of a request, only the key counts.
-  - Makes the file C(encryption.yaml) with the key by which API servers encrypt Secrets and ConfigMaps in etcd. A cluster that lives without one
-    is given one that is known and not used yet; C(plainkube.cluster.encryption) goes on from there.
-  - Never makes CAs for a cluster that has some. If the hosts carry others than O(directory) holds, it stops
-    and says where they were made.
-  - An operator's own CA can be put into O(directory) before the first run, for example as C(etcd/ca.crt) and C(etcd/ca.key).
+  - Runs once on the control node, for all hosts on which M(plainkube.cluster.certificate_request) ran.
+  - Creates missing certificate authorities (CAs) in O(directory) - C(kubernetes), C(etcd) and C(front-proxy) -
+    and the key pair that signs service account tokens.
+  - Issues a certificate if the host has none, or if the existing one is from another CA, is for another key, differs from the
+    specification, or expires soon. The contents come from O(groups); only the key is taken from a request.
+  - Creates C(encryption.yaml) with the key with which API servers encrypt Secrets and ConfigMaps in etcd. An existing cluster without encryption
+    gets a key that is available but not used yet; C(plainkube.cluster.encryption) activates it.
+  - Never creates CAs for a cluster that already has them. If the hosts have CAs other than those in O(directory), it stops
+    and says where they were created.
+  - You can put your own CA into O(directory) before the first run, for example as C(etcd/ca.crt) and C(etcd/ca.key).
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
@@ -26,15 +26,15 @@ requirements:
   - cryptography >= 41 on the control node
 options:
   directory:
-    description: Directory of the CAs on the control node. It belongs to the operator alone (mode 0700).
+    description: Directory of the CAs on the control node. Only the operator can access it (mode 0700).
     type: path
     required: true
   cluster_name:
-    description: Name of the cluster, which the names of new CAs begin with.
+    description: Name of the cluster, which is the prefix of the names of new CAs.
     type: str
     required: true
   groups:
-    description: Which hosts need what. A host may be in several groups.
+    description: Hosts and what they need. A host may be in several groups.
     type: list
     elements: dict
     required: true
@@ -46,15 +46,15 @@ options:
         required: true
       files:
         description:
-          - What they need a copy of from O(directory), as paths below it and below O(host_directory).
-          - Keys are not returned, only named - those that end in C(.key), and C(encryption.yaml).
-          - C(ca-signer.crt) is the certificate of the Kubernetes CA that signs, where two are in C(ca.crt) while one takes the other's place.
+          - Files to copy from O(directory), as paths below it and below O(host_directory).
+          - Keys (files that end in C(.key), and C(encryption.yaml)) are only named, not returned.
+          - C(ca-signer.crt) is the certificate of the Kubernetes CA that signs, while C(ca.crt) has two during a rotation.
         type: list
         elements: str
         default: []
       certificates:
         description:
-          - The certificates that they need.
+          - Certificates for these hosts.
           - In C(common_name), C(organization) and C(sans), C({host}) stands for the host's name and C({address}) for its address.
         type: list
         elements: dict
@@ -74,11 +74,11 @@ options:
             type: str
             required: true
           organization:
-            description: Organization of the subject, which Kubernetes takes for the user's group.
+            description: Organization of the subject, which Kubernetes uses as the user's group.
             type: str
             default: ""
           sans:
-            description: Subject alternative names, DNS names and addresses. Empty ones are left out.
+            description: Subject alternative names, DNS names and addresses. Empty ones are ignored.
             type: list
             elements: str
             default: []
@@ -90,12 +90,12 @@ options:
             required: true
           chain:
             description:
-              - Whether the cross certificates of the Kubernetes CA go with it, as long as they hold. By them, clients that have read a
-                predecessor of the CA and nothing since trust the server.
+              - Whether to append the valid cross certificates of the Kubernetes CA. With them, clients that only know a
+                predecessor of the CA trust the server.
             type: bool
             default: false
   host_directory:
-    description: Where keys and certificates are kept on the hosts.
+    description: Directory of keys and certificates on the hosts.
     type: path
     default: /etc/kubernetes/pki
   addresses:
@@ -104,41 +104,41 @@ options:
     default: {}
   answers:
     description:
-      - Host to the result of M(plainkube.cluster.certificate_request). Only these hosts are signed for.
+      - Host to the result of M(plainkube.cluster.certificate_request). Certificates are signed only for these hosts.
       - With O(state=checked), the C(pki) of M(plainkube.cluster.host_facts) is enough, and O(groups) may be empty.
     type: dict
     required: true
   required_hosts:
     description:
-      - Hosts that must be in O(answers) before a CA is made.
-      - A run that is limited to new hosts cannot know whether the cluster lives.
+      - Hosts that must be in O(answers) before a CA is created.
+      - A run that is limited to new hosts cannot know whether the cluster exists.
     type: list
     elements: str
     default: []
   validity_days:
-    description: How long a new certificate is valid.
+    description: Validity of new certificates in days.
     type: int
     default: 365
   renew_before_days:
-    description: A certificate that expires within so many days is issued anew.
+    description: Certificates that expire within this number of days are renewed.
     type: int
     default: 30
   reissue:
-    description: Whether all certificates are issued anew. Each run issues them again, so it is not idempotent.
+    description: Whether to reissue all certificates. Every run reissues them, so it is not idempotent.
     type: bool
     default: false
   state:
     description:
-      - With V(checked), only sees that O(directory) is in order and that no host carries another cluster's authorities. Nothing is made or issued,
-        so it can be asked before anything changes.
-      - Warns where other users of the control node can look into O(directory), and of what is being replaced.
+      - V(checked) only verifies that O(directory) is valid and that no host has another cluster's CAs. It creates and issues nothing,
+        so use it before anything changes.
+      - Warns if other users of the control node can access O(directory), and if a rotation is in progress.
     type: str
     choices: [signed, checked]
     default: signed
   authorities:
     description:
-      - Which CAs are compared with those that the hosts carry. The other keys of O(directory) are compared only together with all three.
-      - For who uses only one of them, such as M(plainkube.cluster.kubeconfig).
+      - CAs to compare with those on the hosts. The other keys of O(directory) are compared only if all three are listed.
+      - For callers that use only one CA, such as M(plainkube.cluster.kubeconfig).
     type: list
     elements: str
     choices: [kubernetes, etcd, front-proxy]
@@ -146,14 +146,14 @@ options:
 attributes:
   check_mode:
     support: full
-    details: Signs in memory. CAs and keys that a real run would make are stood in for by others that are thrown away.
+    details: Signs in memory, with temporary CAs and keys in place of those that a real run would create.
   diff_mode:
     support: full
-    details: Shows what each certificate says, and why it is issued.
+    details: Shows the contents of each certificate, and why it is issued.
   idempotent:
     support: full
 notes:
-  - Runs on the control node, in Ansible's own process and as the user who started it, whatever host the task is for.
+  - Always runs on the control node, in Ansible's own process and as the user who started it, regardless of the task's host.
 seealso:
   - module: plainkube.cluster.certificate_request
   - module: plainkube.cluster.certificate_install
@@ -190,7 +190,7 @@ authorities:
   sample:
     etcd: {"fingerprint": "SHA-256 8E:…", "made": false, "subject": "CN=plainkube-etcd-ca", "valid_until": "2036-01-01"}
 hosts:
-  description: What is to be done on each host of O(answers). No private key is in it.
+  description: What to do on each host of O(answers). Contains no private keys.
   returned: success with O(state=signed)
   type: dict
   contains:
@@ -200,17 +200,17 @@ hosts:
       type: list
       elements: dict
     reasons:
-      description: Name of each certificate that is issued, and why.
+      description: Name of each issued certificate, and the reason.
       returned: success
       type: dict
       sample: {"apiserver": "the list of names lacks api.example.org"}
     replaced:
-      description: Paths of all files that are to be written on the host.
+      description: Paths of all files to write on the host.
       returned: success
       type: list
       elements: str
     secret_files:
-      description: Those C(files) that are keys and that the host lacks or has otherwise; install them from O(directory).
+      description: Those C(files) that are keys and that are missing or different on the host; install them from O(directory).
       returned: success
       type: list
       elements: str

@@ -9,7 +9,7 @@ short_description: Print every certificate of a cluster's hosts with its days le
 version_added: 1.0.0
 description:
   - Prints the certificates that M(plainkube.cluster.kube_checkstatus) returned for each host as a table, or as JSON on one line.
-  - Says what is being replaced, as M(plainkube.cluster.authority_rotation) found it.
+  - Reports rotations in progress that M(plainkube.cluster.authority_rotation) found.
 author:
   - The plainkube authors (@plainkube)
 options:
@@ -18,7 +18,7 @@ options:
     type: str
     required: true
   results:
-    description: Host names, and what M(plainkube.cluster.kube_checkstatus) returned for each; an empty one for a host that was not looked at.
+    description: Host name to the result of M(plainkube.cluster.kube_checkstatus); an empty result for a host that was not checked.
     type: dict
     required: true
   rotation:
@@ -32,17 +32,18 @@ options:
     default: text
   earlier:
     description:
-      - Names of the variables in which earlier tasks of the run have registered their results.
-      - They tell why a host of O(results) is no longer part of the run, which has no result of its own then, or one of an earlier play.
+      - Names of the variables in which earlier tasks of the run registered their results.
+      - They explain why a host in O(results) is no longer part of the run; its result is then missing or from an earlier play.
     type: list
     elements: str
     default: []
   directory:
     description:
-      - Directory of the certificate authorities on the control node, to be compared with what the hosts carry
+      - Directory of the CAs on the control node, to compare with the hosts' copies
         (O(plainkube.cluster.kube_checkstatus#module:authorities)).
-      - The task fails, after the page, where it is missing or another cluster's, and warns where it is open to other users of the control node.
-      - Empty looks at none.
+      - After it prints the page, the task fails if the directory is missing or belongs to another cluster. It warns if other users of the control
+        node can access it.
+      - If empty, nothing is compared.
     type: path
     default: ""
 extends_documentation_fragment:

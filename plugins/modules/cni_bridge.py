@@ -5,29 +5,29 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cni_bridge
-short_description: Puts the network of containerd's pods on flannel's subnet
+short_description: Puts containerd's pod network on flannel's subnet
 version_added: 1.0.0
 description:
-  - Asks the script C(plainkube-cni), which role containerd installs and C(plainkube-cni.service) runs at every change of flannel's lease, whether all
-    is as the lease says - the CNI configuration, the bridge's address and MTU, and the addresses of the pods that run.
-  - Where something differs, has the service mend it, and waits until it has.
+  - Role containerd installs the script C(plainkube-cni), and C(plainkube-cni.service) runs it at every change of flannel's lease. The module
+    runs it to compare the CNI configuration, the bridge's address and MTU, and the addresses of running pods with the lease.
+  - If something differs, starts the service to repair it, and waits for the result.
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
   - The plainkube authors (@plainkube)
 options:
   script:
-    description: The script.
+    description: Path of the script.
     type: path
     default: /etc/kubernetes/plainkube-cni
   wait:
-    description: Seconds to wait for flannel's subnet, and for pods with wrong addresses to end.
+    description: Seconds to wait for flannel's subnet, and for pods with wrong addresses to stop.
     type: int
     default: 60
 attributes:
   check_mode:
     support: full
-    details: Where the script is not there yet, it answers that there is something to do.
+    details: If the script is not installed yet, reports a change.
   diff_mode:
     support: full
   idempotent:
@@ -37,13 +37,13 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Put the pods' network on flannel's subnet
+- name: Put the pod network on flannel's subnet
   plainkube.cluster.cni_bridge:
 """
 
 RETURN = r"""
 differences:
-  description: What was not as it should be, in words.
+  description: The differences that were found, as text.
   returned: success
   type: list
   elements: str

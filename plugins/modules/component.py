@@ -5,16 +5,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: component
-short_description: Systemd services, their files, and the processes that run with them
+short_description: Manage systemd services with their files, and restart outdated processes
 version_added: 1.0.0
 description:
   - Writes the unit and its configuration files atomically, starts and enables the service, and waits until it is ready.
-  - Restarts the service exactly when the running process was started from something else than what is now on disk - unit,
+  - Restarts the service only if the running process was started from something other than what is now on disk - unit,
     drop-ins, configuration, certificates, binary.
-  - It learns that from the process and not from what changed in this run. The unit puts a digest of all its inputs into the
-    process's environment, and the module reads it back from C(/proc). So a run that was killed between writing
-    and restarting is healed by the next one, and a process that somebody started from a file edited by hand is found.
-  - In check mode it answers with the same diff, and with RV(components.restart) and RV(components.reasons).
+  - It compares the process itself, not what changed in this run. The unit puts a digest of all inputs into the
+    process's environment, and the module reads it from C(/proc). So the next run repairs the state if a run was killed between writing
+    and restarting, and also detects a process that was started from a manually edited file.
+  - Check mode returns the same diff, and RV(components.restart) and RV(components.reasons).
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
@@ -22,8 +22,8 @@ author:
 options:
   components:
     description:
-      - The components, in the order in which they are started. Each is ready before the next one is started.
-      - Several in one task cost a host a fraction of a second less each.
+      - The components, in start order. Each is ready before the next one starts.
+      - Several components in one task are faster than one task for each.
     type: list
     elements: dict
     required: true
@@ -33,11 +33,11 @@ options:
         type: str
         required: true
       unit:
-        description: Content of the unit file in C(/etc/systemd/system). A trailer with the digest is added to it.
+        description: Content of the unit file in C(/etc/systemd/system). The module appends a trailer with the digest.
         type: str
         required: true
       user:
-        description: System user (and group) that the service runs as; created through sysusers.d(5) where it does not exist.
+        description: System user (and group) of the service; created with sysusers.d(5) if it does not exist.
         type: str
       directories:
         description: Directories that the service needs.
@@ -62,7 +62,7 @@ options:
             type: str
             default: "0755"
       files:
-        description: Configuration files that the process reads when it starts. Another content means a restart.
+        description: Configuration files that the process reads at start. Changing their content restarts it.
         type: list
         elements: dict
         default: []
@@ -72,10 +72,10 @@ options:
             type: path
             required: true
           content:
-            description: The whole content. Either this or O(components[].files[].secret_content).
+            description: The whole content. Set either this or O(components[].files[].secret_content).
             type: str
           secret_content:
-            description: The same for a content that is secret. It appears in no diff, answer or log.
+            description: The whole content, if it is secret. It appears in no diff, result or log.
             type: str
           owner:
             description: Name of the owner.
@@ -90,42 +90,42 @@ options:
             type: str
             default: "0644"
           secret:
-            description: Whether the content is left out of the diff.
+            description: Whether to omit the content from the diff.
             type: bool
             default: false
       environment:
         description:
-          - Variables of the process that only root may read, such as the URL of a proxy with a password. Another value means a restart.
-          - They are written to C(/etc/kubernetes/plainkube-NAME.env), with mode 0600, and O(components[].unit) has to name that file
-            by C(EnvironmentFile=-). Where there are none, the file is removed.
+          - Environment variables of the process that only root may read, such as a proxy URL with a password. Changing a value restarts the process.
+          - They are written to C(/etc/kubernetes/plainkube-NAME.env), with mode 0600. O(components[].unit) must refer to that file
+            with C(EnvironmentFile=-). Without variables, the file is removed.
         type: dict
         default: {}
       inputs:
-        description: Files that others write and the process reads when it starts, such as certificates and keys.
+        description: Files from other sources that the process reads at start, such as certificates and keys.
         type: list
         elements: path
         default: []
       stale:
-        description: Patterns (C(*), C(?), C([…])) of files that are the component's. Those that are not in O(components[].files) are removed.
+        description: Patterns (C(*), C(?), C([…])) of files that belong to the component. Those that are not in O(components[].files) are removed.
         type: list
         elements: str
         default: []
       flags:
         description:
-          - The flags in O(components[].unit) that are the operator's, a mapping of name to a value or a list of values.
-          - Before a start or restart, the program is asked for C(--help) with them. Where it does not know one, or cannot read its value, the module
-            fails and has changed nothing. In check mode it is not asked while the program is yet to be installed.
+          - The operator's flags in O(components[].unit), as a mapping of name to a value or a list of values.
+          - Before a start or restart, the module runs the program with these flags and C(--help). If a flag is unknown or its value is invalid, the module
+            fails and changes nothing. Check mode skips this if the program is not installed yet.
         type: dict
         default: {}
       binary:
-        description: The program that the unit starts. A process that runs another file is restarted.
+        description: The program that the unit starts. A process that runs a different file is restarted.
         type: path
         required: true
       ready_url:
-        description: URL that answers with a status of 200 to 299 when the component is ready. Asked once the unit is active.
+        description: URL that returns a status of 200 to 299 when the component is ready. Checked once the unit is active.
         type: str
       ready_ca:
-        description: CA certificate that the server at O(components[].ready_url) must show. Without it, the certificate is not checked.
+        description: CA certificate that verifies the server at O(components[].ready_url). Without it, the server certificate is not verified.
         type: path
       wait:
         description: Seconds to wait until the component is ready. V(0) starts it without waiting.
@@ -134,16 +134,16 @@ options:
       state:
         description:
           - V(absent) stops the service, and removes its unit, O(components[].files), O(components[].user) and the file of
-            O(components[].environment). A unit of that name that this module did not write is left alone, with all that belongs to it.
+            O(components[].environment). A unit of that name that this module did not write is left alone, with everything that belongs to it.
             Directories, inputs and the binary stay.
         type: str
         choices: [present, absent]
         default: present
   replaced:
     description:
-      - Files that earlier tasks of this run replace, or would in check mode - binaries, authorities, keys.
-      - Check mode cannot see what they will be, so it takes a component that has one of them as an input for one that will be restarted.
-        In a real run they only word RV(components.reasons) alike.
+      - Files that earlier tasks of this run replaced, or would replace in check mode - binaries, CAs, keys.
+      - Check mode cannot see their future content, so it assumes that every component with one of them as an input will restart.
+        In a real run, they only affect the wording of RV(components.reasons), so that it matches the plan.
     type: list
     elements: path
     default: []
@@ -155,10 +155,10 @@ attributes:
   idempotent:
     support: full
 notes:
-  - Drop-ins in C(/etc/systemd/system/NAME.service.d) are the host administrator's; they are left alone and count as inputs.
+  - Drop-ins in C(/etc/systemd/system/NAME.service.d) belong to the host's administrator. They are left alone and count as inputs.
 seealso:
   - name: sd_notify
-    description: Units of C(Type=notify) tell systemd when they are ready.
+    description: Units with C(Type=notify) tell systemd when they are ready.
     link: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 """
 
@@ -179,31 +179,31 @@ EXAMPLES = r"""
 
 RETURN = r"""
 components:
-  description: What was done, or would be, by name of the component.
+  description: Changes that were, or would be, made, by name of the component.
   returned: success
   type: dict
   contains:
     restart:
-      description: Whether the service was started or restarted.
+      description: Whether the service was, or would be, started or restarted.
       returned: success
       type: bool
     removed:
-      description: Whether it was there and was removed.
+      description: Whether it existed and was, or would be, removed.
       returned: success
       type: bool
     reasons:
-      description: Why it was started or restarted, in words.
+      description: Why it was started or restarted, as text.
       returned: success
       type: list
       elements: str
     running:
-      description: Whether the service ran before, so that a restart interrupts it.
+      description: Whether the service was running, so that a restart interrupts it.
       returned: success
       type: bool
 pending:
   description:
-    - What is to do though it changes nothing, in words.
-    - Here, in check mode, that systemd has to read a unit again, or that a component which is waited for is not ready.
+    - Pending work that does not count as a change, as text.
+    - Here, in check mode, systemd must reload a unit, or a component is not ready yet.
   returned: success
   type: list
   elements: str

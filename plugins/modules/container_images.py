@@ -5,62 +5,62 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: container_images
-short_description: Have images in the container runtime, loaded from archives or pulled
+short_description: Load images into the container runtime from archives, or pull them
 version_added: 1.0.0
 description:
-  - Looks for all images with one command. What is missing is loaded from an archive on the host, or pulled.
-  - An image that is there by its name is left alone.
+  - Looks for all images with one command. Missing ones are loaded from an archive on the host, or pulled.
+  - An existing image of the same name is left alone.
 author:
   - The plainkube authors (@plainkube)
 attributes:
   check_mode:
     support: full
-    description: Says which images would be loaded or pulled; a runtime that does not run yet counts as having none.
+    description: Reports which images would be loaded or pulled. A runtime that is not running counts as having none.
   diff_mode:
     support: full
-    description: One line for each image that is loaded or pulled.
+    description: One line per image that is loaded or pulled.
   idempotent:
     support: full
-    description: Images that are there are neither loaded nor pulled.
+    description: Existing images are neither loaded nor pulled.
 options:
   images:
-    description: The images to have.
+    description: The required images.
     type: list
     elements: dict
     required: true
     suboptions:
       name:
-        description: Name with tag, under which the image is there afterwards.
+        description: Name of the image, with tag.
         type: str
         required: true
       archive:
-        description: An archive on the host that has the image under this name, as C(docker save) writes it. Without it, the image is pulled.
+        description: Archive on the host with the image under this name, in the format of C(docker save). Without it, the image is pulled.
         type: path
       digest:
-        description: Pull exactly this digest, for example C(sha256:4f5c…).
+        description: Digest to pull, for example C(sha256:4f5c…).
         type: str
   registry:
     description:
-      - Pull from this registry, with or without a path, instead of the one in the names. The rest of a name stays, and the image is
-        tagged with its full name. With V(registry.example.com/kubernetes), C(registry.k8s.io/coredns/coredns:v1.14.7) is pulled as
+      - Registry to pull from, with or without a path, instead of the one in the names. The rest of the name stays, and the image is
+        tagged with its original name. With V(registry.example.com/kubernetes), C(registry.k8s.io/coredns/coredns:v1.14.7) is pulled as
         C(registry.example.com/kubernetes/coredns/coredns:v1.14.7).
     type: str
     default: ""
   runtime:
-    description: The container runtime. Of V(containerd), the images are those of the namespace C(k8s.io).
+    description: The container runtime. With V(containerd), images are in the namespace C(k8s.io).
     type: str
     choices: [docker, containerd]
     default: docker
 """
 
 EXAMPLES = r"""
-- name: Have the pause image, from an archive
+- name: Load the pause image from an archive
   plainkube.cluster.container_images:
     images:
       - name: registry.k8s.io/pause:3.10.2
         archive: /opt/plainkube/images/pause_3.10.2_amd64.tar
 
-- name: Have the pause image, from a registry of one's own
+- name: Pull the pause image from a private registry
   plainkube.cluster.container_images:
     images:
       - name: registry.k8s.io/pause:3.10.2
@@ -69,7 +69,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was done, or would be.
+  description: Changes that were, or would be, made.
   type: list
   elements: str
   returned: always

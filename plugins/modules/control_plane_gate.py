@@ -8,11 +8,11 @@ module: control_plane_gate
 short_description: Wait until a control plane may be restarted
 version_added: 1.0.0
 description:
-  - Waits until the other API servers are ready, so that clients have somewhere to go, and until somebody renews the leases of those
-    who lead, so that whoever was restarted before is known to have been followed. Fails with what is missing when the time is up.
-  - Where the API server of this host is not ready itself, its restart takes nothing from anybody, and may be what mends it. Then the others
-    are not waited for.
-  - Changes nothing. In check mode it does not ask.
+  - Waits until the other API servers are ready to take over the clients, and until the leader leases are being renewed, which shows that
+    controller manager and scheduler have recovered from the previous restart. On timeout, fails and says what is missing.
+  - If the API server of this host is not ready itself, its restart interrupts nobody and may repair it. Then the module does not wait for
+    the others.
+  - Changes nothing. In check mode, it does not contact the API servers.
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
@@ -37,7 +37,7 @@ options:
     type: path
     default: /etc/kubernetes/pki/ca.crt
   cert:
-    description: Client certificate of somebody who may read the leases.
+    description: Client certificate of a user who may read the leases.
     type: path
     default: /etc/kubernetes/pki/admin.crt
   key:
@@ -45,7 +45,7 @@ options:
     type: path
     default: /etc/kubernetes/pki/admin.key
   wait:
-    description: Seconds to wait. A lease that a process leaves behind is free after 15 seconds.
+    description: Seconds to wait. The lease of a process that has stopped expires after 15 seconds.
     type: int
     default: 120
 attributes:
@@ -58,7 +58,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Wait until the others do without this control plane
+- name: Wait until this control plane may be restarted
   plainkube.cluster.control_plane_gate:
     server: https://127.0.0.1:6443
     others: ["https://192.0.2.12:6443", "https://192.0.2.13:6443"]
@@ -67,7 +67,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 waited:
-  description: Seconds that were waited.
+  description: Duration of the wait in seconds.
   type: float
   returned: success
 """

@@ -8,14 +8,14 @@ module: docker_rebridge
 short_description: Puts Docker's bridge docker0 on flannel's subnet
 version_added: 1.0.0
 description:
-  - Makes docker0 have exactly the address and MTU of flannel's lease, so that containers are part of the cluster's network.
-  - A drop-in for docker.service adds flags to the command that the unit and its other drop-ins say. The flags take their values
-    from flannel's subnet file at every start, so another lease is followed at the next start or reboot by itself.
-  - Keeps every other setting in C(daemon.json) and in drop-ins. Only what the flags decide (C(bip), C(mtu), C(ip-masq),
-    C(userland-proxy), C(fixed-cidr)) is taken out of C(daemon.json), because dockerd exits when it is told both ways.
-  - Does nothing, and restarts nothing, when the running daemon already has it. Otherwise stops Docker, removes the stale docker0,
-    starts it, and verifies address, MTU and masquerading. When that fails, the old configuration is put back.
-  - Containers of Kubernetes may be stopped on the way; kubelet makes them again. For others see O(foreign_containers).
+  - Gives docker0 exactly the address and MTU of flannel's lease, so that containers are part of the cluster's network.
+  - A drop-in for docker.service adds flags to the command of the unit and its other drop-ins. The flags read their values
+    from flannel's subnet file at every start, so a new lease takes effect at the next start or reboot.
+  - Keeps every other setting in C(daemon.json) and in drop-ins. Only the settings that the flags replace (C(bip), C(mtu), C(ip-masq),
+    C(userland-proxy), C(fixed-cidr)) are removed from C(daemon.json), because dockerd exits if a setting is in both places.
+  - Does nothing, and restarts nothing, if the running daemon already has these values. Otherwise stops Docker, removes the stale docker0,
+    starts Docker, and verifies address, MTU and masquerading. If that fails, restores the old configuration.
+  - May stop Kubernetes' containers; the kubelet recreates them. For others, see O(foreign_containers).
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
@@ -27,40 +27,40 @@ options:
     default: /var/lib/flannel/subnet.env
   docker_options:
     description:
-      - Settings to put into C(daemon.json) where the administrator has not set them, there or by a flag.
-      - A setting that is removed here, or changed, is removed or changed there, unless somebody changed it there since.
+      - Settings to add to C(daemon.json) unless the administrator has set them, there or by a flag.
+      - Removing or changing a setting here also removes or changes it there, unless it was changed there by other means.
     type: dict
     default: {}
   foreign_containers:
     description:
-      - What to do when containers run that Kubernetes does not own, and would be stopped.
-      - V(refuse) fails, naming them, before anything is changed.
+      - What to do if running containers that Kubernetes does not own would be stopped.
+      - V(refuse) fails and names them, before anything changes.
       - V(restart) stops them, and starts them again on the new bridge.
-      - With live-restore, a restart of Docker that leaves the bridge as it is stops no container, and refuses none.
+      - With live-restore, a restart of Docker that does not change the bridge stops no containers, and is never refused.
     type: str
     choices: [refuse, restart]
     default: refuse
   fixed_cidr:
     description:
-      - The part of flannel's subnet that Docker gives containers addresses of, where pods of another runtime are on docker0 too.
-      - V(lower) and V(upper) are a half of it, whatever the subnet is at each start. Else a network inside of it, in CIDR notation.
-      - By default, all of it.
+      - The part of flannel's subnet for Docker's own containers, if pods of another runtime share docker0.
+      - V(lower) and V(upper) are a half of the subnet at each start. Any other value is a network inside the subnet, in CIDR notation.
+      - The default is the whole subnet.
     type: str
     default: ""
   pod_range:
     description:
-      - The part of flannel's subnet that another runtime gives pods addresses of, written as O(fixed_cidr) is. The two must not overlap.
-      - With it, docker0 is never removed, as pods are attached to it.
+      - The part of flannel's subnet for pods of another runtime, in the format of O(fixed_cidr). The two must not overlap.
+      - If set, docker0 is never removed, because pods are attached to it.
     type: str
     default: ""
   environment:
     description:
-      - Variables of dockerd's process that only root may read, such as the URL of a proxy with a password. Another value restarts Docker.
-      - They are written to C(/etc/kubernetes/plainkube-docker.env), with mode 0600. Where there are none, the file is removed.
+      - Environment variables of dockerd that only root may read, such as a proxy URL with a password. Changing a value restarts Docker.
+      - They are written to C(/etc/kubernetes/plainkube-docker.env), with mode 0600. Without variables, the file is removed.
     type: dict
     default: {}
   wait:
-    description: Seconds to wait for the subnet file, for Docker to start, and for the bridge to be right. In check mode nothing is waited for.
+    description: Seconds to wait for the subnet file, for Docker to start, and for the bridge to be correct. Check mode does not wait.
     type: int
     default: 60
 requirements:
@@ -68,13 +68,13 @@ requirements:
 attributes:
   check_mode:
     support: full
-    details: Where Docker or flannel's lease is not there yet, it answers that Docker would be restarted.
+    details: Without Docker or flannel's lease, reports that Docker would be restarted.
   diff_mode:
     support: full
   idempotent:
     support: full
 notes:
-  - The drop-in sorts behind those of the administrator, C(override.conf) included, and repeats their C(ExecStart).
+  - The drop-in sorts after those of the administrator, including C(override.conf), and repeats their C(ExecStart).
 seealso:
   - name: Docker's daemon.json
     description: All settings of the daemon.
@@ -92,21 +92,21 @@ EXAMPLES = r"""
 
 RETURN = r"""
 restart:
-  description: Whether Docker was started or restarted, or would be.
+  description: Whether Docker was, or would be, started or restarted.
   returned: success
   type: bool
 reasons:
-  description: Why, in words.
+  description: The reasons, as text.
   returned: success
   type: list
   elements: str
 bridge:
-  description: Address and MTU of docker0 by flannel's lease. Empty in check mode where there is no lease yet.
+  description: Address and MTU of docker0 according to flannel's lease. Empty in check mode if there is no lease yet.
   returned: success
   type: dict
   sample: {"address": "10.244.5.1/24", "mtu": 1450}
 containers:
-  description: Names of the containers not owned by Kubernetes that were stopped and started again, or would be.
+  description: Names of the containers not owned by Kubernetes that were, or would be, stopped and started again.
   returned: success
   type: list
   elements: str
