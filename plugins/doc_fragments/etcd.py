@@ -9,7 +9,7 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   endpoints:
-    description: URLs of etcd members. One that answers is enough.
+    description: URLs of etcd members. One reachable member is enough.
     type: list
     elements: str
     default: ["https://127.0.0.1:2379"]
@@ -26,7 +26,7 @@ options:
     type: path
     default: /etc/kubernetes/pki/etcd/root.key
   wait:
-    description: Seconds to wait for an etcd that does not answer yet, because it may have been started a moment ago. In check mode nothing is waited for.
+    description: Seconds to wait for etcd to respond, because it may have just been started. Check mode does not wait.
     type: int
     default: 60
 requirements:

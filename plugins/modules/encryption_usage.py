@@ -5,11 +5,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: encryption_usage
-short_description: With which encryption keys the cluster's objects are stored in etcd
+short_description: Count the objects in etcd by encryption key
 version_added: 1.0.0
 description:
-  - Counts the Secrets and ConfigMaps in etcd by the key that they are encrypted with, which the beginning of each value names.
-  - Reads etcd a page at a time and changes nothing.
+  - Counts the Secrets and ConfigMaps in etcd by their encryption key, which is named in the prefix of each value.
+  - Reads etcd in pages and changes nothing.
 extends_documentation_fragment:
   - plainkube.cluster.attributes
   - plainkube.cluster.etcd
@@ -17,12 +17,12 @@ author:
   - The plainkube authors (@plainkube)
 options:
   resources:
-    description: The kinds of objects, as their keys in etcd begin with them below C(/registry/).
+    description: Resources to count, by the prefix of their keys below C(/registry/).
     type: list
     elements: str
     default: [secrets, configmaps]
   page:
-    description: How many values are asked for at once, at least 2. A value has up to 1 MiB.
+    description: Number of values per request, at least 2. A value can have up to 1 MiB.
     type: int
     default: 50
 attributes:
@@ -46,8 +46,8 @@ EXAMPLES = r"""
 RETURN = r"""
 in_use:
   description:
-    - Name of a key, and how many objects are encrypted with it. V(identity) are those that are not encrypted.
-    - Keys that nothing is encrypted with are not there.
+    - Name of each key, and the number of objects that are encrypted with it. V(identity) counts unencrypted objects.
+    - Unused keys are omitted.
   returned: success
   type: dict
   sample: {"key-2": 31, "key-1": 8}

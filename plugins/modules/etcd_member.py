@@ -5,33 +5,33 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: etcd_member
-short_description: This host's place among the members of etcd
+short_description: Manage this host's membership in the etcd cluster
 version_added: 1.0.0
 description:
-  - Makes this host a member of the etcd cluster that runs on the other hosts, before its own etcd is started. Where none of them ever
-    ran one, it founds one with them.
-  - Who is in the cluster is asked of the members that answer, and whether a host ever was in one is seen from its data directory, its unit
-    file and O(first_start). So a member that lost its data is told apart from a new cluster. It is removed and added again as a
-    learner. A second cluster is never founded.
-  - A new member is added as a learner, which has no vote until it is in sync. There is one learner at a time.
-  - What a member starts with is the environment file O(first_start). The unit removes it once etcd is ready, and what is in it
-    is no reason to restart a member - so the others go on as they are when one is added.
-  - A member that runs and keeps its place is made ready for a restart. The module waits until the others have a quorum without
-    it, fails if they do not come to have one, and moves the leadership to another member.
-  - Refuses, with a sentence, whatever could found a second cluster or lose the quorum - data of another cluster, members of
-    different clusters, a host without data while others with data do not answer, a member that is no host of the inventory.
-  - May be killed at any point; the next run goes on from there.
+  - Makes this host a member of the etcd cluster that runs on the other hosts, before its own etcd starts. If none of them ever
+    ran etcd, bootstraps a new cluster with them.
+  - Gets the list of members from the members that respond. A host's data directory, its unit file and O(first_start) show whether it was ever
+    a member. So a member that lost its data is not mistaken for a new cluster. It is removed and added again as a
+    learner. A second cluster is never bootstrapped.
+  - Adds a new member as a learner, which has no vote until it is in sync. There is one learner at a time.
+  - The environment file O(first_start) has the bootstrap settings of a member. The unit removes it once etcd is ready. Its content
+    does not cause a restart, so adding a member does not affect the others.
+  - Prepares a running member for a restart. The module waits until the others have a quorum without
+    it, fails if they do not reach one, and moves the leadership to another member.
+  - Refuses whatever could bootstrap a second cluster or lose the quorum - data of another cluster, members of
+    different clusters, a host without data while others with data do not respond, a member that is not in the inventory.
+  - You can kill it at any point; the next run continues from there.
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
   - The plainkube authors (@plainkube)
 options:
   name:
-    description: Which of O(members) this host is.
+    description: This host's name in O(members).
     type: str
     required: true
   members:
-    description: All members that there should be, this host among them.
+    description: All intended members, including this host.
     type: list
     elements: dict
     required: true
@@ -41,23 +41,23 @@ options:
         type: str
         required: true
       peer_url:
-        description: Where it listens for other members. It is known by that.
+        description: URL on which it listens for other members. It identifies the member.
         type: str
         required: true
       client_url:
-        description: Where it listens for clients.
+        description: URL on which it listens for clients.
         type: str
         required: true
       state:
         description:
-          - What was found on that host, the fact C(etcd_state) of M(plainkube.cluster.host_facts).
-          - Empty where nobody has looked. Then no cluster is founded.
+          - The fact C(etcd_state) of M(plainkube.cluster.host_facts) on that host.
+          - Empty if the host was not checked. Then no cluster is bootstrapped.
         type: str
         default: ""
   state:
     description:
-      - V(prepared) is for the time before etcd is started or restarted.
-      - V(voting) is for the time after. A learner is promoted once it is in sync, and the member serves.
+      - V(prepared) is for use before etcd starts or restarts.
+      - V(voting) is for use after that. A learner is promoted once it is in sync, and the member serves.
     type: str
     choices: [prepared, voting]
     default: prepared
@@ -70,7 +70,7 @@ options:
     type: path
     default: /var/lib/etcd/first-start
   unit:
-    description: etcd's unit file. Where it is, etcd has been started on this host.
+    description: etcd's unit file. If it exists, etcd has been started on this host.
     type: path
     default: /etc/systemd/system/etcd.service
   ca:
@@ -86,14 +86,14 @@ options:
     type: path
     default: /etc/kubernetes/pki/etcd/root.key
   wait:
-    description: Seconds to wait for other members that may have been started a moment ago, for etcd to take a change, and for a learner.
-      In check mode nothing is waited for.
+    description: Seconds to wait for other members that may have just been started, for etcd to accept a change, and for a learner to be in sync.
+      Check mode does not wait.
     type: int
     default: 60
 attributes:
   check_mode:
     support: full
-    details: On a host without etcdctl yet, which cannot ask, a live cluster is known by the data that other members have.
+    details: On a host that does not have etcdctl yet, an existing cluster is detected by the data of the other members.
   diff_mode:
     support: full
   idempotent:
@@ -108,7 +108,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Take a place in etcd
+- name: Join the etcd cluster
   plainkube.cluster.etcd_member:
     name: k2
     members:
@@ -120,33 +120,33 @@ EXAMPLES = r"""
 RETURN = r"""
 action:
   description:
-    - What was to be done, with O(state=prepared). V(keep) for a host with data, V(found) for a new cluster, V(add) for a new member of a
-      live one, V(replace) for one that lost its data, V(go on) for one that had been added and never started.
+    - The action with O(state=prepared). V(keep) for a host with data, V(found) for a new cluster, V(add) for a new member of an
+      existing cluster, V(replace) for a member that lost its data, V(go on) for a member that was added but never started.
   type: str
   returned: with O(state=prepared)
 join:
-  description: The same in words, where a live cluster is joined.
+  description: The same as text, if the host joins an existing cluster.
   type: list
   elements: str
   returned: with O(state=prepared)
 live:
-  description: Whether a member that has a quorum answered. Not asked where there is only one member.
+  description: Whether a member with a quorum responded. Not checked if there is only one member.
   type: bool
   returned: with O(state=prepared)
 answers:
-  description: Whether this host's own member answered.
+  description: Whether this host's own member responded.
   type: bool
   returned: with O(state=prepared)
 leader:
-  description: Whether this host's member led the cluster.
+  description: Whether this host's member was the leader.
   type: bool
   returned: with O(state=prepared)
 learner:
-  description: Whether this host's member was a learner, and is to be promoted.
+  description: Whether this host's member was a learner and must be promoted.
   type: bool
   returned: with O(state=prepared)
 pending:
-  description: What is to do though it changes nothing before etcd starts, in words. Here, that a learner is to be promoted.
+  description: Pending work that does not count as a change, as text. Here, a learner must be promoted after etcd starts.
   type: list
   elements: str
   returned: with O(state=prepared)

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: etcd_network_config
-short_description: flannel's network configuration in etcd
+short_description: Manage flannel's network configuration in etcd
 version_added: 1.0.0
 description:
-  - Puts flannel's network configuration into etcd where there is none, in one transaction. Never overwrites one.
-  - The value is checked first, by flannel's own rules. flannel itself would not start with a bad one, or take it in silence.
-  - A live value that means the same, however it is spelled, is left as it is. One that means something else is an error
-    that shows both and says what changing it would do to the cluster.
+  - Writes flannel's network configuration to etcd if there is none, in one transaction. Never overwrites an existing one.
+  - Validates the value first, by flannel's own rules. With an invalid value, flannel itself would not start, or would silently accept it.
+  - An equivalent existing value is left as it is, whatever its spelling. A different one is an error
+    that shows both values and says what a change would do to the cluster.
 extends_documentation_fragment:
   - plainkube.cluster.attributes
   - plainkube.cluster.etcd
@@ -22,7 +22,7 @@ options:
     description: IPv4 network of all pods. Required with O(state=present).
     type: str
   subnet_len:
-    description: Length of the prefix of a host's subnet. flannel's default is 24, and for a network smaller than a /22 its length plus 2.
+    description: Prefix length of each host's subnet. flannel's default is 24, or for a network smaller than a /22, its prefix length plus 2.
     type: int
   subnet_min:
     description: First subnet to lease. flannel's default is the second subnet of O(network).
@@ -32,8 +32,8 @@ options:
     type: str
   backend:
     description:
-      - How packets get from host to host. Each option is known under flannel's own name too.
-      - The type is always written, because flannel takes V(udp) where it is missing.
+      - Backend for traffic between hosts. Each option also has flannel's own name as an alias.
+      - The type is always written, because flannel's default is V(udp).
     type: dict
     default: {}
     suboptions:
@@ -52,7 +52,7 @@ options:
         type: int
         aliases: [Port]
       mtu:
-        description: MTU of the host's interface, for V(vxlan) and V(wireguard). flannel's default is what the interface has.
+        description: MTU of the host's interface, for V(vxlan) and V(wireguard). flannel's default is the interface's MTU.
         type: int
         aliases: [MTU]
       direct_routing:
@@ -80,12 +80,12 @@ options:
         type: int
         aliases: [PersistentKeepaliveInterval]
       mode:
-        description: Which tunnels there are, for V(wireguard). flannel's default is V(separate).
+        description: Tunnel mode, for V(wireguard). flannel's default is V(separate).
         type: str
         choices: [separate, auto, ipv4, ipv6]
         aliases: [Mode]
       udp_encap:
-        description: Put packets into UDP, for V(ipsec).
+        description: UDP encapsulation, for V(ipsec).
         type: bool
         aliases: [UDPEncap]
       esp_proposal:
@@ -97,21 +97,21 @@ options:
     type: str
     default: /coreos.com/network
   state:
-    description: Whether the configuration should be there.
+    description: Whether the configuration should exist.
     type: str
     choices: [present, absent]
     default: present
   force:
     description:
-      - With O(state=absent), remove the configuration although hosts have leases. They keep their subnets until flanneld restarts,
-        which it then cannot.
-      - With O(state=present) it has no effect; nothing overwrites a live network.
+      - With O(state=absent), remove the configuration even if hosts have leases. They keep their subnets until flanneld restarts,
+        which then fails.
+      - With O(state=present), it has no effect; nothing overwrites an existing network.
     type: bool
     default: false
 attributes:
   check_mode:
     support: full
-    details: Where etcd does not run yet, it answers with what would be put.
+    details: If etcd is not running yet, returns what would be written.
   diff_mode:
     support: full
   idempotent:
@@ -123,14 +123,14 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Tell flannel the network of the pods
+- name: Configure flannel's pod network
   plainkube.cluster.etcd_network_config:
     network: 10.244.0.0/16
     backend:
       type: vxlan
       direct_routing: true
 
-- name: Remove the network of a cluster that is being taken apart
+- name: Remove the network of a cluster that is being removed
   plainkube.cluster.etcd_network_config:
     state: absent
     force: true
@@ -142,12 +142,12 @@ key:
   returned: success
   type: str
 config:
-  description: The configuration that etcd has now, or would have; without a pre-shared key. Empty when it is absent.
+  description: The configuration that is, or would be, in etcd; without a pre-shared key. Empty if it is absent.
   returned: success
   type: dict
 leases:
-  description: The subnets that are leased.
-  returned: when O(state=absent) and etcd answers
+  description: The leased subnets.
+  returned: when O(state=absent) and etcd responds
   type: list
   elements: str
 """

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: etcd_rbac
-short_description: Roles and users of etcd, and authentication
+short_description: Manage etcd's roles, users and authentication
 version_added: 1.0.0
 description:
-  - Gives each user of etcd the rights that it needs and no others, then turns authentication on. Without it, any client
-    certificate of etcd's CA may read and write every key, Secrets included.
-  - Users have no password; etcd takes the common name of the client certificate for the user.
-  - The roles and users named here get exactly the permissions and roles named here. Others are left alone. User V(root) with role
-    V(root) is always made, because authentication needs it.
-  - Works before authentication is on and after, and may be killed at any point; the next run goes on from there.
+  - Gives each etcd user only the permissions that it needs, then enables authentication. Without it, any client
+    certificate of etcd's CA can read and write every key, including Secrets.
+  - Users have no password; etcd uses the common name of the client certificate as the user name.
+  - The roles and users listed here get exactly the permissions and roles listed here. Others are left alone. User V(root) with role
+    V(root) is always created, because authentication requires it.
+  - Works with and without authentication enabled. You can kill it at any point; the next run continues from there.
 extends_documentation_fragment:
   - plainkube.cluster.attributes
   - plainkube.cluster.etcd
@@ -37,15 +37,15 @@ options:
         default: []
         suboptions:
           key:
-            description: The key, or with O(roles[].permissions[].prefix) what all keys begin with.
+            description: The key, or with O(roles[].permissions[].prefix) the prefix of the keys.
             type: str
             required: true
           prefix:
-            description: Whether the permission is for all keys that begin with O(roles[].permissions[].key).
+            description: Whether the permission applies to all keys that begin with O(roles[].permissions[].key).
             type: bool
             default: false
           access:
-            description: What is permitted.
+            description: Type of access.
             type: str
             choices: [readwrite, read, write]
             default: readwrite
@@ -65,13 +65,13 @@ options:
         elements: str
         default: []
   auth:
-    description: Whether to turn authentication on. V(false) does not turn it off.
+    description: Whether to enable authentication. V(false) does not disable it.
     type: bool
     default: true
 attributes:
   check_mode:
     support: full
-    details: Where etcd does not run yet, it answers with what would be done to an empty one.
+    details: If etcd is not running yet, returns what would be done to an empty one.
   diff_mode:
     support: full
   idempotent:
@@ -83,7 +83,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Give flannel and the API server their part of etcd
+- name: Restrict flannel and the API server to their own keys
   plainkube.cluster.etcd_rbac:
     roles:
       - name: flannel
@@ -99,7 +99,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 commands:
-  description: The etcdctl commands that were run, or would be.
+  description: The etcdctl commands that were, or would be, run.
   returned: success
   type: list
   elements: str

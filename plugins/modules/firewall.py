@@ -5,40 +5,40 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: firewall
-short_description: The host's firewall, a table of nftables of its own that cannot lock anybody out for long
+short_description: Manage the host firewall, with automatic rollback of rules that lock out the control node
 version_added: 1.0.0
 description:
-  - Has the table C(inet plainkube) filter what comes to this host - it lets in what O(accept) says, SSH, ICMP, DHCP, and answers. Everything else
-    that is meant for the host itself is dropped, over IPv4 and IPv6.
-  - Forwarded packets, those of pods and of ports that Docker or kube-proxy publish, are none of its business; other tables are left alone.
-  - SSH comes in at every port where an SSH server or systemd listens for it, and at the one that this very connection came in at.
-  - New rules are loaded on probation. Unless a connection that is made afterwards confirms them, the former ones come back by themselves after
+  - Filters traffic to this host with the nftables table C(inet plainkube). The table accepts what O(accept) lists, SSH, ICMP, DHCP, and replies. All
+    other traffic to the host itself is dropped, over IPv4 and IPv6.
+  - Does not filter forwarded packets, such as those of pods and of ports that Docker or kube-proxy publish. Other tables are left alone.
+  - Accepts SSH on every port on which an SSH server or systemd listens for it, and on the port of the current connection.
+  - Loads new rules on probation. Unless a new connection confirms them, the host restores the previous ones after
     O(revert_after). Only confirmed rules are written to C(/etc/kubernetes/firewall.nft), which the unit C(plainkube-firewall) loads at boot, before the
     network is up.
-  - What was changed in the table by hand is found, by comparing it with how the host's own nft lists the rules in a network namespace that
-    nobody else sees. So wrong rules are also refused before anything changes.
+  - Detects manual changes in the table. To do so, the host's own nft loads the expected rules in a separate network namespace, and the module
+    compares the two listings. Therefore, invalid rules are also refused before anything changes.
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
   - The plainkube authors (@plainkube)
 options:
   state:
-    description: V(absent) removes the table, its file and its unit; so everything is let in by it.
+    description: V(absent) removes the table, its file and its unit, so nothing is filtered.
     type: str
     choices: [present, absent]
     default: present
   accept:
-    description: What is let in.
+    description: Traffic to accept.
     type: list
     elements: dict
     default: []
     suboptions:
       name:
-        description: What the rule is for; a comment in the table. No quotes, 100 characters at most.
+        description: Comment of the rule in the table. No quotes, at most 100 characters.
         type: str
         required: true
       protocol:
-        description: Protocol; V(vrrp) is keepalived's.
+        description: Protocol. V(vrrp) is for keepalived.
         type: str
         choices: [tcp, udp, vrrp]
         default: tcp
@@ -49,27 +49,27 @@ options:
         default: []
       sources:
         description:
-          - Where packets come from - addresses, networks in CIDR notation, and names of O(groups). V(0.0.0.0/0) and V(::/0) together are
-            the whole world.
+          - Sources of the packets - addresses, networks in CIDR notation, and names of O(groups). V(0.0.0.0/0) and V(::/0) together are
+            everyone.
         type: list
         elements: str
         required: true
   groups:
-    description: Lists of addresses and networks by the name that sources call them by; those that are used are sets of the table.
+    description: Named lists of addresses and networks for use as sources. Those that are used become sets of the table.
     type: dict
     default: {}
   ssh_ports:
-    description: TCP ports for SSH, beside those that are found.
+    description: TCP ports for SSH, in addition to those that are detected.
     type: list
     elements: int
     default: []
   ssh_sources:
-    description: Where SSH may come from, as O(accept[].sources). By default, from everywhere.
+    description: Sources for SSH, like O(accept[].sources). The default is everyone.
     type: list
     elements: str
     default: []
   pod_network:
-    description: IPv4 network of the pods. They reach Services whose endpoint is a process of the host.
+    description: IPv4 network of the pods. Pods can reach Services whose endpoint is a process on the host.
     type: str
     default: 10.244.0.0/16
   node_ports:
@@ -77,18 +77,18 @@ options:
     type: str
     default: 30000-32767
   node_port_sources:
-    description: Who reaches NodePorts, as O(accept[].sources). By default, the whole world.
+    description: Sources for NodePorts, like O(accept[].sources). The default is everyone.
     type: list
     elements: str
     default: ["0.0.0.0/0", "::/0"]
   revert_after:
-    description: Seconds until rules that nobody confirmed are replaced by the former ones.
+    description: Seconds until the previous rules replace unconfirmed ones.
     type: int
     default: 15
   confirm:
     description:
-      - Keep the rules that a run before has loaded. Fails where the former ones are back.
-      - The action plugin of this module sets it, over a connection that it makes for that.
+      - Confirm the rules that an earlier run loaded. Fails if the host has already restored the previous ones.
+      - The action plugin of this module sets it, over a new connection.
     type: bool
     default: false
 requirements:
@@ -96,18 +96,18 @@ requirements:
 attributes:
   check_mode:
     support: full
-    details: Where nft is not installed yet, it answers that the table would be made, and cannot tell whether nft takes the rules.
+    details: If nft is not installed yet, reports that the table would be created, without validating the rules.
   diff_mode:
     support: full
   idempotent:
     support: full
 notes:
-  - Where the connection is no SSH (such as C(local)), rules are confirmed over the same connection.
-  - A second SSH server that is started later is found by the next run; until then O(ssh_ports) can name its port.
+  - If the connection is not SSH (such as C(local)), rules are confirmed over the same connection.
+  - The next run detects a second SSH server that is started later. Until then, add its port to O(ssh_ports).
 """
 
 EXAMPLES = r"""
-- name: Let in etcd's clients and members
+- name: Accept etcd's clients and members
   plainkube.cluster.firewall:
     groups:
       hosts: [192.0.2.11, 192.0.2.21, 192.0.2.22]
@@ -116,29 +116,29 @@ EXAMPLES = r"""
       - {name: etcd clients, ports: [2379], sources: [hosts]}
       - {name: etcd members, ports: [2380], sources: [members]}
 
-- name: Have no firewall
+- name: Remove the firewall
   plainkube.cluster.firewall:
     state: absent
 """
 
 RETURN = r"""
 tables:
-  description: The table, where it was or would be loaded.
+  description: The table, if it was, or would be, loaded.
   returned: success
   type: list
   elements: str
   sample: [nftables table inet plainkube]
 removed:
-  description: What was or would be removed.
+  description: What was, or would be, removed.
   returned: success
   type: list
   elements: str
 probation:
-  description: Seconds after which the rules go again unless they are confirmed; V(0) where there is nothing to confirm.
+  description: Seconds until unconfirmed rules are rolled back; V(0) if there is nothing to confirm.
   returned: success
   type: int
 pending:
-  description: What is to do though it changes nothing, in words. Here, that rules of a run that was killed are in force, and will go.
+  description: Pending work that does not count as a change, as text. Here, unconfirmed rules of a killed run are active and will be rolled back.
   returned: success
   type: list
   elements: str

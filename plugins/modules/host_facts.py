@@ -5,66 +5,66 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_facts
-short_description: What the roles need to know of a host, in one quick task
+short_description: Gather the host facts that the roles need, in one fast task
 version_added: 1.0.0
 description:
   - Sets the fact C(plainkube), which replaces M(ansible.builtin.setup) in this collection (0.2 seconds instead of 2).
-  - Changes nothing. A host that cannot be reached is told in one sentence. With C(ignore_unreachable), that is a warning.
-  - Always sets the facts C(plainkube_unreached), which is true only then, and C(plainkube_remembered), the address of an unreachable host as the
-    play's other hosts have it in their configuration. The fact C(plainkube) is empty where nothing was found, so that no fact cache stands in for it.
+  - Changes nothing. An unreachable host is reported in one sentence. With C(ignore_unreachable), that is a warning.
+  - Always sets the facts C(plainkube_unreached), which is true only for unreachable hosts, and C(plainkube_remembered), the address of an unreachable
+    host according to the configuration of the play's other hosts. The fact C(plainkube) is empty if nothing was found, so that no cached facts are used.
 options:
   address:
     description:
-      - The host's address where the inventory has it and nothing else is asked; then the host is not contacted, and the fact C(plainkube) is empty.
-      - By default, the host is asked.
+      - The host's address, if the inventory has it and no other facts are needed. The host is then not contacted, and the fact C(plainkube) is empty.
+      - By default, facts are gathered from the host.
     type: str
   ports:
-    description: TCP ports that this collection's components need on the host; others that listen on them are looked for.
+    description: TCP ports that this collection's components need on the host. Other processes that listen on them are reported.
     type: list
     elements: int
     default: []
   udp_ports:
-    description: UDP ports that they need; processes that hold them are looked for.
+    description: UDP ports that they need. Other processes that use them are reported.
     type: list
     elements: int
     default: []
   directories:
-    description: Directories that need room. Those that do not exist yet are looked for at their nearest parent.
+    description: Directories whose free space to report. For a directory that does not exist yet, its nearest existing parent is used.
     type: list
     elements: path
     default: []
   service_directories:
-    description: Directories that systemd makes for services (C(StateDirectory=), C(LogsDirectory=) in systemd.exec(5)), which must not be symbolic links.
+    description: Directories that systemd creates for services (C(StateDirectory=), C(LogsDirectory=) in systemd.exec(5)), which must not be symbolic links.
     type: list
     elements: path
     default: []
   pki:
-    description: Where the host keeps the certificates of its cluster.
+    description: Directory of the cluster's certificates on the host.
     type: path
     default: /etc/kubernetes/pki
   pki_files:
-    description: Files there that tell whose cluster the host is of. Of keys only the names are told.
+    description: Files in it that identify the host's cluster. For keys, only the names are returned.
     type: list
     elements: str
     default: [ca.crt, etcd/ca.crt, front-proxy-ca.crt, sa.pub, sa.key, encryption.yaml, origin]
   containerd:
-    description: Whether to ask for the version of the containerd that is installed; that takes 30 milliseconds.
+    description: Whether to get the version of the installed containerd, which takes 30 milliseconds.
     type: bool
     default: false
   resolve:
-    description: DNS names that the host has to know; those that it does not are looked for as long as its resolvers take.
+    description: DNS names that must resolve on the host. A failed lookup takes as long as the host's resolvers do.
     type: list
     elements: str
     default: []
   needs:
     description:
-      - What role preflight asks of the host for its part in the cluster - C(memory_mb), C(disk_mb) (asked of O(directories) as long as
-        nothing is installed), C(networks) by the name of their variable, C(address) that is to be one of its own, C(components) with C(name), C(ports) and
-        C(udp_ports), and of a host that is to be a Node C(kubelet_config) and C(runtime) with C(name), C(docker), C(containerd_version),
-        C(docker_part) and C(pod_range), and C(node_labels); also C(versions), for each program of the fact C(installed_versions) that is
-        the host's part C(variable) and C(version).
-      - A host that falls short is refused, with a sentence for each need that names the host, what was found, and what to do.
-      - By default, nothing is asked.
+      - Requirements of role preflight for the host's roles in the cluster - C(memory_mb), C(disk_mb) (for O(directories), as long as
+        nothing is installed), C(networks) by the name of their variable, C(address), which must be one of the host's own, C(components) with C(name),
+        C(ports) and C(udp_ports), and for a Node C(kubelet_config) and C(runtime) with C(name), C(docker), C(containerd_version),
+        C(docker_part) and C(pod_range), and C(node_labels); also C(versions), with C(variable) and C(version) for each program of the fact
+        C(installed_versions) that the host needs.
+      - The module fails if the host does not meet a requirement, with one sentence for each that names the host, what was found, and what to do.
+      - By default, there are no requirements.
     type: dict
 extends_documentation_fragment:
   - plainkube.cluster.attributes
@@ -80,7 +80,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Look at the host
+- name: Gather the host's facts
   plainkube.cluster.host_facts:
     ports: [10250]
     directories: [/opt/plainkube, /var/lib/docker]
@@ -93,21 +93,21 @@ ansible_facts:
   type: dict
   contains:
     plainkube:
-      description: What was found.
+      description: The host's facts.
       returned: success
       type: dict
       contains:
         addresses:
-          description: All IPv4 addresses but those in 127.0.0.0/8, with C(interface), C(address) and C(prefix).
+          description: All IPv4 addresses except those in 127.0.0.0/8, with C(interface), C(address) and C(prefix).
           type: list
           elements: dict
           returned: success
         address:
-          description: The IPv4 address that packets to the default route leave with; empty without a default route.
+          description: The IPv4 source address of the default route; empty without a default route.
           type: str
           returned: success
         architecture:
-          description: V(amd64), V(arm64), or what the kernel calls any other.
+          description: V(amd64), V(arm64), or the kernel's name of another architecture.
           type: str
           returned: success
         bounded:
@@ -120,12 +120,12 @@ ansible_facts:
           returned: success
         clock_offset:
           description:
-            - By how many seconds, at least, the host's clock is ahead of the control node's; negative where it is behind.
-            - Known as exactly as the connection is quick. V(0) where the clocks may well agree.
+            - Minimum offset in seconds between the host's clock and the control node's; negative if the host is behind.
+            - The precision depends on the latency of the connection. V(0) if the clocks may agree.
           type: float
           returned: success
         containerd:
-          description: Version of the containerd that is installed; empty without one, or without O(containerd).
+          description: Version of the installed containerd; empty without one, or without O(containerd).
           type: str
           returned: success
         crictl:
@@ -142,18 +142,18 @@ ansible_facts:
           returned: success
         etcd_state:
           description:
-            - What there is of etcd. V(none), or the V(member)'s data, or V(lost) where it ran and its data is gone.
-            - V(founding) and V(joining) where its first start, with others or into a live cluster, has not come to its end.
+            - State of etcd. V(none), V(member) if the host has a member's data, or V(lost) if etcd ran and its data is gone.
+            - V(founding) and V(joining) if its first start, in a new or into an existing cluster, has not completed.
           type: str
           returned: success
         foreign_listeners:
-          description: What listens on O(ports) and O(udp_ports) without being this collection's, with C(protocol), C(address), C(port), C(pid) and
+          description: Processes not of this collection that listen on O(ports) and O(udp_ports), with C(protocol), C(address), C(port), C(pid) and
             C(process).
           type: list
           elements: dict
           returned: success
         free_mb:
-          description: Free disk in MiB for each of O(directories).
+          description: Free disk space in MiB for each of O(directories).
           type: dict
           returned: success
         hostname:
@@ -169,11 +169,11 @@ ansible_facts:
           type: bool
           returned: success
         installed_versions:
-          description: The versions of kube-apiserver, kubelet and etcd that are installed, by their names.
+          description: The installed versions of kube-apiserver, kubelet and etcd, by name.
           type: dict
           returned: success
         interfaces:
-          description: Names of the network interfaces; not those of containers (C(veth*)), of which a node may have hundreds.
+          description: Names of the network interfaces, except those of containers (C(veth*)), of which a node may have hundreds.
           type: list
           elements: str
           returned: success
@@ -182,7 +182,7 @@ ansible_facts:
           type: str
           returned: success
         linked:
-          description: Those of O(service_directories) that are symbolic links, with where they lead.
+          description: Those of O(service_directories) that are symbolic links, with their targets.
           type: dict
           returned: success
         machine_id:
@@ -194,7 +194,7 @@ ansible_facts:
           type: int
           returned: success
         networks:
-          description: The IPv4 networks of the host's interfaces and of Docker, with C(name) and C(network); docker0, cni0 and flannel's left out.
+          description: The IPv4 networks of the host's interfaces and of Docker, with C(name) and C(network), except docker0, cni0 and flannel's.
           type: list
           elements: dict
           returned: success
@@ -203,43 +203,43 @@ ansible_facts:
           type: bool
           returned: success
         pki:
-          description: What there is of O(pki_files) - C(public) has names and contents, C(secret) the names of keys,
-            C(encryption) what tells the keys in C(encryption.yaml) from others.
+          description: The existing O(pki_files) - C(public) has names and contents, C(secret) the names of keys,
+            C(encryption) the fingerprints of the keys in C(encryption.yaml).
           type: dict
           returned: success
         pod_bridge:
-          description: The bridge that a node's pods are on; empty where that is not known.
+          description: The bridge of the node's pods; empty if unknown.
           type: str
           returned: success
         resolv_conf:
-          description: The resolver configuration that pods can use - systemd-resolved's own where it runs, as its stub listens on loopback.
+          description: The resolver configuration for pods - systemd-resolved's own if it is running, because its stub listens on loopback.
           type: str
           returned: success
         runtime:
-          description: The container runtime that the node's kubelet has, V(docker) or V(containerd); empty without a kubelet.
+          description: The container runtime of the node's kubelet, V(docker) or V(containerd); empty without a kubelet.
           type: str
           returned: success
         runtime_change:
-          description: Whether a change of the runtime was begun and has not come to its end.
+          description: Whether a change of the runtime is in progress.
           type: bool
           returned: success
         servers:
           description:
-            - The IPv4 addresses that this host's balancer and flanneld have for control planes and etcd members, by name. So the address of one that
-              is down is known.
+            - The IPv4 addresses of control planes and etcd members in the configuration of this host's load balancer and flanneld, by name. They supply
+              the address of a host that is down.
           type: dict
           returned: success
         services:
-          description: Names of services that only some hosts have, and that begin with C(plainkube-).
+          description: Names of optional services, which begin with C(plainkube-).
           type: list
           elements: str
           returned: success
         settled:
-          description: What this host knows of its cluster that cannot change while it lives, by variable; empty on a bare host.
+          description: Fixed settings of the host's existing cluster, by variable; empty on a bare host.
           type: dict
           returned: success
         swap:
-          description: Whether the host swaps to a disk.
+          description: Whether the host has swap on disk.
           type: bool
           returned: success
         systemd:
@@ -247,7 +247,7 @@ ansible_facts:
           type: bool
           returned: success
         unresolved:
-          description: Those of O(resolve) that the host knows no IPv4 address of.
+          description: Those of O(resolve) that do not resolve to an IPv4 address on the host.
           type: list
           elements: str
           returned: success

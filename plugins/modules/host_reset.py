@@ -5,38 +5,38 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_reset
-short_description: Removes everything that this collection made on a host, and nothing else
+short_description: Removes everything that this collection created on a host, and nothing else
 version_added: 1.0.0
 description:
-  - Stops and removes the services with their users, configuration, data and binaries, the containers of Kubernetes and their mounts, the images
-    that the collection brought, and flannel's and kube-proxy's interfaces, routes and rules. Gives Docker Engine its own bridge back.
-  - What is the collection's tells itself. A unit carries its stamp, and without the unit of a component nothing of that component is
-    touched; users, files and links have its name in them, containers the kubelet's labels.
-  - Unmounts what is mounted below the directories that it removes, and removes nothing behind a mount point and nothing that a link in them
-    leads to. So volumes of pods, with C(subPath) or without, keep their content.
-  - Where you have put a link or a mount point in the place of such a directory, like C(/var/lib/kubelet), what the cluster wrote there goes; the link,
-    the directory that it leads to, and the mount stay. If something else is in that directory, the module fails before it changes anything.
-  - Units go last, so that a run that was killed is finished by the next one.
-  - Stays as it is - packages, sysctls that are in force, images that pods pulled, and everything that others made.
-  - Containers that Kubernetes does not own go on running. While they do, Docker keeps its process and with it the bridge, because a restart would
-    stop them; run the module again when they have ended, and Docker gets its own bridge back.
+  - Stops and removes the services with their users, configuration, data and binaries, Kubernetes' containers and their mounts, the images
+    that the collection installed, and flannel's and kube-proxy's interfaces, routes and rules. Restores Docker Engine's default bridge.
+  - Identifies what belongs to the collection. Units carry its stamp; without the unit of a component, nothing of that component is
+    touched. Users, files and links carry its name, containers the kubelet's labels.
+  - Unmounts everything below the directories that it removes. Removes nothing behind a mount point, and no target of a link
+    inside these directories. So pod volumes keep their content, with and without C(subPath).
+  - If such a directory, like C(/var/lib/kubelet), is itself a link or a mount point, what the cluster wrote there is removed; the link,
+    its target, and the mount stay. If the directory contains anything else, the module fails before it changes anything.
+  - Removes the units last, so that the next run can finish the work of a killed one.
+  - Keeps packages, active sysctls, images that pods pulled, and everything that the collection did not create.
+  - Containers that Kubernetes does not own keep running. Until they stop, Docker keeps its process and the current bridge, because a restart would
+    stop them. Run the module again after they have stopped to restore Docker's default bridge.
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
   - The plainkube authors (@plainkube)
 options:
   certificates:
-    description: Files of the collection below C(/etc/kubernetes/pki). Files of other names stay.
+    description: Files of the collection below C(/etc/kubernetes/pki). Files with other names stay.
     type: list
     elements: str
     default: []
   images:
-    description: Names of the images to remove. An image that a container of others uses stays, and one that has another name keeps that one.
+    description: Names of the images to remove. An image that another container uses stays, and an image with a second name keeps that name.
     type: list
     elements: str
     default: []
   pod_network:
-    description: The pod network, where flannel's own file does not tell it any more.
+    description: The pod network, in case flannel's own file is gone.
     type: str
     required: true
   cgroup_root:
@@ -50,7 +50,7 @@ options:
 attributes:
   check_mode:
     support: full
-    details: Containers and images of a Docker that does not run cannot be listed.
+    details: If Docker is not running, its containers and images cannot be listed.
   diff_mode:
     support: full
   idempotent:
@@ -58,7 +58,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Remove all of the cluster from this host
+- name: Remove the cluster from this host
   plainkube.cluster.host_reset:
     certificates: [origin, ca.crt, kubelet-client.crt, kubelet-client.key]
     images: ["registry.k8s.io/pause:3.10.2"]
@@ -67,12 +67,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 removed:
-  description: What was removed, or would be, by kind. Of a directory whose name ends with a slash, only the content.
+  description: What was, or would be, removed, by kind. For a directory whose name ends with a slash, only the content.
   returned: success
   type: dict
   sample: {"service": ["kubelet"], "interface": ["flannel.1"]}
 kept:
-  description: What could not be undone yet, in sentences.
+  description: What could not be undone yet, as sentences.
   returned: success
   type: list
   elements: str

@@ -5,17 +5,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kube_checkstatus
-short_description: Whether the cluster's components on a host are healthy, and what is wrong where they are not
+short_description: Check the health of the cluster's components on a host
 version_added: 1.0.0
 description:
-  - Looks at services, their processes, ports, health endpoints and versions, at certificates, at etcd and at the host's Node object.
-  - Returns what it found as data, RV(healthy), and RV(problems), sentences that say what to do.
-  - Does not fail because something is unhealthy; use RV(healthy) in C(failed_when). Changes nothing, ever.
+  - Checks services, their processes, ports, health endpoints and versions, certificates, etcd and the host's Node object.
+  - Returns its findings as data, RV(healthy), and RV(problems), sentences that say what to do.
+  - Does not fail if something is unhealthy; use RV(healthy) in C(failed_when). Never changes anything.
 author:
   - The plainkube authors (@plainkube)
 options:
   components:
-    description: Services that have to run on this host.
+    description: Services that must run on this host.
     type: list
     elements: dict
     default: []
@@ -25,58 +25,58 @@ options:
         type: str
         required: true
       ports:
-        description: TCP ports that the service's main process has to listen on.
+        description: TCP ports on which the service's main process must listen.
         type: list
         elements: int
         default: []
       health_url:
-        description: URL that answers with a status of 200 to 299 when the component is healthy.
+        description: URL that returns a status of 200 to 299 when the component is healthy.
         type: str
       health_ca:
-        description: CA certificate that the server at O(components[].health_url) must show. Without it, the certificate is not checked.
+        description: CA certificate that verifies the server at O(components[].health_url). Without it, the server certificate is not verified.
         type: path
       version:
-        description: Version that has to run. Without it, the running version is only returned.
+        description: Expected version. Without it, the running version is only returned.
         type: str
       version_command:
         description:
-          - Command that prints the version of the running service, for those that do not run from C(/opt/plainkube).
-          - The version of the others is in the path of the program that the process runs, which costs nothing to read.
+          - Command that prints the version of the running service, for services outside C(/opt/plainkube).
+          - For the others, the version is in the path of the running program.
         type: list
         elements: str
       managed:
-        description: Whether M(plainkube.cluster.component) wrote the unit. If so, the process is compared with what is on disk.
+        description: Whether M(plainkube.cluster.component) manages the unit. If so, the process is compared with the files on disk.
         type: bool
         default: true
       stamped:
-        description: The file that carries the stamp of what the process is started from, where it is not the unit itself.
+        description: The file with the stamp of the process's inputs, if it is not the unit itself.
         type: path
       grace:
         description:
-          - Seconds after its start in which a component may not serve yet. Its ports and its health are not judged before.
-          - kube-proxy on a host that is no Node waits 30 seconds for its Node object before it opens a port.
+          - Grace period in seconds after the start of a component. Its ports and its health are not checked before that.
+          - kube-proxy on a host without a Node object waits 30 seconds for one before it opens a port.
         type: int
         default: 0
   certificates:
     description:
-      - Certificate files, and directories in which all files that end in C(.crt) are looked at.
-      - What has C(*) or C(?) in it is a pattern of files, which may match none.
+      - Certificate files, and directories in which all files that end in C(.crt) are checked.
+      - An entry with C(*) or C(?) is a pattern of files, which may match none.
     type: list
     elements: path
     default: []
   certificate_warning_days:
-    description: Days before its end from which on a certificate is a problem.
+    description: Days before its expiry from which a certificate is a problem.
     type: int
     default: 30
   authorities:
-    description: The host's directory of certificates, if what it has of the certificate authorities is to be returned (RV(pki)).
+    description: The host's certificate directory. If set, its copies of the CAs are returned (RV(pki)).
     type: path
   etcd:
-    description: How to ask etcd for its members, leader, database size and alarms; with C(etcdctl), which must be on the host.
+    description: Access to etcd to check its members, leader, database size and alarms. Requires C(etcdctl) on the host.
     type: dict
     suboptions:
       endpoints:
-        description: Client URLs of the members to ask.
+        description: Client URLs of the members to check.
         type: list
         elements: str
         required: true
@@ -94,8 +94,8 @@ options:
         required: true
       members:
         description:
-          - Names of the members that there should be. Others that etcd has, and those that it lacks, are problems.
-          - By default, whoever is in it is right.
+          - Names of the expected members. Additional and missing members are problems.
+          - By default, any members are accepted.
         type: list
         elements: str
         default: []
@@ -109,40 +109,40 @@ options:
         required: true
       kubeconfig:
         description:
-          - Kubeconfig that may read it, such as the kubelet's own.
-          - It must have one cluster and one user, and name certificates and key by path, as those of this collection do.
+          - Kubeconfig of a user that may read it, such as the kubelet's own.
+          - It must have one cluster and one user, and refer to certificates and key by path, as those of this collection do.
         type: path
         required: true
   workloads:
-    description: Objects in the cluster that have to be well; for control planes.
+    description: Workloads in the cluster that must be healthy; for control planes.
     type: dict
     suboptions:
       deployments:
-        description: Deployments that have to have all their replicas available, as C(NAMESPACE/NAME).
+        description: Deployments whose replicas must all be available, as C(NAMESPACE/NAME).
         type: list
         elements: str
         required: true
       kubeconfig:
-        description: Kubeconfig that may read them, as for O(node.kubeconfig).
+        description: Kubeconfig of a user that may read them, like O(node.kubeconfig).
         type: path
         required: true
   subnet_file:
-    description: flannel's subnet file. If set, O(bridge) has to have the address that is in it.
+    description: flannel's subnet file. If set, O(bridge) must have the address in it.
     type: path
   bridge:
-    description: The bridge that pods are on.
+    description: The pods' bridge.
     type: str
     default: docker0
   firewall:
-    description: Whether the host has to have the firewall of M(plainkube.cluster.firewall), as that made it.
+    description: Whether the host must have the unchanged firewall of M(plainkube.cluster.firewall).
     type: bool
     default: false
   wait:
-    description: Seconds to wait until all is healthy. What time does not heal (a wrong version, say) is not waited for.
+    description: Seconds to wait until everything is healthy. The module does not wait for problems that time cannot resolve, such as a wrong version.
     type: int
     default: 0
   poll:
-    description: Seconds between two looks while waiting.
+    description: Polling interval in seconds.
     type: float
     default: 0.5
 extends_documentation_fragment:
@@ -173,7 +173,7 @@ EXAMPLES = r"""
   register: checkstatus
   failed_when: not checkstatus.healthy
 
-- name: Look at etcd and its certificates
+- name: Check etcd and its certificates
   plainkube.cluster.kube_checkstatus:
     components:
       - name: etcd
@@ -192,7 +192,7 @@ healthy:
   returned: success
   type: bool
 problems:
-  description: What is wrong, a sentence each.
+  description: The problems, one sentence each.
   returned: success
   type: list
   elements: str
@@ -220,7 +220,7 @@ components:
       type: str
       returned: success
     result:
-      description: systemd's C(Result), which says how the service ended.
+      description: systemd's C(Result), the reason why the service ended.
       type: str
       returned: success
     enabled:
@@ -228,67 +228,67 @@ components:
       type: str
       returned: success
     pid:
-      description: Main process; 0 where none runs.
+      description: PID of the main process; 0 if none is running.
       type: int
       returned: success
     since:
-      description: Since when it is up, or down; empty where it never was.
+      description: Time of its last start or stop; empty if it never ran.
       type: str
       returned: success
       sample: "2026-11-23T17:38:00Z"
     seconds:
-      description: The same as seconds until now.
+      description: Seconds since then.
       type: int
       returned: success
     restarts:
-      description: How often systemd restarted it because it had ended.
+      description: Number of automatic restarts by systemd.
       type: int
       returned: success
     invocation:
-      description: systemd's C(InvocationID), another one after each start.
+      description: systemd's C(InvocationID), which changes with each start.
       type: str
       returned: success
     listening:
-      description: Addresses and TCP ports that its main process listens on.
+      description: Addresses and TCP ports on which its main process listens.
       type: list
       elements: str
       returned: success
       sample: ["127.0.0.1:10248", "0.0.0.0:10250"]
     health:
-      description: What its health endpoint answered; empty where none is given or nothing runs.
+      description: Response of its health endpoint; empty if there is none or the service is not running.
       type: dict
       returned: success
       sample: {"url": "http://127.0.0.1:10248/healthz", "status": 200, "ok": true, "text": "ok"}
     version:
-      description: Version that runs; empty where it is not known.
+      description: Running version; empty if unknown.
       type: str
       returned: success
     version_wanted:
-      description: Version that should run; empty where any may.
+      description: Expected version; empty if any version is accepted.
       type: str
       returned: success
     outdated:
-      description: Why the process does not match what is on disk; empty where it does.
+      description: Why the process does not match the files on disk; empty if it does.
       type: str
       returned: success
     healthy:
-      description: Whether nothing is wrong with this component.
+      description: Whether this component has no problems.
       type: bool
       returned: success
 certificates:
-  description: One entry for each certificate; a file with several has several.
+  description: One entry for each certificate; a file can contain several.
   returned: success
   type: list
   elements: dict
   sample: [{"path": "/etc/kubernetes/pki/ca.crt", "subject": "plainkube-ca", "issuer": "plainkube-ca",
             "not_after": "2036-11-20T17:38:00Z", "days_left": 3649, "error": ""}]
 pki:
-  description: The host's copies of the certificate authorities, the names of the keys that it has, and what tells its encryption keys from others.
+  description: The host's copies of the CAs, the names of its keys, and the fingerprints of its encryption keys.
   returned: when O(authorities) is given
   type: dict
   sample: {"public": {"ca.crt": "-----BEGIN CERTIFICATE-----\n…"}, "secret": ["sa.key"], "encryption": ["key-1 0f3c…"]}
 etcd:
-  description: Members, leader, alarms, and for each member that was asked its version and database size.
+  description: Members, leader, alarms, and the version and database size of each checked member.
   returned: when O(etcd) is given
   type: dict
   sample: {"endpoints": ["https://127.0.0.1:2379"], "leader": "cp1", "alarms": [], "error": "", "expected": ["cp1"],
@@ -296,7 +296,7 @@ etcd:
                         "db_size": 5353472, "db_size_in_use": 1675264, "db_size_quota": 2147483648, "errors": [],
                         "peer_urls": ["https://192.0.2.11:2380"], "client_urls": ["https://192.0.2.11:2379"]}]}
 deployments:
-  description: The Deployments asked for.
+  description: The requested Deployments.
   returned: with O(workloads)
   type: list
   elements: dict
@@ -306,19 +306,19 @@ deployments:
       type: str
       returned: success
     wanted:
-      description: Replicas that it should have.
+      description: Number of desired replicas.
       type: int
       returned: success
     available:
-      description: Replicas that are available.
+      description: Number of available replicas.
       type: int
       returned: success
     error:
-      description: Why it could not be read; empty where it could.
+      description: Why it could not be read; empty otherwise.
       type: str
       returned: success
 node:
-  description: The Node object in short.
+  description: Summary of the Node object.
   returned: when O(node) is given
   type: dict
   sample: {"name": "n1", "ready": true, "schedulable": true, "version": "1.37.2", "runtime": "containerd 1.7.24", "error": "",
