@@ -6,10 +6,10 @@ DOCUMENTATION = r"""
 name: authorization_files
 author: The plainkube authors (@plainkube)
 version_added: 1.0.0
-short_description: The files by which the API server asks webhooks who may do what
+short_description: The API server's configuration files for authorization webhooks
 description:
-  - For role control_plane. An AuthorizationConfiguration in which the Node authorizer comes first, then the webhooks that decide before RBAC, RBAC, and
-    the others; and the kubeconfig of each webhook, as a secret.
+  - For role control_plane. Returns an AuthorizationConfiguration with the Node authorizer, the webhooks before RBAC, RBAC, and
+    the other webhooks, in this order; and the kubeconfig of each webhook, as a secret.
 options:
   _input:
     description: The value of C(control_plane_authorization_webhooks).
@@ -24,7 +24,7 @@ files: "{{ control_plane_authorization_webhooks | plainkube.cluster.authorizatio
 
 RETURN = r"""
 _value:
-  description: Files, as O(plainkube.cluster.component#module:components[].files) takes them; none without webhooks.
+  description: Files for O(plainkube.cluster.component#module:components[].files); none without webhooks.
   type: list
   elements: dict
 """

@@ -8,8 +8,8 @@ author: The plainkube authors (@plainkube)
 version_added: 1.0.0
 short_description: Why a task failed, in one line
 description:
-  - Takes what the task registered, and tells what failed in its own words. A command or module that ended badly says no more in C(msg) than that;
-    the end of what it printed does.
+  - Takes a task's registered result, and returns the error message. If C(msg) only says that a command or module failed,
+    returns the end of its output instead.
 options:
   _input:
     description: The registered result.

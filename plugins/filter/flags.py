@@ -6,12 +6,12 @@ DOCUMENTATION = r"""
 name: flags
 author: The plainkube authors (@plainkube)
 version_added: 1.0.0
-short_description: The flags of a component as its unit has them
+short_description: Merge the operator's flags into a component's unit
 description:
-  - Goes around the lines of a unit's template that hold our own flags, one a line.
-  - Leaves out those that the operator sets, and adds the operator's, sorted by name and quoted as systemd.service(5) wants it - specifiers
-    (C(%)), variables (C($)), backslashes, quotes and spaces reach the program as they are.
-  - With no flags of the operator, the lines stay as they are.
+  - Wraps the lines of a unit's template that contain our own flags, one per line.
+  - Removes those that the operator sets, and adds the operator's, sorted by name and quoted according to systemd.service(5) - specifiers
+    (C(%)), variables (C($)), backslashes, quotes and spaces reach the program unchanged.
+  - Without operator flags, the lines stay unchanged.
 positional: _input, component, flags
 options:
   _input:
@@ -19,12 +19,12 @@ options:
     type: str
     required: true
   component:
-    description: Name of the component. A list is one value with commas for V(etcd), and repeats the flag for all others.
+    description: Name of the component. A list becomes one comma-separated value for V(etcd), and repeats the flag for all others.
     type: str
     choices: [kube-apiserver, kube-controller-manager, kube-scheduler, etcd, flanneld, kubelet, kube-proxy, cri-dockerd]
     required: true
   flags:
-    description: The operator's flags, a mapping of name (without dashes) to a value or a list of values. An empty list leaves the flag out.
+    description: The operator's flags, a mapping of name (without dashes) to a value or a list of values. An empty list removes the flag.
     type: dict
     required: true
 """
@@ -40,7 +40,7 @@ unit: |
 
 RETURN = r"""
 _value:
-  description: The lines, with a backslash at the end of all but the last.
+  description: The lines, each except the last with a trailing backslash.
   type: str
 """
 

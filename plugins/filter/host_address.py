@@ -6,20 +6,20 @@ DOCUMENTATION = r"""
 name: host_address
 author: The plainkube authors (@plainkube)
 version_added: 1.0.0
-short_description: The IPv4 address that the cluster knows a host by
+short_description: A host's IPv4 address in the cluster
 description:
-  - Takes a host's variables. The first of these that is an IPv4 address counts.
+  - Takes a host's variables, and returns the first of the following values that is an IPv4 address.
   - C(cluster_address), which the inventory may set per host; the address that role preflight found on the host
-    (the source address of its default route), or of a host that is down, the one that other hosts have in their configuration;
+    (the source address of its default route), or for a host that is down, the one in the configuration of other hosts;
     C(ansible_host); the host's name in the inventory.
-  - Empty where none is and O(required=false), as for a host that was not reached and is named by DNS.
+  - Empty if there is none and O(required=false), for example for an unreachable host with a DNS name.
 options:
   _input:
     description: A host's variables, an element of C(hostvars).
     type: dict
     required: true
   required:
-    description: Whether it is an error that none is known.
+    description: Whether to fail if there is no address.
     type: bool
     default: false
 """

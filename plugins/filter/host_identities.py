@@ -6,12 +6,12 @@ DOCUMENTATION = r"""
 name: host_identities
 author: The plainkube authors (@plainkube)
 version_added: 1.0.0
-short_description: What has to be each host's own
+short_description: Properties that must be unique for each host
 description:
-  - Takes the variables of hosts and tells the address that the cluster knows each by, its machine-id and its host name; beside them, its
-    network interfaces, all their addresses, by how many seconds its clock is ahead of the control node's, and what it knows of its cluster that
-    cannot change. Where C(node_kubelet_config) gives a kubelet another DNS server, the kubelet does not know the cluster's.
-  - What was not found, because a host was not reached, is empty.
+  - Takes the variables of hosts and returns each host's address in the cluster, machine-id and host name; also its
+    network interfaces, all their addresses, the offset of its clock from the control node's in seconds, and the fixed settings of its existing
+    cluster. The DNS address is omitted if C(node_kubelet_config) gives the kubelet a different DNS server.
+  - Values that are unknown, because a host is unreachable, are empty.
 options:
   _input:
     description: The hosts' variables, elements of C(hostvars).

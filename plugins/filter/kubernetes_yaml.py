@@ -6,17 +6,17 @@ DOCUMENTATION = r"""
 name: kubernetes_yaml
 author: The plainkube authors (@plainkube)
 version_added: 1.0.0
-short_description: YAML that Kubernetes reads as it was meant
+short_description: YAML that Kubernetes parses correctly
 description:
-  - What P(ansible.builtin.to_nice_yaml#filter) does, with quotes around text that Kubernetes' parsers (sigs.k8s.io/yaml) would take for a boolean
-    or number and Python's would not, such as V(n), V(1e3) and V(0o17).
+  - Like P(ansible.builtin.to_nice_yaml#filter), but quotes strings that Kubernetes' parser (sigs.k8s.io/yaml), unlike Python's, would read as a boolean
+    or number, such as V(n), V(1e3) and V(0o17).
 options:
   _input:
     description: The value.
     type: raw
     required: true
   sort_keys:
-    description: Whether the keys of mappings are sorted.
+    description: Whether to sort the keys of mappings.
     type: bool
     default: true
 """

@@ -6,10 +6,10 @@ DOCUMENTATION = r"""
 name: node_labels_flag
 author: The plainkube authors (@plainkube)
 version_added: 1.0.0
-short_description: The kubelet's flag for the labels that it registers its Node with
+short_description: The kubelet's flag for the labels with which it registers its Node
 description:
-  - For role node. Most labels of Kubernetes' domains, such as C(node-role.kubernetes.io/worker), no kubelet may give its own Node; it exits if told to.
-    These are left out here; M(plainkube.cluster.node_object) sets them.
+  - For role node. A kubelet cannot set most labels of Kubernetes' domains, such as C(node-role.kubernetes.io/worker), on its own Node; it exits if
+    configured to. These labels are omitted here; M(plainkube.cluster.node_object) sets them.
 options:
   _input:
     description: The value of C(node_labels).
@@ -23,7 +23,7 @@ flag: "{{ {'gpu': 'true', 'node-role.kubernetes.io/worker': ''} | plainkube.clus
 
 RETURN = r"""
 _value:
-  description: The flag with its value; empty where there is no label that the kubelet may set.
+  description: The flag with its value; empty if there is no label that the kubelet can set.
   type: str
 """
 

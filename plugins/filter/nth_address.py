@@ -9,14 +9,14 @@ version_added: 1.0.0
 short_description: The nth address of a network
 description:
   - Counts from the network address, so 1 is the first usable address.
-  - A network with host bits set is taken for the network it lies in; role preflight refuses such input.
+  - In a network with host bits set, these are ignored; role preflight refuses such input.
 options:
   _input:
     description: The network in CIDR notation.
     type: str
     required: true
   n:
-    description: Which address.
+    description: Index of the address.
     type: int
     required: true
 """

@@ -6,18 +6,18 @@ DOCUMENTATION = r"""
 name: preflight_troubles
 author: The plainkube authors (@plainkube)
 version_added: 1.0.0
-short_description: What is wrong with inputs, hosts or addresses
+short_description: Problems with inputs, hosts or addresses
 description:
-  - For role preflight. All checks of a kind are one task, because a task costs more than all of them.
+  - For role preflight. All checks of one kind run in one task, because a task costs more than the checks.
 options:
   _input:
-    description: What to check, as O(kind) says.
+    description: Values to check, according to O(kind).
     type: dict
     required: true
   kind:
     description:
-      - V(inputs) for the cluster's variables and groups, V(hosts) for what hosts must not have in common, and the cluster's networks.
-      - Both for the outside address of the API (C(api)).
+      - V(inputs) for the cluster's variables and groups, V(hosts) for properties that must be unique per host, and the cluster's networks.
+      - Both check the external address of the API (C(api)).
     type: str
     choices: [inputs, hosts]
     required: true
@@ -30,7 +30,7 @@ troubles: >-
 
 RETURN = r"""
 _value:
-  description: Sentences; none where all is well.
+  description: The problems, as sentences; empty if there are none.
   type: list
   elements: str
 """

@@ -6,12 +6,12 @@ DOCUMENTATION = r"""
 name: reset_troubles
 author: The plainkube authors (@plainkube)
 version_added: 1.0.0
-short_description: Why it is not clear which hosts are to be reset
+short_description: Problems with the selection of hosts to reset
 description:
-  - For role reset. Ansible itself only warns of a name in C(--limit) that it does not know, and goes on with the others.
+  - For role reset. Ansible itself only warns about an unknown name in C(--limit), and continues with the other hosts.
 options:
   _input:
-    description: The hosts that C(reset_hosts) names.
+    description: The hosts in C(reset_hosts).
     type: list
     elements: str
     required: true
@@ -29,7 +29,7 @@ options:
     type: str
     default: ""
   play_hosts:
-    description: The hosts that C(--limit) leaves.
+    description: The hosts in C(--limit).
     type: list
     elements: str
     required: true
@@ -41,7 +41,7 @@ troubles: "{{ ['n9'] | plainkube.cluster.reset_troubles(hosts=['k1', 'n1'], grou
 
 RETURN = r"""
 _value:
-  description: Sentences; none where it is clear.
+  description: The problems, as sentences; empty if there are none.
   type: list
   elements: str
 """

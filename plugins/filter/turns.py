@@ -6,27 +6,27 @@ DOCUMENTATION = r"""
 name: turns
 author: The plainkube authors (@plainkube)
 version_added: 1.0.0
-short_description: Which hosts go together, and which one at a time
+short_description: Which hosts change together, and which one at a time
 description:
-  - For role survey. What does not run is started together, what runs is changed one host at a time, and hosts with nothing to do are left out.
-  - A host whose facts (M(plainkube.cluster.host_facts)) are not known is no part of the run.
+  - For role survey. Stopped services start together, running ones change one host at a time, and hosts with nothing to do are omitted.
+  - A host without facts (M(plainkube.cluster.host_facts)) is not part of the run.
 options:
   _input:
-    description: The variables of the hosts that the run is for, elements of C(hostvars).
+    description: The variables of the run's hosts, elements of C(hostvars).
     type: list
     elements: dict
     required: true
   kind:
-    description: Whose turns.
+    description: Kind of the hosts.
     type: str
     choices: [etcd, control_plane]
     required: true
   total:
-    description: How many hosts of this kind the inventory has.
+    description: Number of hosts of this kind in the inventory.
     type: int
     required: true
   everything:
-    description: The hosts that have everything to do, whatever the survey said.
+    description: The hosts that have everything to do, regardless of the survey.
     type: list
     elements: str
     default: []
@@ -38,7 +38,7 @@ turns: "{{ groups.etcd | map('extract', hostvars) | plainkube.cluster.turns('etc
 
 RETURN = r"""
 _value:
-  description: C(first), the names of those that go together, and C(then), of those that follow one at a time.
+  description: C(first), the names of the hosts that change together, and C(then), of those that follow one at a time.
   type: dict
 """
 

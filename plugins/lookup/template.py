@@ -6,18 +6,18 @@ DOCUMENTATION = r"""
 name: template
 author: The plainkube authors (@plainkube)
 version_added: 1.0.0
-short_description: The text of a role's template
+short_description: Render a role's template
 description:
-  - What P(ansible.builtin.template#lookup) does, for the roles of this collection. That one copies all variables of the host for each file,
-    those of a run with 500 hosts too, which was an eighth of the control node's work.
+  - Like P(ansible.builtin.template#lookup), for the roles of this collection. The built-in lookup copies all variables of the host for each file,
+    including those of a run with 500 hosts, which was an eighth of the control node's work.
 options:
   _terms:
-    description: Templates as C(ROLE/FILE), which is C(roles/ROLE/templates/FILE) of this collection, wherever the task is.
+    description: Templates as C(ROLE/FILE), which is C(roles/ROLE/templates/FILE) of this collection, regardless of the task's location.
     type: list
     elements: str
     required: true
   template_vars:
-    description: Variables for these files, beside those of the host.
+    description: Variables for these files, in addition to those of the host.
     type: dict
     default: {}
 """
@@ -28,7 +28,7 @@ unit: "{{ lookup('plainkube.cluster.template', 'etcd/etcd.service.j2') }}"
 
 RETURN = r"""
 _raw:
-  description: The texts.
+  description: The rendered templates.
   type: list
   elements: str
 """

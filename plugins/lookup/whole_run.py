@@ -6,10 +6,10 @@ DOCUMENTATION = r"""
 name: whole_run
 author: The plainkube authors (@plainkube)
 version_added: 1.0.0
-short_description: The hosts of a playbook's first play, unless ansible-playbook skips its beginning
+short_description: The hosts of a playbook's first play, with a check that ansible-playbook does not skip it
 description:
   - For the C(hosts) of the first play of this collection's playbooks, which Ansible evaluates even if it skips all tasks of the play.
-  - Refuses C(--start-at-task) and C(--skip-tags always), with which a playbook would do nothing, or only the rest, and end well.
+  - Refuses C(--start-at-task) and C(--skip-tags always), with which a playbook would skip some or all of its steps and still succeed.
 options:
   _terms:
     description: The hosts of the play, as a pattern.
@@ -19,13 +19,13 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Refuse to begin in the middle
+- name: Refuse to start in the middle
   hosts: "{{ lookup('plainkube.cluster.whole_run', 'all') }}"
 """
 
 RETURN = r"""
 _raw:
-  description: The terms as they are.
+  description: The terms, unchanged.
   type: list
   elements: str
 """

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kube_objects
-short_description: Kubernetes objects as manifests say
+short_description: Apply or delete Kubernetes manifests
 version_added: 1.0.0
 description:
-  - Applies manifests with C(kubectl apply --server-side), as a field manager of its own, so that the fields that others own stay theirs.
-  - What C(kubectl diff --server-side) finds decides whether anything changes, and is the diff.
-  - Fields that somebody else changed although these manifests set them are set back.
+  - Applies manifests with C(kubectl apply --server-side), with its own field manager, so that other managers keep their fields.
+  - The output of C(kubectl diff --server-side) determines whether anything changes, and is the diff.
+  - Resets fields of these manifests that other managers changed.
 author:
   - The plainkube authors (@plainkube)
 options:
@@ -19,20 +19,20 @@ options:
     type: str
     required: true
   state:
-    description: Whether the objects are to be as in O(manifest), or not to be there.
+    description: Whether the objects must match O(manifest) or be absent.
     type: str
     choices: [present, absent]
     default: present
   kubeconfig:
-    description: Kubeconfig to reach the API with.
+    description: Kubeconfig for the API.
     type: path
     default: /etc/kubernetes/admin.conf
   field_manager:
-    description: Name by which the API server knows whose fields these are.
+    description: Name of the field manager.
     type: str
     default: plainkube
   available:
-    description: Workloads of which to wait until their pods are available. Not in check mode.
+    description: Workloads whose pods must become available. Not in check mode.
     type: list
     elements: dict
     default: []
@@ -51,7 +51,7 @@ options:
         type: str
         required: true
   wait:
-    description: Seconds to wait for an API server that is not ready yet, and then for what O(available) names.
+    description: Seconds to wait for an API server that is not ready yet, and then for the workloads in O(available).
     type: int
     default: 60
 extends_documentation_fragment:
@@ -59,7 +59,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Where no API server answers, all objects count as changed.
+    details: If no API server responds, all objects count as changed.
   diff_mode:
     support: full
   idempotent:
@@ -76,7 +76,7 @@ EXAMPLES = r"""
       - name: coredns
         namespace: kube-system
 
-- name: Remove a namespace and all that is in it
+- name: Remove a namespace and everything in it
   plainkube.cluster.kube_objects:
     manifest: |
       apiVersion: v1
@@ -88,15 +88,15 @@ EXAMPLES = r"""
 RETURN = r"""
 objects:
   description:
-    - The objects that were changed, created or deleted, or would be.
-    - Empty in check mode where no API server answers or a namespace in the manifest is new.
+    - The objects that were, or would be, changed, created or deleted.
+    - Empty in check mode if no API server responds or a namespace in the manifest is new.
   returned: success
   type: list
   elements: str
   sample: [apps.v1.Deployment.kube-system.coredns]
 msg:
-  description: What check mode could not find out.
-  returned: in check mode, where no API server answers
+  description: What check mode could not determine.
+  returned: in check mode, if no API server responds
   type: str
 """
 

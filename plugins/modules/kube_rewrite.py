@@ -5,57 +5,57 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kube_rewrite
-short_description: Have the API server write objects again as they are, with the encryption key of today
+short_description: Make the API server rewrite objects with the current encryption key
 version_added: 1.0.0
 description:
-  - Sends an empty patch for each object of the kinds in O(resources). The API server then reads the object and writes it again, unless it is stored
-    with the first encryption key already. So a second run writes nothing.
-  - No content is read or sent - objects are listed by their names alone, a page at a time, and what a patch answers is the name as well.
-    An edit by somebody else at the same time is not undone - the API server applies the patch to what the object is by then.
-  - All API servers must have the new key first, or what is written meanwhile is encrypted with the old one.
+  - Sends an empty patch for each object of the kinds in O(resources). The API server then reads the object and rewrites it, unless it is already
+    stored with the first encryption key. So a second run writes nothing.
+  - Reads and sends no content - objects are listed by name only, in pages, and the response to a patch has only the name too.
+    Concurrent edits are not undone - the API server applies the patch to the current object.
+  - All API servers must have the new key first; otherwise new writes are encrypted with the old one.
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
   - The plainkube authors (@plainkube)
 options:
   resources:
-    description: The kinds of objects, by the plural that the core API (C(/api/v1)) has for them.
+    description: Resources, by their plural name in the core API (C(/api/v1)).
     type: list
     elements: str
     default: [secrets, configmaps]
   kubeconfig:
-    description: Kubeconfig on the host, which names its certificates by path.
+    description: Kubeconfig on the host, which refers to its certificates by path.
     type: path
     default: /etc/kubernetes/admin.conf
   page:
-    description: How many names are asked for at once.
+    description: Number of names per request.
     type: int
     default: 500
   wait:
-    description: For how many seconds a request is repeated while the API server is not there, or asks to come back later.
+    description: Seconds to retry a request while the API server is unavailable or asks to retry later.
     type: int
     default: 60
 attributes:
   check_mode:
     support: full
-    details: Lists, and patches nothing.
+    details: Lists objects, and patches nothing.
   diff_mode:
     support: none
   idempotent:
     support: full
-    details: It cannot be told whether the API server had anything to write, so the module never says that it has changed something.
+    details: The module cannot detect whether the API server wrote anything, so it never reports a change.
 seealso:
   - module: plainkube.cluster.encryption_usage
 """
 
 EXAMPLES = r"""
-- name: Write Secrets and ConfigMaps again
+- name: Rewrite Secrets and ConfigMaps
   plainkube.cluster.kube_rewrite:
 """
 
 RETURN = r"""
 objects:
-  description: How many objects there were of each kind.
+  description: Number of objects of each kind.
   returned: success
   type: dict
   sample: {"secrets": 12, "configmaps": 27}

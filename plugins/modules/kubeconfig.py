@@ -5,14 +5,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubeconfig
-short_description: A kubeconfig for a person, with a key made where it is used
+short_description: Create a kubeconfig for a person, with a locally generated key
 version_added: 1.0.0
 description:
-  - Runs on the control node. Makes a key, issues a client certificate for it with the cluster's CA, and writes both into a
+  - Runs on the control node. Generates a key, issues a client certificate for it with the cluster's CA, and writes both to a
     kubeconfig, with all data embedded.
-  - A kubeconfig that is right and does not expire soon is kept as it is.
-  - The server is the first of O(servers) that answers from here, the one that the kubeconfig has already being asked first.
-    If none answers, RV(reachable) is false and the kubeconfig is written all the same.
+  - Keeps an existing kubeconfig that is correct and does not expire soon.
+  - Uses the first of O(servers) that responds to the control node, starting with the one in the existing kubeconfig.
+    If none responds, RV(reachable) is false and the kubeconfig is still written.
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
@@ -35,12 +35,12 @@ options:
     required: true
   user:
     description:
-      - Name that the API server knows the user by, and writes into its audit log.
-      - Empty means the login name of who runs this.
+      - User name in the certificate, which also appears in the audit log.
+      - If empty, the login name of the user who runs the module.
     type: str
     default: ""
   group:
-    description: Group of the user, which roles are bound to.
+    description: Group of the user, to which roles are bound.
     type: str
     default: plainkube:cluster-admins
   servers:
@@ -49,11 +49,11 @@ options:
     elements: str
     required: true
   validity_days:
-    description: How long the certificate is valid.
+    description: Validity of the certificate in days.
     type: int
     default: 365
   renew_before_days:
-    description: A certificate that expires within so many days is issued anew.
+    description: A certificate that expires within this number of days is renewed.
     type: int
     default: 30
 attributes:
@@ -82,15 +82,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The kubeconfig.
+  description: Path of the kubeconfig.
   returned: success
   type: str
 reachable:
-  description: Whether the server answered from here.
+  description: Whether the server responded to the control node.
   returned: success
   type: bool
 reasons:
-  description: Why it was written, or would be. Empty when nothing is changed.
+  description: Why it was, or would be, written. Empty if nothing changed.
   returned: success
   type: list
   elements: str
@@ -99,7 +99,7 @@ server:
   returned: success
   type: str
 trouble:
-  description: Why the server did not answer, if it did not.
+  description: Why the server did not respond, if it did not.
   returned: success
   type: str
 user:

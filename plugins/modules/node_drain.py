@@ -5,19 +5,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_drain
-short_description: Takes the pods off a Node, and gives it work again
+short_description: Drain and uncordon a Node
 version_added: 1.0.0
 description:
-  - Runs on a control plane, which has kubectl; usually it is delegated there.
-  - V(drained) cordons the Node and says with the annotation C(plainkube.io/drained) that it was us, in one patch. Then it evicts the pods as
-    C(kubectl drain) does - PodDisruptionBudgets are respected, pods of DaemonSets stay, what is in emptyDir volumes is lost, and pods that have no
-    controller are ended for good.
-  - A Node that somebody else has cordoned stays theirs. Its pods are evicted, and V(restored) leaves it cordoned.
-  - When pods cannot be evicted in time, the module fails with the pods and the PodDisruptionBudgets that keep them, and takes its own cordon
-    back first. Pods that were evicted until then stay where they have gone.
-  - Where no kubelet reports, as on a host that is down, pods are evicted and not waited for longer than they ask for.
-  - V(restored) waits until the Node is Ready, and then takes back the cordon and the annotation in one patch, if there is the annotation.
-  - May be killed at any point; the next run goes on from there.
+  - Runs on a control plane, which has kubectl; usually the task is delegated there.
+  - V(drained) cordons the Node and sets the annotation C(plainkube.io/drained) to mark the cordon as its own, in one patch. Then it evicts the pods like
+    C(kubectl drain) - PodDisruptionBudgets are respected, DaemonSet pods stay, data in emptyDir volumes is lost, and pods without a
+    controller are not recreated.
+  - If the Node is already cordoned, its pods are evicted, and V(restored) leaves it cordoned.
+  - If the eviction times out, the module removes its own cordon and fails. The error names the pods and the PodDisruptionBudgets that block
+    them. Pods that were already evicted do not return.
+  - If no kubelet reports, as on a host that is down, the module waits for evicted pods no longer than their grace period.
+  - V(restored) waits until the Node is Ready, and then removes the cordon and the annotation in one patch, if the annotation is set.
+  - You can kill it at any point; the next run continues from there.
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
@@ -28,36 +28,36 @@ options:
     type: str
     required: true
   state:
-    description: Whether the Node is to have no pods, or is given work again.
+    description: Whether to drain the Node or to uncordon it.
     type: str
     choices: [drained, restored]
     required: true
   reason:
-    description: What the annotation says, for who wonders why the Node is cordoned. One that is there stays as it is.
+    description: Text of the annotation, which explains why the Node is cordoned. An existing annotation is kept.
     type: str
     default: maintenance by plainkube.cluster
   runtime:
     description:
-      - The container runtime that the kubelet must have reported before the Node counts as Ready again. Empty means any.
-      - A kubelet that was stopped a moment ago leaves its Node Ready for most of a minute. After a change of the runtime, this tells the report of
-        the new one from what the old one left.
+      - The container runtime that the kubelet must report before the Node counts as Ready again. If empty, any runtime.
+      - After a kubelet stops, its Node stays Ready for most of a minute. After a change of the runtime, this option distinguishes the new
+        kubelet's status from the old one's.
     type: str
     choices: ["", docker, containerd]
     default: ""
   timeout:
     description:
-      - Seconds until the pods have to be gone, or the Node Ready. An API server that does not answer is waited for as well.
-      - In check mode nothing is waited for.
+      - Seconds to wait until the pods are gone, or the Node is Ready. This includes the wait for an API server that does not respond.
+      - Check mode does not wait.
     type: int
     default: 120
   kubeconfig:
-    description: Kubeconfig to reach the API with.
+    description: Kubeconfig for the API.
     type: path
     default: /etc/kubernetes/admin.conf
 attributes:
   check_mode:
     support: full
-    details: Where no API server answers, nothing is known of the Node, and nothing counts as changed.
+    details: If no API server responds, the Node's state is unknown, and no change is reported.
   diff_mode:
     support: full
   idempotent:
@@ -67,19 +67,19 @@ requirements:
 seealso:
   - module: plainkube.cluster.kube_checkstatus
   - name: Safely drain a Node
-    description: Kubernetes' own guide, with what PodDisruptionBudgets do.
+    description: Kubernetes' own guide, including PodDisruptionBudgets.
     link: https://kubernetes.io/docs/tasks/administer-cluster/safely-drain-node/
 """
 
 EXAMPLES = r"""
-- name: Take the pods off this node
+- name: Drain this node
   plainkube.cluster.node_drain:
     name: n1
     state: drained
     reason: its container runtime is changed to containerd
   delegate_to: k1
 
-- name: Give it work again
+- name: Uncordon it
   plainkube.cluster.node_drain:
     name: n1
     state: restored
@@ -89,18 +89,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 pods:
-  description: The pods that were evicted, or would be, as NAMESPACE/NAME.
+  description: The pods that were, or would be, evicted, as NAMESPACE/NAME.
   returned: success
   type: list
   elements: str
   sample: [default/hello-5d4f8c7b9-x2x8m]
 cordoned:
-  description: Whether the Node is cordoned now, or would be.
-  returned: where there is such a Node
+  description: Whether the Node is, or would be, cordoned.
+  returned: if the Node exists
   type: bool
 msg:
-  description: Why there was nothing to do, where the Node could not be looked at.
-  returned: where there is no such Node, or in check mode no API server that answers
+  description: Why there was nothing to do, if the Node could not be read.
+  returned: if the Node does not exist, or in check mode, if no API server responds
   type: str
   sample: There is no node n1, so there is nothing to drain.
 """

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_object
-short_description: Labels and taints of a live Node as the inventory says
+short_description: Manage labels and taints of an existing Node
 version_added: 1.0.0
 description:
-  - Runs on a control plane, as its administrator; usually it is delegated there. On the host of the Node, it can look, as the kubelet may.
-  - Sets the labels and taints that are given. Those that an earlier run set and that are not given any more are removed, unless somebody has changed
-    their values since.
-  - Labels and taints that others set stay. What is the collection's, the annotation C(plainkube.io/labels-and-taints) of the Node says.
-  - All is one patch, which the API server refuses if somebody else has changed the Node in between; then it is looked at again.
+  - Runs on a control plane, with administrator credentials; usually the task is delegated there. On the Node's own host, it can only read the Node, with the
+    kubelet's credentials.
+  - Sets the given labels and taints. Removes those that an earlier run set and that are no longer given, unless their values
+    were changed by other means.
+  - Leaves other labels and taints alone. The Node's annotation C(plainkube.io/labels-and-taints) lists those that the collection manages.
+  - Applies all changes in one patch, which the API server rejects after a concurrent change of the Node; then the module reads the Node again and retries.
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
@@ -27,7 +28,7 @@ options:
     type: dict
     default: {}
   taints:
-    description: Taints, each with C(key) and C(effect), and C(value) where it has one.
+    description: Taints, each with C(key), C(effect), and optionally C(value).
     type: list
     elements: dict
     default: []
@@ -37,18 +38,18 @@ options:
     required: true
   pki:
     description:
-      - Directory of C(ca.crt), by which the API server is known, and of the certificate to log in with. That is C(admin.crt) where it is there,
-        else the one that the kubelet has renewed, else C(kubelet-client.crt).
+      - Directory of C(ca.crt), which verifies the API server, and of the client certificate. The client certificate is C(admin.crt) if it exists,
+        else the one that the kubelet renewed, else C(kubelet-client.crt).
     type: path
     default: /etc/kubernetes/pki
   wait:
-    description: Seconds to wait for an API server that does not answer, or a Node that is not registered yet. Not in check mode.
+    description: Seconds to wait for an API server that does not respond, or a Node that is not registered yet. Not in check mode.
     type: int
     default: 60
 attributes:
   check_mode:
     support: full
-    details: Where there is no such Node yet, it counts as one that will register. Where no API server answers, nothing counts as changed.
+    details: If the Node does not exist yet, the module assumes that it will register. If no API server responds, no change is reported.
   diff_mode:
     support: full
   idempotent:
@@ -56,7 +57,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Bring labels and taints of the Node to what the inventory says
+- name: Set the labels and taints of the Node
   plainkube.cluster.node_object:
     name: n1
     labels: {gpu: "true"}
@@ -68,14 +69,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 objects:
-  description: What was changed, or would be, in words.
+  description: What was, or would be, changed, as text.
   returned: success
   type: list
   elements: str
   sample: [labels and taints of node n1]
 msg:
-  description: What check mode could not find out.
-  returned: in check mode, where no API server answers
+  description: What check mode could not determine.
+  returned: in check mode, if no API server responds
   type: str
 """
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: plan_summary
-short_description: Print what a run in check mode would do to each host
+short_description: Print what a check mode run would change on each host
 version_added: 1.0.0
 description:
-  - Puts together what the tasks of a run in check mode have announced - what would be installed, issued, written and restarted on each host, and why.
-  - The same stands in the output of each task, with the whole difference under C(--diff).
+  - Summarizes the results of a run in check mode - what would be installed, issued, written and restarted on each host, and why.
+  - The output of each task has the same information, and with C(--diff) the full difference.
 author:
   - The plainkube authors (@plainkube)
 options:
@@ -23,7 +23,7 @@ options:
     elements: str
     required: true
   results:
-    description: Names of the variables that the roles have registered their results in.
+    description: Names of the variables in which the roles registered their results.
     type: list
     elements: str
     required: true

@@ -5,47 +5,47 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: runtime_removal
-short_description: Removes from a node what the container runtime that it is to have has no use for
+short_description: Remove a node's previous container runtime
 version_added: 1.0.0
 description:
-  - Stops the kubelet, where there is anything to remove, and removes Kubernetes' containers, their images and their network from the other runtime,
-    with the service that the kubelet had there (cri-dockerd, or this collection's containerd) and its files.
-  - For O(runtime=containerd) on another bridge than its pods are on, removes the pods' containers and network only.
-  - Docker Engine goes on running, with the containers of others, where O(docker) is true. Else it is stopped, not started at boot, and given its own bridge
-    and settings back; its images, containers and volumes stay.
-  - For a node that was drained; what still runs on it is ended. Can be killed and run again.
+  - If there is anything to remove, stops the kubelet, and removes Kubernetes' containers, their images and their network from the previous runtime,
+    and the runtime's service (cri-dockerd, or this collection's containerd) with its files.
+  - For O(runtime=containerd) with a new bridge, removes only the pods' containers and network.
+  - With O(docker=true), Docker Engine and its own containers keep running. Otherwise, it is stopped and disabled, and its default bridge
+    and settings are restored; its images, containers and volumes stay.
+  - For a drained node; whatever still runs on it is stopped. You can kill the module and run it again.
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
   - The plainkube authors (@plainkube)
 options:
   runtime:
-    description: The runtime that the node is to have.
+    description: The new runtime of the node.
     type: str
     choices: [docker, containerd]
     required: true
   bridge:
-    description: The bridge that its pods are to be on.
+    description: The new bridge of its pods.
     type: str
     required: true
   docker:
     description:
-      - Whether Docker Engine is to be on the node. If not, and it runs containers that Kubernetes does not own, the module fails before it changes anything.
+      - Whether the node keeps Docker Engine. If not, and Docker runs containers that Kubernetes does not own, the module fails before it changes anything.
     type: bool
     required: true
   images:
-    description: Names of images to remove from Docker, beside those that pods' containers have. One that a container of others uses stays.
+    description: Names of images to remove from Docker, in addition to those of pods' containers. An image that another container uses stays.
     type: list
     elements: str
     default: []
   wait:
-    description: Seconds to wait for Docker to start, where it has to for that.
+    description: Seconds to wait for Docker to start, if that is necessary.
     type: int
     default: 60
 attributes:
   check_mode:
     support: full
-    details: Containers and images of a runtime that does not run cannot be listed.
+    details: If a runtime is not running, its containers and images cannot be listed.
   diff_mode:
     support: full
   idempotent:
@@ -55,7 +55,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Leave Docker and cri-dockerd
+- name: Remove Docker and cri-dockerd
   plainkube.cluster.runtime_removal:
     runtime: containerd
     bridge: cni0
@@ -64,13 +64,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 removed:
-  description: What was removed, or would be.
+  description: What was, or would be, removed.
   returned: success
   type: list
   elements: str
   sample: ["service cri-dockerd", "container k8s_POD_hello_default_0"]
 pending:
-  description: That a change was begun and has not come to its end, in words.
+  description: Pending work, as text. Here, a change of the runtime is in progress.
   returned: success
   type: list
   elements: str

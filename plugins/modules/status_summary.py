@@ -9,7 +9,7 @@ short_description: Print the status of a cluster's hosts on one page
 version_added: 1.0.0
 description:
   - Prints what M(plainkube.cluster.kube_checkstatus) returned for each host as a table, or as JSON on one line.
-  - Fails where a host is not healthy or was not checked, so that the playbook's exit code tells.
+  - Fails if a host is unhealthy or was not checked, so that the playbook's exit code shows it.
 author:
   - The plainkube authors (@plainkube)
 options:
@@ -18,11 +18,11 @@ options:
     type: str
     required: true
   results:
-    description: Host names, and what M(plainkube.cluster.kube_checkstatus) returned for each; an empty one for a host that was not looked at.
+    description: Host name to the result of M(plainkube.cluster.kube_checkstatus); an empty result for a host that was not checked.
     type: dict
     required: true
   output:
-    description: What to print.
+    description: Output format.
     type: str
     choices: [text, json]
     default: text
@@ -32,17 +32,17 @@ options:
     default: ""
   earlier:
     description:
-      - Names of the variables in which earlier tasks of the run have registered their results.
-      - They tell why a host of O(results) is no longer part of the run, which has no result of its own then, or one of an earlier play.
+      - Names of the variables in which earlier tasks of the run registered their results.
+      - They explain why a host in O(results) is no longer part of the run; its result is then missing or from an earlier play.
     type: list
     elements: str
     default: []
   directory:
     description:
-      - Directory of the certificate authorities on the control node, to be compared with what the hosts carry
+      - Directory of the CAs on the control node, to compare with the hosts' copies
         (O(plainkube.cluster.kube_checkstatus#module:authorities)).
-      - It is a problem where it is missing, is another cluster's, or is open to other users of the control node.
-      - Empty looks at none.
+      - It is a problem if the directory is missing, belongs to another cluster, or is accessible to other users of the control node.
+      - If empty, nothing is compared.
     type: path
     default: ""
 extends_documentation_fragment:

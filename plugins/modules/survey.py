@@ -5,25 +5,25 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: survey
-short_description: What modules of this collection would change on a host, in one task
+short_description: Find out in one task what modules of this collection would change on a host
 version_added: 1.0.0
 description:
-  - Runs other modules of this collection as in check mode, one after the other in one process, and changes nothing.
-  - A task costs a host 0.4 seconds of CPU time, of which Python and Ansible need nearly all. So a run that has nothing to do asks for
-    everything at once, and is done; only a host that differs goes through the tasks.
+  - Runs other modules of this collection in check mode, one after the other in one process, and changes nothing.
+  - A task costs 0.4 seconds of CPU time on the host, nearly all of it for Python and Ansible. So a run without changes
+    needs only this task; only hosts that differ run the other tasks.
 options:
   steps:
-    description: The tasks of the run that is to come, in their order.
+    description: The tasks of the following run, in their order.
     type: list
     elements: dict
     required: true
     suboptions:
       name:
-        description: What the step is called in RV(to_do) and RV(answers).
+        description: Name of the step in RV(to_do) and RV(answers).
         type: str
         required: true
       module:
-        description: The module that takes the step.
+        description: The step's module.
         type: str
         required: true
         choices:
@@ -46,8 +46,8 @@ options:
         default: {}
       builds_on:
         description:
-          - Names of the steps that make what this one checks. Where one of them has something to do, this one counts as such too.
-          - By default, all steps before it.
+          - Names of the steps on which this one depends. If one of them has something to do, this one counts as having something to do, too.
+          - The default is all previous steps.
         type: list
         elements: str
 extends_documentation_fragment:
@@ -79,14 +79,14 @@ EXAMPLES = r"""
 RETURN = r"""
 answers:
   description:
-    - What the module of each step answers, without its diff.
-    - Where a module fails, or its options are wrong, C(failed) and C(msg); the survey itself does not fail.
+    - The result of each step's module, without its diff.
+    - If a module fails, or its options are invalid, C(failed) and C(msg); the survey itself does not fail.
   type: dict
   returned: success
 to_do:
   description:
-    - The names of the steps to take - those that would change something or fail, and those that build on one of them.
-    - Empty where all is as it should be.
+    - The names of the required steps - those that would change something or fail, and those that depend on one of them.
+    - Empty if nothing differs.
   type: list
   elements: str
   returned: success
