@@ -90,12 +90,12 @@ TASKS = [
     f"plainkube.cluster.{name}"
     for name in (
         "node : Drain the node",
-        "node : Leave the old runtime",
+        "node : Remove the old runtime",
         "containerd : Run containerd",
-        "artifacts : Have the images in the container runtime",
+        "artifacts : Load or pull the images",
         "node : Run cri-dockerd, kubelet and kube-proxy",
-        "node : Give the node work again",
-        "node : Note that the change has come to its end",
+        "node : Uncordon the node",
+        "node : Record that the change is complete",
     )
 ]
 
