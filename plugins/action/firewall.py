@@ -10,12 +10,12 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
 from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers
 
-# After the former rules are back, how long to try to get in again.
+# How long to try to reconnect after the host has restored the previous rules.
 _GRACE = 15
 
 
 class ActionModule(ActionBase):
-    """Runs the module, and where that has loaded rules, comes back over a connection of its own to confirm them."""
+    """Runs the module, and if it loaded rules, confirms them over a new connection."""
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
@@ -31,7 +31,7 @@ class ActionModule(ActionBase):
         )
 
     def _confirm(self, loaded: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """What was loaded, if it is still in force when somebody new comes in; else why not."""
+        """The loaded rules, if they are still active when a new connection succeeds; else the reason why not."""
         end, refusal = time.monotonic() + loaded["probation"] + _GRACE, ""
         while True:
             self._hang_up()
@@ -39,7 +39,7 @@ class ActionModule(ActionBase):
                 kept = self._module(task_vars, confirm=True)
                 break
             except AnsibleConnectionFailure as error:
-                # It may be the network as well: whoever comes in by the new rules in time confirms them.
+                # It may also be a network problem: any new connection in time confirms the rules.
                 refusal = refusal or " ".join(str(error).split()).rstrip(".")
                 if time.monotonic() > end:
                     return self._failed(
@@ -55,6 +55,6 @@ class ActionModule(ActionBase):
         return {**loaded, "changed": False, "failed": True, "msg": sentence}
 
     def _hang_up(self) -> None:
-        """The next task makes a connection of its own: one that exists already says nothing about new rules."""
+        """Makes the next task open a new connection: an existing one does not test the new rules."""
         if type(self._connection).reset is not ConnectionBase.reset:
             self._connection.reset()

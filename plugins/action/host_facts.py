@@ -13,7 +13,7 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils._facts import fa
 
 display = Display()
 
-# How often a clock is read again where the connection is too slow to tell it from one that is wrong.
+# How often to reread a clock if the connection is too slow to tell whether the clock is wrong.
 _READINGS = 3
 
 
@@ -56,13 +56,13 @@ class ActionModule(_python.FindsPython):
         message = _preflight.unreachable(*self._who(task_vars), error)
         if not self._task.ignore_unreachable:
             return {"unreachable": True, "msg": message}
-        # Ansible ends a run_once or any_errors_fatal task at an unreachable host all the same.
+        # Ansible still ends a run_once or any_errors_fatal task at an unreachable host.
         display.warning(message)
         found = facts(unreached=True, remembered=self._remembered(task_vars))
         return {"unreachable": False, "msg": message, "ansible_facts": found}
 
     def _remembered(self, task_vars: dict[str, t.Any]) -> str:
-        """The address that other hosts of the run have in their configuration for this one."""
+        """This host's address in the configuration of other hosts of the run."""
         host = self._who(task_vars)[0]
         names = task_vars.get("ansible_play_hosts_all", ())
         seen = (task_vars["hostvars"][name].get("ansible_facts", {}).get("plainkube", {}) for name in names)
@@ -70,7 +70,7 @@ class ActionModule(_python.FindsPython):
         return next((known[host] for known in servers if host in known), "")
 
     def _offset(self, interval: tuple[float, float]) -> float:
-        """The least offset of the host's clock; read again while the interval holds good offsets and bad ones."""
+        """The minimum offset of the host's clock; reread while the interval contains both acceptable and unacceptable offsets."""
         low, high = interval
         for _reading in range(_READINGS):
             if (
@@ -94,6 +94,6 @@ class ActionModule(_python.FindsPython):
             ) from None
 
     def _who(self, task_vars: dict[str, t.Any]) -> tuple[str, str]:
-        """Name and address of the host that was meant."""
+        """Name and address of the task's host."""
         host = self._task.delegate_to or task_vars["inventory_hostname"]
         return host, self._play_context.remote_addr or host

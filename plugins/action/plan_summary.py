@@ -10,7 +10,7 @@ display = Display()
 
 
 class ActionModule(ActionBase):
-    """Prints by itself, as status_summary does. Uses no connection."""
+    """Prints directly, like status_summary. Uses no connection."""
 
     _requires_connection = False
 

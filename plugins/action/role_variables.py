@@ -54,11 +54,11 @@ class ActionModule(GroupBy):
         ]
         troubles += _operator_flags.troubles(values) + _structured.troubles(values) + _proxy.troubles(values)
         troubles += _preflight.unknown_variables(task_vars, known, by_role, arguments["foreign"])
-        # What fails is often made of another variable that is wrong.
+        # A template that fails often depends on another, invalid variable.
         troubles = troubles or failures
         result = {} if troubles else self._grouped(arguments["groups"], task_vars)
         message = "\n".join(troubles) or "All variables are as they should be."
-        # With a fact cache, what an earlier run found would stand in for what this one does not look at.
+        # With a fact cache, facts of an earlier run would be used for hosts that this run does not check.
         forgotten = {"ansible_facts": _facts.facts()} if _facts.NAMES & {*task_vars.get("ansible_facts", {})} else {}
         return {**result, **forgotten, "changed": False, "failed": bool(troubles), "msg": message}
 

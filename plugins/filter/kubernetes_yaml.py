@@ -38,7 +38,7 @@ import yaml
 
 
 class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
-    """Text that the resolvers of a dumper take for something else is written in quotes."""
+    """Quotes strings that the dumper's resolvers would read as another type."""
 
 
 Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^[yYnN]$"), list("yYnN"))

@@ -29,7 +29,7 @@ _value:
 
 import typing as t
 
-# Labels of Kubernetes' own domains that a kubelet may give its Node; with any other it exits (k8s.io/kubelet/pkg/apis/well_known_labels.go).
+# Labels of Kubernetes' own domains that a kubelet may set on its Node; with any other it exits (k8s.io/kubelet/pkg/apis/well_known_labels.go).
 _LABELS = (
     "kubernetes.io/hostname",
     "kubernetes.io/os",
@@ -47,7 +47,7 @@ def _within(domain: str, parents: t.Iterable[str]) -> bool:
 
 
 def kubelet_may_set(key: str) -> bool:
-    """Whether a kubelet may give its own Node a label; with any other it exits."""
+    """Whether a kubelet may set a label on its own Node; with any other it exits."""
     domain = key.rpartition("/")[0]
     kubernetes = _within(domain, ("kubernetes.io", "k8s.io"))
     return not kubernetes or key in _LABELS or _within(domain, _DOMAINS)

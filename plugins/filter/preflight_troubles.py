@@ -41,7 +41,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _endpoint
 
 
 def resolves(name: str) -> bool:
-    """Whether the control node knows the address of a DNS name."""
+    """Whether a DNS name resolves on the control node."""
     try:
         return bool(socket.getaddrinfo(name, None, socket.AF_INET))
     except (OSError, UnicodeError):

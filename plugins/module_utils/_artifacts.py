@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Artefacts: where they come from, what a host should have of them, and how that is said."""
+"""Artefacts: their sources, the files that a host needs, and their descriptions."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import re
 import typing as t
 
 MANIFEST = ".plainkube.json"
-# What is verified waits here until it is put in place; what is being fetched is in the other.
+# Verified files are staged here until they are installed; downloads in progress are in the other directory.
 STAGING, INCOMING = ".staged", ".incoming"
 
 
 def mirror_path(url: str) -> str:
-    """Where a mirror has what upstream has at url: https://HOST/PATH is at HOST/PATH. A relative path is itself."""
+    """The path on a mirror of an upstream URL: https://HOST/PATH is at HOST/PATH. A relative path is unchanged."""
     return url.partition("://")[2] or url
 
 
 def locate(mirror: str, url: str) -> str:
-    """Where to read url from: a URL, or an absolute path; empty where there is no such place."""
+    """The source for url: a URL, or an absolute path; empty if there is none."""
     if not mirror:
         return url if "://" in url else ""
     if mirror.startswith(("http://", "https://")):
@@ -127,7 +127,7 @@ class State(t.NamedTuple):
     linked: bool = False  # whether the symlink points to this piece
 
     def ok(self, piece: Piece) -> bool:
-        """Whether nothing is to be done."""
+        """Whether nothing has to be done."""
         return self.file == "intact" and (self.linked or not piece.link)
 
 
@@ -135,7 +135,7 @@ _REMARKS = {"absent": "file is missing", "damaged": "damaged", "unpinned": "not 
 
 
 def describe(piece: Piece, state: State) -> str:
-    """What a host has of a piece, in few words: `1.36.3`, `absent`, `1.37.2 (damaged)`."""
+    """The installed state of a piece, as short text: `1.36.3`, `absent`, `1.37.2 (damaged)`."""
     if not piece.link:
         return {"intact": "present", "absent": "absent"}.get(state.file, f"present ({_REMARKS.get(state.file)})")
     if state.file == "intact" or not state.linked:
@@ -149,7 +149,7 @@ def change(piece: Piece, state: State) -> str:
 
 
 def does_not_exist(piece: Piece, source: str, mirror: str) -> str:
-    """What to do where neither upstream nor a mirror has what a version names."""
+    """What to do if neither upstream nor the mirror has a version."""
     otherwise = f"have artifacts_mirror ({mirror}) carry it (plainkube.cluster.build makes a mirror)"
     advice = f"correct {piece.setting or 'the version'}" + (
         f", or {otherwise}" if mirror else " to one that was released"

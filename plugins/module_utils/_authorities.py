@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""The directory of authorities on the control node: who owns it, what is in it, and that one run at a time writes it."""
+"""The CA directory on the control node: its owner, its contents, and its lock, so that only one run at a time writes to it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ LOCK_SECONDS = 10
 
 
 def owner(directory: str) -> dict[str, str]:
-    """Who owns the directory keeps it; a new one belongs to who makes it."""
+    """An existing directory keeps its owner; a new one belongs to the user who creates it."""
     found = _files.look(directory)
     return {"owner": found.owner, "group": found.group} if found is not None else _files.me()
 
 
 def read(directory: str, names: t.Iterable[str]) -> dict[str, str]:
-    """The files of these names that are there."""
+    """The existing files of these names."""
     found = {name: _files.read(os.path.join(directory, name)) for name in names}
     return {name: text for name, text in found.items() if text is not None}
 

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""docker0: what flannel's lease wants it to be, what it is, and whose containers are on it."""
+"""docker0: its desired state according to flannel's lease, its current state, and the owners of its containers."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def parse_network(answer: t.Mapping[str, t.Any]) -> tuple[str, int, str]:
 
 
 def reasons(subnet: Subnet, bridge: Bridge) -> list[str]:
-    """Why docker0 has to be built anew, in words."""
+    """Why docker0 must be recreated, as text."""
     if not bridge.address:
         return [f"there is no {NAME}, flannel's subnet is {subnet.address}"] if bridge.network else []
     if bridge.address != subnet.address:
@@ -138,7 +138,7 @@ def name(container: t.Mapping[str, t.Any]) -> str:
 
 
 def of_kubernetes(container: t.Mapping[str, t.Any]) -> bool:
-    """Whether kubelet owns a container, and makes it again when it is gone."""
+    """Whether the kubelet owns a container, and recreates it when it is gone."""
     return _POD in (container.get("Labels") or {})
 
 

@@ -36,9 +36,9 @@ except ImportError:
 # Authority -> its files, without extension: kubeadm's names, on the control node as on the hosts.
 AUTHORITIES = {"kubernetes": "ca", "etcd": "etcd/ca", "front-proxy": "front-proxy-ca"}
 AUTHORITY_DAYS = 3650
-# What clients outside the cluster may refuse to trust for longer.
+# Some external clients reject certificates with a longer validity.
 MAXIMUM_DAYS = 825
-# A clock that is a little behind the control node's must not find a certificate from the future.
+# New certificates must also be valid on hosts whose clock is slightly behind the control node's.
 _BACKDATE = datetime.timedelta(minutes=5)
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 # RFC 5280, ub-common-name.
@@ -416,7 +416,7 @@ def describe(certificate: t.Any) -> str:
     )
 
 
-# Why to issue anew
+# Reasons to reissue
 
 
 def _differences(what: str, found: list[str], wanted: list[str]) -> list[str]:
@@ -474,12 +474,12 @@ def reasons_to_issue(
         reasons.append(f"its issuer is another CA ({certificate.issuer.rfc4514_string()})")
     if public_key is not None and not same_key(certificate.public_key(), public_key):
         reasons.append("it is for another key than the host's")
-    # Another key or issuer changes the identifiers too; naming them would say it twice.
+    # A different key or issuer changes the identifiers too; naming them would be redundant.
     content = [] if reasons else _content_reasons(certificate, wanted, authority)
     return [*reasons, *content, *_time_reasons(certificate, authority, now, renew_before)]
 
 
-# Whose hosts they are
+# Which cluster the hosts belong to
 
 
 def carried_authority(certificate: str | None, leaves: t.Iterable[str | None], authority: Authority) -> str:
@@ -498,7 +498,7 @@ def carried_authority(certificate: str | None, leaves: t.Iterable[str | None], a
     return ""
 
 
-# Where the authorities are kept, written on each host
+# The location of the CA directory, recorded on each host
 
 
 def origin_text(control_node: str, directory: str) -> str:

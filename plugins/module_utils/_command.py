@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Commands, with all that they print."""
+"""Commands, with their complete output."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(module: AnsibleModule, command: t.Sequence[str], **options: t.Any) -> tu
 
 
 def _end_when_read(process: subprocess.Popen) -> None:
-    """Have a process count as ended when there is nothing left to read of it, besides."""
+    """Counts a process as ended only when there is also nothing left to read from it."""
     poll = process.poll
     pipes = select.poll()
     for stream in (process.stdout, process.stderr):
@@ -32,7 +32,7 @@ def _end_when_read(process: subprocess.Popen) -> None:
 
     def poll_when_read() -> int | None:
         code = poll()
-        # In this order: what an ended process has printed is in the pipes.
+        # In this order: the output of an ended process is in the pipes.
         return None if code is not None and pipes.poll(0) else code
 
     process.poll = poll_when_read  # type: ignore[method-assign]

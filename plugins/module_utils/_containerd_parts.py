@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What is this collection's of containerd: Kubernetes' containers and images, their network, and our service."""
+"""The parts of containerd that belong to this collection: Kubernetes' containers and images, their network, and our service."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ FILES = (
 )
 BRIDGE = "cni0"
 NAMESPACES = "/run/netns"
-# What containerd's interface for the kubelet keeps, here and until the next boot.
+# State of containerd's CRI plugin, here and until the next boot.
 STATE = ("/var/lib/containerd/io.containerd.grpc.v1.cri", "/run/containerd/io.containerd.grpc.v1.cri")
-# containerd itself gives each pod its loopback, by CNI too.
+# containerd itself configures each pod's loopback, also with CNI.
 LEASES = ("/var/lib/cni/networks/plainkube", "/var/lib/cni/results/plainkube-*", "/var/lib/cni/results/cni-loopback-*")
-# The plugin portmap's, which leads hostPorts to pods.
+# Those of the plugin portmap, which forwards hostPorts to pods.
 CHAINS = ("CNI-HOSTPORT", "CNI-DN")
 TABLES = ("cni_hostport",)
 NAMESPACE = "k8s.io"
@@ -55,7 +55,7 @@ COMMAND = ("ctr", "--namespace", NAMESPACE)
 
 
 def is_shim(command_line: str) -> bool:
-    """Whether a process, as /proc/PID/cmdline has it, holds containers of Kubernetes for containerd."""
+    """Whether a process, given its /proc/PID/cmdline, is a containerd shim of Kubernetes' containers."""
     words = command_line.split("\0")
     return os.path.basename(words[0]).startswith("containerd-shim") and NAMESPACE in words
 
@@ -155,7 +155,7 @@ class ContainerdHost(Host):
         return [name for name in names if name.startswith("cni-")]
 
     def remove_network_namespaces(self, names: list[str]) -> None:
-        """With a namespace goes the cable to its pod."""
+        """Removing a namespace also removes the veth pair of its pod."""
         for name in names:
             self.run("ip", "netns", "delete", name)
 
@@ -179,7 +179,7 @@ class ContainerdHost(Host):
         return Trees(paths if self.manages_containerd() else [])
 
     def own_bridge(self) -> list[str]:
-        """cni0, where it is ours: others call theirs so too."""
+        """cni0, if it is ours: others use the same name."""
         ours = _runtime.bridge_of(_files.read(at(_runtime.CONFLIST)) or "") == BRIDGE
         return [BRIDGE] if ours and os.path.exists(at(f"/sys/class/net/{BRIDGE}")) else []
 
@@ -190,7 +190,7 @@ class ContainerdHost(Host):
         return there(FILES) if self.manages_containerd() else []
 
     def remove_containerd(self, paths: list[str]) -> None:
-        """Leave the service to its package, and to Docker where that runs."""
+        """Return the service to its package, and to Docker if that is running."""
         _docker_service.systemctl(self.module, "stop", CONTAINERD)
         _docker_service.systemctl(self.module, "disable", "--quiet", CONTAINERD)
         remove_files(paths)

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""How dockerd is started: its unit's command, its daemon.json, and the drop-in that puts docker0 on flannel's subnet."""
+"""dockerd's start: its unit's command, its daemon.json, and the drop-in that puts docker0 on flannel's subnet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Version = tuple[int, ...]
 
 OLDEST = (20, 10)
 DAEMON_JSON = "/etc/docker/daemon.json"
-# Behind override.conf, which `systemctl edit` makes: our command repeats and extends what the others say.
+# Sorted after override.conf, which `systemctl edit` creates: our command repeats and extends the others.
 DROP_IN = "zz-plainkube.conf"
 # A setting that is both a flag and in daemon.json makes dockerd exit; these are flags now, whatever daemon.json says.
 _OWNED = ("bip", "mtu", "ip-masq", "userland-proxy", "fixed-cidr")
@@ -187,7 +187,7 @@ def unmerge(current: t.Mapping[str, t.Any], recorded: t.Mapping[str, t.Any]) -> 
 
 
 def problem(merged: t.Mapping[str, t.Any], flags: t.Mapping[str, str], options: t.Mapping[str, t.Any]) -> str:
-    """Why pods could not live with these settings, in a sentence; empty when they can."""
+    """Why these settings are incompatible with pods, in a sentence; empty if they are compatible."""
     both = {**merged, **flags}
     ours = sorted(set(options) & {*_OWNED, "allow-direct-routing"})
     if ours:
@@ -215,7 +215,7 @@ def render_daemon_json(text: str | None, current: t.Mapping[str, t.Any], merged:
 # --- the drop-ins --------------------------------------------------------------------------------------------------
 
 
-# Read just before each process of the unit is started: what the one writes, the next one has.
+# systemd reads it just before it starts each process of the unit, so each process sees what the previous one wrote.
 PART_FILE = "/run/plainkube-docker.env"
 _PART = "PLAINKUBE_FIXED_CIDR"
 
@@ -342,7 +342,7 @@ def containerd_drop_in(units: t.Sequence[str], bounded: bool) -> str | None:
 
 
 def failure(journal: str) -> str:
-    """What dockerd says it died of, out of its journal."""
+    """The reason for dockerd's exit, according to its journal."""
     lines = [line for line in journal.splitlines() if line.strip()]
     telling = [line for line in lines if re.search(r"failed to start daemon|unable to configure|level=fatal", line)]
     return (telling or lines or ["its journal is empty"])[-1].strip()

@@ -33,7 +33,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._parts import (
     there,
 )
 
-# For one start of Docker on the way back to its own bridge; gone at the next boot whatever happens.
+# For one start of Docker while its default bridge is restored; always gone after the next boot.
 BRIDGELESS = f"/run/systemd/system/{SERVICE}.d/{_docker.DROP_IN}"
 
 
@@ -155,7 +155,7 @@ class DockerHost(Host):
         told = {**_docker.parse_daemon_json(self.recorded()[1]), **_docker.flag_settings(command, {})}
         if {"bip", "bridge"} & {*told}:
             return
-        # With a stamp, so that a run that is killed now finds a Docker that has to be restarted.
+        # With a stamp, so that the run after a killed one detects that Docker must be restarted.
         lines = [
             "[Service]",
             "ExecStart=",
@@ -176,12 +176,12 @@ class DockerHost(Host):
         if not wanted or state.get("ActiveState") == "active" or not self.startable():
             return
         if not os.path.exists(at(self.drop_in())) and not listed(f"{_bridge.INTERFACE}/brif"):
-            # A killed run had stopped it on the way back to its own bridge.
+            # A killed run had stopped it while it restored the default bridge.
             _docker_service.delete_bridge(self.module)
         _docker_service.start(self.module, self.module.params["wait"])
 
     def keeps(self) -> list[str]:
-        """What stays for now, because containers of others run."""
+        """What stays for now, because other containers are running."""
         foreign = self.foreign()
         kept = []
         if foreign and self.stamped():

@@ -37,7 +37,7 @@ def systemctl(module: AnsibleModule, *arguments: str) -> None:
 
 
 def delete_bridge(module: AnsibleModule) -> None:
-    """Remove docker0, so that Docker makes it anew when it starts."""
+    """Remove docker0, so that Docker recreates it at start."""
     if os.path.exists(_bridge.INTERFACE):
         code, dummy, err = _command.run(module, ["ip", "link", "delete", _bridge.NAME])
         if code != 0:

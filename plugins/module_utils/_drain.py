@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What draining a Node means: whose cordon it is, which pods have to go, and what keeps them."""
+"""Draining a Node: the owner of its cordon, the pods to evict, and what blocks their eviction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils import _status
 
-# On a Node that we cordoned. One that is cordoned without it stays its administrator's.
+# On a Node that we cordoned. A cordon without it belongs to an administrator, and stays.
 ANNOTATION = "plainkube.io/drained"
 _MIRROR = "kubernetes.io/config.mirror"
 
@@ -40,12 +40,12 @@ def parse_node(answer: dict[str, t.Any]) -> Node:
 
 
 def cordon(node: Node, reason: str) -> dict[str, t.Any] | None:
-    """The patch that cordons a Node and says that it was us; None where it is cordoned already, by whomever."""
+    """The patch that cordons a Node and marks the cordon as ours; None if it is already cordoned."""
     return None if node.cordoned else _patch(node, True, reason)
 
 
 def uncordon(node: Node) -> dict[str, t.Any] | None:
-    """The patch that takes our cordon back; None where there is none."""
+    """The patch that removes our cordon; None if there is none."""
     return None if node.reason is None else _patch(node, None, None)
 
 
@@ -77,7 +77,7 @@ class Pod(t.NamedTuple):
     namespace: str
     name: str
     labels: frozenset[tuple[str, str]]
-    controlled: bool  # somebody makes it again elsewhere
+    controlled: bool  # a controller recreates it elsewhere
     ending: bool
 
     def __str__(self) -> str:
@@ -118,7 +118,7 @@ def _parse_pod(item: dict[str, t.Any]) -> Pod:
 
 
 def lost(pods: t.Sequence[Pod]) -> str:
-    """A warning of the pods that nobody makes again; empty where there is none."""
+    """A warning about pods that no controller recreates; empty if there are none."""
     names = [str(pod) for pod in pods if not pod.controlled]
     return f"Nobody makes these pods again elsewhere, as they have no controller: {', '.join(names)}." if names else ""
 
@@ -127,7 +127,7 @@ def lost(pods: t.Sequence[Pod]) -> str:
 
 
 def keeps(budget: dict[str, t.Any], pod: Pod) -> bool:
-    """Whether a PodDisruptionBudget lets no pod like this one go now."""
+    """Whether a PodDisruptionBudget currently blocks the eviction of this pod."""
     return (
         budget["metadata"]["namespace"] == pod.namespace
         and budget.get("status", {}).get("disruptionsAllowed", 0) == 0

@@ -18,7 +18,7 @@ import re
 import typing as t
 
 FILE = "encryption.yaml"
-# What is encrypted, as the API and as etcd's keys below /registry/ call it.
+# The encrypted resources, by their name in the API and in etcd's keys below /registry/.
 RESOURCES = ("secrets", "configmaps")
 STEADY, BEGUN, SWITCHED = "steady", "begun", "switched"
 _HEAD = """\
@@ -85,14 +85,14 @@ def parse(text: str, path: str) -> list[Key]:
 
 
 def phase(keys: Keys) -> str:
-    """How far a change of keys has come."""
+    """The phase of a key rotation."""
     if len(keys) == 1:
         return STEADY
     return BEGUN if keys[0].number < keys[1].number else SWITCHED
 
 
 def first_keys(live: bool) -> list[Key]:
-    """The keys of a cluster that has none. One that lives goes on writing plain until all its API servers know the key."""
+    """The keys for a cluster without any. An existing cluster keeps writing plaintext until all its API servers have the key."""
     return [PLAIN, new_key(1)] if live else [new_key(1)]
 
 
@@ -127,7 +127,7 @@ def is_successor(mine: t.Sequence[str], theirs: t.Sequence[str]) -> bool:
 
 
 def uses(values: t.Iterable[bytes]) -> dict[str, int]:
-    """Which key values in etcd are encrypted with, and how many of them. Their beginnings are enough."""
+    """The number of values in etcd by encryption key. Their prefixes are enough."""
     count: dict[str, int] = {}
     for value in values:
         found = re.match(rb"k8s:enc:secretbox:v1:(key-\d+):", value)

@@ -88,7 +88,7 @@ def _name_troubles(endpoint: str, resolves: t.Callable[[str], bool]) -> list[str
 
 
 def _port_troubles(api: Api) -> list[str]:
-    """API servers listen on all addresses of their hosts, loopback too."""
+    """API servers listen on all addresses of their hosts, including loopback."""
     several = len(api.control_planes) > 1
     # (variable, its value, port)
     wanted = [("cluster_api_port", api.port, api.port)]
@@ -160,7 +160,7 @@ def _endpoint_troubles(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
 
 
 def _virtual_ip_troubles(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
-    """Whether every control plane can have the virtual IP, and nobody else has it."""
+    """Whether every control plane can hold the virtual IP, and no other host has it."""
     if not api.virtual_ip:
         return []
     return [

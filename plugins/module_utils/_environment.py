@@ -38,7 +38,7 @@ def parse(text: str) -> dict[str, str]:
 
 
 def wanted(service: str, values: t.Mapping[str, str]) -> list[dict[str, t.Any]]:
-    """The file that there should be; none where there are no variables."""
+    """The desired file; none without variables."""
     if not values:
         return []
     content = render(service, values)
@@ -48,7 +48,7 @@ def wanted(service: str, values: t.Mapping[str, str]) -> list[dict[str, t.Any]]:
 
 
 def left_over(service: str, values: t.Mapping[str, str]) -> list[str]:
-    """The file of an earlier run that there should not be any more."""
+    """The obsolete file of an earlier run."""
     return [path(service)] if not values and os.path.lexists(path(service)) else []
 
 

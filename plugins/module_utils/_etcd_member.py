@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import typing as t
 
-# What a host may have of etcd (fact etcd_state).
+# The possible states of etcd on a host (fact etcd_state).
 NONE = "none"  # nothing: etcd never ran here
-FOUNDING = "founding"  # it is about to found a cluster with the others, and was not ready yet
-JOINING = "joining"  # it is about to join a live one, and was not ready yet
+FOUNDING = "founding"  # it is bootstrapping a cluster with the others, and was not ready yet
+JOINING = "joining"  # it is joining an existing one, and was not ready yet
 MEMBER = "member"  # a member's data
-LOST = "lost"  # it ran here, and its data is gone
+LOST = "lost"  # etcd ran here, and its data is gone
 # What etcd itself takes for a member's data, below its data directory. A start that fails leaves other files there.
 WAL = "member/wal/*.wal"
 # Where role etcd has it.
@@ -37,11 +37,11 @@ class Host(t.NamedTuple):
     name: str
     peer_url: str
     client_url: str
-    state: str  # empty where nobody has looked
+    state: str  # empty if unknown
 
 
 class Member(t.NamedTuple):
-    """A member as the live cluster lists it."""
+    """A member in the running cluster's member list."""
 
     id: int
     name: str
@@ -55,7 +55,7 @@ class Member(t.NamedTuple):
 
 
 class Live(t.NamedTuple):
-    """The cluster, as a member that has a quorum tells it."""
+    """The cluster, according to a member with a quorum."""
 
     members: tuple[Member, ...]
     leader: int
@@ -129,7 +129,7 @@ def names(things: t.Iterable[Host | Member]) -> str:
 
 
 def foreign(live: Live, hosts: t.Sequence[Host]) -> list[Member]:
-    """The members that no host of the inventory is."""
+    """The members that are not in the inventory."""
     known = {host.peer_url for host in hosts}
     return [member for member in live.members if not known.intersection(member.peer_urls)]
 
@@ -138,7 +138,7 @@ def foreign(live: Live, hosts: t.Sequence[Host]) -> list[Member]:
 
 
 def refuse_two_clusters(found: t.Mapping[int, t.Sequence[str]], directory: str) -> None:
-    """Members of one inventory must be of one cluster."""
+    """All members in the inventory must belong to the same cluster."""
     if len(found) > 1:
         sides = " and ".join(f"{', '.join(urls)} of {identity:x}" for identity, urls in found.items())
         raise Refusal(
@@ -216,19 +216,19 @@ def quorum(voters: int) -> int:
 
 
 def spare_troubles(live: Live, me: Member, healthy: t.Collection[str]) -> str:
-    """Why etcd would lose its quorum without this member; empty where it would not. healthy has the endpoints that are well."""
+    """Why etcd would lose its quorum without this member; empty if it would not. healthy has the healthy endpoints."""
     others = [member for member in live.voters if member != me]
     if me.learner or not others:
         return ""
     ill = [member for member in others if not set(member.client_urls) & set(healthy)]
-    # Of two, each is needed; then nothing better can be had than that the other one is well.
+    # With two members, each is needed; the best possible condition is that the other one is healthy.
     if len(others) - len(ill) >= min(quorum(len(others) + 1), len(others)):
         return ""
     return f"{names(ill)} of the {len(others)} other members {'is' if len(ill) < 2 else 'are'} not healthy"
 
 
 def successor(live: Live, me: Member, hosts: t.Sequence[Host], healthy: t.Collection[str]) -> Member | None:
-    """Who leads instead of this member: the first healthy voter, in the order of the inventory, which is that of restarts."""
+    """The new leader in place of this member: the first healthy voter in the inventory's order, which is the order of restarts."""
     order = {host.peer_url: number for number, host in enumerate(hosts)}
     able = [member for member in live.voters if member != me and set(member.client_urls) & set(healthy)]
     return min(able, key=lambda member: min(order.get(url, len(order)) for url in member.peer_urls), default=None)

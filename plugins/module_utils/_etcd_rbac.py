@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""etcd's roles and users: what is there, what should be, and the etcdctl commands that lie between."""
+"""etcd's roles and users: the current state, the desired state, and the etcdctl commands to get there."""
 
 from __future__ import annotations
 

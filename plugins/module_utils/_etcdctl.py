@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""etcdctl: the one place that runs it, reads its JSON and words its errors."""
+"""etcdctl: the only place that runs it, parses its JSON and formats its errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OPTIONS: dict[str, t.Any] = {
 }
 # Most of etcdctl's commands know no time limit: with no etcd there they would try forever. etcd answers within 7 s or refuses.
 _SECONDS = 10
-# For a look at members of which some may be down.
+# For queries of members, some of which may be down.
 SHORT_TIMEOUTS = {"ETCDCTL_DIAL_TIMEOUT": "2s", "ETCDCTL_COMMAND_TIMEOUT": "3s"}
 _REFUSALS = ("permission denied", "invalid auth", "user name is empty", "user name not found")
 
@@ -37,7 +37,7 @@ class EtcdError(Exception):
 
 
 class Unreachable(EtcdError):
-    """There is no etcd to talk to (yet)."""
+    """etcd is not reachable (yet)."""
 
 
 def reason(err: str) -> str:
@@ -168,7 +168,7 @@ class Etcdctl:
         return binary
 
     def _dial(self) -> None:
-        """Find out in a millisecond what etcdctl would need seconds for."""
+        """Detect in a millisecond what would take etcdctl seconds."""
         silence = "" if self.answered else [dial(endpoint) for endpoint in self.endpoints.split(",")]
         if silence and all(silence):
             raise Unreachable(f"etcd does not answer at {self.endpoints}: {silence[-1]}")

@@ -16,7 +16,7 @@ import urllib.request
 
 from ansible_collections.plainkube.cluster.plugins.module_utils._proxy import NONE, Proxies, bypasses, redact
 
-# The waits between attempts. Six seconds in all bridge a restarting mirror; more would hide one that is down.
+# The delays between attempts. Six seconds in total tolerate a restart of the mirror; more would hide one that is down.
 PAUSES = (0.5, 1.5, 4.0)
 _BLOCK = 1 << 20
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
@@ -27,7 +27,7 @@ class FetchError(Exception):
 
 
 class _ProxyHandler(urllib.request.ProxyHandler):
-    """The proxies that are given, whatever the environment says."""
+    """The given proxies, regardless of the environment."""
 
     def __init__(self, proxies: Proxies) -> None:
         super().__init__(proxies.by_scheme)
@@ -121,7 +121,7 @@ def probe(
     pauses: t.Sequence[float] = PAUSES,
     sleep: t.Callable[[float], None] = time.sleep,
 ) -> None:
-    """See that a URL or path could be fetched, without fetching it."""
+    """Check that a URL or path can be fetched, without fetching it."""
     _persist(source, lambda: _open(source, timeout, proxies, "HEAD").close(), pauses, sleep)
 
 

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Files with content, owner and mode: what is there, what differs, and the atomic write."""
+"""Files with content, owner and mode: the current state, the differences, and the atomic write."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Found(t.NamedTuple):
 
 
 def is_secret(name: str) -> bool:
-    """Whether the file of this name is a key, of which no more than its digest ever leaves a host."""
+    """Whether the file of this name is a key. Only the digest of a key ever leaves a host."""
     return name.endswith((".key", "encryption.yaml"))
 
 
@@ -133,7 +133,7 @@ def removal_diff(stale: t.Iterable[str]) -> list[dict[str, str]]:
 
 
 def write(module: AnsibleModule, wanted: dict[str, t.Any]) -> None:
-    """Put a file in place in one step, with its owner and mode from the first moment."""
+    """Replace a file atomically, with its final owner and mode."""
     directory = os.path.dirname(wanted["path"])
     os.makedirs(directory, mode=0o755, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=directory, prefix=".plainkube-")
@@ -143,7 +143,7 @@ def write(module: AnsibleModule, wanted: dict[str, t.Any]) -> None:
         os.fchown(stream.fileno(), _number(pwd.getpwnam, wanted["owner"]), _number(grp.getgrnam, wanted["group"]))
         stream.write(wanted["content"])
         stream.flush()
-        # A file that is renamed before its data is on disk may be empty after a power loss.
+        # If a file is renamed before its data is on disk, it may be empty after a power loss.
         os.fsync(stream.fileno())
     os.rename(temporary, wanted["path"])
 

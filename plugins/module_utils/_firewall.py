@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""The host's firewall as text: what is let in, as a table of nftables of our own. No I/O."""
+"""The host's firewall as text: our own nftables table with the accepted traffic. No I/O."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _stamp
 
 FAMILY, NAME = "inet", "plainkube"
 TABLE = f"{FAMILY} {NAME}"
-# Loaded as a whole: the first line makes the second one work where there is no table yet.
+# Loaded as a whole: the first line makes the second one work if there is no table yet.
 REPLACE = f"table {TABLE}\ndelete table {TABLE}\n"
 RULES = "/etc/kubernetes/firewall.nft"
 UNIT = "plainkube-firewall.service"
 
-# What sources may be beside addresses and networks.
+# Possible sources in addition to addresses and networks.
 GROUPS = ("hosts", "control_planes", "members", "pods")
 
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
@@ -103,7 +103,7 @@ def source_troubles(variable: str, sources: t.Iterable[str], groups: t.Collectio
 
 
 def without_covered(networks: t.Iterable[Network]) -> list[Network]:
-    """Those that no other one contains, in order: nft refuses intervals that overlap."""
+    """The networks that no other network contains, in order: nft refuses overlapping intervals."""
     kept: list[Network] = []
     for network in sorted(set(networks), key=lambda one: (one.version, one.network_address, one.prefixlen)):
         if not kept or kept[-1].version != network.version or not network.subnet_of(kept[-1]):  # type: ignore[arg-type]
@@ -182,7 +182,7 @@ def _port(text: str) -> str:
 
 
 def accept(rule: t.Mapping[str, t.Any], groups: Groups) -> str:
-    """The lines that let one service in."""
+    """The rules that accept one service."""
     if (rule["protocol"] == "vrrp") == bool(rule["ports"]):
         raise ValueError(f"the rule {rule['name']!r} has to name ports for tcp and udp, and none for vrrp")
     service = _service(rule["protocol"], [_port(port) for port in rule["ports"]])
@@ -237,7 +237,7 @@ def render(wanted: t.Mapping[str, t.Any], ssh_ports: t.Collection[int]) -> str:
     return f"{_HEAD}{REPLACE}table {TABLE} {{\n{groups.sets()}{chain}}}\n"
 
 
-# The hosts that are meant
+# The hosts in the sources
 
 
 def hosts_left_out(addresses: t.Mapping[str, str], sources: t.Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-# Process -> the variable with the operator's flags of it.
+# Process -> the variable with the operator's flags for it.
 VARIABLES = {
     "kube-apiserver": "control_plane_kube_apiserver_flags",
     "kube-controller-manager": "control_plane_kube_controller_manager_flags",

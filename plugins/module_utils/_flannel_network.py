@@ -238,7 +238,7 @@ def difference(live: Config, wanted: Config) -> list[str]:
 
 
 def consequence(differences: t.Sequence[str]) -> str:
-    """What it would mean for a living cluster to change these."""
+    """The effect of changing these on an existing cluster."""
     if any(not name.startswith("Backend.") for name in differences):
         return "every node would get a new subnet, and docker0 and all pods would have to be rebuilt on every node"
     return (
@@ -248,7 +248,7 @@ def consequence(differences: t.Sequence[str]) -> str:
 
 
 def redacted(text: str) -> str:
-    """The value for a person to read, without its pre-shared key."""
+    """The value in readable form, without its pre-shared key."""
     try:
         config = json.loads(text)
     except ValueError:

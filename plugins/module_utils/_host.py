@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What the kernel and Debian say about a host, parsed."""
+"""Parsers for information from the kernel and Debian about a host."""
 
 from __future__ import annotations
 
@@ -120,10 +120,10 @@ def host_networks(interfaces: t.Mapping[str, t.Sequence[str]], docker: t.Iterabl
 
 
 def clock_interval(before: float, host: float, after: float) -> tuple[float, float]:
-    """How far a host's clock may be ahead, least and most, when it was read at some time between two readings of this one."""
+    """The minimum and maximum offset of a host's clock that was read at some time between two readings of this one."""
     return host - after, host - before
 
 
 def least_offset(low: float, high: float) -> float:
-    """The offset nearest to none in an interval."""
+    """The offset closest to zero in an interval."""
     return max(low, 0.0) or min(high, 0.0)

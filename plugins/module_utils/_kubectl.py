@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""kubectl on a host, run once; what it says is read in _objects."""
+"""Runs kubectl once on a host; _objects parses the output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MISSING = -1
 
 
 class Answer(t.NamedTuple):
-    """What a kubectl command did; _MISSING where it cannot even be tried."""
+    """The result of a kubectl command; _MISSING if it could not be run."""
 
     code: int
     out: str
@@ -25,7 +25,7 @@ class Answer(t.NamedTuple):
 
     @property
     def nobody(self) -> bool:
-        """Whether there is no API server to talk to."""
+        """Whether no API server is reachable."""
         return self.code == _MISSING or (self.code != 0 and _objects.silent(self.complaint))
 
     @property

@@ -1,14 +1,14 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Which labels and taints a live Node should have: the inventory's follow it, everybody else's stay. No I/O."""
+"""The desired labels and taints of an existing Node: ours follow the inventory, all others stay. No I/O."""
 
 from __future__ import annotations
 
 import json
 import typing as t
 
-# On the Node: the labels and taints that the collection set last, so that it takes away no others.
+# On the Node: the labels and taints that the collection last set, so that it removes no others.
 ANNOTATION = "plainkube.io/labels-and-taints"
 
 Labels = dict[str, str]
@@ -16,7 +16,7 @@ Taint = dict[str, t.Any]
 
 
 class Wanted(t.NamedTuple):
-    """What the inventory says."""
+    """The labels and taints from the inventory."""
 
     labels: Labels
     taints: list[Taint]
@@ -97,7 +97,7 @@ def change(node: t.Mapping[str, t.Any], aim: Wanted) -> Change:
         return Change(None, before, after)
     changed = {key: new_labels.get(key) for key in {**labels, **new_labels} if labels.get(key) != new_labels.get(key)}
     body: dict[str, t.Any] = {
-        # Somebody else may write the list of taints at the same time.
+        # The list of taints may be changed concurrently.
         "metadata": {
             "resourceVersion": metadata["resourceVersion"],
             "labels": changed,
@@ -110,7 +110,7 @@ def change(node: t.Mapping[str, t.Any], aim: Wanted) -> Change:
 
 
 def new(aim: Wanted) -> Change:
-    """The same for a Node that is yet to register, with what it is told to."""
+    """The same for a Node that has not registered yet, with its registration settings."""
     return Change({} if memory(aim) else None, "", describe(aim, aim, aim.labels, aim.taints, memory(aim)))
 
 

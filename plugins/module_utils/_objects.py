@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What kubectl prints about objects, read and worded."""
+"""Parsers for kubectl's output about objects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typing as t
 # `--- /tmp/LIVE-1234/apps.v1.Deployment.kube-system.coredns<tab>2026-…`
 _HEADER = re.compile(r"^(---|\+\+\+) \S*/(?:LIVE|MERGED)-\d+/(\S+)\t.*$", re.MULTILINE)
 _COMMAND = re.compile(r"^diff .*\n", re.MULTILINE)
-# Nobody answers at all.
+# No response at all.
 _SILENCE = (
     "connection refused",
     "was refused",
@@ -23,7 +23,7 @@ _SILENCE = (
     "TLS handshake timeout",
     ": EOF",
 )
-# What an API server answers in the seconds in which it is not all there yet.
+# Errors of an API server that is still starting.
 _EARLY = (
     "currently unable to handle the request",
     "apiserver not ready",
@@ -32,7 +32,7 @@ _EARLY = (
     "Too many requests",
     "etcdserver: request timed out",
     "etcdserver: leader changed",
-    # Somebody writes the same objects at the same time.
+    # Concurrent writes to the same objects.
     "the object has been modified",
     "provided IP is already allocated",
 )
@@ -77,7 +77,7 @@ def applied(text: str) -> list[str]:
 
 
 def silent(complaint: str) -> bool:
-    """Whether kubectl complains that no API server answers."""
+    """Whether kubectl reports that no API server responds."""
     return any(sign in complaint for sign in _SILENCE)
 
 

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What is this collection's on a host, part by part: how to find it, in words that name it, and how to remove it."""
+"""The parts of this collection on a host: how to find, name and remove them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if t.TYPE_CHECKING:
 # Tests put a directory of theirs before all paths.
 ROOT = ""
 UNITS = "/etc/systemd/system"
-# As long as a service that is to go may take to end by itself.
+# Timeout for a service to stop before it is removed.
 STOP_SECONDS = 15
 
 
 class Part(t.NamedTuple):
-    """One kind of things: how to find them, in words that name them, and how to remove them."""
+    """One kind of part: how to find, name and remove its items."""
 
     kind: str
     find: t.Callable[[], list[str]]
@@ -199,10 +199,10 @@ class Host:
 
     def stop_services(self, names: list[str]) -> None:
         units = [f"{name}.service" for name in names]
-        # Each for itself until none is left that makes containers.
+        # One by one until no service is left that creates containers.
         for unit in [unit for unit in units if unit in ("kubelet.service", "cri-dockerd.service")]:
             _docker_service.systemctl(self.module, "stop", unit)
-        # An API server whose etcd is gone, here or on another host, would wait for it in vain for two minutes.
+        # An API server whose etcd is gone, here or on another host, would wait two minutes for it.
         servers = [unit for unit in units if unit != "etcd.service"]
         if servers:
             _docker_service.systemctl(self.module, "stop", "--no-block", *servers)
@@ -231,7 +231,7 @@ class Host:
 
     def unmount(self, points: list[str]) -> None:
         for point in points:
-            # One that another one was a copy of may be gone with it.
+            # It may have disappeared together with another mount of which it was a copy.
             if any(mount.point == point for mount in mounted()):
                 self.unmount_one(point)
 
@@ -259,7 +259,7 @@ def look(host: Host, parts: list[Part]) -> dict[str, list[str]]:
 
 
 def apply(host: Host, parts: list[Part]) -> None:
-    """Remove part after part, and look anew before each: until it was stopped, the kubelet may have made more."""
+    """Remove the parts one after the other, and search again before each: until it was stopped, the kubelet may have created more."""
     host.going = set()
     for part in parts:
         names = part.find()

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What tells whose cluster a host is of: its copies of the authorities, and which keys it has."""
+"""Identifies the cluster of a host: its copies of the CAs, and the names of its keys."""
 
 from __future__ import annotations
 

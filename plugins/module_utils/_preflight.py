@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What is wrong with the inputs or with a host, in sentences that say what to do. No I/O."""
+"""Problems with the inputs or with a host, as sentences that say what to do. No I/O."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ DISTRIBUTIONS = {"debian": (12,)}
 ARCHITECTURES = ("amd64", "arm64")
 # The minor versions of Kubernetes that the units and configurations of this collection are written for.
 KUBERNETES = ((1, 35), (1, 37))
-# What certificates, leases and tokens bear, in seconds.
+# The clock skew that certificates, leases and tokens tolerate, in seconds.
 CLOCK_SECONDS = 2
 OLDEST_CONTAINERD = (1, 7)
 # Components whose port is a variable of the cluster.
 PORT_VARIABLES = {"kube-apiserver": "cluster_api_port", "plainkube-load-balancer": "cluster_load_balancer_port"}
 # What role artifacts knows of upstream's, by variable.
 LEAST_UPSTREAM = {"cluster_containerd_version": "2.0.0", "cluster_cni_plugins_version": "1.1.1"}
-# Older ones leak through their access control (GHSA-q8m4-xhhv-38mg, GHSA-rfx7-8w68-q57q, GHSA-xg4h-6gfc-h4m8).
+# Older versions leak data past their access control (GHSA-q8m4-xhhv-38mg, GHSA-rfx7-8w68-q57q, GHSA-xg4h-6gfc-h4m8).
 LEAST_ETCD = {(3, 6): (3, 6, 14), (3, 7): (3, 7, 1)}
 
 
@@ -82,7 +82,7 @@ def kubernetes_version_troubles(version: str) -> list[str]:
 
 
 def etcd_version_troubles(version: str) -> list[str]:
-    """Whether this etcd keeps its users apart."""
+    """Whether this etcd version enforces its access control correctly."""
     found = _version(version)
     least = LEAST_ETCD.get(found[:2], (3, 7, 1))
     if found >= least:
@@ -193,7 +193,7 @@ def _same(hosts: t.Mapping[str, t.Mapping[str, t.Any]], key: str) -> dict[str, l
 
 
 def firewall_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], networks: t.Sequence[str]) -> list[str]:
-    """Hosts that the firewalls of the others would not know."""
+    """Hosts that the firewalls of the other hosts would not accept."""
     addresses = {host: known["address"] for host, known in hosts.items()}
     return [
         f"firewall_hosts ({', '.join(networks)}) leaves out {host} ({addresses[host]}), which no other host would let in: add it."
@@ -202,7 +202,7 @@ def firewall_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], networks: t.
 
 
 def settled_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], settings: t.Mapping[str, str]) -> list[str]:
-    """What a live cluster cannot change: running pods have its addresses, names and tokens. Told once, of the first host that knows."""
+    """Settings that an existing cluster cannot change, because running pods use its addresses, names and tokens. Reported once, for the first host."""
     known = {
         name: (value, host) for host in reversed([*hosts]) for name, value in hosts[host].get("settled", {}).items()
     }
@@ -265,7 +265,7 @@ def hosts_troubles(subject: t.Mapping[str, t.Any]) -> list[str]:
 
 
 def kubelet_troubles(facts: t.Mapping[str, t.Any], host: str, kubelet_config: t.Mapping[str, t.Any]) -> list[str]:
-    """What the kubelet would exit for, unless node_kubelet_config tells it not to."""
+    """Conditions on which the kubelet would exit, unless node_kubelet_config overrides that."""
     troubles = []
     if facts["swap"] and kubelet_config.get("failSwapOn", True):
         troubles.append(
@@ -399,7 +399,7 @@ def step_troubles(facts: t.Mapping[str, t.Any], host: str, versions: t.Mapping[s
 
 
 def clock_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
-    """A clock that is apart from the control node's, as far as could be measured."""
+    """A clock that differs from the control node's, as far as it could be measured."""
     offset = facts.get("clock_offset", 0)
     if abs(offset) <= CLOCK_SECONDS:
         return []
@@ -410,7 +410,7 @@ def clock_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
 
 
 def system_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
-    """An operating system or architecture that nothing here was made for."""
+    """An unsupported operating system or architecture."""
     troubles = []
     name, version = facts["distribution"], facts["distribution_version"]
     if name not in DISTRIBUTIONS or _version(version) < DISTRIBUTIONS[name]:

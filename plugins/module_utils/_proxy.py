@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""HTTP proxies: what is wrong with their settings, which hosts are reached without them, and texts without their passwords."""
+"""HTTP proxies: problems with their settings, the hosts that bypass them, and redaction of their passwords."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def troubles(settings: t.Mapping[str, t.Any]) -> list[str]:
     return found
 
 
-# --- which hosts are reached without a proxy -----------------------------------------------------------------------
+# --- which hosts bypass the proxy ----------------------------------------------------------------------------------
 
 
 def _split(host: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What on a host is this collection's, told by what it wrote there, and which hosts an operator means."""
+"""Identifies what belongs to this collection on a host, and the hosts that an operator selects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import typing as t
 from ansible_collections.plainkube.cluster.plugins.module_utils import _firewall, _stamp
 
 CONFIGURATION = "/etc/kubernetes"
-# The kubelet first: it would make its containers again.
+# The kubelet first: it would recreate its containers.
 _STOP_FIRST = ("kubelet", "cri-dockerd")
 _GECOS = ", run by plainkube.cluster"
 _OUR_CHAINS = ("FLANNEL-", "KUBE-")
@@ -104,7 +104,7 @@ def owned_rules(saved: str, network: str) -> dict[str, list[str]]:
 
 
 def rule_names(command: str, tables: t.Mapping[str, t.Sequence[str]]) -> list[str]:
-    """What is removed, for people."""
+    """What is removed, in readable form."""
     return [
         f"{command} {table}: {' '.join(line.split()[1:])}"
         for table, lines in tables.items()

@@ -23,14 +23,14 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _certific
 STEADY, BEGUN, SWITCHED = _encryption.STEADY, _encryption.BEGUN, _encryption.SWITCHED
 SERVICE_ACCOUNT, ENCRYPTION = "service-account", "encryption"
 NAMES = (*_certificates.AUTHORITIES, SERVICE_ACCOUNT, ENCRYPTION)
-# Cross certificates of the Kubernetes CA: whoever read its predecessor at its start, as pods do, trusts its certificates by them.
+# Cross certificates of the Kubernetes CA: with them, clients that read its predecessor at start, such as pods, trust its certificates.
 CROSS = "ca-cross.crt"
 _STEMS = {**_certificates.AUTHORITIES, SERVICE_ACCOUNT: "sa"}
 _PUBLIC_KEY = re.compile(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----\n?", re.DOTALL)
 
 
 class Change(t.NamedTuple):
-    """One change of the directory: a file with a content, or with a name in place of another, or gone."""
+    """One change of the directory: a file that is written, renamed, or removed."""
 
     name: str
     content: str | None = None
@@ -47,7 +47,7 @@ def files() -> list[str]:
 
 
 def phase(name: str, contents: Contents) -> str:
-    """How far the replacement of an authority or key has come."""
+    """The phase of the rotation of a CA or key."""
     if name == ENCRYPTION:
         return _encryption.phase(_keys(contents)) if _encryption.FILE in contents else STEADY
     if f"{_STEMS[name]}.rotation" not in contents:
@@ -129,7 +129,7 @@ def begin(name: str, contents: Contents, cluster: str, now: datetime.datetime) -
 
 
 def switch(name: str, contents: Contents, now: datetime.datetime) -> list[Change]:
-    """One file gets another name, last: there is no moment at which both sign, or none."""
+    """One rename at the end: at any time, exactly one of them signs."""
     if name == ENCRYPTION:
         return [Change(_encryption.FILE, _encryption.render(_encryption.switch(_keys(contents))))]
     stem = _STEMS[name]

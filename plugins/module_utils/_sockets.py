@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Who listens on which port of a host, out of /proc; and where SSH comes in."""
+"""The listeners on a host's ports, from /proc; and the ports of SSH."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def foreign_listeners(ports: t.Collection[int], ours: str, udp_ports: t.Collecti
         return []
     programs = {pid: program(pid) for pid in map(int, filter(str.isdigit, os.listdir("/proc")))}
     mine = {pid for pid, path in programs.items() if path.startswith(f"{ours}/") or (path and _stamp.of_process(pid))}
-    # Our own few processes first: where all listeners are theirs, as on a live host, no other is looked into.
+    # Our own few processes first: if all listeners belong to them, as on a host in a cluster, no others are inspected.
     left = _without(wanted, set().union(*map(socket_inodes, mine)))
     holders: dict[int, int] = {}
     for pid in sorted(programs.keys() - mine) if left else ():

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Which steps of a run a host needs, by what the modules of the steps answer in check mode."""
+"""The steps of a run that a host needs, according to the steps' modules in check mode."""
 
 from __future__ import annotations
 

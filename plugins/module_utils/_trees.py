@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Removing a directory with all in it, across no mount and by no link; and which processes hold a mount."""
+"""Removal of a directory tree without crossing mounts or following links; and the processes that use a mount."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _empty(tree: int, place: str, keep: t.Collection[str], mount: str) -> bool:
             if path and path in keep:
                 kept = True
                 continue
-            # What ended by itself meanwhile is gone as well.
+            # It has disappeared by itself meanwhile.
             with contextlib.suppress(FileNotFoundError):
                 if _is_directory(name, level.descriptor):
                     descend(name, _open(name, level.descriptor), bool(path) and leads_to_kept(path))
@@ -162,7 +162,7 @@ def _mounts_of(pid: str) -> set[str]:
     """The mounts on which a process has its directory, its program, and the files that it has open or mapped."""
     found = set()
     links = [f"/proc/{pid}/{name}" for name in ("cwd", "root", "exe")] + _listed(f"/proc/{pid}/map_files")
-    # What ends while it is looked at holds nothing.
+    # A process that ends during the inspection holds nothing.
     for link in links:
         with contextlib.suppress(OSError):
             descriptor = os.open(link, os.O_PATH)

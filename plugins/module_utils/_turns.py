@@ -14,7 +14,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _etcd_mem
 
 
 class Host(t.NamedTuple):
-    """What the run knows of a host."""
+    """The run's knowledge about a host."""
 
     name: str
     to_do: t.Collection[str] | None  # None: everything
@@ -38,7 +38,7 @@ class Host(t.NamedTuple):
 
 
 class Turns(t.NamedTuple):
-    """Names of hosts: those that go together, and after them those that go one at a time, in this order."""
+    """Names of hosts: those that change together, then those that change one at a time, in this order."""
 
     first: list[str]
     then: list[str]
@@ -49,7 +49,7 @@ def etcd(hosts: t.Sequence[Host], total: int) -> Turns:
     busy = [host for host in hosts if host.has_to("etcd_member", "etcd")]
     if total == 1:
         return Turns([host.name for host in busy], [])
-    # Without a quorum nothing can be lost, and only all together come to have one.
+    # Without a quorum there is nothing to lose, and only all members together can reach one.
     live = any(host.answer("etcd_member").get("live") for host in hosts)
     cluster = live or len(hosts) < total or any(host.etcd_state == _etcd_member.MEMBER for host in hosts)
     running = [host for host in busy if live and host.runs("etcd")]
@@ -58,7 +58,7 @@ def etcd(hosts: t.Sequence[Host], total: int) -> Turns:
         for host in busy
         if host not in running and cluster and host.etcd_state not in (_etcd_member.MEMBER, _etcd_member.FOUNDING)
     ]
-    # Whoever does not answer is mended before one that does is touched; who leads comes last.
+    # Members that do not respond are repaired before healthy ones change; the leader comes last.
     running.sort(key=lambda host: (bool(host.answer("etcd_member").get("answers")), _leads(host)))
     first = [host.name for host in busy if host not in joining and host not in running]
     return Turns(first, [host.name for host in (*joining, *running)])
@@ -69,7 +69,7 @@ def _leads(host: Host) -> bool:
 
 
 def control_planes(hosts: t.Sequence[Host], total: int) -> Turns:
-    """The turns of the control planes; nobody where none of several is interrupted, and all may go side by side."""
+    """The turns of the control planes; empty if no running one, of several, is interrupted, and all may change in parallel."""
     busy = [host for host in hosts if host.has_to("control_plane")]
     running = [host for host in busy if host.runs("control_plane")]
     if total == 1 or not running:

@@ -134,7 +134,7 @@ def tokens_end(module: AnsibleModule, contents: _rotation.Contents) -> datetime.
 
 
 def due(module: AnsibleModule, contents: _rotation.Contents, now: datetime.datetime) -> list[str]:
-    """What is being replaced, without that whose time has not come."""
+    """The rotations in progress whose next step is due."""
     end = tokens_end(module, contents)
     waiting = {_rotation.SERVICE_ACCOUNT} if end and end > now else set()
     phases = _rotation.phases(contents)
@@ -159,7 +159,7 @@ def changes_of(module: AnsibleModule, contents: _rotation.Contents, now: datetim
     """The changes of the step that is asked for, of all that take it."""
     params, phases = module.params, _rotation.phases(contents)
     if params["step"] == "begin":
-        # A run with the same names got further before it was killed: those that are through are not to begin again.
+        # A run with the same names got further before it was killed: completed rotations must not start again.
         further = [
             name
             for name in due(module, contents, now)

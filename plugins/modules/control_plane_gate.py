@@ -84,7 +84,7 @@ _LIMIT = 1 << 16
 
 
 class Gate:
-    """What is missing, by one look after the other."""
+    """Checks repeatedly what is missing."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.params = module.params

@@ -355,7 +355,7 @@ _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-
 
 
 class Look(t.NamedTuple):
-    """What one look at the host found."""
+    """The findings of one inspection of the host."""
 
     components: list[dict]
     etcd: dict | None

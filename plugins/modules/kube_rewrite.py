@@ -76,7 +76,7 @@ _NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _NAME_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _TIMEOUT = 30
 _PAUSE = 0.5
-# Somebody else was quicker, or the API server is busy or about to end.
+# A concurrent change, or the API server is busy or shutting down.
 _AGAIN = (409, 429, 500, 502, 503, 504)
 
 
@@ -92,7 +92,7 @@ class Answer(t.NamedTuple):
 
 
 class Api:
-    """One connection to the API server, which is made again when it breaks."""
+    """One connection to the API server, which is reopened when it breaks."""
 
     def __init__(self, kubeconfig: str, wait: float) -> None:
         access = _status.parse_kubeconfig(_files.read(kubeconfig) or "", os.path.dirname(kubeconfig))

@@ -114,7 +114,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _drain, _
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 _PAUSE = 0.5
-# For our cordon to be taken back, when all the time was for nothing.
+# Time to remove our cordon after a timeout.
 _GIVE_BACK = 20
 
 
@@ -199,7 +199,7 @@ def drain(cluster: Cluster, node: _drain.Node) -> _kubectl.Answer:
 
 
 def give_back(cluster: Cluster) -> str:
-    """Take our own cordon back, and say what has become of the Node."""
+    """Remove our own cordon, and report the state of the Node."""
     cluster.end = time.monotonic() + _GIVE_BACK
     try:
         cluster.patch(_drain.uncordon)
@@ -237,7 +237,7 @@ def drained(cluster: Cluster) -> dict[str, t.Any]:
 
 
 def wait_until_ready(cluster: Cluster) -> _drain.Node | None:
-    """The Node as soon as it is Ready; in check mode as it is."""
+    """The Node as soon as it is Ready; in check mode, its current state."""
     runtime = cluster.module.params["runtime"]
     node = poll(cluster.node, lambda found: not _drain.lacks(found, cluster.name, runtime), cluster.left(), _PAUSE)
     lacks = _drain.lacks(node, cluster.name, runtime)

@@ -101,7 +101,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.plainkube.cluster.plugins.module_utils import _survey
 
-# Never imported here: by these lines Ansible knows what to send along.
+# Never executed: these imports tell Ansible which files to send to the host.
 if t.TYPE_CHECKING:
     from ansible_collections.plainkube.cluster.plugins.module_utils._modules import (  # noqa: F401
         artifacts,

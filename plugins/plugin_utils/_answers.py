@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What hosts answered, read with care: a task may have failed, its host may be gone, and a host may send anything."""
+"""Defensive parsing of hosts' results: a task may have failed, its host may be gone, and a host may send anything."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typing as t
 
 Result = t.Mapping[str, t.Any]
 
-# Ansible's own words where a command or a module ended badly. They give no reason; what it printed does.
+# Ansible's generic messages for a failed command or module. They give no reason; its output does.
 _EMPTY = ("non-zero return code", "MODULE FAILURE", "One or more items failed", "Module result deserialization failed")
 _OUTPUTS = ("stderr", "module_stderr", "stdout", "module_stdout", "exception")
 
@@ -60,7 +60,7 @@ def misfit(value: t.Any, shape: t.Any, where: str = "") -> str:
             return where or "."
         parts = ((element, shape[0], f"{where}[{index}]") for index, element in enumerate(value))
     else:
-        # True is an int to Python, and no number of anything.
+        # True is an int in Python, but not a valid number.
         fits = isinstance(value, shape) and (shape is bool or not isinstance(value, bool))
         return "" if fits else where or "."
     return next((found for found in (misfit(*part) for part in parts) if found), "")

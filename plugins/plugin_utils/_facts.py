@@ -11,5 +11,5 @@ NAMES = frozenset({"plainkube", "plainkube_unreached", "plainkube_remembered"})
 
 
 def facts(found: dict[str, t.Any] | None = None, unreached: bool = False, remembered: str = "") -> dict[str, t.Any]:
-    """All of them, each time: with a fact cache, what an earlier run left would stand in for what this one did not find."""
+    """Always all of them: with a fact cache, facts of an earlier run would otherwise be used for missing ones."""
     return {"plainkube": found or {}, "plainkube_unreached": unreached, "plainkube_remembered": remembered}

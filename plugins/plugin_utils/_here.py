@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Modules of the control node, run in Ansible's own process: one of its own would cost half a second."""
+"""Runs modules for the control node in Ansible's own process: a separate process would cost half a second."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What the results of this collection's modules say would change (or has changed) on a host, as lines for a person."""
+"""Formats the results of this collection's modules: what would change (or has changed) on a host."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def issued(result: Result, host: str) -> dict[str, str]:
 
 
 def drained(result: Result) -> list[str]:
-    """What becomes of the pods, of a result of node_drain."""
+    """What happens to the pods, from a result of node_drain."""
     if "cordoned" not in result:
         return []
     pods = result.get("pods") or []

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Which Python a host's modules run with is for Ansible to find, and no reason for a warning."""
+"""Suppresses the warning about the Python interpreter that Ansible discovers on a host."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Whether ansible-playbook was told to leave out part of a playbook: none of ours works in part. No I/O."""
+"""Whether ansible-playbook's options skip part of a playbook: our playbooks only work as a whole. No I/O."""
 
 from __future__ import annotations
 
 import typing as t
 
-# Where a playbook of ours is imported into another one with tags, those select it as a whole.
+# If one of our playbooks is imported into another one with tags, these select it as a whole.
 REMEDY = "run the whole playbook, and use --limit to run it on some hosts only"
 
 

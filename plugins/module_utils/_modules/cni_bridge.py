@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What module cni_bridge does; here, where module survey finds it too."""
+"""The code of module cni_bridge; here, so that module survey can import it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def differences(module: AnsibleModule) -> list[str]:
 
 
 def mend(module: AnsibleModule) -> None:
-    """Have the service mend it, and see that it did. Pods with a wrong address are gone once the kubelet has seen that they ended."""
+    """Let the service repair it, and check the result. Pods with a wrong address are gone once the kubelet has noticed that they ended."""
 
     def attempt() -> list[str]:
         _systemd.systemctl(module, "start", PATH, SERVICE)

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What module component does; here, where module survey finds it too."""
+"""The code of module component; here, so that module survey can import it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def replaced(module: AnsibleModule) -> dict[str, _stamp.Pending]:
 
 
 def make_plan(module: AnsibleModule, params: dict) -> dict:
-    """What is there, what it should be, and what follows from the difference."""
+    """The current state, the desired state, and the resulting actions."""
     files = owned_files(params)
     contents = {file["path"]: file["content"] for file in params["files"]}
     found = {wanted["path"]: _files.look(wanted["path"]) for wanted in [*params["directories"], *files]}
@@ -275,7 +275,7 @@ def pending(module: AnsibleModule, params: dict, plan: dict) -> list[str]:
     return found
 
 
-# --- a component that is to go ---
+# --- removal of a component ---
 
 
 def removal_plan(module: AnsibleModule, params: dict) -> dict:
@@ -317,7 +317,7 @@ def run(module: AnsibleModule) -> dict:
     leaving = [params for params in wanted if params["state"] == "absent"]
     plans = {params["name"]: make_plan(module, params) for params in components}
     removals = {params["name"]: removal_plan(module, params) for params in leaving}
-    # A process that runs with its flags has taken them.
+    # A running process has accepted its flags.
     refused = (flag_trouble(module, params) for params in components if plans[params["name"]]["reasons"])
     trouble = next(filter(None, refused), "")
     if trouble:

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What module etcd_member does; here, where module survey finds it too."""
+"""The code of module etcd_member; here, so that module survey can import it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ELECTION = 10
 
 
 class View(t.NamedTuple):
-    """What the members answer."""
+    """The members' responses."""
 
     live: Live | None
     answering: tuple[str, ...]  # client URLs
@@ -36,7 +36,7 @@ def ctl(module: AnsibleModule, endpoints: t.Sequence[str]) -> _etcdctl.Etcdctl:
 
 
 def look(module: AnsibleModule, hosts: t.Sequence[Host]) -> View:
-    """Ask whoever listens. A member without quorum, or a learner, cannot tell who is in the cluster."""
+    """Query all reachable members. A member without quorum, or a learner, cannot list the members."""
     troubles = {host.client_url: _etcdctl.dial(host.client_url) for host in hosts}
     listening = [url for url, trouble in troubles.items() if not trouble]
     silence = "; ".join(f"{url}: {trouble}" for url, trouble in troubles.items() if trouble)
@@ -192,7 +192,7 @@ class Task:
             os.rename(directory, f"{directory}.old")
 
     def step_aside(self, mine: Member) -> None:
-        """Before a restart: etcd keeps its quorum without this member, and another one leads."""
+        """Before a restart: ensure that etcd keeps its quorum without this member, and that another one leads."""
         view, able = self.see_that_it_can_be_spared(mine, "it is not restarted")
         if view.live is None or view.live.leader != mine.id:
             return
@@ -219,7 +219,7 @@ class Task:
     # After it has started
 
     def vote(self) -> dict[str, t.Any]:
-        """The learner has a vote as soon as it is in sync, and serves."""
+        """Promote the learner as soon as it is in sync, and wait until it serves."""
         if self.module.check_mode:
             return {"changed": True, "diff": []}
         promoted = False

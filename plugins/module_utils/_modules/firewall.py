@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What module firewall does; here, where module survey finds it too."""
+"""The code of module firewall; here, so that module survey can import it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
 from ansible_collections.plainkube.cluster.plugins.module_utils._nft import NftError
 
 TABLE = f"nftables table {_firewall.TABLE}"
-# The former table, and who loads it again unless he is stopped. Both are gone after a reboot, as are rules that nobody confirmed.
+# The previous table, and the timer that restores it unless it is stopped. Both are gone after a reboot, as are unconfirmed rules.
 FORMER = "/run/plainkube-firewall.former"
 REVERT = "plainkube-firewall-revert"
 LEAST_PROBATION = 5
@@ -30,7 +30,7 @@ TIMER = f"{REVERT}.timer"
 
 
 class Plan(t.NamedTuple):
-    """What is there, what it should be, and what follows from the difference."""
+    """The current state, the desired state, and the resulting actions."""
 
     rules: str  # the file's text
     live: str  # our table as nft lists it now
@@ -39,7 +39,7 @@ class Plan(t.NamedTuple):
     diff: list[dict[str, str]]
     enable: bool
     start: bool
-    unconfirmed: bool  # a run that was killed has left rules, which will go by themselves
+    unconfirmed: bool  # a killed run has left unconfirmed rules, which will be rolled back
 
     @property
     def load(self) -> bool:
@@ -100,7 +100,7 @@ def end_probation(module: AnsibleModule, take_back: bool) -> None:
 
 
 def apply(module: AnsibleModule, plan: Plan) -> None:
-    """Load the rules, on probation: nothing of them is on disk, and the former ones come back by themselves."""
+    """Load the rules on probation: they are not on disk, and the previous ones are restored automatically."""
     former = _firewall.REPLACE + _nft.live(module, stateless=False)
     _files.write(module, {"path": FORMER, "content": former, **_PRIVATE})
     command = [
@@ -122,7 +122,7 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
 
 
 def confirm(module: AnsibleModule, plan: Plan) -> None:
-    """Keep what was loaded: whoever calls this has come in through it."""
+    """Confirm the loaded rules: the caller has connected through them."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(FORMER)
     if plan.load:
@@ -133,7 +133,7 @@ def confirm(module: AnsibleModule, plan: Plan) -> None:
 
 
 def settle(module: AnsibleModule, plan: Plan) -> None:
-    """Have on disk and at boot what is loaded."""
+    """Write the loaded rules to disk, and enable them at boot."""
     for file in plan.files:
         _files.write(module, file)
     if plan.files:

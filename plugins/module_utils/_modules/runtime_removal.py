@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What module runtime_removal does; here, where module survey finds it too."""
+"""The code of module runtime_removal; here, so that module survey can import it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ BINARIES = ("/opt/plainkube/containerd", "/opt/plainkube/cni-plugins")
 
 
 class Node(DockerHost, ContainerdHost):
-    """A node as it is now, and what of it the wanted runtime has no use for."""
+    """A node's current state, and what the new runtime does not need."""
 
     OWNERS = (SHIM,)
 
@@ -126,7 +126,7 @@ class Node(DockerHost, ContainerdHost):
         return ["kubelet"] if self.runs("kubelet.service") else []
 
     def stop_kubelet(self, dummy: list[str]) -> None:
-        """It would make its containers again."""
+        """It would recreate its containers."""
         _docker_service.systemctl(self.module, "stop", "kubelet.service")
 
     def shim_services(self) -> list[str]:
