@@ -1,20 +1,20 @@
-# `make` says what there is. Everything can be stopped and run again.
+# `make` lists the targets. You can stop any of them and run it again.
 PYTHON ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-# This checkout is what is tested: no copy of it that a tool may have installed.
+# Test this checkout, not a copy that a tool may have installed.
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/$(VENV)/collections
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export MOLECULE_GLOB := molecule/*/molecule.yml
-# Its boxes cut lines at the terminal's width, and with them tables.
+# Its boxes truncate lines, and so tables, at the terminal's width.
 export MOLECULE_COMMAND_BORDERS := false
 MAKEFLAGS += --no-print-directory
-# What failed, as molecule/shared/callback says it; printed last, where it is found in thousands of lines.
+# Failures recorded by molecule/shared/callback; printed last, because they are hard to find in thousands of lines.
 FAILURES := .ansible/failures
 SCENARIO ?= default
 SAMPLE ?= 0
-# Tests take turns, as the commit has it (lab/turns.py): TURN=all is all of them, SEED=N repeats other choices, CORE=2.21.5 is for `make sanity`.
+# The commit determines which tests run (lab/turns.py): TURN=all runs all, SEED=N repeats other choices, CORE=2.21.5 is for `make sanity`.
 SANITY ?=
 
 REFERENCE := antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --output-format simplified-rst
@@ -25,7 +25,7 @@ REFERENCE := antsibull-docs collection --use-current --squash-hierarchy --fail-o
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
-setup: $(VENV)/.made ## the virtual environment, with all that tests and lab use
+setup: $(VENV)/.made ## the virtual environment, with everything for tests and lab
 
 $(VENV)/.made: requirements.txt lab/setup.sh
 	@PATH="$${PATH#*:}" lab/setup.sh $(VENV) $(PYTHON)
@@ -34,10 +34,10 @@ $(VENV)/.made: requirements.txt lab/setup.sh
 etcd: setup
 	@$(RUN) -m lab artifacts --etcd
 
-unit: etcd ## unit tests; etcd, which some of them run, is built first (less than a minute, once)
+unit: etcd ## unit tests; first builds etcd, which some of them run (less than a minute, once)
 	pytest
 
-lint: setup ## ruff, yamllint, ansible-lint; documentation, the reference, and what is generated from them
+lint: setup ## ruff, yamllint, ansible-lint; documentation, the reference, and generated files
 	ruff check
 	ruff format --check
 	yamllint .
@@ -50,24 +50,24 @@ lint: setup ## ruff, yamllint, ansible-lint; documentation, the reference, and w
 	@mkdir -p -m 0755 .ansible/reference
 	@$(REFERENCE) --dest-dir .ansible/reference plainkube.cluster
 
-docs: setup ## README tables and role pages from their sources; the reference of everything in docs/reference
+docs: setup ## README tables and role pages from their sources; the full reference in docs/reference
 	@$(RUN) docs/generate.py
 	@mkdir -p -m 0755 docs/reference
 	$(REFERENCE) --dest-dir docs/reference plainkube.cluster
 
-sanity: etcd ## ansible-test sanity and units, on every ansible-core that is supported; CORE=2.21.5 SANITY=--turn is one of them
+sanity: etcd ## ansible-test sanity and units on every supported ansible-core; on one with CORE=2.21.5 SANITY=--turn
 	@$(RUN) -m tests.matrix $(SANITY)
 
-package: setup ## the archive: what is in it, and that it works where there is nothing else; and the hosts that benchmark-scale makes up
+package: setup ## tests of the archive: its contents, and its use without a checkout; and of benchmark-scale's simulated hosts
 	$(RUN) -m pytest tests/packaging
 
-artifacts: setup ## binaries and images for the lab: built, unless the upstream downloads can be reached
+artifacts: setup ## binaries and images for the lab: built if the upstream downloads are unavailable
 	@$(RUN) -m lab artifacts
 
-converge: artifacts ## three hosts that stay up, and site.yml on them: the edit loop
+converge: artifacts ## start three hosts and run site.yml on them: the edit loop
 	molecule converge -s $(SCENARIO)
 
-verify: setup ## the tests on these hosts
+verify: setup ## run the tests on these hosts
 	molecule verify -s $(SCENARIO)
 
 destroy: setup ## remove these hosts
@@ -76,29 +76,29 @@ destroy: setup ## remove these hosts
 turn: setup
 	@$(RUN) -m lab.turns
 
-molecule: turn artifacts ## the scenarios whose turn it is, from fresh hosts to none; TURN=all is all of them
+molecule: turn artifacts ## the current turn's scenarios, each with fresh hosts; TURN=all runs all of them
 	@rm -f $(FAILURES)
 	@turn=$$($(RUN) -m lab.turns --export) && eval "$$turn" && scenarios=$$($(RUN) -m lab.turns --scenarios) && \
 	  for scenario in $$scenarios; do molecule test -s $$scenario || { cat $(FAILURES); exit 1; }; done
 
-torture: artifacts ## kill site.yml before each of its tasks, and see that it heals: SAMPLE=0 is all of them, SAMPLE=N SEED=M repeats a sample
+torture: artifacts ## kill site.yml before each of its tasks, and check that the next run repairs it: SAMPLE=0 is all tasks, SAMPLE=N SEED=M repeats a sample
 	@$(RUN) -m lab torture --sample $(SAMPLE) $(if $(SEED),--seed $(SEED))
 
-# What needs no hosts goes side by side, as unit tests wait a lot; the scenarios keep both cores busy by themselves. What takes turns is decided
-# once: nobody's commit during the run changes it.
-test: turn artifacts ## all tests but those whose turn it is not; of torture a sample. The same commit runs the same tests
+# Tests without hosts run in parallel, because unit tests wait a lot; the scenarios use both cores by themselves. The turn is determined
+# once: a commit during the run does not change it.
+test: turn artifacts ## all tests of the current turn, and a sample of torture. The same commit runs the same tests
 	@turn=$$($(RUN) -m lab.turns --export) && eval "$$turn" && \
 	  $(MAKE) --jobs=2 --output-sync=target sanity unit lint package SANITY=--turn && \
 	  $(MAKE) molecule && \
 	  $(MAKE) torture SAMPLE=1 SEED=$$SEED
 
-benchmark: artifacts ## site.yml against a plain script and kubeadm, three rounds on a quiet machine; writes docs/benchmark.md. AGAINST=COMMIT: against that
+benchmark: artifacts ## site.yml against a plain script and kubeadm, three rounds on an idle machine; writes docs/benchmark.md. AGAINST=COMMIT: against that commit
 	@$(RUN) -m benchmarks $(if $(AGAINST),--against $(AGAINST))
 
-benchmark-scale: setup ## what a host costs the control node, with 100 and with 500 made-up hosts
+benchmark-scale: setup ## cost per host on the control node, with 100 and with 500 simulated hosts
 	@$(RUN) -m benchmarks.scale
 
-demo: ## a live cluster of three hosts on this machine, from nothing
+demo: ## a running cluster of three hosts on this machine, from scratch
 	@started=$$(date +%s) && $(MAKE) setup && $(RUN) -m lab demo --started $$started
 
 demo-down: setup ## remove it
