@@ -93,6 +93,17 @@ def pieces(artifacts: t.Sequence[dict[str, t.Any]], root: str, bin_directory: st
     return found
 
 
+def mirror_files(artifacts: t.Sequence[dict[str, t.Any]], kinds: t.Sequence[str]) -> list[str]:
+    """The paths on a mirror of all that a host of these kinds may need: downloads, and their published sums."""
+    urls = [artifact[key] for artifact in select(artifacts, kinds) for key in ("url", "sums_url")]
+    return sorted({mirror_path(url) for url in urls})
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path leads to a place inside of a mirror, by its words."""
+    return bool(path) and not path.startswith("/") and ".." not in path.split("/")
+
+
 def parse_manifest(text: str) -> dict[str, dict[str, t.Any]]:
     """Name -> what was installed. A manifest that cannot be read counts as none: files are then installed again."""
     try:

@@ -8,8 +8,10 @@ import pathlib
 
 import pytest
 import yaml
+from ansible.errors import AnsibleFilterError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.plainkube.cluster.plugins.filter.mirror_files import mirror_files
 from ansible_collections.plainkube.cluster.plugins.module_utils import _artifacts
 
 ROLES = pathlib.Path(__file__).parents[3] / "roles"
@@ -29,7 +31,7 @@ def template(text, **more):
     variables = {}
     for file in files:
         variables.update(trusted(yaml.safe_load((ROLES / file / "main.yml").read_text(encoding="utf-8"))))
-    variables["__artifacts_architecture"] = "amd64"
+    more = {"__artifacts_architecture": "amd64", **more}
     return Templar(DataLoader(), variables={**variables, **more}).template(trust_as_template(text))
 
 
@@ -79,3 +81,30 @@ def test_archives_have_what_is_taken_out_of_them():
         assert {*archive["binaries"].values()} <= packed
         assert recipe["format"] == "archive"
         assert recipe["version"] == f"v{archive['version']}"
+
+
+NODE = {"__cluster_is_etcd_member": False, "__cluster_is_control_plane": False, "__cluster_is_node": True}
+
+
+def files_of_a_node(**more):
+    more = {"artifacts_images": "archive", **NODE, **more}
+    return mirror_files(*template("{{ [__artifacts_catalogue, __cluster_artifact_kinds] }}", **more))
+
+
+def test_whatever_a_host_asks_for_it_gets_files_of_its_own_kind_only():
+    files = files_of_a_node()
+    kubernetes = "dl.k8s.io/v" + template("{{ cluster_version }}") + "/bin/linux/amd64"
+    assert {f"{kubernetes}/kubelet", f"{kubernetes}/kubelet.sha256", "images/SHA256SUMS"} <= {*files}
+    assert f"{kubernetes}/kube-apiserver" not in files
+    asked = ["../ctl/pki/ca.key", f"{kubernetes}/kubelet", "/etc/shadow", f"{kubernetes}/kube-apiserver"]
+    copy = yaml.safe_load((ROLES / "artifacts/tasks/copy.yml").read_text(encoding="utf-8"))
+    strange = copy[0]["vars"]["__artifacts_strange"]
+    found = template(strange, __artifacts_result={"missing": asked}, __artifacts_files=files)
+    assert found == ["../ctl/pki/ca.key", "/etc/shadow", f"{kubernetes}/kube-apiserver"]
+    assert template(strange, __artifacts_result={"missing": files}, __artifacts_files=files) == []
+
+
+@pytest.mark.parametrize("architecture", ["../../../../ctl", "../x"])
+def test_a_host_whose_architecture_is_a_path_gets_nothing(architecture):
+    with pytest.raises(AnsibleFilterError, match="is no path inside of a mirror"):
+        files_of_a_node(__artifacts_architecture=architecture)
