@@ -53,6 +53,7 @@ class ActionModule(GroupBy):
             for trouble in self._wrong(role, options, {name: values[name] for name in options if name in values})
         ]
         troubles += _operator_flags.troubles(values) + _structured.troubles(values) + _proxy.troubles(values)
+        troubles += self._home_troubles(values, task_vars)
         troubles += _preflight.unknown_variables(task_vars, known, by_role, arguments["foreign"])
         # A template that fails often depends on another, invalid variable.
         troubles = troubles or failures
@@ -61,6 +62,15 @@ class ActionModule(GroupBy):
         # With a fact cache, facts of an earlier run would be used for hosts that this run does not check.
         forgotten = {"ansible_facts": _facts.facts()} if _facts.NAMES & {*task_vars.get("ansible_facts", {})} else {}
         return {**result, **forgotten, "changed": False, "failed": bool(troubles), "msg": message}
+
+    def _home_troubles(self, values: dict[str, t.Any], task_vars: dict[str, t.Any]) -> list[str]:
+        """Whether the CA keys have a place of their own. Beside a playbook of an installed collection, its next installation would delete them."""
+        control_planes = task_vars.get("groups", {}).get(values.get("cluster_control_plane_group", "control_plane"), [])
+        if not control_planes or "certificates_directory" in values:
+            return []
+        directory = task_vars["hostvars"][control_planes[0]].get("inventory_dir")
+        # Where there is none, Ansible says so by a text.
+        return [_preflight.NO_HOME] if str(directory) in ("None", "") else []
 
     def _grouped(self, groups, task_vars):
         """One group for hosts that are in the same groups, which is in each of these."""

@@ -29,6 +29,10 @@ CLOCK_SECONDS = 2
 OLDEST_CONTAINERD = (1, 7)
 # Components whose port is a variable of the cluster.
 PORT_VARIABLES = {"kube-apiserver": "cluster_api_port", "plainkube-load-balancer": "cluster_load_balancer_port"}
+NO_HOME = (
+    "certificates_directory has no default, because the inventory is a list of hosts (-i HOST,) and no file: set it to a directory outside of the "
+    "collection that you back up, or use an inventory file."
+)
 # What role artifacts knows of upstream's, by variable.
 LEAST_UPSTREAM = {"cluster_containerd_version": "2.0.0", "cluster_cni_plugins_version": "1.1.1"}
 # Older versions leak data past their access control (GHSA-q8m4-xhhv-38mg, GHSA-rfx7-8w68-q57q, GHSA-xg4h-6gfc-h4m8).

@@ -51,6 +51,16 @@ def test_what_an_earlier_run_left_in_a_fact_cache_is_forgotten():
     assert "ansible_facts" not in check({"ansible_facts": {"distribution": "Debian"}})
 
 
+def test_keys_of_a_ca_are_never_kept_beside_the_playbook():
+    listed = {"groups": {"all": ["k1"], "control_plane": []}, "hostvars": {"k1": {"inventory_dir": None}}}
+    assert check(listed)["failed"] is False
+    listed["cluster_control_plane_group"] = "all"
+    result = check(listed)
+    assert (result["failed"], result["msg"]) == (True, role_variables._preflight.NO_HOME)
+    assert check({**listed, "certificates_directory": "/srv/pki"})["failed"] is False
+    assert check({**listed, "hostvars": {"k1": {"inventory_dir": "/srv"}}})["failed"] is False
+
+
 def test_every_role_has_its_options_described():
     assert sorted(role_variables.read_options()) == DIRECTORIES
 
