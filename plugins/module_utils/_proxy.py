@@ -106,7 +106,7 @@ def _is_exception(text: str) -> bool:
 
 
 def troubles(settings: t.Mapping[str, t.Any]) -> list[str]:
-    """What is wrong with cluster_http_proxy, cluster_https_proxy and cluster_no_proxy, a sentence each."""
+    """What is wrong with cluster_http_proxy, cluster_https_proxy and cluster_no_proxy, and with proxies in docker_options; a sentence each."""
     found = []
     for name in SETTINGS[:2]:
         url = settings.get(name, "")
@@ -120,7 +120,24 @@ def troubles(settings: t.Mapping[str, t.Any]) -> list[str]:
             found.append(
                 f"cluster_no_proxy has {entry!r}: give a host, an address, a network (192.0.2.0/24) or a domain (.example.com)."
             )
-    return found
+    return found + _exposed(settings.get("docker_options", {}))
+
+
+def _exposed(options: t.Any, path: str = "docker_options") -> list[str]:
+    """Where options for daemon.json, which every user of a host may read, have a URL with a user or password."""
+    if isinstance(options, str):
+        if not _USER.search(options):
+            return []
+        return [
+            f"{path} has a URL with a user or password, and every user of the host could read it in daemon.json: remove it, and set "
+            f"{' and '.join(SETTINGS[:2])}, which Docker gets from a file that only root may read."
+        ]
+    inner: t.Iterable[tuple[str, t.Any]] = ()
+    if isinstance(options, t.Mapping):
+        inner = ((f"{path}.{key}", one) for key, one in options.items())
+    elif isinstance(options, (list, tuple)):
+        inner = ((f"{path}[{index}]", one) for index, one in enumerate(options))
+    return [trouble for key, one in inner for trouble in _exposed(one, key)]
 
 
 # --- which hosts bypass the proxy ----------------------------------------------------------------------------------

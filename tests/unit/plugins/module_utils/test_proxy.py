@@ -99,6 +99,19 @@ def test_exceptions(entry, good):
     )
 
 
+def test_a_password_in_daemon_json_is_refused_without_showing_it():
+    url = "http://user:Geheim@proxy:3128"
+    assert _proxy.troubles({"docker_options": {"proxies": {"http-proxy": "http://proxy:3128"}, "a": [1, None]}}) == []
+    for options, path in (
+        ({"proxies": {"http-proxy": url}}, "docker_options.proxies.http-proxy"),
+        ({"registry-mirrors": ["https://m", url]}, "docker_options.registry-mirrors[1]"),
+    ):
+        (said,) = _proxy.troubles({"docker_options": options})
+        assert said.startswith(f"{path} has a URL with a user or password")
+        assert "set cluster_http_proxy and cluster_https_proxy" in said
+        assert "Geheim" not in said
+
+
 def test_what_is_no_text_and_no_list_is_for_the_types_to_refuse():
     assert _proxy.troubles({"cluster_http_proxy": 5, "cluster_no_proxy": "a"}) == []
     assert _proxy.troubles({}) == []
