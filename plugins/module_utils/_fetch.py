@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import http.client
+import socket
 import ssl
+import threading
 import time
 import typing as t
 import urllib.error
@@ -18,12 +21,92 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._proxy import NO
 
 # The delays between attempts. Six seconds in total tolerate a restart of the mirror; more would hide one that is down.
 PAUSES = (0.5, 1.5, 4.0)
-_BLOCK = 1 << 20
+# A transfer is given up when no block has come for this time, in seconds, and when it takes longer altogether.
+_BLOCK = 1 << 16
+STALL, LONGEST = 60.0, 3600.0
+# No release of a component or image comes near this size, in bytes.
+LARGEST = 2 << 30
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 
 
 class FetchError(Exception):
     """A download failed; the text is a sentence that names it and says what to do."""
+
+
+class _RefusedError(Exception):
+    """What a server does and no attempt may accept; the text follows the name of the download, and ends with what to do."""
+
+
+class _Watch:
+    """Closes the connections of a transfer that is too slow, whatever it is waiting for: a timeout of a socket begins anew with each byte."""
+
+    def __init__(self, stall: float, longest: float) -> None:
+        self._stall, self._longest = stall, longest
+        self._sockets: list[socket.socket] = []
+        self._ended = threading.Event()
+        self.late = ""
+        self.progress = 0
+
+    def __enter__(self) -> _Watch:
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *dummy: t.Any) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def watched(self, kind: type[http.client.HTTPConnection]) -> type[http.client.HTTPConnection]:
+        """Connections whose sockets are known here: that of TCP, which a proxy may keep waiting, and that of TLS, which takes its place."""
+        sockets = self._sockets
+
+        class Connection(kind):  # type: ignore[valid-type,misc]
+            def connect(self) -> None:
+                create = self._create_connection
+
+                def remembered(*arguments: t.Any) -> socket.socket:
+                    sockets.append(create(*arguments))
+                    return sockets[-1]
+
+                self._create_connection = remembered
+                super().connect()
+                sockets.append(self.sock)
+
+        return Connection
+
+    def _run(self) -> None:
+        end, seen = time.monotonic() + self._longest, -1
+        while not self._ended.wait(max(0.0, min(self._stall, end - time.monotonic()))):
+            if time.monotonic() >= end:
+                self.late = f"it takes longer than {self._longest:g} s"
+            elif self.progress == seen:
+                self.late = f"it sends less than {_BLOCK >> 10} KiB in {self._stall:g} s"
+            seen = self.progress
+            if self.late:
+                self._close()
+
+    def _close(self) -> None:
+        for one in [*self._sockets]:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+class _HTTPHandler(urllib.request.HTTPHandler):
+    def __init__(self, watch: _Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def http_open(self, req: t.Any) -> t.Any:
+        return self.do_open(self._watch.watched(http.client.HTTPConnection), req)
+
+
+class _HTTPSHandler(urllib.request.HTTPSHandler):
+    def __init__(self, watch: _Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def https_open(self, req: t.Any) -> t.Any:
+        return self.do_open(self._watch.watched(http.client.HTTPSConnection), req)
 
 
 class _ProxyHandler(urllib.request.ProxyHandler):
@@ -38,21 +121,26 @@ class _ProxyHandler(urllib.request.ProxyHandler):
 
 
 class _RedirectHandler(urllib.request.HTTPRedirectHandler):
-    """urllib copies all headers, and the next server may be one that is reached without the proxy."""
+    """urllib copies all headers, and the next server may be one that is reached without the proxy. It also goes from https to http."""
 
-    def redirect_request(self, *arguments: t.Any) -> t.Any:
-        request = super().redirect_request(*arguments)
+    def redirect_request(self, req: t.Any, fp: t.Any, code: int, msg: str, headers: t.Any, newurl: str) -> t.Any:
+        if req.full_url.lower().startswith("https:") and not newurl.lower().startswith("https:"):
+            raise _RefusedError(
+                f"redirects to {redact(newurl)}, which has no TLS: use a mirror that stays with https (artifacts_mirror)"
+            )
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
         if request is not None:
             request.remove_header("Proxy-authorization")
         return request
 
 
-def _open(source: str, timeout: float, proxies: Proxies, method: str = "GET") -> t.Any:
+def _open(source: str, timeout: float, proxies: Proxies, watch: _Watch, method: str = "GET") -> t.Any:
     if source.startswith("/"):
         return open(source, "rb")
     request = urllib.request.Request(source, headers={"User-Agent": "plainkube.cluster"}, method=method)
     # Without proxies, urllib honours http_proxy, https_proxy and no_proxy of the environment.
     handlers = [_ProxyHandler(proxies)] if proxies else []
+    handlers += [_HTTPHandler(watch), _HTTPSHandler(watch)]
     return urllib.request.build_opener(_RedirectHandler, *handlers).open(request, timeout=timeout)
 
 
@@ -109,9 +197,16 @@ def fetch(
     timeout: float = 30.0,
     pauses: t.Sequence[float] = PAUSES,
     sleep: t.Callable[[float], None] = time.sleep,
+    largest: int = LARGEST,
+    stall: float = STALL,
+    longest: float = LONGEST,
 ) -> str:
     """Copy a URL or path to an open file; return the SHA-256 of what was written."""
-    return _persist(source, lambda: _copy(source, sink, timeout, proxies), pauses, sleep)
+
+    def work(watch: _Watch) -> str:
+        return _copy(source, sink, timeout, proxies, watch, largest)
+
+    return _persist(source, work, pauses, sleep, stall, longest)
 
 
 def probe(
@@ -122,30 +217,51 @@ def probe(
     sleep: t.Callable[[float], None] = time.sleep,
 ) -> None:
     """Check that a URL or path can be fetched, without fetching it."""
-    _persist(source, lambda: _open(source, timeout, proxies, "HEAD").close(), pauses, sleep)
+    _persist(source, lambda watch: _open(source, timeout, proxies, watch, "HEAD").close(), pauses, sleep)
 
 
 def _persist(
-    source: str, work: t.Callable[[], t.Any], pauses: t.Sequence[float], sleep: t.Callable[[float], None]
+    source: str,
+    work: t.Callable[[_Watch], t.Any],
+    pauses: t.Sequence[float],
+    sleep: t.Callable[[float], None],
+    stall: float = STALL,
+    longest: float = LONGEST,
 ) -> t.Any:
     for pause in (*pauses, None):
+        watch = _Watch(stall, longest)
         try:
-            return work()
+            with watch:
+                return work(watch)
+        except _RefusedError as refusal:
+            raise FetchError(f"{source} {refusal}.") from refusal
         except (OSError, http.client.HTTPException, ValueError) as error:
+            if watch.late:
+                raise FetchError(
+                    f"{source} cannot be downloaded ({watch.late}): use a mirror that is near (artifacts_mirror)."
+                ) from error
             if pause is None or not _transient(error):
                 raise FetchError(explain(source, error)) from error
             sleep(pause)
     raise AssertionError("not reached")
 
 
-def _copy(source: str, sink: t.BinaryIO, timeout: float, proxies: Proxies) -> str:
+def _copy(source: str, sink: t.BinaryIO, timeout: float, proxies: Proxies, watch: _Watch, largest: int) -> str:
     sink.seek(0)
     sink.truncate()
     digest = hashlib.sha256()
-    with _open(source, timeout, proxies) as stream:
+    too_large = _RefusedError(f"is larger than {largest >> 20} MiB: check the mirror, since no release is that large")
+    with _open(source, timeout, proxies, watch) as stream:
+        if (getattr(stream, "length", 0) or 0) > largest:
+            raise too_large
         for block in iter(lambda: stream.read(_BLOCK), b""):
+            watch.progress += 1
+            if (watch.progress - 1) * _BLOCK + len(block) > largest:
+                raise too_large
             digest.update(block)
             sink.write(block)
+        if watch.late:
+            raise TimeoutError(watch.late)
         # urllib does not complain about a body that ends early when it is read in blocks.
         if getattr(stream, "length", 0):
             raise http.client.IncompleteRead(b"", stream.length)

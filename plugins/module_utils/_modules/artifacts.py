@@ -38,6 +38,9 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._artifacts impor
 from ansible_collections.plainkube.cluster.plugins.module_utils._fetch import FetchError, absent, fetch, probe
 from ansible_collections.plainkube.cluster.plugins.module_utils._proxy import Proxies
 
+# A file of sums, or GitHub's document of a release, in bytes.
+_LARGEST_SUMS = 16 << 20
+
 SPEC: dict[str, t.Any] = {
     "artifacts": {
         "type": "list",
@@ -197,7 +200,7 @@ class Downloads:
 
     def _document(self, piece: Piece) -> str:
         buffer = io.BytesIO()
-        self._reach(piece, piece.sums_url, lambda source: fetch(source, buffer, self.proxies))
+        self._reach(piece, piece.sums_url, lambda source: fetch(source, buffer, self.proxies, largest=_LARGEST_SUMS))
         return buffer.getvalue().decode("utf-8", "replace")
 
     def _expected(self, piece: Piece, documents: dict[str, str]) -> tuple[str, str]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import http.server
 import io
+import itertools
 import socket
 import threading
+import time
+import types
 import urllib.error
+import urllib.request
 
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils import _fetch
@@ -240,3 +245,120 @@ def test_a_server_without_proxy_is_not_told_the_password(proxy, server, monkeypa
     assert through("http://redirects/kubelet", proxy.url, "", ["direct.example.com"]) == BODY
     assert len(got) == 1
     assert not [name for name in got[0] if name.lower() == "proxy-authorization"]
+
+
+# --- servers that never come to an end -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rogue():
+    """A server that does to a client what rogue.does says, until the client hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        rogue = types.SimpleNamespace(url=f"http://127.0.0.1:{listener.getsockname()[1]}/kubelet", does=None, clients=0)
+
+        def serve():
+            while True:
+                try:
+                    client, dummy = listener.accept()
+                except OSError:
+                    return
+                rogue.clients += 1
+                with client, contextlib.suppress(OSError):
+                    client.recv(4096)
+                    rogue.does(client)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield rogue
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def drip(text, head=b""):
+    """A byte every few milliseconds, without an end."""
+
+    def does(client):
+        client.sendall(head)
+        for byte in itertools.cycle(text):
+            client.sendall(bytes([byte]))
+            time.sleep(0.02)
+
+    return does
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+BOUNDS = {"stall": 0.5, "longest": 30.0, "pauses": (), "largest": 1 << 20}
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        drip(b"a"),
+        drip(b"a", HEAD),
+        drip(b"a", HEAD + b"\r\n"),
+        drip(b"a", HEAD + b"Content-Length: 100000\r\n\r\n"),
+        drip(b"1\r\na\r\n", HEAD + b"Transfer-Encoding: chunked\r\n\r\n"),
+    ],
+    ids=["status", "headers", "body", "body of a length", "chunks"],
+)
+def test_a_server_that_trickles_is_given_up(rogue, does):
+    rogue.does = does
+    with pytest.raises(_fetch.FetchError) as caught:
+        _fetch.fetch(rogue.url, io.BytesIO(), **{**BOUNDS, "pauses": (0.0, 0.0)})
+    said = f"{rogue.url} cannot be downloaded (it sends less than 64 KiB in 0.5 s): use a mirror that is near (artifacts_mirror)."
+    assert str(caught.value) == said
+    # What it does once, it would do again.
+    assert rogue.clients == 1
+
+
+def test_a_download_that_takes_too_long_is_given_up(rogue):
+    """Though a block comes now and then."""
+
+    def does(client):
+        client.sendall(HEAD + b"\r\n")
+        while True:
+            client.sendall(bytes(1 << 16))
+            time.sleep(0.1)
+
+    rogue.does = does
+    with pytest.raises(_fetch.FetchError, match=r"\(it takes longer than 1 s\)"):
+        _fetch.fetch(rogue.url, io.BytesIO(), **{**BOUNDS, "longest": 1.0, "largest": 1 << 40})
+
+
+@pytest.mark.parametrize("head", [HEAD + b"Content-Length: 10000000000\r\n\r\n", HEAD + b"\r\n"])
+def test_a_download_of_any_size_is_not_written_to_the_disk(rogue, head):
+    def does(client):
+        client.sendall(head)
+        while True:
+            client.sendall(bytes(1 << 16))
+
+    rogue.does, sink = does, io.BytesIO()
+    with pytest.raises(_fetch.FetchError, match=r"/kubelet is larger than 1 MiB: check the mirror"):
+        _fetch.fetch(rogue.url, sink, **BOUNDS)
+    assert len(sink.getvalue()) <= 1 << 20
+
+
+def test_what_is_as_large_as_it_may_be(server):
+    assert _fetch.fetch(server.url, io.BytesIO(), largest=len(BODY)) == hashlib.sha256(BODY).hexdigest()
+    with pytest.raises(_fetch.FetchError, match="is larger than"):
+        _fetch.fetch(server.url, io.BytesIO(), largest=len(BODY) - 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "refused"),
+    [
+        ("https://a/x", "http://a/x", True),
+        ("https://a/x", "ftp://a/x", True),
+        ("HTTPS://a/x", "http://user:Geheim@b/x", True),
+        ("https://a/x", "https://b/x", False),
+        ("http://a/x", "https://b/x", False),
+        ("http://a/x", "http://b/x", False),
+    ],
+)
+def test_a_redirect_never_goes_from_https_to_less(before, after, refused):
+    redirect = _fetch._RedirectHandler().redirect_request
+    request = urllib.request.Request(before)
+    if not refused:
+        assert redirect(request, None, 302, "Found", {}, after).full_url == after
+        return
+    with pytest.raises(_fetch._RefusedError, match="which has no TLS") as caught:
+        redirect(request, None, 302, "Found", {}, after)
+    assert "Geheim" not in str(caught.value)

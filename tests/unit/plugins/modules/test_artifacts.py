@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import pathlib
-import time
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
@@ -294,7 +293,11 @@ def test_staging_changes_nothing_that_is_in_use_and_the_rest_needs_no_mirror(hos
 def test_what_is_staged_is_not_fetched_again(host, monkeypatch):
     host.run(state="staged")
     fetched = []
-    monkeypatch.setattr(artifacts, "fetch", lambda source, *more: fetched.append(source) or _fetch.fetch(source, *more))
+    monkeypatch.setattr(
+        artifacts,
+        "fetch",
+        lambda source, *more, **named: fetched.append(source) or _fetch.fetch(source, *more, **named),
+    )
     host.run(state="staged")
     assert all(source.endswith(("SHA256SUMS", ".sha256")) for source in fetched)
     # Another build under the same name.
@@ -349,7 +352,8 @@ def test_a_download_goes_through_the_proxies_and_no_password_is_told(host, capfd
     """The answer whole, with the arguments that ansible-core 2.20 adds; the proxy is one that does not answer."""
     logged, proxy = [], "http://user:Geheim@127.0.0.1:9"
     monkeypatch.setattr(AnsibleModule, "log", lambda self, msg, log_args=None: logged.append(f"{msg} {log_args}"))
-    monkeypatch.setattr(_fetch.fetch, "__defaults__", (_proxy.Proxies(), 5.0, (), time.sleep))
+    defaults = (_proxy.Proxies(), 5.0, (), *_fetch.fetch.__defaults__[3:])
+    monkeypatch.setattr(_fetch.fetch, "__defaults__", defaults)
     arguments = {
         "artifacts": [
             {**PAUSE, "url": "http://upstream.invalid/pause.tar", "sums_url": "http://upstream.invalid/SUMS"}
