@@ -6,7 +6,7 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.plainkube.cluster.plugins.modules import certificate_sign
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _directory, _here
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _facts, _here
 
 _CERTIFICATE = {
     "request": _answers.Optional(str),
@@ -28,7 +28,7 @@ def _trouble(host: str, answer: t.Any, state: str) -> str:
         return f"Host {host} has not told its certificates: run module {asked} on it before."
     if answer.get("failed") or answer.get("unreachable"):
         return f"Host {host} has not told its certificates: {_answers.reason(answer)}"
-    where = _answers.misfit(answer, _directory.PKI if state == "checked" else _REQUEST)
+    where = _answers.misfit(answer, _facts.PKI if state == "checked" else _REQUEST)
     return (
         f"What host {host} answered to module {asked} has no valid {where.lstrip('.')}: look at that host."
         if where

@@ -6,15 +6,14 @@ import time
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
-from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _untrusted
 
 # How long to try to reconnect after the host has restored the previous rules.
 _GRACE = 15
 
 
-class ActionModule(ActionBase):
+class ActionModule(_untrusted.OnHost):
     """Runs the module, and if it loaded rules, confirms them over a new connection."""
 
     def run(self, tmp=None, task_vars=None):

@@ -8,8 +8,8 @@ import typing as t
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.utils.display import Display
 from ansible_collections.plainkube.cluster.plugins.module_utils import _host, _preflight
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _python
-from ansible_collections.plainkube.cluster.plugins.plugin_utils._facts import facts
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _untrusted
+from ansible_collections.plainkube.cluster.plugins.plugin_utils._facts import checked, facts
 
 display = Display()
 
@@ -17,7 +17,7 @@ display = Display()
 _READINGS = 3
 
 
-class ActionModule(_python.FindsPython):
+class ActionModule(_untrusted.OnHost):
     """Runs the module, and adds what only the control node can tell: how its clock compares, whether the host will do, and why it is
     not reached."""
 
@@ -43,12 +43,13 @@ class ActionModule(_python.FindsPython):
             # With the module's own error, which ansible-core has in another place than `msg` where the module ended by an exception. Nothing of it
             # is a fact; Ansible adds facts of its own, such as the interpreter that it found.
             return {**answer, "ansible_facts": facts()}
-        found = answer.get("ansible_facts", {}).get("plainkube")
-        if not isinstance(found, dict):
-            message = "Module plainkube.cluster.host_facts returned no facts: run this again with -vvv."
+        found, misfit = checked(self._who(task_vars)[0], answer.pop("found", None))
+        told_time = answer.pop("time", None)
+        if misfit or not isinstance(told_time, float):
+            message = misfit or checked(self._who(task_vars)[0], None)[1]
             return {**answer, "failed": True, "msg": message, "ansible_facts": facts()}
-        found["clock_offset"] = round(self._offset(_host.clock_interval(before, answer.pop("time", before), after)), 1)
-        answer["ansible_facts"].update(facts(found))
+        found["clock_offset"] = round(self._offset(_host.clock_interval(before, told_time, after)), 1)
+        answer["ansible_facts"] = {**answer.get("ansible_facts", {}), **facts(found)}
         troubles = _preflight.host_troubles(found, self._who(task_vars)[0], needs) if needs else []
         return {**answer, **({"failed": True, "msg": "\n".join(troubles)} if troubles else {})}
 

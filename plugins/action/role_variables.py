@@ -53,6 +53,9 @@ class ActionModule(GroupBy):
             for trouble in self._wrong(role, options, {name: values[name] for name in options if name in values})
         ]
         troubles += _operator_flags.troubles(values) + _structured.troubles(values) + _proxy.troubles(values)
+        host = str(task_vars.get("inventory_hostname", ""))
+        by_facts = _facts.injected(task_vars.get("ansible_facts", {}), known, by_role)
+        troubles += [_facts.refusal(host, by_facts)] if by_facts else []
         troubles += self._home_troubles(values, task_vars)
         troubles += _preflight.unknown_variables(task_vars, known, by_role, arguments["foreign"])
         # A template that fails often depends on another, invalid variable.

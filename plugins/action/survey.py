@@ -2,10 +2,10 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
-from ansible.plugins.action import ActionBase
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _untrusted
 
 
-class ActionModule(ActionBase):
+class ActionModule(_untrusted.OnHost):
     """Runs the module, and does not return its arguments with the answer.
 
     A worker returns a task's arguments with its result, and ansible-playbook holds those of all hosts until the last one is through.

@@ -26,6 +26,12 @@ class Each(t.NamedTuple):
     shape: t.Any
 
 
+class Passing(t.NamedTuple):
+    """A text for which a check holds."""
+
+    check: t.Callable[[str], bool]
+
+
 def reason(result: Result) -> str:
     """Why a task failed, in one line, as whatever failed said it."""
     said = " ".join(str(result.get("msg") or "").removeprefix("Task failed: ").removeprefix("Module failed: ").split())
@@ -47,6 +53,8 @@ def misfit(value: t.Any, shape: t.Any, where: str = "") -> str:
     Keys that are not in the shape are nobody's business."""
     if isinstance(shape, Optional):
         return "" if value is None else misfit(value, shape.shape, where)
+    if isinstance(shape, Passing):
+        return "" if isinstance(value, str) and shape.check(value) else where or "."
     if isinstance(shape, Each):
         if not isinstance(value, t.Mapping):
             return where or "."

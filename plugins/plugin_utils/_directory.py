@@ -10,10 +10,7 @@ import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils import _authorities
 from ansible_collections.plainkube.cluster.plugins.modules import certificate_sign
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _here
-
-# What tells whose cluster a host is of (module_utils/_pki.py).
-PKI = {"public": _answers.Each(str), "secret": [str], "encryption": _answers.Optional([str])}
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _facts, _here
 
 
 def refusal(directory: str, cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]]) -> str:
@@ -22,7 +19,7 @@ def refusal(directory: str, cluster: str, results: t.Mapping[str, t.Mapping[str,
     answers = {
         host: result["pki"]
         for host, result in results.items()
-        if not result.get("lost") and "pki" in result and not _answers.misfit(result["pki"], PKI)
+        if not result.get("lost") and "pki" in result and not _answers.misfit(result["pki"], _facts.PKI)
     }
     params = {
         **{name: option.get("default") for name, option in certificate_sign.ARGUMENT_SPEC.items()},

@@ -51,6 +51,15 @@ def test_what_an_earlier_run_left_in_a_fact_cache_is_forgotten():
     assert "ansible_facts" not in check({"ansible_facts": {"distribution": "Debian"}})
 
 
+@pytest.mark.parametrize("name", ["artifacts_mirror", "status_file", "__cluster_hosts", "plainkube_hosts"])
+def test_a_variable_that_is_a_fact_of_the_host_is_refused(name):
+    """Ansible has made it a variable, over the inventory's."""
+    variables = {"inventory_hostname": "n1", "ansible_facts": {name: "/", "distribution": "Debian", "plainkube": {}}}
+    result = check(variables)
+    assert result["failed"]
+    assert result["msg"].startswith(f"n1 sets {name} by facts, which override the inventory: remove them")
+
+
 def test_keys_of_a_ca_are_never_kept_beside_the_playbook():
     listed = {"groups": {"all": ["k1"], "control_plane": []}, "hostvars": {"k1": {"inventory_dir": None}}}
     assert check(listed)["failed"] is False

@@ -738,7 +738,7 @@ def test_a_directory_that_cannot_be_used(site):
 
 def seen(site, host, run_module):
     """What module host_facts tells of the host's authorities."""
-    facts = run_module(host_facts, pki=str(site.pki(host)))["ansible_facts"]["plainkube"]
+    facts = run_module(host_facts, pki=str(site.pki(host)))["found"]
     return facts["pki"]
 
 

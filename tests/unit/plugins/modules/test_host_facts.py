@@ -22,7 +22,7 @@ def no_docker(monkeypatch, tmp_path):
 
 def test_facts_agree_with_other_witnesses(run_module):
     result = run_module(host_facts)
-    facts = result["ansible_facts"]["plainkube"]
+    facts = result["found"]
     assert result["changed"] is False
     assert facts["hostname"] == os.uname().nodename
     assert facts["architecture"] == subprocess.check_output(["dpkg", "--print-architecture"], text=True).strip()
@@ -48,7 +48,7 @@ def test_the_address_is_that_of_the_default_route(run_module, monkeypatch):
             return ("192.0.2.7", 1) if self.where else ("0.0.0.0", 0)
 
     monkeypatch.setattr(host_facts.socket, "socket", Socket)
-    assert run_module(host_facts)["ansible_facts"]["plainkube"]["address"] == "192.0.2.7"
+    assert run_module(host_facts)["found"]["address"] == "192.0.2.7"
 
 
 def test_a_host_without_default_route_has_no_address(run_module, monkeypatch):
@@ -59,7 +59,7 @@ def test_a_host_without_default_route_has_no_address(run_module, monkeypatch):
         connect = unreachable
 
     monkeypatch.setattr(host_facts.socket, "socket", Socket)
-    assert run_module(host_facts)["ansible_facts"]["plainkube"]["address"] == ""
+    assert run_module(host_facts)["found"]["address"] == ""
 
 
 def test_names_that_the_host_does_not_know(run_module, monkeypatch):
@@ -70,8 +70,8 @@ def test_names_that_the_host_does_not_know(run_module, monkeypatch):
 
     monkeypatch.setattr(host_facts.socket, "getaddrinfo", resolve)
     names = ["api.example.org", "nowhere.example.org", "a" * 64]
-    assert run_module(host_facts, resolve=names)["ansible_facts"]["plainkube"]["unresolved"] == names[1:]
-    assert run_module(host_facts)["ansible_facts"]["plainkube"]["unresolved"] == []
+    assert run_module(host_facts, resolve=names)["found"]["unresolved"] == names[1:]
+    assert run_module(host_facts)["found"]["unresolved"] == []
 
 
 def test_an_old_nft_means_no_nftables_mode(run_module, monkeypatch):
@@ -82,7 +82,7 @@ def test_an_old_nft_means_no_nftables_mode(run_module, monkeypatch):
         "containerd": "containerd github.com/containerd/containerd 1.7.24~ds1\n",
     }
     monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **dummy: (0, said[command[0]], ""))
-    facts = run_module(host_facts, containerd=True)["ansible_facts"]["plainkube"]
+    facts = run_module(host_facts, containerd=True)["found"]
     assert (facts["nftables"], facts["containerd"]) == (False, "1.7.24")
 
 
@@ -92,32 +92,30 @@ def test_containerd_is_asked_only_where_its_version_matters(run_module, monkeypa
     monkeypatch.setattr(
         AnsibleModule, "run_command", lambda self, command, **dummy: asked.append(command[0]) or (0, "[]", "")
     )
-    assert run_module(host_facts)["ansible_facts"]["plainkube"]["containerd"] == ""
+    assert run_module(host_facts)["found"]["containerd"] == ""
     assert "containerd" not in asked
 
 
 def test_what_listens_on_a_port_that_is_needed(run_module):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        found = run_module(host_facts, ports=[port])["ansible_facts"]["plainkube"]["foreign_listeners"]
+        found = run_module(host_facts, ports=[port])["found"]["foreign_listeners"]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
             other.bind(("127.0.0.1", port))
-            both = run_module(host_facts, ports=[port], udp_ports=[port])["ansible_facts"]["plainkube"][
-                "foreign_listeners"
-            ]
+            both = run_module(host_facts, ports=[port], udp_ports=[port])["found"]["foreign_listeners"]
     assert [(one["port"], one["pid"]) for one in found] == [(port, os.getpid())]
     assert [(one["protocol"], one["pid"]) for one in both] == [("tcp", os.getpid()), ("udp", os.getpid())]
 
 
 def test_free_disk_is_that_of_the_nearest_directory(run_module, tmp_path):
     missing = f"{tmp_path}/not/there"
-    free = run_module(host_facts, directories=[missing])["ansible_facts"]["plainkube"]["free_mb"]
+    free = run_module(host_facts, directories=[missing])["found"]["free_mb"]
     assert abs(free[missing] - (shutil.disk_usage(tmp_path).free >> 20)) < 500
 
 
 def test_what_waits_to_be_installed_is_not_installed(run_module, monkeypatch, tmp_path):
     def installed():
-        return run_module(host_facts)["ansible_facts"]["plainkube"]["installed"]
+        return run_module(host_facts)["found"]["installed"]
 
     monkeypatch.setattr(host_facts._status, "RELEASES", str(tmp_path / "opt"))
     assert installed() is False
@@ -130,15 +128,15 @@ def test_what_waits_to_be_installed_is_not_installed(run_module, monkeypatch, tm
 def test_a_host_with_a_firewall_of_ours(run_module, monkeypatch, tmp_path):
     unit = tmp_path / "plainkube-firewall.service"
     monkeypatch.setattr(host_facts._nft, "UNIT_PATH", str(unit))
-    assert run_module(host_facts)["ansible_facts"]["plainkube"]["firewall"] is False
+    assert run_module(host_facts)["found"]["firewall"] is False
     unit.touch()
-    assert run_module(host_facts)["ansible_facts"]["plainkube"]["firewall"] is True
+    assert run_module(host_facts)["found"]["firewall"] is True
 
 
 def test_encryption_keys_are_told_apart_to_who_may_read_them(run_module, tmp_path, monkeypatch):
     key = _encryption.new_key(3)
     (tmp_path / "encryption.yaml").write_text(_encryption.render([key]))
-    found = run_module(host_facts, pki=str(tmp_path))["ansible_facts"]["plainkube"]["pki"]
+    found = run_module(host_facts, pki=str(tmp_path))["found"]["pki"]
     assert found["secret"] == ["encryption.yaml"]
     assert [one.split()[0] for one in found["encryption"]] == ["key-3"]
     assert key.secret not in str(found)
@@ -154,7 +152,7 @@ def test_authorities_are_told_and_keys_only_named(run_module, tmp_path):
     for name in ("ca.crt", "sa.key", "origin"):
         (tmp_path / name).write_text(f"content of {name}")
     result = run_module(host_facts, pki=str(tmp_path))
-    assert result["ansible_facts"]["plainkube"]["pki"] == {
+    assert result["found"]["pki"] == {
         "public": {"ca.crt": "content of ca.crt", "origin": "content of origin"},
         "secret": ["sa.key"],
         "encryption": [],
@@ -163,7 +161,7 @@ def test_authorities_are_told_and_keys_only_named(run_module, tmp_path):
 
 
 def test_networks_of_interfaces_agree_with_the_kernels_routes(run_module):
-    found = run_module(host_facts)["ansible_facts"]["plainkube"]["networks"]
+    found = run_module(host_facts)["found"]["networks"]
     routes = subprocess.check_output(["ip", "-4", "route", "show", "scope", "link", "proto", "kernel"], text=True)
     kernels = {line.split()[0] for line in routes.splitlines() if "docker0" not in line}
     assert kernels <= {one["network"] for one in found}
@@ -174,7 +172,7 @@ def test_docker_is_asked_only_while_it_runs(run_module, monkeypatch, tmp_path):
     monkeypatch.setattr(_docker_api, "call", lambda *dummy, **more: answer)
 
     def names():
-        return [one["name"] for one in run_module(host_facts)["ansible_facts"]["plainkube"]["networks"]]
+        return [one["name"] for one in run_module(host_facts)["found"]["networks"]]
 
     assert "the Docker network backend" not in names()
     # A pid that another process has by now.
@@ -190,7 +188,7 @@ def test_docker_is_asked_only_while_it_runs(run_module, monkeypatch, tmp_path):
     monkeypatch.setattr(_docker_api, "call", silent)
     monkeypatch.setattr(AnsibleModule, "warn", lambda self, text, **dummy: warned.append(text))
     result = run_module(host_facts)
-    assert [entry["name"] for entry in result["ansible_facts"]["plainkube"]["networks"]] == names()
+    assert [entry["name"] for entry in result["found"]["networks"]] == names()
     assert warned == ["Docker does not answer (timed out): its networks are known by their interfaces only."] * 2
 
 
@@ -205,7 +203,7 @@ def test_services_and_servers_are_those_on_disk(run_module, monkeypatch, tmp_pat
     monkeypatch.setattr(host_facts, "_SUBNET", str(tmp_path / "subnet.env"))
 
     def found():
-        facts = run_module(host_facts)["ansible_facts"]["plainkube"]
+        facts = run_module(host_facts)["found"]
         return facts["services"], facts["servers"], facts["settled"]
 
     assert found() == ([], {}, {})
@@ -223,7 +221,7 @@ def test_links_where_systemd_makes_a_directory(run_module, tmp_path):
     (tmp_path / "etcd").symlink_to(tmp_path / "data")
     (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
     paths = [str(tmp_path / name) for name in ("etcd", "broken", "data", "none")]
-    found = run_module(host_facts, service_directories=paths)["ansible_facts"]["plainkube"]["linked"]
+    found = run_module(host_facts, service_directories=paths)["found"]["linked"]
     assert found == {paths[0]: paths[2], paths[1]: str(tmp_path / "nowhere")}
 
 
@@ -231,7 +229,7 @@ def test_versions_are_those_in_place(run_module, monkeypatch, tmp_path):
     monkeypatch.setattr(host_facts, "_BINARIES", str(tmp_path))
 
     def found():
-        return run_module(host_facts)["ansible_facts"]["plainkube"]["installed_versions"]
+        return run_module(host_facts)["found"]["installed_versions"]
 
     assert found() == {}
     (tmp_path / "kubelet").symlink_to("/opt/plainkube/kubelet/v1.36.2/kubelet")
@@ -248,7 +246,7 @@ def test_a_file_that_only_root_may_read_tells_nothing(monkeypatch):
 
 
 def test_interfaces_and_addresses_agree_with_the_kernel(run_module):
-    facts = run_module(host_facts)["ansible_facts"]["plainkube"]
+    facts = run_module(host_facts)["found"]
     assert "lo" in facts["interfaces"]
     assert {one["interface"] for one in facts["addresses"]} <= {*facts["interfaces"]}
     assert facts["address"] in {"", *(one["address"] for one in facts["addresses"])}

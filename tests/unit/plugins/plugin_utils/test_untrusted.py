@@ -1,0 +1,141 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""What a host answers is not trusted, and which Python runs its modules is found without a warning."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import pathlib
+import types
+
+import pytest
+from ansible import constants as C
+from ansible.config.manager import ConfigManager
+from ansible.plugins.action import ActionBase
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _untrusted
+
+
+@pytest.fixture
+def ansible_cfg(monkeypatch, tmp_path):
+    """Have Ansible configured by a file, which is empty to begin with."""
+
+    def write(text):
+        path = tmp_path / "ansible.cfg"
+        path.write_text(text)
+        monkeypatch.setattr(C, "config", ConfigManager(str(path)))
+
+    write("")
+    return write
+
+
+@pytest.fixture
+def execute(monkeypatch, ansible_cfg):
+    """Run a module, and tell which Python Ansible was asked for."""
+    seen = {}
+
+    def real(self, *args, task_vars=None, **options):
+        seen.update(task_vars)
+        return {}
+
+    def run(variables, delegate_to=None):
+        monkeypatch.setattr(ActionBase, "_execute_module", real)
+        plugin = _untrusted.HostModule.__new__(_untrusted.HostModule)
+        plugin._discovered_interpreter_key = None
+        plugin._task = types.SimpleNamespace(delegate_to=delegate_to)
+        plugin._execute_module(task_vars=variables)
+        return seen
+
+    return run
+
+
+def test_python_is_found_without_a_warning(execute):
+    assert execute({})["ansible_python_interpreter"] == "auto_silent"
+
+
+@pytest.mark.parametrize("python", ["/opt/python", "auto_silent", "{{ mine }}"])
+def test_what_somebody_has_said_holds(execute, python):
+    assert execute({"ansible_python_interpreter": python}) == {"ansible_python_interpreter": python}
+
+
+@pytest.mark.parametrize("python", ["/opt/python", "auto_silent"])
+def test_what_ansible_cfg_says_holds(execute, ansible_cfg, python):
+    ansible_cfg(f"[defaults]\ninterpreter_python = {python}\n")
+    assert execute({}) == {}
+
+
+def test_the_host_that_a_task_is_delegated_to(execute):
+    seen = execute({"ansible_delegated_vars": {"k1": {}, "n1": {}}}, "n1")
+    assert seen == {"ansible_delegated_vars": {"k1": {}, "n1": {"ansible_python_interpreter": "auto_silent"}}}
+
+
+# --- what a host answers -------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Warned:
+    """As ansible-core has warnings and errors of a module."""
+
+    msg: str
+    lines: tuple[str, ...] = ()
+
+
+LIE = "\x1b[2J\x1b[31mok: [n2]\r\x9b\u202e"
+SHOWN = "\\x1b[2J\\x1b[31mok: [n2]\\x0d\\x9b\\x202e"
+
+
+@pytest.fixture
+def answered(monkeypatch, ansible_cfg):
+    """What a task on a host gives back of an answer."""
+
+    def run(answer, interpreter=None):
+        monkeypatch.setattr(ActionBase, "_execute_module", lambda self, *args, **options: answer)
+        plugin = _untrusted.HostModule.__new__(_untrusted.HostModule)
+        plugin._task = types.SimpleNamespace(delegate_to=None)
+        plugin._discovered_interpreter_key = interpreter and "discovered_interpreter_python"
+        plugin._discovered_interpreter = interpreter
+        return plugin._execute_module(task_vars={})
+
+    return run
+
+
+def test_nothing_that_a_host_answers_is_a_variable_or_a_host(answered):
+    lies = {
+        "ansible_facts": {"artifacts_mirror": "/", "discovered_interpreter_python": "/tmp/python"},
+        "add_host": {"host_name": "evil", "groups": ["control_plane"]},
+        "add_group": "control_plane",
+        "ansible_stats": {"data": {}},
+        "ansible_included_var_files": ["/etc/passwd"],
+    }
+    assert answered({"changed": True, "restarts": {}, **lies}) == {"changed": True, "restarts": {}}
+    # What Ansible found is not what the host says.
+    assert answered({"changed": True, **lies}, "/usr/bin/python3") == {
+        "changed": True,
+        "ansible_facts": {"discovered_interpreter_python": "/usr/bin/python3"},
+    }
+
+
+def test_nothing_that_a_host_answers_controls_the_terminal(answered):
+    lies = {"msg": LIE, "list": [{LIE: LIE}], "warnings": [Warned(LIE, (LIE,))], "number": 1, "none": None}
+    shown = {"msg": SHOWN, "list": [{SHOWN: SHOWN}], "warnings": [Warned(SHOWN, (SHOWN,))], "number": 1, "none": None}
+    assert answered(lies) == shown
+    text = {"msg": "two lines,\n\ta tab, and ü →"}
+    assert answered(text) == text
+
+
+MODULES = pathlib.Path(_untrusted.__file__).parents[1] / "modules"
+# These run in ansible-playbook itself, by what hosts have answered before.
+HERE = (
+    "authority_rotation",
+    "certificate_sign",
+    "certificate_summary",
+    "plan_summary",
+    "role_variables",
+    "status_summary",
+)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in MODULES.glob("*.py")))
+def test_every_module_of_the_collection_is_run_like_that(name):
+    action = importlib.import_module(f"ansible_collections.plainkube.cluster.plugins.action.{name}").ActionModule
+    assert issubclass(action, _untrusted.OnHost) != (name in HERE)
