@@ -44,7 +44,8 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         dummy, params = self.validate_argument_spec(certificate_sign.ARGUMENT_SPEC)
-        trouble = next(filter(None, (_trouble(*one, params["state"]) for one in params["answers"].items())), "")
+        troubles = (_trouble(*one, params["state"]) for one in params["answers"].items())
+        trouble = _facts.trouble(task_vars) or next(filter(None, troubles), "")
         if trouble:
             return {**result, "failed": True, "msg": trouble}
         return {**result, **_here.run(certificate_sign, params, self._task.check_mode)}

@@ -7,7 +7,7 @@ import json
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.plainkube.cluster.plugins.module_utils import _authorities
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _certificate_table, _directory
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _certificate_table, _directory, _facts
 
 display = Display()
 
@@ -19,6 +19,9 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
+        trouble = _facts.trouble(task_vars)
+        if trouble:
+            return {**result, "changed": False, "failed": True, "msg": trouble}
         dummy, options = self.validate_argument_spec(
             {
                 "cluster": {"type": "str", "required": True},

@@ -2,31 +2,20 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
-import pathlib
 import typing as t
 
-import yaml
 from ansible import context
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action.group_by import ActionModule as GroupBy
 from ansible_collections.plainkube.cluster.plugins.module_utils import _formats, _preflight, _proxy
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _facts, _operator_flags, _structured, _whole_run
-
-ROLES = pathlib.Path(__file__).parents[2] / "roles"
-
-# Every host evaluates this: the C parser takes 1 ms a file, the other one 10.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def read_options() -> dict[str, dict[str, dict[str, t.Any]]]:
-    """Role -> its options, those of all entry points together; none of them required."""
-    found = {}
-    for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
-        entries = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)["argument_specs"].values()
-        options = {name: option for entry in entries for name, option in entry.get("options", {}).items()}
-        found[path.parent.parent.name] = {name: {**option, "required": False} for name, option in options.items()}
-    return found
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import (
+    _facts,
+    _operator_flags,
+    _options,
+    _structured,
+    _whole_run,
+)
 
 
 class ActionModule(GroupBy):
@@ -44,7 +33,7 @@ class ActionModule(GroupBy):
         partial = _whole_run.tags_trouble(self._task.tags, context.CLIARGS)
         if partial:
             return {"changed": False, "failed": True, "msg": partial}
-        by_role = read_options()
+        by_role = _options.read()
         known = {name for options in by_role.values() for name in options}
         values, failures = self._evaluated(known, task_vars)
         troubles = [

@@ -7,7 +7,7 @@ import os
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _directory, _status_table
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _directory, _facts, _status_table
 
 display = Display()
 
@@ -19,6 +19,9 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
+        trouble = _facts.trouble(task_vars)
+        if trouble:
+            return {**result, "changed": False, "failed": True, "msg": trouble}
         dummy, options = self.validate_argument_spec(
             {
                 "cluster": {"type": "str", "required": True},

@@ -9,7 +9,7 @@ import contextlib
 import ipaddress
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _options
 
 NAMES = frozenset({"plainkube", "plainkube_unreached", "plainkube_remembered"})
 
@@ -96,6 +96,17 @@ def injected(facts: t.Mapping[str, t.Any], known: t.Collection[str], roles: t.It
         for name in map(str, facts)
         if name in known or name.startswith(internal) or (name.startswith("plainkube") and name not in NAMES)
     )
+
+
+def trouble(task_vars: t.Mapping[str, t.Any]) -> str:
+    """Whether a host of the play has such facts by now, in a sentence: any module that ran on it may have returned them."""
+    by_role = _options.read()
+    known = {name for options in by_role.values() for name in options}
+    for host in task_vars.get("ansible_play_hosts_all", ()):
+        names = injected(task_vars["hostvars"][host].get("ansible_facts", {}), known, by_role)
+        if names:
+            return refusal(host, names)
+    return ""
 
 
 def refusal(host: str, names: t.Sequence[str]) -> str:
