@@ -8,7 +8,7 @@ Ansible acts on some keys of a result, whichever module returned it: `ansible_fa
 
 from __future__ import annotations
 
-import dataclasses
+import json
 import re
 import typing as t
 
@@ -18,7 +18,13 @@ from ansible.plugins.action import ActionBase, normal
 # The keys that Ansible itself acts on (strategy, executor, task result).
 _ACTED_ON = ("add_host", "add_group", "ansible_facts", "ansible_stats", "ansible_included_var_files")
 # C0 and C1 controls but line feed and tab, line and paragraph separators, and the characters that turn the direction of text.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# What the answer of an honest host has none of, as text or in JSON's escapes, which only a liar has for ASCII. Most answers are not taken apart.
+_SUSPECT = re.compile(
+    rf"{_CONTROL.pattern}|\\[bfr]|\\u(?:00[0-9][0-9a-f]|200[ef]|202[89a-e]|206[6-9])|"
+    + "|".join(f'"{key}"' for key in _ACTED_ON),
+    re.IGNORECASE,
+)
 
 
 def printable(text: str) -> str:
@@ -27,23 +33,27 @@ def printable(text: str) -> str:
 
 
 def cleaned(value: t.Any) -> t.Any:
-    """The value with printable text only, at every depth. What has no control character stays the very same object."""
+    """The value with printable text only, at every depth."""
     if isinstance(value, str):
-        return printable(value) if _CONTROL.search(value) else value
+        return printable(value)
     if isinstance(value, dict):
-        return {cleaned(key): cleaned(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(cleaned(one) for one in value)
-    # Warnings and errors of a module are objects of Ansible's own.
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
-        return dataclasses.replace(value, **{name: cleaned(one) for name, one in parts.items()})
+        return {printable(key): cleaned(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [cleaned(one) for one in value]
     return value
 
 
-def answer(result: dict[str, t.Any]) -> dict[str, t.Any]:
-    """A module's result without what Ansible would act on."""
-    return {key: cleaned(value) for key, value in result.items() if key not in _ACTED_ON}
+def answer(stdout: str) -> str:
+    """What a module printed, without what Ansible would act on, and with printable text only.
+
+    What is no answer stays none: Ansible says so. What surrounds it, which Ansible would show as a warning, is dropped."""
+    if not _SUSPECT.search(stdout):
+        return stdout
+    try:
+        value, dummy = json.JSONDecoder(strict=False).raw_decode(stdout, stdout.index("{"))
+    except ValueError:
+        return printable(stdout)
+    return json.dumps({key: cleaned(one) for key, one in value.items() if key not in _ACTED_ON})
 
 
 class OnHost(ActionBase):
@@ -53,17 +63,21 @@ class OnHost(ActionBase):
     nobody looks again in that run. A variable would not do: in a role it would go before the user's ansible.cfg, and ansible-core takes no
     template for this one."""
 
+    def _parse_returned_data(self, res: dict[str, t.Any], *arguments: t.Any) -> t.Any:
+        shown = {
+            **res,
+            "stdout": answer(res.get("stdout") or ""),
+            "stderr": printable(res.get("stderr") or ""),
+        }
+        return super()._parse_returned_data(shown, *arguments)
+
     def _execute_module(self, *args: t.Any, task_vars: t.Any = None, **options: t.Any) -> dict[str, t.Any]:
         variables = {} if task_vars is None else task_vars
         if self._task.delegate_to:
             variables = variables.get("ansible_delegated_vars", {}).get(self._task.delegate_to, {})
         if C.config.get_config_value("INTERPRETER_PYTHON", variables=variables) == "auto":
             variables["ansible_python_interpreter"] = "auto_silent"
-        result = answer(super()._execute_module(*args, task_vars=task_vars, **options))
-        # Ansible found it by itself.
-        if self._discovered_interpreter_key:
-            result["ansible_facts"] = {self._discovered_interpreter_key: self._discovered_interpreter}
-        return result
+        return super()._execute_module(*args, task_vars=task_vars, **options)
 
 
 class HostModule(OnHost, normal.ActionModule):

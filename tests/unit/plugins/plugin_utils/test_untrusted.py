@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
+import json
 import pathlib
 import types
 
@@ -41,7 +41,6 @@ def execute(monkeypatch, ansible_cfg):
     def run(variables, delegate_to=None):
         monkeypatch.setattr(ActionBase, "_execute_module", real)
         plugin = _untrusted.HostModule.__new__(_untrusted.HostModule)
-        plugin._discovered_interpreter_key = None
         plugin._task = types.SimpleNamespace(delegate_to=delegate_to)
         plugin._execute_module(task_vars=variables)
         return seen
@@ -72,29 +71,22 @@ def test_the_host_that_a_task_is_delegated_to(execute):
 # --- what a host answers -------------------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
-class Warned:
-    """As ansible-core has warnings and errors of a module."""
-
-    msg: str
-    lines: tuple[str, ...] = ()
-
-
 LIE = "\x1b[2J\x1b[31mok: [n2]\r\x9b\u202e"
 SHOWN = "\\x1b[2J\\x1b[31mok: [n2]\\x0d\\x9b\\x202e"
 
 
 @pytest.fixture
 def answered(monkeypatch, ansible_cfg):
-    """What a task on a host gives back of an answer."""
+    """What Ansible gets to read of what a module prints."""
+    seen = []
 
-    def run(answer, interpreter=None):
-        monkeypatch.setattr(ActionBase, "_execute_module", lambda self, *args, **options: answer)
+    def run(stdout, stderr=""):
+        monkeypatch.setattr(ActionBase, "_parse_returned_data", lambda self, res, *more: seen.append((res, more)))
         plugin = _untrusted.HostModule.__new__(_untrusted.HostModule)
-        plugin._task = types.SimpleNamespace(delegate_to=None)
-        plugin._discovered_interpreter_key = interpreter and "discovered_interpreter_python"
-        plugin._discovered_interpreter = interpreter
-        return plugin._execute_module(task_vars={})
+        plugin._parse_returned_data({"rc": 0, "stdout": stdout, "stderr": stderr}, "legacy")
+        result, more = seen.pop()
+        assert (result["rc"], more) == (0, ("legacy",))
+        return result
 
     return run
 
@@ -107,20 +99,30 @@ def test_nothing_that_a_host_answers_is_a_variable_or_a_host(answered):
         "ansible_stats": {"data": {}},
         "ansible_included_var_files": ["/etc/passwd"],
     }
-    assert answered({"changed": True, "restarts": {}, **lies}) == {"changed": True, "restarts": {}}
-    # What Ansible found is not what the host says.
-    assert answered({"changed": True, **lies}, "/usr/bin/python3") == {
-        "changed": True,
-        "ansible_facts": {"discovered_interpreter_python": "/usr/bin/python3"},
+    for key, value in lies.items():
+        assert json.loads(answered(json.dumps({"changed": True, key: value}))["stdout"]) == {"changed": True}
+    # JSON has several ways to write a name.
+    assert json.loads(answered('{"changed": true, "\\u0061dd_host": {}, "add\\u005fgroup": "x"}')["stdout"]) == {
+        "changed": True
     }
 
 
-def test_nothing_that_a_host_answers_controls_the_terminal(answered):
-    lies = {"msg": LIE, "list": [{LIE: LIE}], "warnings": [Warned(LIE, (LIE,))], "number": 1, "none": None}
-    shown = {"msg": SHOWN, "list": [{SHOWN: SHOWN}], "warnings": [Warned(SHOWN, (SHOWN,))], "number": 1, "none": None}
-    assert answered(lies) == shown
-    text = {"msg": "two lines,\n\ta tab, and ü →"}
-    assert answered(text) == text
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_nothing_that_a_host_answers_controls_the_terminal(answered, ascii_only):
+    lies = {"msg": LIE, "list": [{LIE: LIE}], "warnings": [LIE], "number": 1, "none": None}
+    shown = {"msg": SHOWN, "list": [{SHOWN: SHOWN}], "warnings": [SHOWN], "number": 1, "none": None}
+    assert json.loads(answered(json.dumps(lies, ensure_ascii=ascii_only))["stdout"]) == shown
+
+
+def test_nor_does_what_is_no_answer(answered):
+    assert answered(LIE, LIE) == {"rc": 0, "stdout": SHOWN, "stderr": SHOWN}
+    # Ansible would warn of what surrounds an answer, in its words.
+    assert json.loads(answered(f'{LIE}\n{{"changed": true}}\n{LIE}')["stdout"]) == {"changed": True}
+
+
+def test_an_honest_answer_is_read_as_it_is(answered):
+    text = json.dumps({"msg": "two lines,\n\ta tab, and ü →", "path": "C:\\\\a", "changed": False})
+    assert answered(text)["stdout"] is text
 
 
 MODULES = pathlib.Path(_untrusted.__file__).parents[1] / "modules"
