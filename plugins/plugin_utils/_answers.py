@@ -32,6 +32,11 @@ class Passing(t.NamedTuple):
     check: t.Callable[[str], bool]
 
 
+def line(text: str) -> str:
+    """The text in one line, so that no host writes a line for another one."""
+    return " ".join(text.split()) if "\n" in text or "\t" in text else text
+
+
 def reason(result: Result) -> str:
     """Why a task failed, in one line, as whatever failed said it."""
     said = " ".join(str(result.get("msg") or "").removeprefix("Task failed: ").removeprefix("Module failed: ").split())

@@ -65,4 +65,10 @@ def page(found: t.Mapping[str, t.Any]) -> list[str]:
         *found["rotation"].get("sentences", []),
         *([f"service-account: until {until}"] if until else []),
     ]
-    return ["", *_status_table.align(rows(found["hosts"])), "", verdict(found), *(f"  {line}" for line in more)]
+    return [
+        "",
+        *_status_table.align(rows(found["hosts"])),
+        "",
+        verdict(found),
+        *(f"  {_answers.line(one)}" for one in more),
+    ]

@@ -106,6 +106,7 @@ def megabytes(size: int) -> str:
 
 def align(rows: t.Sequence[Row]) -> list[str]:
     """Rows of cells as lines, each column as wide as its widest cell."""
+    rows = [[_answers.line(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
@@ -170,7 +171,7 @@ def problem_lines(hosts: t.Mapping[str, t.Any]) -> list[str]:
     return [
         f"  {problem}" if problem.startswith(f"{name} ") else f"  {name}: {problem}"
         for name, host in hosts.items()
-        for problem in host["problems"]
+        for problem in map(_answers.line, host["problems"])
     ]
 
 

@@ -71,6 +71,14 @@ def test_problems_come_last_with_their_host():
     assert [line.split()[:3] for line in lines if "UNKNOWN" in line] == [["n2", "-", "UNKNOWN"], ["n3", "-", "UNKNOWN"]]
 
 
+def test_no_host_writes_a_line_for_another_one():
+    forged = "is slow\nk1     kubelet  ok\n  k1: all is well"
+    lines = page(n1=result(forged, components=[component("kubelet", version=forged)]), k1=result())
+    assert len(lines) == len(page(n1=result("is slow"), k1=result()))
+    assert lines[-1] == "  n1: is slow k1 kubelet ok k1: all is well"
+    assert not [line for line in lines if "\n" in line]
+
+
 def test_a_host_whose_check_failed():
     assert page(n1={"msg": "no cryptography"})[-1] == "  n1 could not be checked: no cryptography"
 
