@@ -30,7 +30,7 @@ def _trouble(host: str, answer: t.Any, state: str) -> str:
         return f"Host {host} has not told its certificates: {_answers.reason(answer)}"
     where = _answers.misfit(answer, _facts.PKI if state == "checked" else _REQUEST)
     return (
-        f"What host {host} answered to module {asked} has no valid {where.lstrip('.')}: look at that host."
+        f"What host {host} answered to module {asked} has no valid {where.lstrip('.')}: inspect that host."
         if where
         else ""
     )

@@ -91,7 +91,7 @@ class ActionModule(_untrusted.OnHost):
             return before, float(answer["stdout"]), after
         except ValueError:
             raise AnsibleActionFail(
-                f"`date` did not tell the time ({answer['stdout'] or answer['stderr']!r}): look at that host."
+                f"`date` did not tell the time ({answer['stdout'] or answer['stderr']!r}): inspect that host."
             ) from None
 
     def _who(self, task_vars: dict[str, t.Any]) -> tuple[str, str]:

@@ -134,15 +134,15 @@ def requested_key(text: str, where: str) -> t.Any:
         public_key, valid = found.public_key(), found.is_signature_valid
     except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
         raise CertificateError(
-            f"{where} sent a certificate request that cannot be read ({error}); look at that host."
+            f"{where} sent a certificate request that cannot be read ({error}); inspect that host."
         ) from None
     if not valid:
         raise CertificateError(
-            f"{where} sent a certificate request that is not signed with its own key; look at that host."
+            f"{where} sent a certificate request that is not signed with its own key; inspect that host."
         )
     if not _is_p256(public_key):
         raise CertificateError(
-            f"{where} sent a request for a key of kind {_kind(public_key)}, not ECDSA P-256; look at that host."
+            f"{where} sent a request for a key of kind {_kind(public_key)}, not ECDSA P-256; inspect that host."
         )
     return public_key
 
@@ -174,7 +174,7 @@ def check_days(valid: int, renew_before: int, name: str, renew_name: str) -> Non
         raise CertificateError(f"{name} is {valid}: use 1 to {MAXIMUM_DAYS} days, more is not accepted by all clients.")
     if valid <= renew_before:
         raise CertificateError(
-            f"{name} ({valid}) must be more than {renew_name} ({renew_before}), or every run would issue anew."
+            f"{name} ({valid}) must be more than {renew_name} ({renew_before}), or every run would reissue it."
         )
 
 

@@ -216,7 +216,7 @@ def settled_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], settings: t.M
         known.pop("cluster_dns_address", None)
     return [
         f"{name} is {settings[name]!r}, and the cluster that {host} is of has {value}, which cannot change while it lives: "
-        f"set {name} to that, or make the cluster anew (plainkube.cluster.reset, then plainkube.cluster.site)."
+        f"set {name} to that, or rebuild the cluster (plainkube.cluster.reset, then plainkube.cluster.site)."
         for name, (value, host) in known.items()
         if settings.get(name, value) != value
     ]
@@ -397,7 +397,7 @@ def step_troubles(facts: t.Mapping[str, t.Any], host: str, versions: t.Mapping[s
         if new < old or (over and name != "kubelet"):
             troubles.append(
                 f"{wanted['variable']} is {wanted['version']!r}, and {name} on {host} is {there}, which goes to no minor version but the next: take "
-                f"one of {old[0]}.{old[1]} or {old[0]}.{old[1] + 1}, or make the host anew (plainkube.cluster.reset)."
+                f"one of {old[0]}.{old[1]} or {old[0]}.{old[1] + 1}, or rebuild the host (plainkube.cluster.reset)."
             )
     return troubles
 
@@ -496,7 +496,7 @@ def unreachable(host: str, address: str, error: str) -> str:
     # What ssh itself says, without Ansible's introduction.
     reason = re.sub(r"^.* (?:via|over) ssh: ", "", error.strip(), flags=re.DOTALL).rstrip(".")
     return (
-        f"{host} ({address}) is unreachable ({reason}): start it or mend the way to it (ansible_host, ansible_port, ansible_user), "
+        f"{host} ({address}) is unreachable ({reason}): start it or fix the connection to it (ansible_host, ansible_port, ansible_user), "
         f"or leave it out with --limit '!{host}'."
     )
 

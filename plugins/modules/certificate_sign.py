@@ -437,7 +437,7 @@ def public_key(module: AnsibleModule, host: str, name: str, answer: t.Mapping[st
     if answer.get("request"):
         return _certificates.requested_key(answer["request"], host)
     if not module.check_mode:
-        raise _certificates.CertificateError(f"{host} sent no request for the certificate {name}; look at that host.")
+        raise _certificates.CertificateError(f"{host} sent no request for the certificate {name}; inspect that host.")
     return None
 
 
@@ -459,7 +459,7 @@ def sign_one(
         if not reasons and _certificates.chain_text(answer.get("certificate")) != chain:
             reasons = ["what it is sent with has changed"]
         if not reasons and module.params["reissue"]:
-            reasons = ["all are to be issued anew"]
+            reasons = ["all are to be reissued"]
     if not reasons:
         return "", ""
     if authority.key is None:

@@ -244,7 +244,7 @@ def wait_until_ready(cluster: Cluster) -> _drain.Node | None:
     if lacks and not cluster.module.check_mode:
         seconds, cordoned = cluster.module.params["timeout"], node is not None and node.cordoned
         raise Trouble(
-            f"{lacks}, after {seconds} s (timeout); read `journalctl --unit kubelet` on that host, mend what it says and run this again"
+            f"{lacks}, after {seconds} s (timeout); read `journalctl --unit kubelet` on that host, fix what it reports and run this again"
             f"{'; the node stays cordoned until then' if cordoned else ''}"
         )
     return node

@@ -83,7 +83,7 @@ def checked(host: str, told: t.Any) -> tuple[dict[str, t.Any], str]:
         said = f"no valid {wrong.lstrip('.')}" if wrong != "." else "no facts"
         return (
             {},
-            f"Host {host} answered module plainkube.cluster.host_facts with {said}: run this again with -vvv, and look at that host.",
+            f"Host {host} answered module plainkube.cluster.host_facts with {said}: run this again with -vvv, and inspect that host.",
         )
     return {name: told[name] for name in SHAPE}, ""
 

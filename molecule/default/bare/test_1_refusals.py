@@ -401,7 +401,7 @@ WRONG = {
     ),
     "an unreachable host": Wrong(
         hosts("[all]\nn1 ansible_port=9\n"),
-        r"n1 \([\d.]+\) is unreachable \(.*refused.*\): start it or mend the way to it .*, or leave it out with --limit '!n1'",
+        r"n1 \([\d.]+\) is unreachable \(.*refused.*\): start it or fix the connection to it .*, or leave it out with --limit '!n1'",
     ),
     "a clock that is ahead": Wrong(
         interpreter(AHEAD), r"n1's clock is 3[56]\d\d\.\d s ahead of the control node's, .*: set both by NTP"

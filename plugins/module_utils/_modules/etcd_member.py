@@ -212,7 +212,7 @@ class Task:
         trouble = self.patiently(attempt)
         if trouble:
             raise _etcd_member.Refusal(
-                f"without {self.me.name} etcd would have no quorum ({trouble}), so {otherwise}: start or mend these members first"
+                f"without {self.me.name} etcd would have no quorum ({trouble}), so {otherwise}: start or repair these members first"
             )
         return seen
 

@@ -127,7 +127,7 @@ def confirm(module: AnsibleModule, plan: Plan) -> None:
         os.unlink(FORMER)
     if plan.load:
         raise NftError(
-            f"nobody came in through the new rules within {module.params['revert_after']} s, so the former ones are back"
+            f"no connection came in through the new rules within {module.params['revert_after']} s, so the previous rules are back"
         )
     settle(module, plan)
 

@@ -78,11 +78,11 @@ def test_a_network_that_stumbles(monkeypatch):
 
 
 def test_cut_off_and_taken_back(monkeypatch):
-    back = {"failed": True, "msg": "the former ones are back."}
+    back = {"failed": True, "msg": "the previous rules are back."}
     host = Host(monkeypatch, LOADED, refused(), refused(), back)
     result = host.run()
     assert (result["failed"], result["changed"]) == (True, False)
-    assert "keep the control node out (Connection timed out; the former ones are back.)" in result["msg"]
+    assert "keep the control node out (Connection timed out; the previous rules are back.)" in result["msg"]
 
 
 def test_never_seen_again(monkeypatch):

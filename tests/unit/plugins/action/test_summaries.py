@@ -180,7 +180,7 @@ def test_where_nobody_asks_for_the_directory(run, pki):
         (FAILED, f"Host n1 has not told its certificates: {FAILED['msg']}"),
         (
             {"public": {}, "secret": {}},
-            "What host n1 answered to module plainkube.cluster.host_facts has no valid secret: look at that host.",
+            "What host n1 answered to module plainkube.cluster.host_facts has no valid secret: inspect that host.",
         ),
         (
             {"public": {"ca.crt": 1}, "secret": []},

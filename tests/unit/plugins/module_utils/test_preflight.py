@@ -280,7 +280,7 @@ def test_settings_that_a_live_cluster_cannot_change():
     assert _preflight.hosts_troubles({**subject, "settled": same}) == []
     assert _preflight.hosts_troubles({**subject, "settled": {**same, "cluster_domain": "k.example"}}) == [
         "cluster_domain is 'k.example', and the cluster that k1 is of has cluster.local, which cannot change while it lives: "
-        "set cluster_domain to that, or make the cluster anew (plainkube.cluster.reset, then plainkube.cluster.site)."
+        "set cluster_domain to that, or rebuild the cluster (plainkube.cluster.reset, then plainkube.cluster.site)."
     ]
 
 
@@ -321,7 +321,7 @@ def test_a_minor_version_goes_to_the_next_one_only(name, installed, wanted, refu
         troubles
         == [
             f"cluster_version is '{wanted}', and {name} on n1 is 1.36.2, which goes to no minor version but the next: take "
-            "one of 1.36 or 1.37, or make the host anew (plainkube.cluster.reset)."
+            "one of 1.36 or 1.37, or rebuild the host (plainkube.cluster.reset)."
         ]
         * refused
     )
@@ -408,7 +408,7 @@ def test_an_unreachable_host_is_told_in_a_sentence():
     assert _preflight.unreachable(
         "n2", "192.0.2.22", "Failed to connect to the host via ssh: ssh: No route to host.\n"
     ) == (
-        "n2 (192.0.2.22) is unreachable (ssh: No route to host): start it or mend the way to it (ansible_host, ansible_port, "
+        "n2 (192.0.2.22) is unreachable (ssh: No route to host): start it or fix the connection to it (ansible_host, ansible_port, "
         "ansible_user), or leave it out with --limit '!n2'."
     )
 

@@ -422,7 +422,7 @@ def test_a_request_that_is_missing(site):
     answers["n1"]["certificates"]["kubelet"]["request"] = None
     result = site.sign(answers=answers)
     assert result["failed"]
-    assert result["msg"] == "n1 sent no request for the certificate kubelet; look at that host."
+    assert result["msg"] == "n1 sent no request for the certificate kubelet; inspect that host."
 
 
 # No second authority for a cluster that lives
@@ -587,7 +587,7 @@ def test_a_file_that_somebody_has_edited_is_refused(site):
 def test_all_certificates_can_be_issued_anew(site):
     site.run()
     result = site.run(reissue=True)
-    why = "all are to be issued anew"
+    why = "all are to be reissued"
     assert reasons(result)["n1"] == {"kubelet": why, "etcd/flannel": why}
     assert sum(map(len, reasons(result).values())) == 9
     assert result["hosts"]["k1"]["secret_files"] == []

@@ -145,7 +145,7 @@ def test_rules_that_nobody_confirmed_go_and_late_confirmation_fails(guarded, run
     assert guarded.live == before
     late = run_module(firewall, **OTHER, confirm=True)
     assert late["failed"]
-    assert "nobody came in through the new rules within 15 s, so the former ones are back" in late["msg"]
+    assert "no connection came in through the new rules within 15 s, so the previous rules are back" in late["msg"]
     assert "192.0.2.1" in _files.read(_firewall.RULES)
 
 

@@ -192,7 +192,7 @@ def test_no_such_node(cluster):
     result = cluster.run("restored", timeout=1)
     assert result["failed"]
     assert result["msg"] == (
-        "Node n1 does not exist, after 1 s (timeout); read `journalctl --unit kubelet` on that host, mend what it says and run this again."
+        "Node n1 does not exist, after 1 s (timeout); read `journalctl --unit kubelet` on that host, fix what it reports and run this again."
     )
 
 
