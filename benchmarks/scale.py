@@ -152,7 +152,7 @@ def host_answers(directory: pathlib.Path, name: str, number: int, facts: dict[st
     machine = {"cgroup_version": 2, "architecture": "amd64", "memory_mb": 8000}
     write(
         directory / "host_facts.json",
-        {"changed": False, "ansible_facts": {"plainkube": {**facts, **debian, **machine, **own}}},
+        {"changed": False, "found": {**facts, **debian, **machine, **own}},
     )
 
 

@@ -44,7 +44,7 @@ class ActionModule(_untrusted.OnHost):
             # is a fact; Ansible adds facts of its own, such as the interpreter that it found.
             return {**answer, "ansible_facts": facts()}
         found, misfit = checked(self._who(task_vars)[0], answer.pop("found", None))
-        told_time = answer.pop("time", None)
+        told_time = answer.pop("time", before)
         if misfit or not isinstance(told_time, float):
             message = misfit or checked(self._who(task_vars)[0], None)[1]
             return {**answer, "failed": True, "msg": message, "ansible_facts": facts()}

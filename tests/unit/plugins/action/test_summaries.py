@@ -184,7 +184,7 @@ def test_where_nobody_asks_for_the_directory(run, pki):
         ),
         (
             {"public": {"ca.crt": 1}, "secret": []},
-            "What host n1 answered to module plainkube.cluster.host_facts has no valid public.ca.crt: look",
+            "What host n1 answered to module plainkube.cluster.host_facts has no valid public.ca.crt: inspect",
         ),
     ],
 )

@@ -114,7 +114,9 @@ def test_what_it_is_asked_is_not_logged_and_secrets_of_the_steps_are_in_no_answe
 
     monkeypatch.setattr(survey.AnsibleModule, "log", lambda self, msg, log_args=None: logged.append(msg))
     monkeypatch.setattr(survey, "load", lambda name: Code)
-    done = run_module(survey, steps=[step("one", "component", environment={"HTTP_PROXY": "http://user:Geheim@proxy"})])
+    steps = [step("one", "component", environment={"HTTP_PROXY": "http://user:Geheim@proxy"})]
+    # As the controller sends it.
+    done = run_module(survey, steps=steps, _ansible_no_log=False)
     assert done["answers"]["one"]["failed"] is True
     assert "Geheim" not in str(done)
     assert logged == []
