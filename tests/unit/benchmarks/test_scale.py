@@ -51,7 +51,7 @@ def test_stub_answers_for_the_module_and_prefers_the_host_s_own_answer(tmp_path)
         return json.loads(subprocess.run([stub], input=sent, capture_output=True, text=True, check=True).stdout)
 
     assert ask("component") == {"changed": False}
-    facts = ask("host_facts")["ansible_facts"]["plainkube"]
+    facts = ask("host_facts")["found"]
     assert (facts["hostname"], facts["address"], facts["kernel"]) == ("h001", "10.77.0.2", "6")
 
 
