@@ -33,11 +33,11 @@ def printable(text: str) -> str:
 
 
 def cleaned(value: t.Any) -> t.Any:
-    """The value with printable text only, at every depth."""
+    """The value with printable text only, and without what Ansible would act on, at every depth, since Ansible unwraps some objects."""
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, dict):
-        return {printable(key): cleaned(one) for key, one in value.items()}
+        return {printable(key): cleaned(one) for key, one in value.items() if key not in _ACTED_ON}
     if isinstance(value, list):
         return [cleaned(one) for one in value]
     return value
@@ -46,14 +46,15 @@ def cleaned(value: t.Any) -> t.Any:
 def answer(stdout: str) -> str:
     """What a module printed, without what Ansible would act on, and with printable text only.
 
-    What is no answer stays none: Ansible says so. What surrounds it, which Ansible would show as a warning, is dropped."""
+    What surrounds the answer, which Ansible would show as a warning, is dropped. What is no answer here must be none for Ansible either, which
+    looks for its beginning and end in another way: it is left no object to find."""
     if not _SUSPECT.search(stdout):
         return stdout
     try:
         value, dummy = json.JSONDecoder(strict=False).raw_decode(stdout, stdout.index("{"))
     except ValueError:
-        return printable(stdout)
-    return json.dumps({key: cleaned(one) for key, one in value.items() if key not in _ACTED_ON})
+        return printable(stdout).replace("{", "\\x7b")
+    return json.dumps(cleaned(value))
 
 
 class OnHost(ActionBase):

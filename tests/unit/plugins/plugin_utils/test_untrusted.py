@@ -12,6 +12,7 @@ import types
 import pytest
 from ansible import constants as C
 from ansible.config.manager import ConfigManager
+from ansible.module_utils.json_utils import _filter_non_json_lines
 from ansible.plugins.action import ActionBase
 from ansible_collections.plainkube.cluster.plugins.plugin_utils import _untrusted
 
@@ -105,6 +106,28 @@ def test_nothing_that_a_host_answers_is_a_variable_or_a_host(answered):
     assert json.loads(answered('{"changed": true, "\\u0061dd_host": {}, "add\\u005fgroup": "x"}')["stdout"]) == {
         "changed": True
     }
+
+
+FACTS = '{"changed": true, "ansible_facts": {"artifacts_mirror": "/"}}'
+
+
+@pytest.mark.parametrize(
+    "stdout",
+    [
+        # Ansible begins to read at the first line that begins like an object, and ends at the last one that ends like one.
+        "x{\n" + FACTS,
+        "{\n" + FACTS,
+        "[\n" + FACTS,
+        "  " + FACTS + "\n}",
+        FACTS[:-1],
+        # It makes objects of its own types of what is marked so.
+        json.dumps({"__ansible_type": "_AnsibleTaggedDict", "tags": [], "value": json.loads(FACTS)}),
+    ],
+)
+def test_no_other_way_to_write_an_answer_gets_them_past(answered, stdout):
+    read = answered(stdout)["stdout"]
+    kept, dummy = _filter_non_json_lines(read, objects_only=True) if "{" in read else ("{}", [])
+    assert "ansible_facts" not in kept
 
 
 @pytest.mark.parametrize("ascii_only", [True, False])
