@@ -2,7 +2,11 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import pathlib
+import socket
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
@@ -24,3 +28,35 @@ def run_module(capfd):
         return {name: value for name, value in result.items() if not name.startswith(("_ansible_", "invocation"))}
 
     return run
+
+
+@pytest.fixture(scope="session")
+def reserved_port():
+    """A function that returns a port of 127.0.0.1 for a server that a test starts later.
+
+    The kernel gives ports of its ephemeral range to any connection at any time, so these ports are below that range. Each stays reserved until
+    the end of the session, also against test processes beside this one: its number is bound on an address that nothing else uses.
+    """
+    first_ephemeral = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    candidates = iter(range(10000, first_ephemeral))
+
+    def bound(stack: contextlib.ExitStack, kind: socket.SocketKind, address: str, port: int) -> None:
+        stack.enter_context(socket.socket(type=kind)).bind((address, port))
+
+    def reserve() -> int:
+        for port in candidates:
+            with contextlib.ExitStack() as reservation, contextlib.ExitStack() as probes:
+                try:
+                    bound(reservation, socket.SOCK_STREAM, "127.127.127.127", port)
+                    bound(probes, socket.SOCK_STREAM, "127.0.0.1", port)
+                    bound(probes, socket.SOCK_DGRAM, "127.0.0.1", port)
+                except OSError as error:
+                    if error.errno != errno.EADDRINUSE:
+                        raise
+                    continue
+                reservations.push(reservation.pop_all())
+                return port
+        raise RuntimeError(f"no port below {first_ephemeral} is free: end the processes that listen on them")
+
+    with contextlib.ExitStack() as reservations:
+        yield reserve

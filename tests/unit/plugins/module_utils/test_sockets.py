@@ -73,10 +73,8 @@ def test_the_kernels_socket_of_udp_can_be_shared(monkeypatch):
         assert _sockets.foreign_listeners([], "/opt/plainkube", [held.getsockname()[1]]) == []
 
 
-def test_a_free_port_is_nobodys():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    assert _sockets.foreign_listeners([port], "/opt/plainkube") == []
+def test_a_free_port_is_nobodys(reserved_port):
+    assert _sockets.foreign_listeners([reserved_port()], "/opt/plainkube") == []
 
 
 def test_a_socket_without_a_process_is_told_as_such(listener, monkeypatch):

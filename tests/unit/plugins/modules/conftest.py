@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import time
 import typing as t
@@ -56,12 +55,6 @@ def _certificates(directory: str) -> None:
         _openssl(directory, "req", "-x509", *key, *files, "-subj", f"/CN={name}", *extra)
 
 
-def _free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
 def etcd_binaries(tmp_path_factory):
     """A directory with etcd and etcdctl: in PATH, where tests/matrix.py puts them for ansible-test, or out of the lab's mirror."""
@@ -78,8 +71,9 @@ class EtcdFleet:
 
     SECONDS = 60  # on a machine with better things to do
 
-    def __init__(self, directory: pathlib.Path) -> None:
+    def __init__(self, directory: pathlib.Path, reserved_port: t.Callable[[], int]) -> None:
         self.directory = directory
+        self.reserved_port = reserved_port
         self.urls: dict[str, tuple[str, str]] = {}  # peers', clients'
         self.processes: dict[str, subprocess.Popen] = {}
         _certificates(str(directory))
@@ -89,7 +83,7 @@ class EtcdFleet:
         path = self.directory / name
         if name not in self.urls:
             path.mkdir()
-            self.urls[name] = (f"http://127.0.0.1:{_free_port()}", f"https://127.0.0.1:{_free_port()}")
+            self.urls[name] = (f"http://127.0.0.1:{self.reserved_port()}", f"https://127.0.0.1:{self.reserved_port()}")
         return path
 
     def has_data(self, name: str) -> bool:
@@ -201,20 +195,20 @@ CLIENT = {"ca": "ca.crt", "cert": "root.crt", "key": "root.key"}
 
 
 @pytest.fixture
-def etcd_fleet(tmp_path, monkeypatch, etcd_binaries):
+def etcd_fleet(tmp_path, monkeypatch, etcd_binaries, reserved_port):
     monkeypatch.setenv("PATH", f"{etcd_binaries}:{os.environ['PATH']}")
-    fleet = EtcdFleet(tmp_path)
+    fleet = EtcdFleet(tmp_path, reserved_port)
     yield fleet
     fleet.stop(*list(fleet.processes))
 
 
 @pytest.fixture
-def etcd(tmp_path, monkeypatch, etcd_binaries):
+def etcd(tmp_path, monkeypatch, etcd_binaries, reserved_port):
     """A real etcd with TLS."""
     monkeypatch.setenv("PATH", f"{etcd_binaries}:{os.environ['PATH']}")
     directory = str(tmp_path)
     _certificates(directory)
-    client, peer = (f"127.0.0.1:{_free_port()}" for dummy in range(2))
+    client, peer = (f"127.0.0.1:{reserved_port()}" for dummy in range(2))
     with open(f"{directory}/etcd.log", "w", encoding="utf-8") as log:
         process = subprocess.Popen(
             ["etcd", f"--data-dir={directory}/data", f"--listen-client-urls=https://{client}"]

@@ -96,9 +96,9 @@ def test_containerd_is_asked_only_where_its_version_matters(run_module, monkeypa
     assert "containerd" not in asked
 
 
-def test_what_listens_on_a_port_that_is_needed(run_module):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+def test_what_listens_on_a_port_that_is_needed(run_module, reserved_port):
+    port = reserved_port()
+    with socket.create_server(("127.0.0.1", port)):
         found = run_module(host_facts, ports=[port])["found"]["foreign_listeners"]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
             other.bind(("127.0.0.1", port))
