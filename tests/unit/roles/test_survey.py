@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 
 import pytest
 import yaml
@@ -45,6 +46,14 @@ TASKS = {
     "node_object": "node/tasks/labels.yml",
     "load_balancer_removal": "load_balancer/tasks/remove.yml",
 }
+
+
+def test_shared_variables_follow_those_that_they_refer_to():
+    shared = load("survey/vars/main.yml")["__survey_shared"]
+    known = {**load("cluster/vars/main.yml"), **load("artifacts/vars/main.yml")}
+    for number, name in enumerate(shared):
+        later = set(shared[number:]) & set(re.findall(r"__\w+", str(known[name])))
+        assert not later, name
 
 
 def essential(options):
