@@ -146,7 +146,7 @@ def host_answers(directory: pathlib.Path, name: str, number: int, facts: dict[st
     stub = directory / "python"
     stub.write_text(STUB, encoding="utf-8")
     stub.chmod(0o755)
-    own = {"address": address(number), "hostname": name, "machine_id": hashlib.md5(name.encode()).hexdigest()}
+    own = {"hostname": name, "machine_id": hashlib.md5(name.encode()).hexdigest()}
     own["installed"] = installed
     debian = {"distribution": "debian", "distribution_version": "13", "systemd": True, "swap": False}
     machine = {"cgroup_version": 2, "architecture": "amd64", "memory_mb": 8000}

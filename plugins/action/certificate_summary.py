@@ -30,6 +30,7 @@ class ActionModule(ActionBase):
                 "output": {"type": "str", "choices": ["text", "json"], "default": "text"},
                 "earlier": {"type": "list", "elements": "str", "default": []},
                 "directory": {"type": "path", "default": ""},
+                "control_planes": {"type": "list", "elements": "str", "default": []},
             }
         )
         results = {
@@ -51,4 +52,4 @@ class ActionModule(ActionBase):
         exposure = _authorities.exposure(options["directory"])
         if exposure:
             display.warning(exposure)
-        return _directory.refusal(options["directory"], options["cluster"], results)
+        return _directory.refusal(options["directory"], options["cluster"], results, options["control_planes"])

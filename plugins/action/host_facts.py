@@ -8,13 +8,19 @@ import typing as t
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.utils.display import Display
 from ansible_collections.plainkube.cluster.plugins.module_utils import _host, _preflight
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _untrusted
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _connected, _untrusted
 from ansible_collections.plainkube.cluster.plugins.plugin_utils._facts import checked, facts
 
 display = Display()
 
 # How often to reread a clock if the connection is too slow to tell whether the clock is wrong.
 _READINGS = 3
+
+
+def _confirmed(connected: t.Sequence[str], found: t.Mapping[str, t.Any]) -> str:
+    """The first of the addresses that the host has. If it has none of them, role preflight refuses it by the first."""
+    there = {one["address"] for one in found["addresses"]}
+    return next((address for address in connected if address in there), next(iter(connected), ""))
 
 
 class ActionModule(_untrusted.OnHost):
@@ -27,13 +33,16 @@ class ActionModule(_untrusted.OnHost):
         needs, address = arguments.pop("needs", None), arguments.pop("address", "")
         if address:
             return {**result, "changed": False, "ansible_facts": facts()}
+        connected = _connected.addresses(self._connection, self._who(task_vars)[1])
         try:
-            answer = self._look(arguments, needs, task_vars)
+            answer = self._look(arguments, needs, task_vars, connected)
         except AnsibleConnectionFailure as error:
-            answer = self._unreached(str(error), task_vars)
+            answer = self._unreached(str(error), task_vars, connected)
         return {**result, **answer}
 
-    def _look(self, arguments: dict[str, t.Any], needs: t.Any, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    def _look(
+        self, arguments: dict[str, t.Any], needs: t.Any, task_vars: dict[str, t.Any], connected: t.Sequence[str]
+    ) -> dict[str, t.Any]:
         before = time.time()
         answer = self._execute_module(
             module_name="plainkube.cluster.host_facts", module_args=arguments, task_vars=task_vars
@@ -49,26 +58,21 @@ class ActionModule(_untrusted.OnHost):
             message = misfit or checked(self._who(task_vars)[0], None)[1]
             return {**answer, "failed": True, "msg": message, "ansible_facts": facts()}
         found["clock_offset"] = round(self._offset(_host.clock_interval(before, told_time, after)), 1)
-        answer["ansible_facts"] = {**answer.get("ansible_facts", {}), **facts(found)}
+        answer["ansible_facts"] = {
+            **answer.get("ansible_facts", {}),
+            **facts(found, address=_confirmed(connected, found)),
+        }
         troubles = _preflight.host_troubles(found, self._who(task_vars)[0], needs) if needs else []
         return {**answer, **({"failed": True, "msg": "\n".join(troubles)} if troubles else {})}
 
-    def _unreached(self, error: str, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    def _unreached(self, error: str, task_vars: dict[str, t.Any], connected: t.Sequence[str]) -> dict[str, t.Any]:
         message = _preflight.unreachable(*self._who(task_vars), error)
         if not self._task.ignore_unreachable:
             return {"unreachable": True, "msg": message}
         # Ansible still ends a run_once or any_errors_fatal task at an unreachable host.
         display.warning(message)
-        found = facts(unreached=True, remembered=self._remembered(task_vars))
+        found = facts(unreached=True, address=connected[0] if len(connected) == 1 else "")
         return {"unreachable": False, "msg": message, "ansible_facts": found}
-
-    def _remembered(self, task_vars: dict[str, t.Any]) -> str:
-        """This host's address in the configuration of other hosts of the run."""
-        host = self._who(task_vars)[0]
-        names = task_vars.get("ansible_play_hosts_all", ())
-        seen = (task_vars["hostvars"][name].get("ansible_facts", {}).get("plainkube", {}) for name in names)
-        servers = (found.get("servers", {}) for found in seen)
-        return next((known[host] for known in servers if host in known), "")
 
     def _offset(self, interval: tuple[float, float]) -> float:
         """The minimum offset of the host's clock; reread while the interval contains both acceptable and unacceptable offsets."""

@@ -30,6 +30,7 @@ class ActionModule(ActionBase):
                 "file": {"type": "path", "default": ""},
                 "earlier": {"type": "list", "elements": "str", "default": []},
                 "directory": {"type": "path", "default": ""},
+                "control_planes": {"type": "list", "elements": "str", "default": []},
             }
         )
         results = {
@@ -38,7 +39,7 @@ class ActionModule(ActionBase):
         }
         problems = []
         if options["directory"]:
-            problems = _directory.problems(options["directory"], options["cluster"], results)
+            problems = _directory.problems(options["directory"], options["cluster"], results, options["control_planes"])
         found = _status_table.document(options["cluster"], results, problems)
         document = json.dumps(found)
         if options["output"] == "json":

@@ -9,9 +9,8 @@ version_added: 1.0.0
 short_description: A host's IPv4 address in the cluster
 description:
   - Takes a host's variables, and returns the first of the following values that is an IPv4 address.
-  - C(cluster_address), which the inventory may set per host; the address that role preflight found on the host
-    (the source address of its default route), or for a host that is down, the one in the configuration of other hosts;
-    C(ansible_host); the host's name in the inventory.
+  - C(cluster_address), which the inventory may set per host; the address that the control node connects to (fact C(plainkube_address) of
+    M(plainkube.cluster.host_facts)); C(ansible_host); the host's name in the inventory. The host itself has no say in this.
   - Empty if there is none and O(required=false), for example for an unreachable host with a DNS name.
 options:
   _input:
@@ -34,29 +33,19 @@ _value:
   type: str
 """
 
-import ipaddress
-
 from ansible.errors import AnsibleFilterError
-
-
-def _is_ipv4(text) -> bool:
-    try:
-        ipaddress.IPv4Address(str(text))
-    except ValueError:
-        return False
-    return True
+from ansible_collections.plainkube.cluster.plugins.module_utils import _addresses
 
 
 def host_address(variables, required: bool = False) -> str:
     facts = variables.get("ansible_facts", {})
     candidates = (
         variables.get("cluster_address"),
-        facts.get("plainkube", {}).get("address"),
-        facts.get("plainkube_remembered"),
+        facts.get("plainkube_address"),
         variables.get("ansible_host"),
         variables.get("inventory_hostname"),
     )
-    address = next((str(candidate) for candidate in candidates if _is_ipv4(candidate)), "")
+    address = next((str(candidate) for candidate in candidates if _addresses.is_ipv4(candidate)), "")
     if required and not address:
         raise AnsibleFilterError(
             f"No IPv4 address of host {variables.get('inventory_hostname')} is known: run role plainkube.cluster.preflight, or module"

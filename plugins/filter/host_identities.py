@@ -26,7 +26,8 @@ identities: "{{ ansible_play_hosts | map('extract', hostvars) | plainkube.cluste
 
 RETURN = r"""
 _value:
-  description: Inventory name to C(address), C(machine_id), C(hostname), C(addresses), C(interfaces), C(clock_offset) and C(settled).
+  description: Inventory name to C(address), C(given) (whether the inventory sets C(cluster_address)), C(machine_id), C(hostname), C(addresses), C(interfaces),
+    C(clock_offset) and C(settled).
   type: dict
 """
 
@@ -42,7 +43,13 @@ def host_identities(hosts) -> dict[str, dict]:
         elsewhere = {"cluster_dns_address"} if "clusterDNS" in (variables.get("node_kubelet_config") or {}) else set()
         settled = {name: value for name, value in facts.get("settled", {}).items() if name not in elsewhere}
         more = {"clock_offset": facts.get("clock_offset", 0.0), "settled": settled}
-        found[variables["inventory_hostname"]] = {"address": host_address(variables), **seen, **links, **more}
+        found[variables["inventory_hostname"]] = {
+            "address": host_address(variables),
+            "given": bool(variables.get("cluster_address")),
+            **seen,
+            **links,
+            **more,
+        }
     return found
 
 

@@ -14,6 +14,8 @@ import re
 import traceback
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils import _addresses
+
 try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -29,6 +31,16 @@ try:
     from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
     MISSING = ""
+    # What cryptography raises for a text that somebody else wrote.
+    _UNREADABLE: tuple[type[Exception], ...] = (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        InvalidSignature,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    )
     USAGES = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 except ImportError:
     MISSING = traceback.format_exc()
@@ -41,6 +53,8 @@ MAXIMUM_DAYS = 825
 # New certificates must also be valid on hosts whose clock is slightly behind the control node's.
 _BACKDATE = datetime.timedelta(minutes=5)
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+# Names that never are a host's, whatever the groups say.
+_RESERVED = re.compile(r"localhost|kubernetes(\.default(\..*)?)?")
 # RFC 5280, ub-common-name.
 _COMMON_NAME_LENGTH = 64
 
@@ -132,7 +146,7 @@ def requested_key(text: str, where: str) -> t.Any:
     try:
         found = x509.load_pem_x509_csr(text.encode())
         public_key, valid = found.public_key(), found.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
+    except _UNREADABLE as error:
         raise CertificateError(
             f"{where} sent a certificate request that cannot be read ({error}); inspect that host."
         ) from None
@@ -169,6 +183,43 @@ def expand(entry: t.Mapping[str, t.Any], host: str, address: str) -> Wanted:
     )
 
 
+def _holders(groups: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, set[str]]:
+    """Name or address that does not depend on the host -> the hosts that get a certificate for it."""
+    found: dict[str, set[str]] = {}
+    for group in groups:
+        for entry in group.get("certificates") or ():
+            for san in filter(None, entry.get("sans") or ()):
+                if "{" not in san:
+                    found.setdefault(san.lower(), set()).update(group["hosts"])
+    return found
+
+
+def names_trouble(
+    groups: t.Sequence[t.Mapping[str, t.Any]], addresses: t.Mapping[str, str], control_planes: t.Collection[str]
+) -> str:
+    """Why the names or addresses of the hosts cannot be signed, in a sentence: one is the cluster's own, or another host's.
+
+    A control plane may have the name or address of the API endpoint.
+    """
+    hosts = {host for group in groups for host in group["hosts"]}
+    fixed = _holders(groups)
+    owners: dict[str, str] = {}
+    for host in sorted(hosts):
+        for text in dict.fromkeys((host.lower(), addresses.get(host, ""))):
+            if not text:
+                continue
+            kind = "address" if text == addresses.get(host) else "name"
+            remedy = "set cluster_address for it" if kind == "address" else "give it another name in the inventory"
+            if kind == "address" and not _addresses.is_unicast(text):
+                return f"{host} has the address {text}, which no other host can reach it by: {remedy}."
+            if _RESERVED.fullmatch(text) or (text in fixed and not {host} <= fixed[text] & {*control_planes}):
+                return f"{host} has the {kind} {text}, which is one of the cluster's own: {remedy}."
+            if text in owners and owners[text] != host:
+                return f"{owners[text]} and {host} have the same {kind} {text}: {remedy}."
+            owners[text] = host
+    return ""
+
+
 def check_days(valid: int, renew_before: int, name: str, renew_name: str) -> None:
     if not 1 <= valid <= MAXIMUM_DAYS:
         raise CertificateError(f"{name} is {valid}: use 1 to {MAXIMUM_DAYS} days, more is not accepted by all clients.")
@@ -187,18 +238,12 @@ def subject(common_name: str, organization: str = "") -> t.Any:
     return x509.Name([*names, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _general_names(sans: t.Iterable[str]) -> list[t.Any]:
     """Sorted, without duplicates: names before addresses."""
-    names = sorted({san.lower() for san in sans if not _is_address(san)})
-    addresses = sorted({ipaddress.ip_address(san) for san in sans if _is_address(san)}, key=lambda ip: (ip.version, ip))
+    names = sorted({san.lower() for san in sans if not _addresses.is_ip(san)})
+    addresses = sorted(
+        {ipaddress.ip_address(san) for san in sans if _addresses.is_ip(san)}, key=lambda ip: (ip.version, ip)
+    )
     try:
         return [*map(x509.DNSName, names), *map(x509.IPAddress, addresses)]
     except ValueError:
@@ -344,11 +389,16 @@ def issue(wanted: Wanted, public_key: t.Any, authority: Authority, now: datetime
 
 
 def load_certificate(text: str | None) -> t.Any:
-    """The first certificate in a text; None where there is none that can be read."""
+    """The first certificate in a text; None where there is none, or one of which a part cannot be read."""
     try:
-        return x509.load_pem_x509_certificate((text or "").encode("utf-8", "surrogateescape"))
-    except (ValueError, UnsupportedAlgorithm):
+        found = x509.load_pem_x509_certificate((text or "").encode("utf-8", "surrogateescape"))
+        # cryptography parses these on first access, and a host may have written anything.
+        found.public_key()
+        _values(found)
+        describe(found)
+    except _UNREADABLE:
         return None
+    return found
 
 
 def load_certificates(text: str | None) -> list[t.Any]:

@@ -9,6 +9,8 @@ import ipaddress
 import re
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils import _addresses
+
 Host = t.Mapping[str, t.Any]
 
 
@@ -45,15 +47,6 @@ def split(endpoint: str) -> tuple[str, int] | None:
     return (found.group(1), port) if found and port <= 65535 else None
 
 
-def is_address(text: str) -> bool:
-    """Whether a text is an IPv4 address."""
-    try:
-        ipaddress.IPv4Address(text)
-    except ValueError:
-        return False
-    return True
-
-
 # --- before any host was asked --------------------------------------------------------------------------------------
 
 
@@ -64,7 +57,7 @@ def input_troubles(api: Api, resolves: t.Callable[[str], bool]) -> list[str]:
         *(
             f"cluster_api_balancers has {one!r}, which is no IPv4 address: write the addresses of your balancers."
             for one in api.balancers
-            if not is_address(str(one))
+            if not _addresses.is_ipv4(str(one))
         ),
         *_port_troubles(api),
         *_virtual_ip_input_troubles(api),
@@ -79,7 +72,7 @@ def _name_troubles(endpoint: str, resolves: t.Callable[[str], bool]) -> list[str
         return [
             f"cluster_api_endpoint is {endpoint!r}: write HOST or HOST:PORT, with a DNS name or an IPv4 address, and without https://."
         ]
-    if is_address(parts[0]) or resolves(parts[0]):
+    if _addresses.is_ipv4(parts[0]) or resolves(parts[0]):
         return []
     return [
         f"cluster_api_endpoint is {endpoint!r}, and {parts[0]} does not resolve on the control node: put it into DNS or /etc/hosts, "
@@ -120,7 +113,7 @@ def _owner(api: Api, port: int) -> str:
 def _virtual_ip_input_troubles(api: Api) -> list[str]:
     if not api.virtual_ip:
         return []
-    if not is_address(api.virtual_ip):
+    if not _addresses.is_ipv4(api.virtual_ip):
         return [
             f"cluster_virtual_ip is {api.virtual_ip!r}, which is no IPv4 address: write one, without a prefix length."
         ]
@@ -143,7 +136,7 @@ def host_troubles(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
 def _endpoint_troubles(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
     """Whether an endpoint that is an IPv4 address leads anywhere, and to a port that somebody listens on."""
     host, port = split(api.endpoint) or ("", 0)
-    if not is_address(host) or host in api.balancers:
+    if not _addresses.is_ipv4(host) or host in api.balancers:
         return []
     own = {hosts[name]["address"]: name for name in api.control_planes if name in hosts}
     if host not in own and host != api.virtual_ip:

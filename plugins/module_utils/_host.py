@@ -78,15 +78,6 @@ def interface_addresses(text: str) -> list[dict[str, t.Any]]:
     ]
 
 
-def known_servers(balancer: str, flanneld: str) -> dict[str, str]:
-    """Name -> address of the control planes in a balancer's configuration, and of etcd's members in a comment of flanneld's unit."""
-    members = re.search(r"^# etcd: (.+)$", flanneld, re.MULTILINE)
-    return {
-        **dict(re.findall(r"([\w.-]+)=https://([\d.]+):\d+", members.group(1) if members else "")),
-        **dict(re.findall(r"^\s*server (\S+) ([\d.]+):\d+", balancer, re.MULTILINE)),
-    }
-
-
 def settled(apiserver: str, subnet: str, kubelet: str = "") -> dict[str, str]:
     """What an API server's unit, flannel's subnet file and a kubelet's configuration say of settings that a cluster cannot change, by variable."""
     found = {

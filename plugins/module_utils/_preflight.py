@@ -13,6 +13,7 @@ import re
 import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _addresses,
     _bridge,
     _firewall,
     _flannel_network,
@@ -234,6 +235,36 @@ def clock_spread_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[
     ]
 
 
+def address_trouble(host: str, known: t.Mapping[str, t.Any]) -> str:
+    """What is wrong with a host's address, which etcd, flannel and the kubelet listen on: nobody else reaches the host by it, or the host lacks it."""
+    address, given = known["address"], known.get("given", False)
+    if not address:
+        return (
+            f"The IPv4 address of {host} is not known, because its name does not resolve on the control node, or to several addresses while {host} is "
+            "down: set cluster_address for it in the inventory."
+        )
+    if not _addresses.is_unicast(address):
+        source = "cluster_address" if given else "ansible_host"
+        return (
+            f"{host} has the address {address} ({source}), which no other host can reach it by: set cluster_address for it in the "
+            "inventory."
+        )
+    there = {one["address"]: one["interface"] for one in known.get("addresses", [])}
+    # Nothing is known of a host that is down.
+    if not there or address in there:
+        return ""
+    words = ", ".join(f"{one} ({interface})" for one, interface in there.items())
+    if given:
+        return (
+            f"{host} has cluster_address {address!r}, which is not an address of that host ({words}): use one of these, or remove it to get "
+            "the one that Ansible connects to."
+        )
+    return (
+        f"Ansible connects to {host} by {address}, which is not an address of that host ({words}), as behind NAT: set cluster_address for it to one of "
+        "these in the inventory."
+    )
+
+
 def hosts_troubles(subject: t.Mapping[str, t.Any]) -> list[str]:
     """What is wrong between hosts: everybody has an address, a machine-id and a name, and nobody another's."""
     hosts = subject["hosts"]
@@ -241,11 +272,7 @@ def hosts_troubles(subject: t.Mapping[str, t.Any]) -> list[str]:
         *firewall_troubles(hosts, subject.get("firewall_hosts", [])),
         *clock_spread_troubles({host: hosts[host] for host in subject.get("here", hosts)}),
         *settled_troubles(hosts, subject.get("settled", {})),
-        *(
-            f"{host} did not tell its IPv4 address (no default route, or not reached): set cluster_address for it in the inventory."
-            for host, known in hosts.items()
-            if not known["address"]
-        ),
+        *filter(None, (address_trouble(host, known) for host, known in hosts.items())),
         *(
             f"{host} has the address {known['address']}, which lies in {name} ({network}): choose another network for {name}."
             for host, known in hosts.items()
@@ -308,19 +335,6 @@ def overlap_troubles(facts: t.Mapping[str, t.Any], host: str, networks: t.Mappin
         for name, network in networks.items()
         for there in facts["networks"]
         if ipaddress.IPv4Network(network).overlaps(ipaddress.IPv4Network(there["network"]))
-    ]
-
-
-def address_troubles(facts: t.Mapping[str, t.Any], host: str, address: str) -> list[str]:
-    """Whether the host has the address that the inventory gives it, which etcd, flannel and the kubelet listen on."""
-    there = {one["address"]: one["interface"] for one in facts.get("addresses", [])}
-    # Without the command `ip`, none is known.
-    if not address or not there or address in there:
-        return []
-    words = ", ".join(f"{one} ({interface})" for one, interface in there.items())
-    return [
-        f"{host} has cluster_address {address!r}, which is not an address of that host ({words}): use one of these, or remove it to get "
-        "that of the default route."
     ]
 
 
@@ -481,7 +495,6 @@ def host_troubles(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str,
         *(kubelet_troubles(facts, host, config) if config is not None else []),
         *space_troubles(facts, host, needs["memory_mb"], needs["disk_mb"]),
         *overlap_troubles(facts, host, needs["networks"]),
-        *address_troubles(facts, host, needs.get("address", "")),
         *endpoint_troubles(facts, host),
         *link_troubles(facts, host),
         *port_troubles(facts, host, needs["components"]),

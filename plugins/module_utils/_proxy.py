@@ -10,6 +10,8 @@ import re
 import typing as t
 import urllib.parse
 
+from ansible_collections.plainkube.cluster.plugins.module_utils import _addresses
+
 SETTINGS = ("cluster_http_proxy", "cluster_https_proxy", "cluster_no_proxy")
 EXAMPLE = "http://user:password@proxy.example.com:3128"
 _NAME = re.compile(
@@ -45,17 +47,9 @@ def redact(text: str) -> str:
     return _USER.sub("://***@", text)
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_host(text: str) -> bool:
     """Whether it can name a host; four numbers that are no address, or a network, cannot."""
-    return _is_address(text) or bool(_NAME.fullmatch(text) and not re.fullmatch(r"[\d.]+", text))
+    return _addresses.is_ip(text) or bool(_NAME.fullmatch(text) and not re.fullmatch(r"[\d.]+", text))
 
 
 def _url_trouble(url: str) -> str:
@@ -154,16 +148,16 @@ def _split(host: str) -> tuple[str, str]:
 
 def _matches(name: str, port: str, entry: str) -> bool:
     if "/" in entry:
-        return _is_address(name) and ipaddress.ip_address(name) in ipaddress.ip_network(entry, strict=False)
-    if _is_address(entry):
-        return _is_address(name) and ipaddress.ip_address(name) == ipaddress.ip_address(entry)
+        return _addresses.is_ip(name) and ipaddress.ip_address(name) in ipaddress.ip_network(entry, strict=False)
+    if _addresses.is_ip(entry):
+        return _addresses.is_ip(name) and ipaddress.ip_address(name) == ipaddress.ip_address(entry)
     wanted, wanted_port = _split(entry)
     if wanted_port and wanted_port != port:
         return False
     wanted = wanted.removeprefix("*")
     if wanted.startswith("."):
         return name.endswith(wanted)
-    return name == wanted or (name.endswith(f".{wanted}") and not _is_address(name))
+    return name == wanted or (name.endswith(f".{wanted}") and not _addresses.is_ip(name))
 
 
 def bypasses(host: str, scheme: str, no_proxy: t.Sequence[str]) -> bool:
@@ -172,6 +166,6 @@ def bypasses(host: str, scheme: str, no_proxy: t.Sequence[str]) -> bool:
     Python's own answer knows no networks.
     """
     name, port = _split(host)
-    if name == "localhost" or (_is_address(name) and ipaddress.ip_address(name).is_loopback):
+    if name == "localhost" or (_addresses.is_ip(name) and ipaddress.ip_address(name).is_loopback):
         return True
     return any(_matches(name, port or {"http": "80", "https": "443"}.get(scheme, ""), entry) for entry in no_proxy)

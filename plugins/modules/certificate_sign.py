@@ -16,7 +16,9 @@ description:
   - Creates C(encryption.yaml) with the key with which API servers encrypt Secrets and ConfigMaps in etcd. An existing cluster without encryption
     gets a key that is available but not used yet; C(plainkube.cluster.encryption) activates it.
   - Never creates CAs for a cluster that already has them. If the hosts have CAs other than those in O(directory), it stops
-    and says where they were created.
+    and says where they were created, if the control planes agree on that.
+  - Never signs a host's name or address that belongs to the cluster, such as V(kubernetes), V(localhost) or the address of the Service C(kubernetes),
+    or to another host.
   - You can put your own CA into O(directory) before the first run, for example as C(etcd/ca.crt) and C(etcd/ca.key).
 extends_documentation_fragment:
   - plainkube.cluster.attributes
@@ -105,8 +107,15 @@ options:
   answers:
     description:
       - Host to the result of M(plainkube.cluster.certificate_request). Certificates are signed only for these hosts.
-      - With O(state=checked), the C(pki) of M(plainkube.cluster.host_facts) is enough, and O(groups) may be empty.
+      - With O(state=checked), the C(pki) of M(plainkube.cluster.host_facts) is enough, and O(groups) and O(addresses) may be empty.
     type: dict
+    required: true
+  control_planes:
+    description:
+      - The control planes. Only their answers say whether the cluster has service account and encryption keys, which ones, and where its CAs were created,
+        because other hosts have no part in these.
+    type: list
+    elements: str
     required: true
   required_hosts:
     description:
@@ -164,6 +173,7 @@ EXAMPLES = r"""
   plainkube.cluster.certificate_sign:
     directory: /home/anna/cluster/pki
     cluster_name: plainkube
+    control_planes: [k1]
     groups:
       - hosts: [n1, n2]
         files: [ca.crt]
@@ -272,6 +282,13 @@ def missing_key(path: str, name: str, host: str) -> str:
     )
 
 
+def control_planes(module: AnsibleModule) -> dict[str, t.Any]:
+    """The answers of those hosts whose word on the cluster's keys counts."""
+    return {
+        host: answer for host, answer in module.params["answers"].items() if host in module.params["control_planes"]
+    }
+
+
 def load_authority(module: AnsibleModule, name: str, contents: dict[str, str], now: t.Any) -> _certificates.Authority:
     """The CA in the directory. A missing key is made, and a missing certificate for the key that is there.
 
@@ -310,7 +327,7 @@ def load_encryption_keys(module: AnsibleModule, contents: dict[str, str]) -> Non
     if _encryption.FILE in contents:
         _encryption.parse(contents[_encryption.FILE], path)
     else:
-        live = any("sa.key" in answer["secret"] for answer in module.params["answers"].values())
+        live = any("sa.key" in answer["secret"] for answer in control_planes(module).values())
         contents[_encryption.FILE] = _encryption.render(_encryption.first_keys(live))
 
 
@@ -346,8 +363,14 @@ def some(hosts: t.Sequence[str], one_does: str, they_do: str) -> str:
     return f"{hosts[0]} {one_does}" if len(hosts) == 1 else f"{hosts[0]} and {len(hosts) - 1} more {they_do}"
 
 
-def place(module: AnsibleModule, host: str) -> str:
-    found = _certificates.origin_place(module.params["answers"][host]["public"].get("origin"))
+def place(module: AnsibleModule, hosts: t.Collection[str]) -> str:
+    """Where the keys of these hosts were created, according to the control planes among them, if they agree."""
+    told = {
+        _certificates.origin_place(answer["public"].get("origin"))
+        for host, answer in control_planes(module).items()
+        if host in hosts
+    }
+    found = told.pop() if len(told) == 1 else ""
     return found or "made in a place that is not known"
 
 
@@ -358,7 +381,7 @@ def carriers(module: AnsibleModule, authority: _certificates.Authority) -> dict[
     names = [entry["name"] for entry in entries if entry["authority"] == authority.name]
     found = {}
     for host, answer in module.params["answers"].items():
-        leaves = [answer["certificates"].get(name, {}).get("certificate") for name in names]
+        leaves = [answer.get("certificates", {}).get(name, {}).get("certificate") for name in names]
         found[host] = _certificates.carried_authority(answer["public"].get(certificate), leaves, authority)
     return {host: other for host, other in found.items() if other}
 
@@ -373,11 +396,11 @@ def check_authority(module: AnsibleModule, directory: Directory, authority: _cer
     if f"{_certificates.AUTHORITIES[authority.name]}.key" in directory.made:
         raise _certificates.CertificateError(
             f"certificates_directory {module.params['directory']} holds no {authority.name} CA, but {carry} certificates "
-            f"of CA {other}, {place(module, host)}; {_OTHERS_REMEDY}{_LOST_REMEDY.format(directory=module.params['host_directory'])}."
+            f"of CA {other}, {place(module, others)}; {_OTHERS_REMEDY}{_LOST_REMEDY.format(directory=module.params['host_directory'])}."
         )
     raise _certificates.CertificateError(
         f"certificates_directory {module.params['directory']} holds {ours}, but {carry} certificates of another CA, "
-        f"{other}, {place(module, host)}; {_OTHERS_REMEDY}, or remove {module.params['host_directory']} from a host that is "
+        f"{other}, {place(module, others)}; {_OTHERS_REMEDY}, or remove {module.params['host_directory']} from a host that is "
         f"left over from another cluster."
     )
 
@@ -385,28 +408,33 @@ def check_authority(module: AnsibleModule, directory: Directory, authority: _cer
 def check_service_account_key(module: AnsibleModule, directory: Directory) -> None:
     users = [
         host
-        for host, answer in module.params["answers"].items()
+        for host, answer in control_planes(module).items()
         if "sa.pub" in answer["public"] or "sa.key" in answer["secret"]
     ]
     if "sa.key" in directory.made and users:
         raise _certificates.CertificateError(
             f"certificates_directory {module.params['directory']} holds no sa.key, but {some(users, 'has', 'have')} the one that signs the tokens of the "
-            f"cluster's service accounts, {place(module, users[0])}; {_OTHERS_REMEDY}."
+            f"cluster's service accounts, {place(module, users)}; {_OTHERS_REMEDY}."
         )
 
 
 def check_encryption_keys(module: AnsibleModule, directory: Directory) -> None:
     """With another key than the API servers have, nobody could read the cluster's Secrets again."""
     mine = _encryption.identify(directory.contents[_encryption.FILE])
-    theirs = {host: answer.get("encryption") or [] for host, answer in module.params["answers"].items()}
+    theirs = {host: answer.get("encryption") or [] for host, answer in control_planes(module).items()}
     others = [host for host, keys in theirs.items() if not _encryption.is_successor(mine, keys)]
     if not others:
         return
     top, path = module.params["directory"], os.path.join(module.params["host_directory"], _encryption.FILE)
     lacks = "no encryption.yaml" if _encryption.FILE in directory.made else "another key in encryption.yaml"
+    if len({tuple(theirs[host]) for host in others}) > 1:
+        raise _certificates.CertificateError(
+            f"certificates_directory {top} holds {lacks}, and {' and '.join(others)} do not have the same keys in {path}: take encryption.yaml back from "
+            "a backup of that directory, or find out which of these keys the cluster's Secrets are encrypted with, and which host was changed."
+        )
     raise _certificates.CertificateError(
         f"certificates_directory {top} holds {lacks}, but {some(others, 'has', 'have')} the key that the cluster's Secrets are encrypted with, "
-        f"{place(module, others[0])}: take encryption.yaml back from a backup of that directory, or from {path} of {others[0]}."
+        f"{place(module, others)}: take encryption.yaml back from a backup of that directory, or from {path} of {others[0]}."
     )
 
 
@@ -468,6 +496,15 @@ def sign_one(
     key = key or _certificates.new_key().public_key()
     certificate = _certificates.issue(wanted, key, authority, now, module.params["validity_days"])
     return "; ".join(reasons), _certificates.certificate_text(certificate) + chain
+
+
+def check_names(module: AnsibleModule) -> None:
+    """Refuse to sign a name or an address for a host that is not its own."""
+    trouble = _certificates.names_trouble(
+        module.params["groups"], module.params["addresses"], module.params["control_planes"]
+    )
+    if trouble:
+        raise _certificates.CertificateError(trouble)
 
 
 def needed(module: AnsibleModule, host: str) -> tuple[list[str], list[dict[str, t.Any]]]:
@@ -602,6 +639,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     now = datetime.datetime.now(datetime.timezone.utc)
     days = module.params["validity_days"], module.params["renew_before_days"]
     _certificates.check_days(*days, "certificates_validity_days", "certificates_renew_before_days")
+    check_names(module)
     plan = make_plan(module, now)
     if module.params["state"] == "checked":
         warn_of_exposure(module)
@@ -660,6 +698,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "host_directory": {"type": "path", "default": "/etc/kubernetes/pki"},
     "addresses": {"type": "dict", "default": {}},
     "answers": {"type": "dict", "required": True},
+    "control_planes": {"type": "list", "elements": "str", "required": True},
     "required_hosts": {"type": "list", "elements": "str", "default": []},
     "validity_days": {"type": "int", "default": 365},
     "renew_before_days": {"type": "int", "default": 30},

@@ -46,6 +46,11 @@ options:
       - If empty, nothing is compared.
     type: path
     default: ""
+  control_planes:
+    description: The control planes, whose word on the cluster's keys counts. Needed with O(directory).
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 attributes:

@@ -10,8 +10,9 @@ version_added: 1.0.0
 description:
   - Sets the fact C(plainkube), which replaces M(ansible.builtin.setup) in this collection (0.2 seconds instead of 2).
   - Changes nothing. An unreachable host is reported in one sentence. With C(ignore_unreachable), that is a warning.
-  - Always sets the facts C(plainkube_unreached), which is true only for unreachable hosts, and C(plainkube_remembered), the address of an unreachable
-    host according to the configuration of the play's other hosts. The fact C(plainkube) is empty if nothing was found, so that no cached facts are used.
+  - Always sets the facts C(plainkube_unreached), which is true only for unreachable hosts, and C(plainkube_address), the IPv4 address that the
+    control node connects to, whatever the host says; of several, the first one that the host has. The fact C(plainkube) is empty if nothing
+    was found, so that no cached facts are used.
 options:
   address:
     description:
@@ -101,10 +102,6 @@ ansible_facts:
           description: All IPv4 addresses except those in 127.0.0.0/8, with C(interface), C(address) and C(prefix).
           type: list
           elements: dict
-          returned: success
-        address:
-          description: The IPv4 source address of the default route; empty without a default route.
-          type: str
           returned: success
         architecture:
           description: V(amd64), V(arm64), or the kernel's name of another architecture.
@@ -223,12 +220,6 @@ ansible_facts:
           description: Whether a change of the runtime is in progress.
           type: bool
           returned: success
-        servers:
-          description:
-            - The IPv4 addresses of control planes and etcd members in the configuration of this host's load balancer and flanneld, by name. They supply
-              the address of a host that is down.
-          type: dict
-          returned: success
         services:
           description: Names of optional services, which begin with C(plainkube-).
           type: list
@@ -273,24 +264,12 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _status,
 )
 
-# TEST-NET-3 (RFC 5737): connecting a UDP socket sends nothing, it only asks for the route.
-_ELSEWHERE = ("203.0.113.1", 9)
 _DOCKER_PID = "/run/docker.pid"
 _UNITS = "/etc/systemd/system"
 _SUBNET = "/var/lib/flannel/subnet.env"
 _BINARIES = "/usr/local/bin"
 _VERSIONED = ("kube-apiserver", "kubelet", "etcd")
-_BALANCER = "/etc/kubernetes/load-balancer.cfg"
 _RESOLV_CONF = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
-
-
-def default_address() -> str:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(_ELSEWHERE)
-        except OSError:
-            return ""
-        return probe.getsockname()[0]
 
 
 def resolves(name: str) -> bool:
@@ -382,7 +361,6 @@ def look(module: AnsibleModule) -> dict:
     runtime = _runtime.of_kubelet(readable(_runtime.KUBELET))
     return {
         "addresses": _host.interface_addresses(addresses),
-        "address": default_address(),
         "architecture": _host.ARCHITECTURES.get(kernel.machine, kernel.machine),
         "bounded": not _host.has_capability(readable("/proc/1/status"), _host.CAP_SYS_RESOURCE),
         "cgroup_version": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
@@ -413,7 +391,6 @@ def look(module: AnsibleModule) -> dict:
         "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
         "runtime": runtime,
         "runtime_change": os.path.exists(_runtime.MARKER),
-        "servers": _host.known_servers(readable(_BALANCER), readable(f"{_UNITS}/flanneld.service")),
         "services": sorted(
             os.path.basename(path)[: -len(".service")] for path in glob.glob(f"{_UNITS}/plainkube-*.service")
         ),

@@ -13,7 +13,9 @@ from ansible_collections.plainkube.cluster.plugins.modules import certificate_si
 from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _facts, _here
 
 
-def refusal(directory: str, cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]]) -> str:
+def refusal(
+    directory: str, cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]], control_planes: t.Sequence[str]
+) -> str:
     """Why site.yml would refuse the directory, in its words: it is not there, or another cluster's. Empty where it would not, or no host that
     carries authorities has answered."""
     answers = {
@@ -27,6 +29,7 @@ def refusal(directory: str, cluster: str, results: t.Mapping[str, t.Mapping[str,
         "cluster_name": cluster,
         "groups": [],
         "answers": answers,
+        "control_planes": control_planes,
         "required_hosts": [],
         "state": "checked",
     }
@@ -34,7 +37,9 @@ def refusal(directory: str, cluster: str, results: t.Mapping[str, t.Mapping[str,
     return result["msg"] if result.get("failed") else ""
 
 
-def problems(directory: str, cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
+def problems(
+    directory: str, cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]], control_planes: t.Sequence[str]
+) -> list[str]:
     """All that is wrong with the directory, in sentences."""
-    found = (refusal(directory, cluster, results), _authorities.exposure(os.path.expanduser(directory)))
+    found = (refusal(directory, cluster, results, control_planes), _authorities.exposure(os.path.expanduser(directory)))
     return [sentence for sentence in found if sentence]

@@ -9,20 +9,15 @@ import contextlib
 import ipaddress
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils import _addresses
 from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _options
 
-NAMES = frozenset({"plainkube", "plainkube_unreached", "plainkube_remembered"})
+NAMES = frozenset({"plainkube", "plainkube_unreached", "plainkube_address"})
 
 
-def facts(found: dict[str, t.Any] | None = None, unreached: bool = False, remembered: str = "") -> dict[str, t.Any]:
+def facts(found: dict[str, t.Any] | None = None, unreached: bool = False, address: str = "") -> dict[str, t.Any]:
     """Always all of them: with a fact cache, facts of an earlier run would otherwise be used for missing ones."""
-    return {"plainkube": found or {}, "plainkube_unreached": unreached, "plainkube_remembered": remembered}
-
-
-def _is_address(text: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return bool(ipaddress.IPv4Address(text))
-    return False
+    return {"plainkube": found or {}, "plainkube_unreached": unreached, "plainkube_address": address}
 
 
 def _is_network(text: str) -> bool:
@@ -31,13 +26,11 @@ def _is_network(text: str) -> bool:
     return False
 
 
-_ADDRESS = _answers.Passing(_is_address)
-_MAYBE_ADDRESS = _answers.Passing(lambda text: not text or _is_address(text))
+_ADDRESS = _answers.Passing(_addresses.is_ipv4)
 # What tells whose cluster a host is of (module_utils/_pki.py).
 PKI = {"public": _answers.Each(str), "secret": [str], "encryption": _answers.Optional([str])}
 # What module host_facts tells. Nothing else that a host says is taken.
 SHAPE: dict[str, t.Any] = {
-    "address": _MAYBE_ADDRESS,
     "addresses": [{"interface": str, "address": _ADDRESS, "prefix": int}],
     "architecture": _answers.Passing(lambda text: "/" not in text),
     "bounded": bool,
@@ -67,7 +60,6 @@ SHAPE: dict[str, t.Any] = {
     "resolv_conf": str,
     "runtime": str,
     "runtime_change": bool,
-    "servers": _answers.Each(_ADDRESS),
     "services": [str],
     "settled": _answers.Each(str),
     "swap": bool,

@@ -12,6 +12,8 @@ class Context:
 
 
 class Connection:
+    transport = "ssh"
+
     class _shell:  # noqa: N801
         tmpdir = "/nowhere"
 
@@ -25,7 +27,6 @@ class Task:
 
 
 GOOD = {
-    "address": "192.0.2.7",
     "addresses": [{"interface": "eth0", "address": "192.0.2.7", "prefix": 24}],
     "architecture": "amd64",
     "bounded": False,
@@ -53,7 +54,6 @@ GOOD = {
     "resolv_conf": "/etc/resolv.conf",
     "runtime": "",
     "runtime_change": False,
-    "servers": {},
     "services": [],
     "settled": {},
     "swap": False,
@@ -150,19 +150,36 @@ def test_an_unreachable_host_is_told_in_a_sentence(monkeypatch):
     warned = []
     monkeypatch.setattr(host_facts.display, "warning", warned.append)
     monkeypatch.setattr(Task, "ignore_unreachable", True)
-    others = {"k1": {}, "k2": {"ansible_facts": {"plainkube": {"servers": {"n1": "192.0.2.71"}}}}}
-    for hosts, address in (([], ""), (["k1"], ""), (["k1", "k2"], "192.0.2.71")):
-        variables = {"inventory_hostname": "n1", "hostvars": others, "ansible_play_hosts_all": hosts}
-        borne = host.plugin.run(task_vars=variables)
-        assert (borne["unreachable"], warned[-1]) == (False, result["msg"])
-        assert borne["ansible_facts"] == {
-            "plainkube": {},
-            "plainkube_unreached": True,
-            "plainkube_remembered": address,
-        }
+    borne = host.plugin.run(task_vars={"inventory_hostname": "n1"})
+    assert (borne["unreachable"], warned[-1]) == (False, result["msg"])
+    # As the control node knows it; of two, a host that is down confirms none.
+    known = {"plainkube": {}, "plainkube_unreached": True, "plainkube_address": "192.0.2.7"}
+    assert borne["ansible_facts"] == known
+    monkeypatch.setattr(host_facts._connected, "addresses", lambda *dummy: ["192.0.2.7", "192.0.2.8"])
+    assert host.plugin.run(task_vars={"inventory_hostname": "n1"})["ansible_facts"]["plainkube_address"] == ""
 
 
-NOTHING = {"plainkube": {}, "plainkube_unreached": False, "plainkube_remembered": ""}
+@pytest.mark.parametrize(
+    ("connected", "address"),
+    [
+        (["192.0.2.7"], "192.0.2.7"),
+        (["192.0.2.6", "192.0.2.7"], "192.0.2.7"),
+        # Role preflight refuses this one.
+        (["192.0.2.6", "192.0.2.5"], "192.0.2.6"),
+        ([], ""),
+    ],
+)
+def test_a_host_only_confirms_its_address(monkeypatch, connected, address):
+    host = Host(monkeypatch, 0, 1, 1)
+    monkeypatch.setattr(host_facts._connected, "addresses", lambda *dummy: connected)
+    told = {**GOOD, "address": "192.0.2.1"}
+    monkeypatch.setattr(host, "answer", lambda seconds: {"changed": False, "found": told, "time": host.clock(seconds)})
+    found = host.plugin.run(task_vars={"inventory_hostname": "n1"})["ansible_facts"]
+    assert found["plainkube_address"] == address
+    assert "address" not in found["plainkube"]
+
+
+NOTHING = {"plainkube": {}, "plainkube_unreached": False, "plainkube_address": ""}
 
 
 @pytest.mark.parametrize(
@@ -194,7 +211,7 @@ def test_a_module_that_fails_reports_its_own_error(monkeypatch, answer, message)
 def test_a_host_that_was_down_once_counts_as_reached_again(monkeypatch):
     host = Host(monkeypatch, 0, 1, 1)
     found = host.plugin.run(task_vars={"inventory_hostname": "n1"})["ansible_facts"]
-    assert (found["plainkube_unreached"], found["plainkube_remembered"]) == (False, "")
+    assert (found["plainkube_unreached"], found["plainkube_address"]) == (False, "192.0.2.7")
 
 
 def test_a_host_whose_address_is_known_is_not_asked(monkeypatch):
@@ -209,8 +226,7 @@ def test_a_host_whose_address_is_known_is_not_asked(monkeypatch):
     [
         (None, "no facts"),
         ("text", "no facts"),
-        ({}, "no valid address"),
-        ({**GOOD, "address": "127.0.0.1; id"}, "no valid address"),
+        ({}, "no valid addresses"),
         (
             {**GOOD, "addresses": [{"interface": "eth0", "address": "n1", "prefix": 24}]},
             "no valid addresses[0].address",
@@ -219,7 +235,6 @@ def test_a_host_whose_address_is_known_is_not_asked(monkeypatch):
         ({**GOOD, "memory_mb": True}, "no valid memory_mb"),
         ({**GOOD, "networks": [{"name": "a", "network": "10.0.0.1/8"}]}, "no valid networks[0].network"),
         ({**GOOD, "pki": {"public": {"ca.crt": 1}, "secret": []}}, "no valid pki.public.ca.crt"),
-        ({**GOOD, "servers": {"k1": "localhost"}}, "no valid servers.k1"),
     ],
 )
 def test_facts_of_another_shape_are_refused(monkeypatch, told, said):

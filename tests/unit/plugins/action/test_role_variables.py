@@ -46,7 +46,7 @@ def test_a_run_of_some_tags_only_is_refused(monkeypatch):
 
 def test_what_an_earlier_run_left_in_a_fact_cache_is_forgotten():
     stale = {"plainkube": {"address": "192.0.2.9"}, "plainkube_unreached": True, "distribution": "Debian"}
-    forgotten = {"plainkube": {}, "plainkube_unreached": False, "plainkube_remembered": ""}
+    forgotten = {"plainkube": {}, "plainkube_unreached": False, "plainkube_address": ""}
     assert check({"ansible_facts": stale})["ansible_facts"] == forgotten
     assert "ansible_facts" not in check({"ansible_facts": {"distribution": "Debian"}})
 

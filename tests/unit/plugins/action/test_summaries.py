@@ -59,7 +59,7 @@ def pki(tmp_path):
     """A directory of authorities, and what a control plane of its cluster answers."""
     directory = tmp_path / "pki"
     params = {name: option.get("default") for name, option in certificate_sign.ARGUMENT_SPEC.items()}
-    params.update(directory=str(directory), cluster_name="c", groups=[], answers={})
+    params.update(directory=str(directory), cluster_name="c", groups=[], answers={}, control_planes=["k1"])
     _here.run(certificate_sign, params, False)
     host = tmp_path / "host"
     host.mkdir()
@@ -119,7 +119,7 @@ def test_a_plan_of_answers_that_are_none(run):
 
 def status(run, pki, **more):
     results = {"k1": {**WELL, "pki": pki.answer, **more}, "n1": WELL}
-    return run("status_summary", cluster="c", results=results, directory=str(pki.directory))
+    return run("status_summary", cluster="c", results=results, directory=str(pki.directory), control_planes=["k1"])
 
 
 def test_the_directory_is_in_order(run, pki):
@@ -133,6 +133,7 @@ def test_the_directory_is_missing(run, pki):
     said = f"certificates_directory {pki.directory} holds no kubernetes CA, but k1 carries certificates of CA CN=c-kubernetes-ca"
     assert run.lines[-1].strip().startswith(said)
     shown = {"cluster": "c", "results": {"k1": {**WELL, "pki": pki.answer}}, "directory": str(pki.directory)}
+    shown["control_planes"] = ["k1"]
     answer = run("certificate_summary", **shown, rotation={"failed": True, "msg": "it is not there"})
     assert answer["failed"]
     assert answer["msg"].startswith(said)
@@ -195,6 +196,7 @@ def test_nothing_is_signed_by_an_answer_that_is_none(run, pki, answer, said):
         cluster_name="c",
         groups=[],
         answers={"k1": pki.answer, "n1": answer},
+        control_planes=["k1"],
         state="checked",
     )
     assert result["failed"]

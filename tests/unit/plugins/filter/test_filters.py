@@ -26,7 +26,7 @@ def test_nth_address_names_the_network(network, n):
         nth_address(network, n)
 
 
-FACTS = {"plainkube": {"address": "172.30.0.2"}}
+FACTS = {"plainkube_address": "172.30.0.2"}
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,12 @@ FACTS = {"plainkube": {"address": "172.30.0.2"}}
     [
         ({"cluster_address": "10.0.0.1", "ansible_facts": FACTS, "ansible_host": "10.0.0.3"}, "10.0.0.1"),
         ({"ansible_facts": FACTS, "ansible_host": "10.0.0.3"}, "172.30.0.2"),
-        ({"ansible_facts": {"plainkube_remembered": "172.30.0.5"}, "ansible_host": "10.0.0.3"}, "172.30.0.5"),
-        ({"ansible_facts": {"plainkube_remembered": ""}, "ansible_host": "10.0.0.3"}, "10.0.0.3"),
+        ({"ansible_facts": {"plainkube_address": "172.30.0.5"}, "ansible_host": "10.0.0.3"}, "172.30.0.5"),
+        ({"ansible_facts": {"plainkube_address": ""}, "ansible_host": "10.0.0.3"}, "10.0.0.3"),
         ({"ansible_host": "10.0.0.3", "inventory_hostname": "n1"}, "10.0.0.3"),
         ({"ansible_host": "n1.example.org", "inventory_hostname": "10.0.0.4"}, "10.0.0.4"),
         ({"ansible_host": "n1.example.org", "inventory_hostname": "n1"}, ""),
-        ({"ansible_facts": {"plainkube": {"address": ""}}, "inventory_hostname": "n1"}, ""),
+        ({"ansible_facts": {"plainkube": {"address": "10.0.0.9"}}, "inventory_hostname": "n1"}, ""),
     ],
 )
 def test_host_address(variables, address):
@@ -50,13 +50,15 @@ def test_host_identities_are_empty_where_a_host_was_not_reached():
     k1 = {
         "inventory_hostname": "k1",
         "ansible_facts": {
-            "plainkube": {"address": "10.0.0.1", "machine_id": "a", "hostname": "K1", "interfaces": ["lo"]}
+            "plainkube_address": "10.0.0.1",
+            "plainkube": {"machine_id": "a", "hostname": "K1", "interfaces": ["lo"]},
         },
     }
     n1 = {"inventory_hostname": "n1", "ansible_host": "10.0.0.2"}
     assert host_identities([k1, n1]) == {
         "k1": {
             "address": "10.0.0.1",
+            "given": False,
             "machine_id": "a",
             "hostname": "k1",
             "addresses": [],
@@ -66,6 +68,7 @@ def test_host_identities_are_empty_where_a_host_was_not_reached():
         },
         "n1": {
             "address": "10.0.0.2",
+            "given": False,
             "machine_id": "",
             "hostname": "",
             "addresses": [],

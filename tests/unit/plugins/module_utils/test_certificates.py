@@ -473,3 +473,90 @@ def test_what_a_certificate_is_sent_with():
     assert _certificates.chain_text(text_of(old)) == ""
     assert _certificates.chain_text(text_of(old, new)) == text_of(new)
     assert _certificates.chain_text(None) == ""
+
+
+# Names that are signed
+
+
+API = {"sans": ["{host}", "{address}", "kubernetes.default.svc", "10.96.0.1", "api.example.org", "192.0.2.100", ""]}
+GROUPS = [
+    {"hosts": ["k1", "k2"], "certificates": [API]},
+    {"hosts": ["k1", "k2", "n1", "N2"], "certificates": [{"sans": ["{host}", "{address}"]}, {"sans": None}]},
+    {"hosts": ["n1"]},
+]
+ADDRESSES = {"k1": "192.0.2.1", "k2": "192.0.2.2", "n1": "192.0.2.3", "N2": "192.0.2.4"}
+
+
+def names_trouble(hosts=(), **addresses):
+    groups = [*GROUPS, {"hosts": [*hosts], "certificates": [{"sans": ["{host}"]}]}]
+    return _certificates.names_trouble(groups, {**ADDRESSES, **addresses}, ["k1", "k2"])
+
+
+def test_hosts_with_names_and_addresses_of_their_own():
+    assert names_trouble() == ""
+    assert names_trouble(n1="") == ""
+
+
+def test_a_control_plane_may_be_the_endpoint():
+    assert names_trouble(k1="192.0.2.100") == ""
+
+
+@pytest.mark.parametrize("address", ["10.96.0.1", "192.0.2.100"])
+def test_a_node_has_no_address_of_the_clusters(address):
+    assert (
+        names_trouble(n1=address)
+        == f"n1 has the address {address}, which is one of the cluster's own: set cluster_address for it."
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc.example.org", "api.example.org"]
+)
+def test_a_node_has_no_name_of_the_clusters(name):
+    assert names_trouble([name]) == (
+        f"{name} has the name {name}, which is one of the cluster's own: give it another name in the inventory."
+    )
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "127.1.2.3", "0.0.0.0", "224.0.0.1", "255.255.255.255", "fd00::1", "evil"]
+)
+def test_an_address_that_reaches_no_host(address):
+    assert (
+        names_trouble(n1=address)
+        == f"n1 has the address {address}, which no other host can reach it by: set cluster_address for it."
+    )
+
+
+def test_an_address_or_name_of_another_host():
+    assert names_trouble(n1="192.0.2.2") == "k2 and n1 have the same address 192.0.2.2: set cluster_address for it."
+    assert names_trouble(["n2"]) == "N2 and n2 have the same name n2: give it another name in the inventory."
+
+
+# What a host may write into a certificate
+
+
+def broken_certificate(authority, oid, value):
+    """One that is signed well, with an extension whose contents cannot be parsed."""
+    builder = x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(authority.certificate.subject)
+    builder = builder.public_key(_certificates.new_key().public_key()).serial_number(1)
+    builder = builder.not_valid_before(NOW).not_valid_after(NOW + days(9))
+    builder = builder.add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), value), False)
+    return _certificates.certificate_text(builder.sign(authority.key, hashes.SHA256()))
+
+
+@pytest.mark.parametrize(
+    ("oid", "value"),
+    [
+        ("2.5.29.17", b"junk"),
+        ("2.5.29.17", b"\x30\x03\x87\x01\x01"),  # an address of one byte
+        ("2.5.29.17", b"\x30\x04\x82\x02\xff\xfe"),  # a name that is no ASCII
+        ("2.5.29.17", b"\x30\x02\xa3\x00"),  # an x400Address
+        ("2.5.29.37", b"junk"),
+        ("2.5.29.19", b"junk"),
+    ],
+)
+def test_a_certificate_that_cannot_be_parsed_is_reissued(authority, key, oid, value):
+    text = broken_certificate(authority, oid, value)
+    assert _certificates.reasons_to_issue(text, SERVER, key.public_key(), authority, NOW, 30) == ["it cannot be read"]
+    assert _certificates.load_certificates(text) == []

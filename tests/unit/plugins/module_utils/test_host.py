@@ -128,36 +128,6 @@ def test_other_issuers_beside_the_clusters_own_are_no_matter():
     assert _host.settled(flags, "") == {"cluster_domain": "k.example"}
 
 
-BALANCER = """
-backend ready
-    default-server check inter 1s
-    server k2 192.0.2.12:6443
-    server k1.example.org 192.0.2.11:6443
-"""
-ETCD = render(
-    (ROLES / "flannel/templates/flanneld.service.j2").read_text(encoding="utf-8"),
-    __cluster_etcd_members=["e1", "e2.example.org"],
-    __cluster_etcd_endpoints=["https://192.0.2.31:2379", "https://192.0.2.32:2379"],
-)
-
-
-@pytest.mark.parametrize(
-    ("balancer", "etcd", "servers"),
-    [
-        (BALANCER, "", {"k2": "192.0.2.12", "k1.example.org": "192.0.2.11"}),
-        ("", ETCD, {"e1": "192.0.2.31", "e2.example.org": "192.0.2.32"}),
-        (
-            BALANCER,
-            ETCD,
-            {"k2": "192.0.2.12", "k1.example.org": "192.0.2.11", "e1": "192.0.2.31", "e2.example.org": "192.0.2.32"},
-        ),
-        ("", "", {}),
-    ],
-)
-def test_servers_that_a_host_has_in_its_configuration(balancer, etcd, servers):
-    assert _host.known_servers(balancer, etcd) == servers
-
-
 def test_a_docker_network_goes_by_its_name():
     interfaces = _host.interface_networks(ADDRESSES)
     assert _host.host_networks(interfaces, DOCKER) == [

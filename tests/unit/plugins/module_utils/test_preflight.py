@@ -202,15 +202,55 @@ def test_bad_hosts(changes, words):
     assert words in troubles[0]
 
 
-def test_an_address_is_one_of_the_host():
-    facts = {**HOST, "addresses": [{"address": "192.0.2.11", "interface": "eth0", "prefix": 24}]}
-    assert _preflight.host_troubles(facts, "n1", {**NEEDS, "address": "192.0.2.11"}) == []
-    assert _preflight.host_troubles(facts, "n1", {**NEEDS, "address": ""}) == []
-    assert _preflight.host_troubles({**facts, "addresses": []}, "n1", {**NEEDS, "address": "203.0.113.7"}) == []
-    assert _preflight.host_troubles(facts, "n1", {**NEEDS, "address": "203.0.113.7"}) == [
-        "n1 has cluster_address '203.0.113.7', which is not an address of that host (192.0.2.11 (eth0)): use one of these, or remove it to "
-        "get that of the default route."
-    ]
+ETH0 = [{"address": "192.0.2.11", "interface": "eth0", "prefix": 24}]
+
+
+@pytest.mark.parametrize(
+    ("address", "given", "addresses", "words"),
+    [
+        ("192.0.2.11", False, ETH0, ""),
+        ("192.0.2.11", True, ETH0, ""),
+        # Nothing is known of a host that is down.
+        ("203.0.113.7", True, [], ""),
+        (
+            "203.0.113.7",
+            True,
+            ETH0,
+            "n1 has cluster_address '203.0.113.7', which is not an address of that host (192.0.2.11 (eth0)): use one of these, or remove it to "
+            "get the one that Ansible connects to.",
+        ),
+        (
+            "203.0.113.7",
+            False,
+            ETH0,
+            "Ansible connects to n1 by 203.0.113.7, which is not an address of that host (192.0.2.11 (eth0)), as behind NAT: set "
+            "cluster_address for it to one of these in the inventory.",
+        ),
+        (
+            "127.0.0.1",
+            False,
+            [*ETH0, {"address": "127.0.0.1", "interface": "lo", "prefix": 8}],
+            "n1 has the address 127.0.0.1 (ansible_host), which no other host can reach it by: set cluster_address for it in the inventory.",
+        ),
+        (
+            "224.0.0.1",
+            True,
+            ETH0,
+            "n1 has the address 224.0.0.1 (cluster_address), which no other host can reach it by: set cluster_address for it in the inventory.",
+        ),
+        (
+            "",
+            False,
+            ETH0,
+            "The IPv4 address of n1 is not known, because its name does not resolve on the control node, or to several addresses while n1 is "
+            "down: set cluster_address for it in the inventory.",
+        ),
+    ],
+)
+def test_an_address_that_the_host_confirms(address, given, addresses, words):
+    known = {"address": address, "given": given, "addresses": addresses, "machine_id": "", "hostname": ""}
+    found = _preflight.hosts_troubles({"hosts": {"n1": known}, "networks": {}})
+    assert found == ([words] if words else [])
 
 
 @pytest.mark.parametrize(
@@ -380,7 +420,8 @@ def test_hosts_that_have_the_same():
     assert _preflight.hosts_troubles({"hosts": unreached, "networks": networks}) == []
     hosts = {"k1": host("10.0.0.1", 1), "n1": host("", 2), "n2": host("10.0.0.1", 2), "n3": host("10.244.7.1", 3)}
     assert _preflight.hosts_troubles({"hosts": hosts, "networks": networks}) == [
-        "n1 did not tell its IPv4 address (no default route, or not reached): set cluster_address for it in the inventory.",
+        "The IPv4 address of n1 is not known, because its name does not resolve on the control node, or to several addresses while n1 is down: "
+        "set cluster_address for it in the inventory.",
         "n3 has the address 10.244.7.1, which lies in cluster_pod_network (10.244.0.0/16): choose another network for "
         "cluster_pod_network.",
         "k1 and n2 have the same address 10.0.0.1: set cluster_address for them in the inventory.",

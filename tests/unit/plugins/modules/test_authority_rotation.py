@@ -36,6 +36,7 @@ class Control:
             groups=[group],
             host_directory="/",
             answers=answers,
+            control_planes=["k1"],
             **arguments,
         )
         assert not signed.get("failed"), signed["msg"]

@@ -105,12 +105,17 @@ class Site:
             certificate_sign,
             directory=str(self.directory),
             cluster_name="plainkube",
-            addresses=self.addresses,
             answers=answers,
             required_hosts=["k1"],
             host_directory="/",
             _ansible_diff=True,
-            **{"groups": self.groups, **self.options, **arguments},
+            **{
+                "groups": self.groups,
+                "addresses": self.addresses,
+                "control_planes": ["k1"],
+                **self.options,
+                **arguments,
+            },
         )
 
     def install(self, signed, host):
@@ -571,6 +576,46 @@ def test_another_key_than_the_cluster_has_is_refused(site, run_module, lost, che
     assert site.snapshot() == before
 
 
+def test_a_node_does_not_say_which_encryption_key_the_cluster_has(site):
+    """What it claims would send the operator to fetch a key from it, or leave a new cluster's Secrets in plaintext."""
+    lie = {"secret": {"sa.key": "0" * 64}, "encryption": ["key-1 of a liar"]}
+    answers = {host: site.ask(host) for host in site.addresses}
+    answers["n1"].update(lie)
+    assert not site.sign(answers=answers).get("failed")
+    assert keys(site) == ["key-1"]
+    site.run()
+    answers = {host: site.ask(host) for host in site.addresses}
+    answers["n1"].update(lie)
+    assert not site.sign(answers=answers).get("failed")
+
+
+def test_control_planes_that_disagree_on_the_encryption_key(site):
+    site.run()
+    (site.directory / "encryption.yaml").unlink()
+    answers = {host: site.ask(host) for host in site.addresses}
+    answers["n1"]["encryption"] = ["another key"]
+    result = site.sign(answers=answers, control_planes=["k1", "n1"])
+    assert result["failed"]
+    assert "holds no encryption.yaml, and k1 and n1 do not have the same keys in /encryption.yaml" in result["msg"]
+
+
+@pytest.mark.parametrize("state", ["checked", "signed"])
+@pytest.mark.parametrize(
+    ("addresses", "message"),
+    [
+        (
+            {"n1": "127.0.0.1"},
+            "n1 has the address 127.0.0.1, which no other host can reach it by: set cluster_address for it.",
+        ),
+        ({"n1": "10.0.0.1"}, "k1 and n1 have the same address 10.0.0.1: set cluster_address for it."),
+    ],
+)
+def test_no_address_of_another_is_signed(site, state, addresses, message):
+    result = site.sign(addresses={**site.addresses, **addresses}, state=state)
+    assert (result["failed"], result["msg"]) == (True, message)
+    assert not site.directory.exists()
+
+
 def test_no_encryption_key_is_made_without_those_who_may_have_one(site):
     site.run()
     (site.directory / "encryption.yaml").unlink()
@@ -610,7 +655,12 @@ def test_what_was_begun_is_told_of(site, run_module, monkeypatch):
     ]
 
 
-def test_hosts_of_another_cluster_are_refused(site, tmp_path, run_module):
+@pytest.mark.parametrize(
+    ("host", "place"),
+    [("k1", "made on control node {here} in {directory}"), ("n1", "made in a place that is not known")],
+)
+def test_hosts_of_another_cluster_are_refused(site, tmp_path, run_module, host, place):
+    """A node does not choose the directory that the operator copies CA keys from."""
     site.run()
     other = Site(run_module, tmp_path / "other")
     other.run()
@@ -618,15 +668,16 @@ def test_hosts_of_another_cluster_are_refused(site, tmp_path, run_module):
         _certificates.fingerprint(_certificates.load_certificate((one.directory / "ca.crt").read_text()))
         for one in (site, other)
     )
-    os.rename(site.pki("n1"), tmp_path / "away")
-    os.rename(other.pki("n1"), site.pki("n1"))
+    os.rename(site.pki(host), tmp_path / "away")
+    os.rename(other.pki(host), site.pki(host))
     before = site.snapshot()
     result = site.sign()
     assert result["failed"]
     assert ours in result["msg"]
     assert theirs in result["msg"]
-    assert "but n1 carries certificates of another CA" in result["msg"]
-    assert f"in {other.directory}; copy that directory here" in result["msg"]
+    assert f"but {host} carries certificates of another CA" in result["msg"]
+    where = place.format(here=certificate_sign.socket.gethostname(), directory=other.directory)
+    assert f"{where}; copy that directory here" in result["msg"]
     assert site.snapshot() == before
 
 

@@ -30,38 +30,6 @@ def test_facts_agree_with_other_witnesses(run_module):
     assert facts["systemd"] is os.path.isdir("/run/systemd/system")
 
 
-def test_the_address_is_that_of_the_default_route(run_module, monkeypatch):
-    class Socket:
-        def __init__(self, *dummy):
-            self.where = None
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *dummy):
-            return None
-
-        def connect(self, where):
-            self.where = where
-
-        def getsockname(self):
-            return ("192.0.2.7", 1) if self.where else ("0.0.0.0", 0)
-
-    monkeypatch.setattr(host_facts.socket, "socket", Socket)
-    assert run_module(host_facts)["found"]["address"] == "192.0.2.7"
-
-
-def test_a_host_without_default_route_has_no_address(run_module, monkeypatch):
-    def unreachable(self, where):
-        raise OSError("Network is unreachable")
-
-    class Socket(host_facts.socket.socket):
-        connect = unreachable
-
-    monkeypatch.setattr(host_facts.socket, "socket", Socket)
-    assert run_module(host_facts)["found"]["address"] == ""
-
-
 def test_names_that_the_host_does_not_know(run_module, monkeypatch):
     def resolve(name, port, family):
         if name != "api.example.org":
@@ -197,23 +165,19 @@ def test_the_hosts_time_is_told(run_module):
     assert before <= run_module(host_facts)["time"] <= time.time()
 
 
-def test_services_and_servers_are_those_on_disk(run_module, monkeypatch, tmp_path):
+def test_services_and_settings_are_those_on_disk(run_module, monkeypatch, tmp_path):
     monkeypatch.setattr(host_facts, "_UNITS", str(tmp_path))
-    monkeypatch.setattr(host_facts, "_BALANCER", str(tmp_path / "load-balancer.cfg"))
     monkeypatch.setattr(host_facts, "_SUBNET", str(tmp_path / "subnet.env"))
 
     def found():
         facts = run_module(host_facts)["found"]
-        return facts["services"], facts["servers"], facts["settled"]
+        return facts["services"], facts["settled"]
 
-    assert found() == ([], {}, {})
+    assert found() == ([], {})
     for name in ("plainkube-load-balancer.service", "kubelet.service", "plainkube-other.timer"):
         (tmp_path / name).write_text("")
-    (tmp_path / "load-balancer.cfg").write_text("    server k1 192.0.2.11:6443\n")
-    (tmp_path / "flanneld.service").write_text("# etcd: e1=https://192.0.2.31:2379\n")
     (tmp_path / "kube-apiserver.service").write_text("  --service-cluster-ip-range=10.96.0.0/16 \\\n")
-    servers = {"e1": "192.0.2.31", "k1": "192.0.2.11"}
-    assert found() == (["plainkube-load-balancer"], servers, {"cluster_service_network": "10.96.0.0/16"})
+    assert found() == (["plainkube-load-balancer"], {"cluster_service_network": "10.96.0.0/16"})
 
 
 def test_links_where_systemd_makes_a_directory(run_module, tmp_path):
@@ -249,4 +213,3 @@ def test_interfaces_and_addresses_agree_with_the_kernel(run_module):
     facts = run_module(host_facts)["found"]
     assert "lo" in facts["interfaces"]
     assert {one["interface"] for one in facts["addresses"]} <= {*facts["interfaces"]}
-    assert facts["address"] in {"", *(one["address"] for one in facts["addresses"])}

@@ -1,0 +1,35 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""What kind of IP address a text is. No I/O."""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+
+
+def _is(kind: t.Callable[[str], t.Any], text: t.Any) -> bool:
+    try:
+        kind(str(text))
+    except ValueError:
+        return False
+    return True
+
+
+def is_ip(text: t.Any) -> bool:
+    """Whether a text is an IPv4 or IPv6 address."""
+    return _is(ipaddress.ip_address, text)
+
+
+def is_ipv4(text: t.Any) -> bool:
+    """Whether a text is an IPv4 address."""
+    return _is(ipaddress.IPv4Address, text)
+
+
+def is_unicast(text: t.Any) -> bool:
+    """Whether other hosts can reach a host by a text, which is an IPv4 address then: not loopback, multicast, unspecified or reserved (RFC 6890)."""
+    if not is_ipv4(text):
+        return False
+    address = ipaddress.IPv4Address(str(text))
+    return not (address.is_loopback or address.is_unspecified or address.is_multicast or address.is_reserved)
