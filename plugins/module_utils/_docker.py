@@ -216,8 +216,28 @@ def render_daemon_json(text: str | None, current: t.Mapping[str, t.Any], merged:
 
 
 # systemd reads it just before it starts each process of the unit, so each process sees what the previous one wrote.
-PART_FILE = "/run/plainkube-docker.env"
+LEASE_FILE = "/run/plainkube-docker.env"
 _PART = "PLAINKUBE_FIXED_CIDR"
+# What flannel's subnet file may tell dockerd. As its environment, any other line would be one of dockerd's own, such as LD_PRELOAD.
+_LEASE_LINE = "FLANNEL_(NETWORK|SUBNET)=[0-9./]+|FLANNEL_MTU=[0-9]+|FLANNEL_IPMASQ=(true|false)"
+
+
+def _for_systemd(script: str) -> str:
+    """A script, for double quotes in a command line of a unit."""
+    return script.replace("%", "%%").replace("$", "$$")
+
+
+def _lease(subnet_file: str) -> list[str]:
+    """The lines that give dockerd flannel's lease at every start. flanneld, which writes the subnet file, has fewer rights than dockerd."""
+    script = (
+        f"head -c 4096 {subnet_file} | grep -xE '{_LEASE_LINE}' > {LEASE_FILE}; "
+        f"grep -q ^FLANNEL_SUBNET= {LEASE_FILE} && grep -q ^FLANNEL_MTU= {LEASE_FILE} || {{ echo '{subnet_file} has no lease' >&2; exit 1; }}"
+    )
+    return [
+        "# Only the lines of flannel's subnet file that are a lease.",
+        f"EnvironmentFile=-{LEASE_FILE}",
+        f'ExecStartPre=/bin/sh -c "{_for_systemd(script)}"',
+    ]
 
 
 def _half(upper: bool) -> str:
@@ -234,11 +254,9 @@ def _part(fixed_cidr: str) -> list[str]:
     """The lines that tell dockerd its part of the subnet at every start, whatever the subnet is by then."""
     if fixed_cidr not in ("lower", "upper"):
         return []
-    # For systemd, and in double quotes for the shell in its command line.
-    script = f"{_half(fixed_cidr == 'upper')} > {PART_FILE}".replace("%", "%%").replace("$", "$$")
+    script = _for_systemd(f"{_half(fixed_cidr == 'upper')} >> {LEASE_FILE}")
     return [
         f"# Docker's own containers have the {fixed_cidr} half of the subnet; the pods have the other.",
-        f"EnvironmentFile=-{PART_FILE}",
         f'ExecStartPre=/bin/sh -ec "{script}"',
     ]
 
@@ -303,7 +321,7 @@ def drop_in(
         "",
         "[Service]",
         "RestartSec=1",
-        f"EnvironmentFile={subnet_file}",
+        *_lease(subnet_file),
         *([f"EnvironmentFile=-{environment_file}"] if environment_file else []),
         *_part(fixed_cidr),
         "ExecStart=",

@@ -112,7 +112,7 @@ class DockerHost(Host):
 
     def drop_ins(self) -> list[str]:
         drop_ins = (f"{UNITS}/{unit}.d/{_docker.DROP_IN}" for unit in (SERVICE, "containerd.service"))
-        return there([*drop_ins, BRIDGELESS, _environment.path("docker")])
+        return there([*drop_ins, BRIDGELESS, _environment.path("docker"), _docker.LEASE_FILE])
 
     def remove_drop_ins(self, paths: list[str]) -> None:
         remove_files(paths)

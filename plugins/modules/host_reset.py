@@ -120,6 +120,7 @@ SIGNED = ("/etc/network-environment", "/etc/sysctl.d/60-plainkube.conf", "/etc/s
 SIGNED += ("/etc/crictl.yaml",)
 NAMED = (
     "/etc/modules-load.d/plainkube.conf",
+    "/etc/tmpfiles.d/plainkube.conf",
     "/etc/sysusers.d/plainkube-*.conf",
     _runtime.MARKER,
     _etcd_member.FIRST_START,

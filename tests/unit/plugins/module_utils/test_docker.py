@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 
@@ -221,7 +222,7 @@ def test_drop_in():
     text = _docker.drop_in(COMMAND, (26, 1, 5), True, {"debug": True}, "/s.env")
     flags = "--bip=${FLANNEL_SUBNET} --mtu=${FLANNEL_MTU} --ip-masq=false --userland-proxy=false"
     assert _docker.start_command([DEBIAN, text]) == f"{COMMAND} {flags}"
-    assert _docker.settings([DEBIAN, text], "EnvironmentFile") == ["-/etc/default/docker", "/s.env"]
+    assert _docker.settings([DEBIAN, text], "EnvironmentFile") == ["-/etc/default/docker", f"-{_docker.LEASE_FILE}"]
     assert _docker.settings([DEBIAN, text], "OOMScoreAdjust")[-1] == "0"
     assert _docker.recorded(text) == {"debug": True}
 
@@ -270,6 +271,53 @@ def test_unmerge_takes_back_what_merge_put_there():
     assert _docker.unmerge({}, ours) == {}
 
 
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """A function that does what systemd does before it starts dockerd, and returns what dockerd gets as environment, and the drop-in."""
+    subnet_file, lease_file = tmp_path / "subnet.env", tmp_path / "docker.env"
+    monkeypatch.setattr(_docker, "LEASE_FILE", str(lease_file))
+
+    def run(lease, half=""):
+        lease_file.unlink(missing_ok=True)
+        if lease is not None:
+            subnet_file.write_text(lease, encoding="utf-8")
+        text = _docker.drop_in("/usr/sbin/dockerd", (26, 1, 5), False, {}, str(subnet_file), half)
+        for flags, command in re.findall(r'^ExecStartPre=/bin/sh (-\w+) "(.*)"$', text, re.MULTILINE):
+            # systemd takes backslashes for escapes in quoted arguments, doubled signs for themselves.
+            script = command.replace("\\\\", "\\").replace("$$", "$").replace("%%", "%")
+            known = _docker.environment(lease_file.read_text(encoding="utf-8")) if lease_file.exists() else {}
+            subprocess.run(["sh", flags, script], env={**os.environ, **known}, check=True, capture_output=True)
+        return lease_file.read_text(encoding="utf-8"), text
+
+    return run
+
+
+LEASE = "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.5.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "LD_PRELOAD=/var/lib/flannel/x.so\n",
+        "DOCKER_HOST=tcp://192.0.2.1\n",
+        "FLANNEL_SUBNET=10.244.5.1/24 LD_PRELOAD=/x\n",
+        "FLANNEL_MTU=$(id)\n",
+        'FLANNEL_NETWORK="a\nLD_PRELOAD=/x"\n',
+        "FLANNEL_IPMASQ=true\\\n LD_PRELOAD=/x\n",
+        f"{'#' * 5000}\nFLANNEL_MTU=1\n",
+    ],
+)
+def test_dockerd_gets_nothing_from_flanneld_but_a_lease(start, more):
+    assert start(f"{LEASE}{more}")[0] == LEASE
+
+
+@pytest.mark.parametrize("lease", [None, "", "LD_PRELOAD=/x\n", "FLANNEL_MTU=1450\n", "FLANNEL_SUBNET=10.244.5.1/24\n"])
+def test_without_a_lease_dockerd_does_not_start(start, lease):
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        start(lease)
+    assert b"has no lease" in error.value.stderr
+
+
 @pytest.mark.parametrize(
     ("subnet", "lower", "upper"),
     [
@@ -279,23 +327,17 @@ def test_unmerge_takes_back_what_merge_put_there():
         ("192.168.255.1/24", "192.168.255.0/25", "192.168.255.128/25"),
     ],
 )
-def test_a_half_of_the_subnet_follows_the_lease(tmp_path, monkeypatch, subnet, lower, upper):
+def test_a_half_of_the_subnet_follows_the_lease(tmp_path, start, subnet, lower, upper):
     """What the drop-in's shell writes, as systemd would have it run."""
     for half, expected in (("lower", lower), ("upper", upper)):
-        path = tmp_path / half
-        monkeypatch.setattr(_docker, "PART_FILE", str(path))
-        text = _docker.drop_in("/usr/sbin/dockerd", (26, 1, 5), False, {}, "/subnet.env", half)
-        command = re.search(r'^ExecStartPre=/bin/sh -ec "(.*)"$', text, re.MULTILINE)[1]
-        # systemd takes backslashes for escapes in quoted arguments, doubled signs for themselves.
-        script = command.replace("\\\\", "\\").replace("$$", "$").replace("%%", "%")
-        subprocess.run(["sh", "-ec", script], env={"FLANNEL_SUBNET": subnet}, check=True)
-        assert path.read_text(encoding="utf-8") == f"PLAINKUBE_FIXED_CIDR={expected}\n"
-        assert text.index(f"EnvironmentFile=-{path}") < text.index("ExecStart=/usr")
+        found, text = start(f"FLANNEL_SUBNET={subnet}\nFLANNEL_MTU=1450\n", half)
+        assert found == f"FLANNEL_SUBNET={subnet}\nFLANNEL_MTU=1450\nPLAINKUBE_FIXED_CIDR={expected}\n"
+        assert text.index(f"EnvironmentFile=-{_docker.LEASE_FILE}") < text.index("ExecStart=/usr")
         assert "--fixed-cidr=${PLAINKUBE_FIXED_CIDR}" in text
 
 
 def test_a_part_may_be_a_network():
     text = _docker.drop_in("/usr/sbin/dockerd", (26, 1, 5), False, {}, "/subnet.env", "10.244.5.0/26")
     assert "--fixed-cidr=10.244.5.0/26" in text
-    assert "ExecStartPre" not in text
+    assert text.count("ExecStartPre") == 1
     assert "fixed-cidr" not in _docker.drop_in("/usr/sbin/dockerd", (26, 1, 5), False, {}, "/subnet.env")
