@@ -153,7 +153,7 @@ finish "${jobs[@]}"
 on "$control_address" << REMOTE
 # Its unit founds no cluster unless it is told to.
 install -d -o etcd -g etcd -m 0700 /var/lib/etcd
-printf 'ETCD_INITIAL_CLUSTER=$control=https://$control_address:2380\nETCD_INITIAL_CLUSTER_STATE=new\n' > /var/lib/etcd/first-start
+printf 'ETCD_INITIAL_CLUSTER=$control=https://$control_address:2380\nETCD_INITIAL_CLUSTER_STATE=new\n' > /etc/kubernetes/etcd-first-start
 systemctl enable --quiet --now etcd
 export ETCDCTL_ENDPOINTS=https://127.0.0.1:2379 ETCDCTL_CACERT=/etc/kubernetes/pki/etcd/ca.crt
 export ETCDCTL_CERT=/etc/kubernetes/pki/etcd/root.crt ETCDCTL_KEY=/etc/kubernetes/pki/etcd/root.key
@@ -179,6 +179,8 @@ lap "etcd, its users, flannel's network"
 
 run_node() { # ADDRESS
   on "$1" << 'REMOTE'
+# The lock of iptables, which flanneld and kube-proxy get from the host.
+touch /run/xtables.lock
 systemctl enable --quiet --now flanneld
 systemctl enable --quiet --now docker
 for image in /opt/floor/*.tar; do docker load --quiet --input $image > /dev/null & done
@@ -195,6 +197,7 @@ for node in "${nodes[@]}"; do
 done
 $SSH "ops@$control_address" 'cat > addons.yaml' < addons.yaml
 on "$control_address" << 'REMOTE'
+touch /run/xtables.lock
 systemctl enable --quiet --now --no-block flanneld kube-proxy
 systemctl enable --quiet --now kube-apiserver
 export KUBECONFIG=/etc/kubernetes/admin.conf

@@ -20,9 +20,9 @@ MEMBER = "member"  # a member's data
 LOST = "lost"  # etcd ran here, and its data is gone
 # What etcd itself takes for a member's data, below its data directory. A start that fails leaves other files there.
 WAL = "member/wal/*.wal"
-# Where role etcd has it.
+# Where role etcd has it. Not in a directory of etcd's user, because systemd reads it as root.
 DATA = "/var/lib/etcd/data"
-FIRST_START = "/var/lib/etcd/first-start"
+FIRST_START = "/etc/kubernetes/etcd-first-start"
 UNIT = "/etc/systemd/system/etcd.service"
 _OF_A_CLUSTER = (MEMBER, JOINING)
 

@@ -269,6 +269,23 @@ def etcd_strangers(members: list[dict], expected: t.Sequence[str]) -> list[Probl
     ]
 
 
+def etcd_foreigners(etcd: t.Mapping[str, t.Any]) -> list[Problem]:
+    """Users and roles that this collection did not create."""
+    remedy = "add it to etcd_foreign_users if it is yours, or find out who created it, and remove it with `etcdctl"
+    return [
+        *(
+            Problem(
+                f"etcd has the user {name} ({', '.join(roles) or 'no role'}), which plainkube.cluster did not create: {remedy} user delete {name}`"
+            )
+            for name, roles in etcd.get("foreign_users", {}).items()
+        ),
+        *(
+            Problem(f"etcd has the role {name}, which plainkube.cluster did not create: {remedy} role delete {name}`")
+            for name in etcd.get("foreign_roles", [])
+        ),
+    ]
+
+
 def mib(size: int) -> str:
     return f"{size / 2**20:.0f} MiB"
 
@@ -294,7 +311,7 @@ def etcd_problems(etcd: dict) -> list[Problem]:
                     f"the etcd member {member['name']} is a learner and has no vote; run plainkube.cluster.site", True
                 )
             )
-    problems += etcd_strangers(etcd["members"], etcd.get("expected") or [])
+    problems += etcd_strangers(etcd["members"], etcd.get("expected") or []) + etcd_foreigners(etcd)
     for alarm in etcd["alarms"]:
         problems.append(
             Problem(f"etcd raised the alarm {alarm['alarm']} for member {alarm['member']}; see `etcdctl alarm list`")

@@ -68,7 +68,7 @@ options:
   first_start:
     description: Environment file that etcd's unit reads and, once etcd is ready, removes.
     type: path
-    default: /var/lib/etcd/first-start
+    default: /etc/kubernetes/etcd-first-start
   unit:
     description: etcd's unit file. If it exists, etcd has been started on this host.
     type: path

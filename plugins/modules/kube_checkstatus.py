@@ -99,6 +99,20 @@ options:
         type: list
         elements: str
         default: []
+      users:
+        description:
+          - Names of the expected users. Additional ones are problems.
+          - By default, any users are accepted.
+        type: list
+        elements: str
+        default: []
+      roles:
+        description:
+          - Names of the expected roles. Additional ones are problems.
+          - By default, any roles are accepted.
+        type: list
+        elements: str
+        default: []
   node:
     description: The Node object of this host.
     type: dict
@@ -288,10 +302,11 @@ pki:
   type: dict
   sample: {"public": {"ca.crt": "-----BEGIN CERTIFICATE-----\n…"}, "secret": ["sa.key"], "encryption": ["key-1 0f3c…"]}
 etcd:
-  description: Members, leader, alarms, and the version and database size of each checked member.
+  description: Members, leader, alarms, unexpected users with their roles and unexpected roles, and the version and database size of each checked member.
   returned: when O(etcd) is given
   type: dict
   sample: {"endpoints": ["https://127.0.0.1:2379"], "leader": "cp1", "alarms": [], "error": "", "expected": ["cp1"],
+           "foreign_users": {"backup": ["root"]}, "foreign_roles": [],
            "members": [{"id": "8e9e05c52164694d", "name": "cp1", "leader": true, "learner": false, "version": "3.7.3",
                         "db_size": 5353472, "db_size_in_use": 1675264, "db_size_quota": 2147483648, "errors": [],
                         "peer_urls": ["https://192.0.2.11:2380"], "client_urls": ["https://192.0.2.11:2379"]}]}
@@ -430,20 +445,32 @@ def inspect(module: AnsibleModule, component: dict, state: dict, sockets: list[_
 # etcd and the Node
 
 
+def foreign(etcdctl: Etcdctl, kind: str, expected: list[str]) -> dict[str, list[str]]:
+    """Users or roles that nobody expects, and the roles that a user has."""
+    if not expected:
+        return {}
+    names = [name for name in etcdctl.call(kind, "list").get(f"{kind}s") or [] if name not in expected]
+    return {name: (etcdctl.call(kind, "get", name).get("roles") or []) if kind == "user" else [] for name in names}
+
+
 def inspect_etcd(module: AnsibleModule) -> dict:
     params = module.params["etcd"]
     etcd = {"endpoints": params["endpoints"], "members": [], "leader": "", "alarms": [], "error": "", "expected": []}
+    etcd.update(foreign_users={}, foreign_roles=[])
     etcdctl = Etcdctl(module, {**params, "wait": 0})
     etcdctl.environment.update(SHORT_TIMEOUTS)
     try:
-        with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+        with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:
             listed = pool.submit(etcdctl.call, "member", "list")
+            strange = {kind: pool.submit(foreign, etcdctl, kind, params[f"{kind}s"]) for kind in ("user", "role")}
             answers = etcdctl.call("endpoint", "status")
         members = _status.etcd_members(listed.result(), answers)
+        foreign_users, foreign_roles = strange["user"].result(), [*strange["role"].result()]
     except EtcdError as error:
         return {**etcd, "error": str(error)}
     leader = next((member["name"] for member in members if member["leader"]), "")
     found = {"members": members, "leader": leader, "alarms": _status.etcd_alarms(members)}
+    found.update(foreign_users=foreign_users, foreign_roles=foreign_roles)
     return {**etcd, **found, "expected": params["members"]}
 
 
@@ -616,6 +643,8 @@ def main() -> None:
                     # A path, no secret.
                     "key": {"type": "path", "required": True, "no_log": False},
                     "members": {"type": "list", "elements": "str", "default": []},
+                    "users": {"type": "list", "elements": "str", "default": []},
+                    "roles": {"type": "list", "elements": "str", "default": []},
                 },
             },
             "node": {

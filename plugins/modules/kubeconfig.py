@@ -10,6 +10,7 @@ version_added: 1.0.0
 description:
   - Runs on the control node. Generates a key, issues a client certificate for it with the cluster's CA, and writes both to a
     kubeconfig, with all data embedded.
+  - Adds the kubeconfig to the C(.gitignore) of its directory, so that its key is not committed by accident.
   - Keeps an existing kubeconfig that is correct and does not expire soon.
   - Uses the first of O(servers) that responds to the control node, starting with the one in the existing kubeconfig.
     If none responds, RV(reachable) is false and the kubeconfig is still written.
@@ -223,6 +224,24 @@ def other_reasons(found: _kubeconfig.Kubeconfig, server: str, ca: str) -> list[s
     return reasons + (["the CA is another"] if found.ca != ca else [])
 
 
+def ignored(path: str) -> list[dict[str, t.Any]]:
+    """The .gitignore to write beside the kubeconfig, because an inventory's directory is often a repository; none if it has the kubeconfig already."""
+    directory, name = os.path.split(path)
+    there = _files.look(os.path.join(directory, ".gitignore"))
+    lines = ((there and there.content) or "").splitlines()
+    if {f"/{name}", name, "*"} & {line.strip() for line in lines}:
+        return []
+    content = "".join(f"{line}\n" for line in [*lines, f"/{name}"])
+    return [
+        {
+            "path": os.path.join(directory, ".gitignore"),
+            "content": content,
+            "mode": there.mode if there else "0644",
+            **_files.me(),
+        }
+    ]
+
+
 def run(module: AnsibleModule) -> dict[str, t.Any]:
     params, now = module.params, datetime.datetime.now(datetime.timezone.utc)
     days = params["validity_days"], params["renew_before_days"]
@@ -241,12 +260,14 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     if reasons:
         content = _kubeconfig.render(params["cluster_name"], server, ca, user, mine.certificate, mine.key)
     wanted = {"path": params["path"], "content": content, "mode": "0600", "secret": True, **_files.me()}
-    changed = not _files.matches(before, wanted)
-    if changed and not module.check_mode:
-        _files.write(module, wanted)
+    # The file with the key last.
+    files = [(_files.look(one["path"]), one) for one in (*ignored(params["path"]), wanted)]
+    changes = [(there, one) for there, one in files if not _files.matches(there, one)]
+    for _there, one in [] if module.check_mode else changes:
+        _files.write(module, one)
     return {
-        "changed": changed,
-        "diff": [_files.diff(before, wanted)] if changed else [],
+        "changed": bool(changes),
+        "diff": [_files.diff(there, one) for there, one in changes],
         "path": params["path"],
         "reachable": not trouble,
         "reasons": reasons,

@@ -285,6 +285,23 @@ def test_etcd_that_does_not_answer(host, run_module, etcd_port):
     ]
 
 
+def test_users_and_roles_that_nobody_expects(etcd, run_module):
+    for arguments in (["role", "add", "flannel"], ["role", "add", "spy"], ["user", "add", "mallory", "--no-password"]):
+        assert etcd.etcdctl(*arguments).returncode == 0
+    assert etcd.etcdctl("user", "grant-role", "mallory", "spy").returncode == 0
+    assert etcd.etcdctl("user", "add", "flanneld", "--no-password").returncode == 0
+    options = {name: value for name, value in etcd.options().items() if name != "wait"}
+    remedy = "add it to etcd_foreign_users if it is yours, or find out who created it, and remove it with `etcdctl"
+    result = run_module(kube_checkstatus, etcd={**options, "users": ["flanneld"], "roles": ["flannel"]}, wait=10)
+    assert result["problems"] == [
+        f"etcd has the user mallory (spy), which plainkube.cluster did not create: {remedy} user delete mallory`",
+        f"etcd has the role spy, which plainkube.cluster did not create: {remedy} role delete spy`",
+    ]
+    assert result["etcd"]["foreign_users"] == {"mallory": ["spy"]}
+    known = {**options, "users": ["flanneld", "mallory"], "roles": ["flannel", "spy"]}
+    assert run_module(kube_checkstatus, etcd=known, wait=10)["problems"] == []
+
+
 def test_a_real_etcd(etcd, run_module):
     options = {name: value for name, value in etcd.options().items() if name != "wait"}
     result = run_module(kube_checkstatus, etcd=options, wait=10)

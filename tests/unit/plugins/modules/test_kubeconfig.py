@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import http.server
 import ssl
+import subprocess
 import threading
 
 import pytest
@@ -105,6 +106,36 @@ def test_check_mode(write, path):
         key: result[key] for key in ("changed", "diff", "reasons")
     }
     assert not write(_ansible_check_mode=True)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, "/kubeconfig\n"),
+        ("", "/kubeconfig\n"),
+        ("*.retry", "*.retry\n/kubeconfig\n"),
+        ("/kubeconfig\n*.retry\n", "/kubeconfig\n*.retry\n"),
+        ("kubeconfig", "kubeconfig"),
+        ("*\n", "*\n"),
+    ],
+)
+def test_git_ignores_it(write, path, before, after):
+    """git itself says so."""
+    ignore = path.parent / ".gitignore"
+    if before is not None:
+        ignore.write_text(before)
+        ignore.chmod(0o640)
+    subprocess.run(["git", "init", "--quiet", str(path.parent)], check=True)
+    assert write(_ansible_check_mode=True)["changed"]
+    assert ignore.exists() == (before is not None)
+    assert write()["changed"]
+    assert ignore.read_text() == after
+    assert (
+        subprocess.run(["git", "-C", str(path.parent), "check-ignore", "--quiet", path.name], check=False).returncode
+        == 0
+    )
+    assert before is None or ignore.stat().st_mode & 0o777 == 0o640
+    assert not write()["changed"]
 
 
 def test_the_mode_is_corrected(write, path):
