@@ -8,6 +8,8 @@ import json
 
 import pytest
 
+from plugins.module_utils._wait import poll
+
 BOTH = ("b1", "b2")
 # Seconds until the other host has noticed and taken the address (VRRP's three silent intervals), and one attempt to connect that waited
 # meanwhile: time-outs, which a slow machine does not stretch.
@@ -29,6 +31,26 @@ def holders(lab, address):
         ]
 
     return ask
+
+
+# Sends VRRP messages (RFC 3768) of the highest priority: FROM TO TTL ADDRESS.
+MESSAGES = """
+import socket, struct, sys, time
+source, target, ttl, address = sys.argv[1:]
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+def message(check):
+    return struct.pack("!BBBBBBH4s8x", 0x21, int(address.split(".")[-1]), 255, 1, 0, 1, check, socket.inet_aton(address))
+body = message(checksum(message(0)))
+header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 0, 0, int(ttl), 112, 0, socket.inet_aton(source), socket.inet_aton(target))
+with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+    for _ in range(8):
+        raw.sendto(header + body, (target, 0))
+        time.sleep(0.5)
+"""
 
 
 def keep_dns_off(lab, host):
@@ -57,6 +79,36 @@ def test_the_administrators_kubeconfig_names_the_virtual_ip(site, inventory, add
     path = tmp_path / "kubeconfig"
     site.run("-e", f"kubeconfig_path={path}", playbook="kubeconfig").demand()
     assert f"https://{address}:6443" in path.read_text(encoding="utf-8")
+
+
+def test_it_takes_messages_of_its_peers_only(lab, address, holders):
+    """Even if the firewall lets others through. Nor do others keep it from telling its peer that it is well."""
+    since = lab.run("b1", "date", "+%s")[1].strip()
+    (holder,) = holders()
+    (other,) = set(BOTH) - {holder}
+    rule = ("inet", "plainkube", "input")
+    added = lab.run(holder, "nft", "--echo", "--handle", "insert", "rule", *rule, "meta", "l4proto", "112", "accept")
+    assert added[0] == 0, added[1]
+
+    def send(sender, source, ttl):
+        target = lab.address(holder)
+        code, output = lab.run(sender, "python3", "-c", MESSAGES, lab.address(source), target, str(ttl), address)
+        assert code == 0, output
+        return holders()
+
+    try:
+        assert send("n1", "n1", 255) == [holder]
+        # As from another network, in the name of the peer.
+        assert send("n1", other, 64) == [holder]
+        for host in BOTH:
+            said = lab.run(host, "journalctl", "--unit=plainkube-virtual-ip", f"--since=@{since}", "--output=cat")[1]
+            assert "STATE" not in said
+        # The witness that these are messages: the peer's own take it.
+        assert send(other, other, 255) != [holder]
+    finally:
+        handle = added[1].split("handle ")[-1].split()[0]
+        assert lab.run(holder, "nft", "delete", "rule", *rule, "handle", handle)[0] == 0
+        assert len(poll(holders, lambda found: len(found) == 1, 30)) == 1
 
 
 def test_it_moves_when_its_host_is_without_power(lab, site, address, holders, nodes, probes):
