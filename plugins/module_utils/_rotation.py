@@ -14,6 +14,7 @@ it completes what it began.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import re
 import typing as t
@@ -57,6 +58,20 @@ def phase(name: str, contents: Contents) -> str:
 
 def phases(contents: Contents) -> dict[str, str]:
     return {name: phase(name, contents) for name in NAMES}
+
+
+def states(contents: Contents) -> dict[str, str]:
+    """The phase of each rotation, and a digest that tells it from all earlier and later ones. Tells no key."""
+    found = {}
+    for name, its_phase in phases(contents).items():
+        if name == ENCRYPTION:
+            parts = _encryption.identify(contents.get(_encryption.FILE))
+        else:
+            stem = _STEMS[name]
+            public = "sa.pub" if name == SERVICE_ACCOUNT else f"{stem}.crt"
+            parts = [contents.get(public, ""), contents.get(f"{stem}.rotation", "")]
+        found[name] = f"{its_phase} {hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]}"
+    return found
 
 
 def _keys(contents: Contents) -> list[_encryption.Key]:

@@ -49,6 +49,13 @@ options:
       - Tokens that the kubelet gives to pods are valid for an hour.
     type: float
     default: 24
+  expected:
+    description:
+      - RV(states) of the previous step, for O(step=advance), which fails if a rotation has another state now. Another run has then started or advanced
+        it, and the hosts may not have completed that step.
+      - By default, rotations are advanced from any state.
+    type: dict
+    default: {}
   in_use:
     description:
       - RV(plainkube.cluster.encryption_usage#module:in_use), for O(step=advance).
@@ -91,6 +98,11 @@ phases:
   returned: success
   type: dict
   sample: {"kubernetes": "steady", "etcd": "begun", "front-proxy": "steady", "service-account": "steady", "encryption": "steady"}
+states:
+  description: Phase of each rotation, with a digest of the CAs or keys in question.
+  returned: success
+  type: dict
+  sample: {"etcd": "begun 5feceb66ffc86f38"}
 sentences:
   description: The rotations in progress, as text.
   returned: success
@@ -155,6 +167,21 @@ def check_use(module: AnsibleModule, contents: _rotation.Contents) -> None:
         )
 
 
+def check_states(module: AnsibleModule, contents: _rotation.Contents, names: list[str]) -> None:
+    """Refuse to advance what another run has changed since the hosts began their step."""
+    expected = module.params["expected"]
+    others = [
+        name
+        for name, state in _rotation.states(contents).items()
+        if expected and name in names and expected.get(name) != state
+    ]
+    if others:
+        raise _certificates.CertificateError(
+            f"Another run has changed {', '.join(others)} in certificates_directory {module.params['directory']} since this run began the step, so nothing "
+            "was advanced: wait until that run has ended, and run this again."
+        )
+
+
 def changes_of(module: AnsibleModule, contents: _rotation.Contents, now: datetime.datetime) -> list[_rotation.Change]:
     """The changes of the step that is asked for, of all that take it."""
     params, phases = module.params, _rotation.phases(contents)
@@ -170,7 +197,9 @@ def changes_of(module: AnsibleModule, contents: _rotation.Contents, now: datetim
         steps = [_rotation.begin(name, contents, params["cluster_name"], now) for name in names]
         return [change for step in steps for change in step]
     steps = []
-    for name in due(module, contents, now) if params["step"] == "advance" else []:
+    names = due(module, contents, now) if params["step"] == "advance" else []
+    check_states(module, contents, names)
+    for name in names:
         if phases[name] == _rotation.BEGUN:
             steps.append(_rotation.switch(name, contents, now))
             continue
@@ -195,6 +224,7 @@ def answer(module: AnsibleModule, contents: _rotation.Contents, now: datetime.da
     return {
         "going": due(module, contents, now),
         "phases": phases,
+        "states": _rotation.states(contents),
         "sentences": [_rotation.describe(*one) for one in phases.items() if one[1] != _rotation.STEADY],
         "tokens_until": f"{end:%Y-%m-%d %H:%M} UTC" if end else "",
     }
@@ -219,6 +249,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "rotate": {"type": "list", "elements": "str", "choices": [*_rotation.NAMES], "default": []},
     # No secret: a time.
     "token_overlap_hours": {"type": "float", "default": 24, "no_log": False},
+    "expected": {"type": "dict", "default": {}},
     "in_use": {"type": "dict", "default": {}},
 }
 

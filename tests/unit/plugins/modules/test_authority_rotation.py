@@ -108,6 +108,33 @@ def test_an_authority_goes_through_its_phases(control, name):
     assert control.subjects(f"{stem}.crt") == [new, f"CN=c-{name}-ca-3"]
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_a_rotation_advances_only_from_the_state_that_its_run_saw(control, name):
+    used = {"in_use": {"key-2": 1}}
+    mine = control.rotate("begin", name)["states"]
+    theirs = control.rotate("begin", name)["states"]
+    assert mine == theirs
+    assert control.rotate("advance", expected=theirs)["phases"][name] == "switched"
+    before = control.snapshot()
+    refused = control.rotate("advance", expected=mine)
+    assert refused["failed"]
+    assert refused["msg"].startswith(f"Another run has changed {name} in certificates_directory")
+    assert control.snapshot() == before
+    # Nor from the same phase of a later rotation.
+    control.rotate("advance", **used)
+    control.rotate("begin", name)
+    assert control.rotate("advance", expected=mine)["failed"]
+
+
+def test_a_rotation_that_another_run_began_is_not_advanced(control):
+    mine = control.rotate("begin", "etcd")["states"]
+    control.rotate("begin", "kubernetes")
+    refused = control.rotate("advance", expected=mine)
+    assert refused["msg"].startswith("Another run has changed kubernetes in certificates_directory")
+    assert refused["failed"]
+    assert control.rotate("look")["phases"]["etcd"] == "begun"
+
+
 def test_certificates_follow_the_phases(control, tmp_path):
     old_ca, old_leaf = control.read("ca.crt"), control.certificate
     control.rotate("begin", "kubernetes")
