@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import glob
 import os
 import stat
-import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _encryption, _files, _rotation
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _certificates,
+    _encryption,
+    _files,
+    _lock,
+    _rotation,
+)
 
 LOCK_SECONDS = 10
 
@@ -106,20 +110,11 @@ def main(argument_spec: dict[str, t.Any], run: t.Callable[[t.Any], dict[str, t.A
 
 @contextlib.contextmanager
 def locked(directory: str) -> t.Iterator[None]:
-    """Two runs at once must not make two CAs. The kernel takes the lock from a process that dies."""
+    """Two runs at once must not make two CAs."""
     path = os.path.join(directory, ".lock")
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    message = f"Another run has held {path} for {LOCK_SECONDS} seconds: let it end, then run again."
-                    raise _certificates.CertificateError(message) from None
-                time.sleep(0.1)
-        yield
-    finally:
-        os.close(handle)
+        with _lock.held(path, LOCK_SECONDS):
+            yield
+    except _lock.BusyError:
+        message = f"Another run has held {path} for {LOCK_SECONDS} seconds: let it end, then run again."
+        raise _certificates.CertificateError(message) from None

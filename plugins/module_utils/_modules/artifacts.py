@@ -15,7 +15,7 @@ import threading
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _sums
+from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _lock, _sums
 from ansible_collections.plainkube.cluster.plugins.module_utils._artifacts import (
     INCOMING,
     MANIFEST,
@@ -38,6 +38,8 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._artifacts impor
 from ansible_collections.plainkube.cluster.plugins.module_utils._fetch import FetchError, absent, fetch, probe
 from ansible_collections.plainkube.cluster.plugins.module_utils._proxy import Proxies
 
+# As long as the slowest download may take (_fetch).
+LOCK_SECONDS = 3600
 # A file of sums, or GitHub's document of a release, in bytes.
 _LARGEST_SUMS = 16 << 20
 
@@ -319,7 +321,7 @@ def flip(links: t.Sequence[Piece]) -> None:
 def stage(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> None:
     """Have all these pieces in the staging directory, each as it was verified."""
     downloads = Downloads(params)
-    # One name for all runs: what a killed one left behind is removed by the next.
+    # One name for all runs, which the lock keeps apart: what a killed one left behind is removed by the next.
     shutil.rmtree(downloads.incoming, ignore_errors=True)
     os.makedirs(downloads.incoming)
     try:
@@ -355,8 +357,6 @@ def not_intact(states: dict[Piece, State]) -> list[Piece]:
 
 def act(params: dict[str, t.Any], todo: dict[Piece, State], check_mode: bool) -> None:
     """Do what the wanted state asks for; in check mode, look whether it could be done."""
-    # Services run the binaries as users of their own, whatever root's umask is.
-    os.umask(0o022)
     wanted = not_intact(todo)
     if params["state"] == "staged" and check_mode:
         Downloads(params).check(wanted)
@@ -389,6 +389,42 @@ def missing_packages(module: AnsibleModule) -> list[str]:
     return [alternatives.split("|")[0] for alternatives in wanted if not installed & set(alternatives.split("|"))]
 
 
+class Look(t.NamedTuple):
+    """What the host lacks, and what another run left."""
+
+    todo: dict[Piece, State]
+    leftovers: list[str]
+
+
+def look_at_host(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> Look:
+    manifests = {directory: _manifest(directory) for directory in {piece.directory for piece in wanted}}
+    states = {
+        piece: look(piece, manifests[piece.directory], pin(params["checksums"], piece.url), params["root"])
+        for piece in wanted
+    }
+    todo = {piece: state for piece, state in states.items() if not state.ok(piece)}
+    staging = os.path.join(params["root"], STAGING)
+    leftovers = [f"{staging}, of a run for other versions, is removed"] if not todo and os.path.isdir(staging) else []
+    return Look(todo, leftovers)
+
+
+def act_alone(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> Look:
+    """Do what is to be done, and no other run at the same time: what was verified must be what is installed. Looks again, because another run may have
+    done it meanwhile."""
+    # Services run the binaries as users of their own, whatever root's umask is.
+    os.umask(0o022)
+    os.makedirs(params["root"], mode=0o755, exist_ok=True)
+    try:
+        with _lock.held(params["root"], LOCK_SECONDS):
+            found = look_at_host(params, wanted)
+            act(params, found.todo, check_mode=False)
+    except _lock.BusyError:
+        raise ArtifactError(
+            f"Another run has been installing under {params['root']} for {LOCK_SECONDS} seconds: let it end, then run this again."
+        ) from None
+    return found
+
+
 def compare(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     for name in wrong_pins(params["checksums"]):
@@ -396,24 +432,21 @@ def compare(module: AnsibleModule) -> dict[str, t.Any]:
             f"artifacts_checksums has '{params['checksums'][name]}' for {name}: give a SHA-256, 64 hexadecimal digits."
         )
     wanted = pieces(select(params["artifacts"], params["kinds"]), params["root"], params["bin_directory"])
-    manifests = {directory: _manifest(directory) for directory in {piece.directory for piece in wanted}}
-    states = {
-        piece: look(piece, manifests[piece.directory], pin(params["checksums"], piece.url), params["root"])
-        for piece in wanted
-    }
-    todo = {piece: state for piece, state in states.items() if not state.ok(piece)}
-    changes = [change(piece, state) for piece, state in todo.items()]
-    staging = os.path.join(params["root"], STAGING)
-    leftovers = [f"{staging}, of a run for other versions, is removed"] if not todo and os.path.isdir(staging) else []
-    act(params, todo, module.check_mode)
+    found = look_at_host(params, wanted)
+    if params["state"] != "planned" and (found.todo or found.leftovers):
+        if module.check_mode:
+            act(params, found.todo, check_mode=True)
+        else:
+            found = act_alone(params, wanted)
+    changes = [change(piece, state) for piece, state in found.todo.items()]
     present = params["state"] == "present"
     return {
         "changed": bool(changes) and present,
         "changes": changes,
-        "replaced": [piece.used_path for piece in todo],
-        "missing": missing(params, todo),
+        "replaced": [piece.used_path for piece in found.todo],
+        "missing": missing(params, found.todo),
         "missing_packages": missing_packages(module),
-        "pending": leftovers,
+        "pending": found.leftovers,
         "diff": {"prepared": "".join(f"{line}\n" for line in changes) if present else ""},
     }
 

@@ -2,15 +2,20 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import multiprocessing
 import os
 import pathlib
+import shutil
+import time
+import types
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.plainkube.cluster.plugins.module_utils import _archive, _fetch, _proxy, _sums
+from ansible_collections.plainkube.cluster.plugins.module_utils import _archive, _fetch, _lock, _proxy, _sums
 from ansible_collections.plainkube.cluster.plugins.module_utils._modules import artifacts
 
 KUBELET = {
@@ -259,6 +264,81 @@ def test_what_a_killed_run_left_is_removed(host):
     (host.root / ".incoming/0").write_bytes(b"half")
     (host.bin / ".plainkube-kubelet").symlink_to("/nowhere")
     host.run()
+    assert (host.files(), host.links()) == (INSTALLED, LINKED)
+
+
+def test_runs_at_once_install_what_each_has_verified(host):
+    """Processes of their own, released together, some of which are killed. Each that ends has all in place."""
+    params = {
+        "artifacts": [
+            {**artifact, "setting": "", "version": artifact.get("version", "")} for artifact in (KUBELET, ETCD, PAUSE)
+        ],
+        "kinds": [],
+        "mirror": str(host.mirror),
+        "checksums": {},
+        "root": str(host.root),
+        "bin_directory": str(host.bin),
+        "parallel": 2,
+        "packages": [],
+        **dict.fromkeys(("http_proxy", "https_proxy"), ""),
+        "no_proxy": [],
+    }
+    context = multiprocessing.get_context("fork")
+    for number in range(12):
+        shutil.rmtree(host.root, ignore_errors=True)
+        together = context.Barrier(4)
+
+        def run(state, together=together):
+            module = types.SimpleNamespace(params={**params, "state": state}, check_mode=False)
+            together.wait()
+            artifacts.compare(module)
+
+        runs = [context.Process(target=run, args=(state,)) for state in ("present", "staged", "present")]
+        for one in runs:
+            one.start()
+        together.wait()
+        if number % 2:
+            time.sleep(number / 1000)
+            runs[2].kill()
+        for one in runs:
+            one.join()
+        assert [one.exitcode for one in runs[:2]] == [0, 0]
+        found = {
+            path: content for path, content in host.files().items() if not path.startswith((".staged", ".incoming"))
+        }
+        assert (found, host.links()) == (INSTALLED, LINKED)
+    assert not host.run()["changed"]
+
+
+def test_a_run_that_another_one_does_not_let_in(host, monkeypatch):
+    monkeypatch.setattr(artifacts, "LOCK_SECONDS", 0.2)
+    host.root.mkdir()
+    with _lock.held(str(host.root), 0):
+        result = host.run()
+        # What changes nothing needs no lock.
+        assert host.run(state="planned")["changes"] == CHANGES
+        assert host.run(_ansible_check_mode=True)["changes"] == CHANGES
+    assert result["failed"]
+    assert result["msg"] == (
+        f"Another run has been installing under {host.root} for 0.2 seconds: let it end, then run this again."
+    )
+    assert host.files() == {}
+
+
+def test_a_run_that_another_one_overtakes_changes_nothing(host, monkeypatch):
+    held = _lock.held
+
+    @contextlib.contextmanager
+    def overtaken(path, seconds):
+        with monkeypatch.context() as patch:
+            patch.setattr(artifacts._lock, "held", held)
+            assert host.run()["changed"]
+        with held(path, seconds):
+            yield
+
+    monkeypatch.setattr(artifacts._lock, "held", overtaken)
+    result = host.run()
+    assert (result["changed"], result["changes"]) == (False, [])
     assert (host.files(), host.links()) == (INSTALLED, LINKED)
 
 
