@@ -62,7 +62,11 @@ class ActionModule(_untrusted.OnHost):
             **answer.get("ansible_facts", {}),
             **facts(found, address=_confirmed(connected, found)),
         }
-        troubles = _preflight.host_troubles(found, self._who(task_vars)[0], needs) if needs else []
+        troubles = []
+        if needs:
+            given = needs.get("address", "")
+            address = {"address": given or answer["ansible_facts"]["plainkube_address"], "given": bool(given)}
+            troubles = _preflight.host_troubles(found, self._who(task_vars)[0], {**needs, "address": address})
         return {**answer, **({"failed": True, "msg": "\n".join(troubles)} if troubles else {})}
 
     def _unreached(self, error: str, task_vars: dict[str, t.Any], connected: t.Sequence[str]) -> dict[str, t.Any]:

@@ -395,6 +395,7 @@ FORMATS: dict[str, Format] = {
     "cluster_virtual_ip": optional(address),
     "cluster_virtual_ip_interface": optional(INTERFACE),
     "containerd_runc_path": optional(ABSOLUTE_PATH),
+    "cluster_lock_wait": SECONDS,
     "containerd_wait": SECONDS,
     "control_plane_audit_log_maxage": DAYS,
     "control_plane_audit_log_maxbackup": whole(0),

@@ -60,7 +60,8 @@ options:
   needs:
     description:
       - Requirements of role preflight for the host's roles in the cluster - C(memory_mb), C(disk_mb) (for O(directories), as long as
-        nothing is installed), C(networks) by the name of their variable, C(address), which must be one of the host's own, C(components) with C(name),
+        nothing is installed), C(networks) by the name of their variable, C(address) (C(cluster_address), by default the one that the control node
+        connects to), which must be one of the host's own, C(components) with C(name),
         C(ports) and C(udp_ports), and for a Node C(kubelet_config) and C(runtime) with C(name), C(docker), C(containerd_version),
         C(docker_part) and C(pod_range), and C(node_labels); also C(versions), with C(variable) and C(version) for each program of the fact
         C(installed_versions) that the host needs.

@@ -80,8 +80,8 @@ def on_n1(do, undo):
     return make
 
 
-def shell(lab, script):
-    code, output = lab.run("n1", "sh", "-euc", script)
+def shell(lab, script, host="n1"):
+    code, output = lab.run(host, "sh", "-euc", script)
     assert code == 0, output
 
 
@@ -158,8 +158,8 @@ def another_clusters_directory(lab, tmp, stack):
 
 
 def another_encryption_key(lab, tmp, stack):
-    """The API server that n1 once was encrypted with a key that certificates_directory has not."""
-    stack.callback(shell, lab, "rm -r /etc/kubernetes")
+    """The API server on k1 encrypted with a key that certificates_directory has not."""
+    stack.callback(shell, lab, "rm -r /etc/kubernetes", "k1")
     (tmp / "encryption.yaml").write_text(f"""\
 # How the API servers encrypt Secrets and ConfigMaps in etcd; written by plainkube.cluster. Without these keys nobody can read them again.
 apiVersion: apiserver.config.k8s.io/v1
@@ -173,7 +173,7 @@ resources:
               secret: {base64.b64encode(bytes(32)).decode()}
 """)
     text = (tmp / "encryption.yaml").read_text()
-    shell(lab, f"mkdir -p /etc/kubernetes/pki; cat > /etc/kubernetes/pki/encryption.yaml <<'END'\n{text}END\n")
+    shell(lab, f"mkdir -p /etc/kubernetes/pki; cat > /etc/kubernetes/pki/encryption.yaml <<'END'\n{text}END\n", "k1")
     return []
 
 
@@ -409,7 +409,8 @@ WRONG = {
     "a host of another cluster": Wrong(
         another_clusters_host,
         r"certificates_directory \S+ holds no kubernetes CA, but n1 carries certificates of CA CN=other-kubernetes-ca .*, "
-        r"made on control node elsewhere in /home/anna/pki; copy that directory here, or set certificates_directory to it",
+        # Where that is, only a control plane is believed.
+        r"made in a place that is not known; copy that directory here, or set certificates_directory to it",
     ),
     "a directory of another cluster": Wrong(
         another_clusters_directory,
@@ -417,8 +418,8 @@ WRONG = {
     ),
     "an encryption key that is lost": Wrong(
         another_encryption_key,
-        r"certificates_directory \S+ holds no encryption\.yaml, but n1 has the key that the cluster's Secrets are encrypted with, .*: take "
-        r"encryption\.yaml back from a backup of that directory, or from /etc/kubernetes/pki/encryption\.yaml of n1",
+        r"certificates_directory \S+ holds no encryption\.yaml, but k1 has the key that the cluster's Secrets are encrypted with, .*: take "
+        r"encryption\.yaml back from a backup of that directory, or from /etc/kubernetes/pki/encryption\.yaml of k1",
     ),
     # The last, as they also show that all was undone: these runs come past every other check.
     "an unavailable version": Wrong(

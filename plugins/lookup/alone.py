@@ -1,0 +1,77 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: alone
+author: The plainkube authors (@plainkube)
+version_added: 1.0.0
+short_description: The hosts of a play that changes them, once no other run of this control node does
+description:
+  - For the C(hosts) of a play, which ansible-playbook evaluates itself, so that it holds the lock until it ends. The kernel takes the lock from a process
+    that dies.
+  - The lock belongs to the cluster's C(certificates_directory). If another run of the same user holds it, waits C(cluster_lock_wait) seconds, and then
+    fails with a sentence that says who holds it since when.
+  - Takes no lock with C(--check), or if there are no control planes.
+options:
+  _terms:
+    description: The hosts of the play, as a pattern.
+    type: list
+    elements: str
+    required: true
+  needed:
+    description: Whether the play changes anything. Otherwise, no lock is taken.
+    type: bool
+    default: true
+"""
+
+EXAMPLES = r"""
+- name: Change all hosts
+  hosts: "{{ lookup('plainkube.cluster.alone', 'all:&plainkube_hosts') }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: The terms, unchanged.
+  type: list
+  elements: str
+"""
+
+import os
+
+from ansible import constants as C
+from ansible import context
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible.utils.display import Display
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _alone
+
+display = Display()
+_LOOKS_ONLY = ("check", "syntax", "listhosts", "listtasks", "listtags")
+
+
+class LookupModule(LookupBase):
+    def run(self, terms, variables=None, **kwargs):
+        self.set_options(var_options=variables, direct=kwargs)
+        control_planes = variables.get("groups", {}).get("plainkube_control_plane", [])
+        if self.get_option("needed") and control_planes and not any(context.CLIARGS.get(name) for name in _LOOKS_ONLY):
+            self._take(variables["hostvars"][control_planes[0]])
+        return terms
+
+    def _take(self, known):
+        playbook = ", ".join(os.path.basename(str(name)) for name in context.CLIARGS.get("args") or ())
+        cluster, seconds = str(known.get("cluster_name", "plainkube")), int(known.get("cluster_lock_wait", 0))
+        # As role certificates has it.
+        directory = known.get("certificates_directory") or os.path.join(str(known.get("inventory_dir")), "pki", cluster)
+        other = _alone.take(
+            _alone.path(C.config.get_config_value("ANSIBLE_HOME"), os.path.expanduser(str(directory))),
+            _alone.me(playbook),
+            seconds,
+            lambda who: display.display(
+                f"Waiting up to {seconds} s for another run that changes cluster {cluster}: {who}."
+            ),
+        )
+        if other:
+            raise AnsibleLookupError(
+                f"Another run changes cluster {cluster}: {other}. Run this again when that has ended, or set cluster_lock_wait to the seconds to wait."
+            )

@@ -1,0 +1,189 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""Real processes take turns."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import select
+import signal
+import time
+
+import pytest
+from ansible.errors import AnsibleLookupError
+from ansible_collections.plainkube.cluster.plugins.lookup import alone
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _alone
+
+PROCESSES = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def known(tmp_path):
+    """The variables of the first control plane."""
+    return {"inventory_dir": str(tmp_path / "inventory"), "cluster_name": "c"}
+
+
+@pytest.fixture
+def take(monkeypatch, tmp_path, known):
+    """A function that does what ansible-playbook does with a play's hosts."""
+    monkeypatch.setattr(_alone, "_HELD", {})
+    monkeypatch.setattr(alone.C.config, "get_config_value", {"ANSIBLE_HOME": str(tmp_path / "home")}.__getitem__)
+    monkeypatch.setattr(alone.context, "CLIARGS", {"args": ("plainkube.cluster.site",)})
+
+    def run(needed=True, **groups):
+        made = alone.LookupModule()
+        made.set_options = lambda **dummy: None
+        made.get_option = {"needed": needed}.__getitem__
+        variables = {"groups": groups or {"plainkube_control_plane": ["k1"]}, "hostvars": {"k1": known}}
+        return made.run(["all"], variables)
+
+    return run
+
+
+class Signal:
+    """An event between processes. Those of multiprocessing hang once a process that waits for one is killed."""
+
+    def __init__(self):
+        self.read, self.write = os.pipe()
+
+    def set(self):
+        os.write(self.write, b"x")
+
+    def wait(self):
+        assert select.select([self.read], [], [], 60)[0]
+
+
+@pytest.fixture
+def other(take):
+    """Another run that has the lock; other.end() ends it."""
+    taken, ended = Signal(), Signal()
+
+    def run():
+        take()
+        taken.set()
+        ended.wait()
+
+    process = PROCESSES.Process(target=run)
+    process.start()
+    taken.wait()
+    process.end = ended.set
+    yield process
+    ended.set()
+    process.join()
+
+
+def test_one_run_takes_it_more_than_once(take):
+    assert take() == ["all"]
+    assert take() == ["all"]
+
+
+def test_another_run_is_told_who_has_it(take, other, monkeypatch):
+    monkeypatch.setattr(alone.context, "CLIARGS", {"args": ("plainkube.cluster.reset",)})
+    with pytest.raises(AnsibleLookupError) as error:
+        take()
+    assert str(error.value).startswith(
+        f"Another run changes cluster c: plainkube.cluster.site of {_alone.me('').user} (pid {other.pid}), since 20"
+    )
+    assert "or set cluster_lock_wait to the seconds to wait" in str(error.value)
+
+
+def test_a_run_that_is_killed_has_no_lock(take, other):
+    os.kill(other.pid, signal.SIGKILL)
+    other.join()
+    assert take() == ["all"]
+
+
+def test_a_worker_that_outlives_its_run_keeps_others_out(take):
+    """It may still change a host."""
+    ready, ended = Signal(), Signal()
+
+    def work():
+        ready.set()
+        ended.wait()
+
+    def run():
+        take()
+        PROCESSES.Process(target=work).start()
+        ready.wait()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    process = PROCESSES.Process(target=run)
+    process.start()
+    process.join()
+    with pytest.raises(AnsibleLookupError):
+        take()
+    ended.set()
+    assert poll(take)
+
+
+def poll(take):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            return take()
+        except AnsibleLookupError:
+            time.sleep(0.05)
+    return None
+
+
+def test_a_run_waits(take, other, known, monkeypatch):
+    said = []
+
+    def display(text):
+        said.append(text)
+        other.end()
+
+    monkeypatch.setattr(alone.display, "display", display)
+    known["cluster_lock_wait"] = "60"
+    assert take() == ["all"]
+    assert len(said) == 1
+    assert said[0].startswith("Waiting up to 60 s for another run that changes cluster c: plainkube.cluster.site of ")
+
+
+def test_a_run_does_not_wait_for_ever(take, other, known):
+    known["cluster_lock_wait"] = 1
+    before = time.monotonic()
+    with pytest.raises(AnsibleLookupError):
+        take()
+    assert time.monotonic() - before >= 1
+
+
+@pytest.mark.parametrize("arguments", [{"check": True}, {"listhosts": True}, {"syntax": True}])
+def test_what_changes_nothing_needs_no_lock(take, other, monkeypatch, arguments):
+    monkeypatch.setattr(alone.context, "CLIARGS", arguments)
+    assert take() == ["all"]
+
+
+def test_a_play_that_changes_nothing_needs_no_lock(take, other):
+    assert take(needed=False) == ["all"]
+    assert take(plainkube_node=["n1"]) == ["all"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "excludes"),
+    [
+        ({"cluster_name": "d"}, False),
+        ({"certificates_directory": "{top}/elsewhere"}, False),
+        ({"certificates_directory": "{top}/inventory/pki/../pki/c"}, True),
+    ],
+)
+def test_clusters_are_told_apart_by_their_directory(take, other, known, tmp_path, changes, excludes):
+    known.update({name: value.format(top=tmp_path) for name, value in changes.items()})
+    if excludes:
+        with pytest.raises(AnsibleLookupError):
+            take()
+    else:
+        assert take() == ["all"]
+
+
+def test_only_its_user_reads_it(take, tmp_path):
+    take()
+    (file,) = (tmp_path / "home/plainkube").iterdir()
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"pid": 1, "other": 2}'])
+def test_a_lock_whose_note_cannot_be_read(tmp_path, text):
+    (tmp_path / "a.lock").write_text(text)
+    assert _alone.holder(str(tmp_path / "a.lock")) == "another one"
