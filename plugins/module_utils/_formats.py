@@ -422,6 +422,7 @@ FORMATS: dict[str, Format] = {
     "etcd_auto_compaction_retention": DURATION,
     # In bytes: 8 is not 8 GiB, and an etcd that small takes no writes from the start.
     "etcd_etcd_flags": free,
+    "etcd_foreign_users": some,
     "etcd_quota_backend_bytes": whole(64 * 2**20, 2**63 - 1),
     "etcd_wait": SECONDS,
     "firewall_accept.name": free,  # _firewall, which knows groups and networks too
