@@ -22,6 +22,7 @@ ALWAYS = ("default",)
 # A new turn is a line here; keep each below a quarter of an hour.
 TURNS: dict[str, tuple[str, ...]] = {
     "default": (),  # the firewall, all reboots, the rotation of authorities
+    "alone": (),  # two runs at once
     "ha": ("ha",),  # kube-bench; processes killed and restarted, a control plane without power
     "growth": ("ha",),  # the rotation of authorities under load; one control plane becomes three
     "apart": ("apart",),

@@ -14,7 +14,8 @@ import re
 import traceback
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _addresses
+# Relative, because benchmarks/scale.py imports this without the collection.
+from . import _addresses
 
 try:
     from cryptography import x509

@@ -106,10 +106,10 @@ def test_text_of_an_answer_does_not_control_the_terminal(lie, run):
 @pytest.mark.parametrize(
     ("told", "wrong"),
     [
-        ({"address": "203.0.113.9; id"}, "address"),
+        ({"addresses": [{"interface": "eth0", "address": "203.0.113.9; id", "prefix": 24}]}, "addresses[0].address"),
         ({"architecture": "../../../etc"}, "architecture"),
         ({"pki": {"public": {"ca.crt": 7}, "secret": []}}, "pki.public.ca.crt"),
-        ({"servers": ["k1"]}, "servers"),
+        ({"services": {"k1": "evil"}}, "services"),
     ],
 )
 def test_facts_of_another_type_are_refused(lie, run, told, wrong):
@@ -119,6 +119,28 @@ def test_facts_of_another_type_are_refused(lie, run, told, wrong):
     assert f"Host n1 answered module plainkube.cluster.host_facts with no valid {wrong}" in " ".join(
         found.output.split()
     )
+    assert found.changed == 0
+
+
+def test_a_host_chooses_neither_its_address_nor_another_ones(lie, run, lab):
+    """Nor which keys the cluster has, or where they are."""
+    pki = {
+        "public": {"origin": "control node: evil\ndirectory: /evil\n"},
+        "secret": ["sa.key"],
+        "encryption": ["key-9 0123456789abcdef"],
+    }
+    lie(found={"address": lab.address("k1"), "servers": {"k1": "203.0.113.9"}, "pki": pki})
+    found = run("site", "--check").demand()
+    assert found.changed == 0
+    assert "evil" not in found.output
+
+
+def test_a_host_that_denies_its_address_is_refused(lie, run, lab):
+    lie(found={"addresses": [{"interface": "eth0", "address": lab.address("k1"), "prefix": 24}]})
+    found = run("site")
+    assert found.code > 0
+    said = f"Ansible connects to n1 by {lab.address('n1')}, which is not an address of that host ({lab.address('k1')} (eth0))"
+    assert said in " ".join(found.output.split())
     assert found.changed == 0
 
 
