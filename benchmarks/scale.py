@@ -148,6 +148,7 @@ def host_answers(directory: pathlib.Path, name: str, number: int, facts: dict[st
     stub.chmod(0o755)
     own = {"hostname": name, "machine_id": hashlib.md5(name.encode()).hexdigest()}
     own["installed"] = installed
+    own["addresses"] = [{"interface": "eth0", "address": address(number), "prefix": 16}]
     debian = {"distribution": "debian", "distribution_version": "13", "systemd": True, "swap": False}
     machine = {"cgroup_version": 2, "architecture": "amd64", "memory_mb": 8000}
     write(
@@ -174,7 +175,9 @@ class Simulation:
 
     def inventory(self) -> str:
         """Three control planes, all others nodes."""
-        lines = ["[control_plane]", *self.names[:SERVERS], "[node]", *self.names[SERVERS:], "[all:vars]"]
+        # Ansible connects to this machine for each of them.
+        lines = [f"{name} cluster_address={address(number)}" for number, name in enumerate(self.names, 1)]
+        lines += ["[control_plane]", *self.names[:SERVERS], "[node]", *self.names[SERVERS:], "[all:vars]"]
         values = {
             "ansible_connection": "local",
             "ansible_become": "false",
