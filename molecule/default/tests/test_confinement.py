@@ -87,6 +87,8 @@ class Host:
 
     def probe(self):
         bound = {line.split()[-1] for line in self.run("cat /proc/net/unix").splitlines() if len(line.split()) == 8}
+        # The kernel's own names for sockets of clients (unix(7), autobind).
+        bound = {name for name in bound if not re.fullmatch("@[0-9a-f]{5}", name)}
         # Some services bind theirs by another way to the same place.
         names = bound | EVERYWHERE | ON_NODES
         return command(PROBE % json.dumps([sorted(names), f"{self.late}/s"]))
