@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import contextlib
 import os
-import select
-import signal
+import pathlib
+import subprocess
+import sys
 import time
 
 import pytest
@@ -15,7 +16,16 @@ from ansible.errors import AnsibleLookupError
 from ansible_collections.plainkube.cluster.plugins.lookup import alone
 from ansible_collections.plainkube.cluster.plugins.plugin_utils import _alone
 
-PROCESSES = multiprocessing.get_context("fork")
+# A run, in a process of its own. Forked from this one, which has threads, it could wait for ever for a lock that one of them held.
+RUN = """
+import os, sys
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _alone
+other = _alone.take(sys.argv[1], _alone.me("plainkube.cluster.site"), 0, print)
+if "worker" not in sys.argv or os.fork():
+    print(other or "taken", flush=True)
+sys.stdin.read()
+"""
+ROOT = pathlib.Path(_alone.__file__).parents[5]
 
 
 @pytest.fixture
@@ -41,36 +51,28 @@ def take(monkeypatch, tmp_path, known):
     return run
 
 
-class Signal:
-    """An event between processes. Those of multiprocessing hang once a process that waits for one is killed."""
+@pytest.fixture
+def begin(tmp_path):
+    """A function that begins another run, which has the lock until its standard input is closed or it is killed."""
+    file = _alone.path(str(tmp_path / "home"), str(tmp_path / "inventory/pki/c"))
+    with contextlib.ExitStack() as stack:
 
-    def __init__(self):
-        self.read, self.write = os.pipe()
+        def run(*more):
+            command = [sys.executable, "-c", RUN, file, *more]
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            process = stack.enter_context(
+                subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, **pipes)
+            )
+            stack.callback(process.stdin.close)
+            assert process.stdout.readline() == "taken\n"
+            return process
 
-    def set(self):
-        os.write(self.write, b"x")
-
-    def wait(self):
-        assert select.select([self.read], [], [], 60)[0]
+        yield run
 
 
 @pytest.fixture
-def other(take):
-    """Another run that has the lock; other.end() ends it."""
-    taken, ended = Signal(), Signal()
-
-    def run():
-        take()
-        taken.set()
-        ended.wait()
-
-    process = PROCESSES.Process(target=run)
-    process.start()
-    taken.wait()
-    process.end = ended.set
-    yield process
-    ended.set()
-    process.join()
+def other(begin):
+    return begin()
 
 
 def test_one_run_takes_it_more_than_once(take):
@@ -89,32 +91,20 @@ def test_another_run_is_told_who_has_it(take, other, monkeypatch):
 
 
 def test_a_run_that_is_killed_has_no_lock(take, other):
-    os.kill(other.pid, signal.SIGKILL)
-    other.join()
+    other.kill()
+    other.wait()
     assert take() == ["all"]
 
 
-def test_a_worker_that_outlives_its_run_keeps_others_out(take):
+def test_a_worker_that_outlives_its_run_keeps_others_out(take, begin):
     """It may still change a host."""
-    ready, ended = Signal(), Signal()
-
-    def work():
-        ready.set()
-        ended.wait()
-
-    def run():
-        take()
-        PROCESSES.Process(target=work).start()
-        ready.wait()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    process = PROCESSES.Process(target=run)
-    process.start()
-    process.join()
+    run = begin("worker")
+    run.kill()
+    run.wait()
     with pytest.raises(AnsibleLookupError):
         take()
-    ended.set()
-    assert poll(take)
+    run.stdin.close()
+    assert poll(take) == ["all"]
 
 
 def poll(take):
@@ -132,7 +122,7 @@ def test_a_run_waits(take, other, known, monkeypatch):
 
     def display(text):
         said.append(text)
-        other.end()
+        other.stdin.close()
 
     monkeypatch.setattr(alone.display, "display", display)
     known["cluster_lock_wait"] = "60"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import multiprocessing
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
 import time
-import types
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
@@ -267,6 +267,16 @@ def test_what_a_killed_run_left_is_removed(host):
     assert (host.files(), host.links()) == (INSTALLED, LINKED)
 
 
+# In a process of its own: forked from this one, which may have threads, it could wait for ever for a lock that one of them held.
+RUN = """
+import json, sys, types
+from ansible_collections.plainkube.cluster.plugins.module_utils._modules import artifacts
+print("ready", flush=True)
+sys.stdin.read()
+artifacts.compare(types.SimpleNamespace(params=json.loads(sys.argv[1]), check_mode=False))
+"""
+
+
 def test_runs_at_once_install_what_each_has_verified(host):
     """Processes of their own, released together, some of which are killed. Each that ends has all in place."""
     params = {
@@ -283,26 +293,24 @@ def test_runs_at_once_install_what_each_has_verified(host):
         **dict.fromkeys(("http_proxy", "https_proxy"), ""),
         "no_proxy": [],
     }
-    context = multiprocessing.get_context("fork")
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(artifacts.__file__).parents[6])}
     for number in range(12):
         shutil.rmtree(host.root, ignore_errors=True)
-        together = context.Barrier(4)
-
-        def run(state, together=together):
-            module = types.SimpleNamespace(params={**params, "state": state}, check_mode=False)
-            together.wait()
-            artifacts.compare(module)
-
-        runs = [context.Process(target=run, args=(state,)) for state in ("present", "staged", "present")]
+        runs = []
+        for state in ("present", "staged", "present"):
+            command = [sys.executable, "-c", RUN, json.dumps({**params, "state": state})]
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+            runs.append(subprocess.Popen(command, env=environment, **pipes))
         for one in runs:
-            one.start()
-        together.wait()
+            assert one.stdout.readline() == b"ready\n"
+        for one in runs:
+            one.stdin.close()
         if number % 2:
             time.sleep(number / 1000)
             runs[2].kill()
         for one in runs:
-            one.join()
-        assert [one.exitcode for one in runs[:2]] == [0, 0]
+            one.stdout.close()
+        assert [one.wait() for one in runs][:2] == [0, 0]
         found = {
             path: content for path, content in host.files().items() if not path.startswith((".staged", ".incoming"))
         }
