@@ -119,6 +119,19 @@ def render_manifest(files: dict[str, dict[str, t.Any]]) -> str:
     return json.dumps({"note": note, "files": files}, indent=2, sort_keys=True) + "\n"
 
 
+def provenance(path: str, text: str) -> list[dict[str, t.Any]]:
+    """What a manifest at ROOT/COMPONENT/VERSION, or at ROOT/COMPONENT without a version, says of where its files come from."""
+    directory = os.path.dirname(path)
+    above, last = os.path.split(directory)
+    versioned = os.path.basename(above) if re.match(r"\d", last) else ""
+    component, version = (versioned, last) if versioned else (last, "")
+    known = ("sha256", "source", "source_sha256", "verified_by")
+    return [
+        {"component": component, "version": version, "name": name, **{key: str(entry.get(key) or "") for key in known}}
+        for name, entry in sorted(parse_manifest(text).items())
+    ]
+
+
 def same_file(entry: dict[str, t.Any], status: os.stat_result) -> bool:
     """Whether a file looks as it did when it was installed; then its content is not read."""
     return (entry.get("size"), entry.get("mtime_ns")) == (status.st_size, status.st_mtime_ns)

@@ -71,6 +71,9 @@ options:
   authorities:
     description: The host's certificate directory. If set, its copies of the CAs are returned (RV(pki)).
     type: path
+  artifacts:
+    description: The directory of role C(artifacts). If set, the origin of all installed artefacts is returned (RV(artifacts)).
+    type: path
   etcd:
     description: Access to etcd to check its members, leader, database size and alarms. Requires C(etcdctl) on the host.
     type: dict
@@ -301,6 +304,13 @@ pki:
   returned: when O(authorities) is given
   type: dict
   sample: {"public": {"ca.crt": "-----BEGIN CERTIFICATE-----\n…"}, "secret": ["sa.key"], "encryption": ["key-1 0f3c…"]}
+artifacts:
+  description: Where each installed file comes from, and what verified it, as role C(artifacts) recorded it.
+  returned: when O(artifacts) is given
+  type: list
+  elements: dict
+  sample: [{"component": "etcd", "version": "3.7.3", "name": "etcd", "sha256": "0f3c…", "source": "https://github.com/etcd-io/etcd/…", "source_sha256": "5d1a…",
+            "verified_by": "https://github.com/etcd-io/etcd/releases/download/v3.7.3/SHA256SUMS"}]
 etcd:
   description: Members, leader, alarms, unexpected users with their roles and unexpected roles, and the version and database size of each checked member.
   returned: when O(etcd) is given
@@ -351,6 +361,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _artifacts,
     _bridge,
     _command,
     _files,
@@ -578,6 +589,15 @@ def inspect_certificates(module: AnsibleModule) -> list[dict]:
     return [one for path in paths for one in inspect_certificates_of(path, x509, now)]
 
 
+def installed_artifacts(root: str) -> list[dict]:
+    """What every manifest of role artifacts says."""
+    paths = sorted(
+        glob.glob(os.path.join(root, "*", _artifacts.MANIFEST))
+        + glob.glob(os.path.join(root, "*", "*", _artifacts.MANIFEST))
+    )
+    return [one for path in paths for one in _artifacts.provenance(path, _files.read(path) or "")]
+
+
 # All together
 
 
@@ -661,6 +681,7 @@ def main() -> None:
                     "kubeconfig": {"type": "path", "required": True},
                 },
             },
+            "artifacts": {"type": "path"},
             "subnet_file": {"type": "path"},
             "bridge": {"type": "str", "default": "docker0"},
             "firewall": {"type": "bool", "default": False},
@@ -685,6 +706,7 @@ def main() -> None:
     problems += inspect_firewall(module)
     result = {"components": seen.components, "certificates": certificates, "etcd": seen.etcd, "node": seen.node}
     result["deployments"] = seen.deployments
+    result["artifacts"] = installed_artifacts(params["artifacts"]) if params["artifacts"] else None
     result["pki"] = _pki.look(params["authorities"], _pki.FILES) if params["authorities"] else None
     module.exit_json(
         changed=False,

@@ -38,6 +38,7 @@ _MEMBER = {
     "db_size": int,
     "db_size_in_use": int,
 }
+_ARTIFACT = dict.fromkeys(("component", "version", "name", "sha256", "source", "source_sha256", "verified_by"), str)
 _NODE = {"name": str, "ready": bool, "schedulable": bool, "version": str, "runtime": str, "error": str}
 _DEPLOYMENT = {"name": str, "wanted": int, "available": int, "error": str}
 STATUS = {
@@ -45,6 +46,7 @@ STATUS = {
     "problems": [str],
     "components": _answers.Optional([_COMPONENT]),
     "certificates": _answers.Optional([_CERTIFICATE]),
+    "artifacts": _answers.Optional([_ARTIFACT]),
     "etcd": _answers.Optional({"members": [_MEMBER]}),
     "node": _answers.Optional(_NODE),
     "deployments": _answers.Optional([_DEPLOYMENT]),
@@ -73,6 +75,7 @@ def document(
             "problems": [f"{host} {trouble}"] if trouble else list(seen["problems"]),
             "components": list(seen.get("components") or []),
             "certificates": list(seen.get("certificates") or []),
+            "artifacts": list(seen.get("artifacts") or []),
             "etcd": seen.get("etcd"),
             "node": seen.get("node"),
             "deployments": list(seen.get("deployments") or []),

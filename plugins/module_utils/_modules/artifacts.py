@@ -36,7 +36,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._artifacts impor
     wrong_pins,
 )
 from ansible_collections.plainkube.cluster.plugins.module_utils._fetch import FetchError, absent, fetch, probe
-from ansible_collections.plainkube.cluster.plugins.module_utils._proxy import Proxies
+from ansible_collections.plainkube.cluster.plugins.module_utils._proxy import Proxies, redact
 
 # As long as the slowest download may take (_fetch).
 LOCK_SECONDS = 3600
@@ -231,7 +231,8 @@ class Downloads:
             )
         plain = {piece: path for piece in group if not piece.member}
         unpacked = self._unpack(source, path, [piece for piece in group if piece.member])
-        return {piece: _finish(piece, place, expected) for piece, place in {**plain, **unpacked}.items()}
+        origin = {"source": redact(source), "source_sha256": expected, "verified_by": redact(authority)}
+        return {piece: _finish(piece, place, origin) for piece, place in {**plain, **unpacked}.items()}
 
     def _unpack(self, source: str, path: str, group: list[Piece]) -> dict[Piece, str]:
         """Take the pieces out of an archive, in one pass."""
@@ -262,15 +263,15 @@ def _by_url(wanted: t.Sequence[Piece]) -> dict[str, list[Piece]]:
     return groups
 
 
-def _finish(piece: Piece, path: str, source_sha256: str) -> Staged:
+def _finish(piece: Piece, path: str, origin: dict[str, str]) -> Staged:
     """Mode, disk and manifest entry of a file that is complete."""
-    checksum = _sums.of_file(path) if piece.member else source_sha256
+    checksum = _sums.of_file(path) if piece.member else origin["source_sha256"]
     with open(path, "rb") as stream:
         os.fchmod(stream.fileno(), piece.mode)
         os.fsync(stream.fileno())
         status = os.fstat(stream.fileno())
     entry = {"sha256": checksum, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
-    return Staged(path, {**entry, "url": piece.url, "source_sha256": source_sha256})
+    return Staged(path, {**entry, "url": piece.url, **origin})
 
 
 # Putting in place

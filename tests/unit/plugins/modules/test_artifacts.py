@@ -110,6 +110,18 @@ def test_a_bare_host_gets_everything(host):
     assert not (host.root / ".incoming").exists()
 
 
+def test_every_file_has_its_origin(host):
+    host.run(checksums={"kubelet": hashlib.sha256(b"kubelet 1.37.2").hexdigest()})
+    etcd = json.loads((host.root / "etcd/3.7.3/.plainkube.json").read_text())["files"]["etcd"]
+    archive = host.mirror / "github.com/etcd.tar.gz"
+    assert etcd["sha256"] == hashlib.sha256(b"etcd").hexdigest()
+    assert etcd["source"] == str(archive)
+    assert etcd["source_sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert etcd["verified_by"] == str(host.mirror / "github.com/SHA256SUMS")
+    kubelet = json.loads((host.root / "kubernetes/1.37.2/.plainkube.json").read_text())["files"]["kubelet"]
+    assert kubelet["verified_by"] == "artifacts_checksums"
+
+
 def test_others_may_run_them_whatever_roots_umask(host):
     before = os.umask(0o077)
     try:

@@ -13,7 +13,7 @@ import threading
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _stamp
+from ansible_collections.plainkube.cluster.plugins.module_utils import _artifacts, _stamp
 from ansible_collections.plainkube.cluster.plugins.modules import kube_checkstatus
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -300,6 +300,22 @@ def test_users_and_roles_that_nobody_expects(etcd, run_module):
     assert result["etcd"]["foreign_users"] == {"mallory": ["spy"]}
     known = {**options, "users": ["flanneld", "mallory"], "roles": ["flannel", "spy"]}
     assert run_module(kube_checkstatus, etcd=known, wait=10)["problems"] == []
+
+
+def test_artifacts_have_their_origin(host, run_module, tmp_path):
+    origin = {"sha256": "a", "source": "http://mirror/etcd", "source_sha256": "b", "verified_by": "SHA256SUMS"}
+    for directory, name in (("etcd/3.7.3", "etcd"), ("images", "pause.tar"), ("kubernetes/1.37.2", "kubelet")):
+        (tmp_path / directory).mkdir(parents=True)
+        text = _artifacts.render_manifest({name: {**origin, "size": 1}} if name != "kubelet" else {name: {}})
+        (tmp_path / directory / _artifacts.MANIFEST).write_text(text)
+    (tmp_path / "other").mkdir()
+    found = run_module(kube_checkstatus, artifacts=str(tmp_path))["artifacts"]
+    assert found == [
+        {"component": "etcd", "version": "3.7.3", "name": "etcd", **origin},
+        {"component": "images", "version": "", "name": "pause.tar", **origin},
+        {"component": "kubernetes", "version": "1.37.2", "name": "kubelet", **dict.fromkeys(origin, "")},
+    ]
+    assert run_module(kube_checkstatus)["artifacts"] is None
 
 
 def test_a_real_etcd(etcd, run_module):
