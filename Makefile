@@ -50,6 +50,9 @@ lint: setup ## ruff, yamllint, ansible-lint; documentation, the reference, and g
 	@mkdir -p -m 0755 .ansible/reference
 	@$(REFERENCE) --dest-dir .ansible/reference plainkube.cluster
 
+sums: setup ## SHA-256 of the default versions' downloads, from upstream's publications (needs the internet)
+	@$(RUN) -m lab.sums
+
 docs: setup ## README tables and role pages from their sources; the full reference in docs/reference
 	@$(RUN) docs/generate.py
 	@mkdir -p -m 0755 docs/reference

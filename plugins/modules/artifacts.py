@@ -89,6 +89,14 @@ options:
     description: SHA-256 checksums that override the published ones. Keys are file names or URL suffixes, for example C(v1.37.2/bin/linux/amd64/kubelet).
     type: dict
     default: {}
+  known_checksums:
+    description: SHA-256 checksums that come with the collection, like O(checksums), which overrides them.
+    type: dict
+    default: {}
+  require_pins:
+    description: Whether to refuse a download that has neither, instead of using the published checksum.
+    type: bool
+    default: false
   state:
     description:
       - V(staged) downloads and verifies missing files into C(ROOT/.staged), where V(present) finds them. Nothing that is in use

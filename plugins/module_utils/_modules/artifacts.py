@@ -62,6 +62,8 @@ SPEC: dict[str, t.Any] = {
     "kinds": {"type": "list", "elements": "str", "default": []},
     "mirror": {"type": "str", "default": ""},
     "checksums": {"type": "dict", "default": {}},
+    "known_checksums": {"type": "dict", "default": {}},
+    "require_pins": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "staged", "planned"], "default": "present"},
     "root": {"type": "path", "default": "/opt/plainkube"},
     "bin_directory": {"type": "path", "default": "/usr/local/bin"},
@@ -130,7 +132,9 @@ class Downloads:
 
     def __init__(self, params: dict[str, t.Any]) -> None:
         self.mirror = params["mirror"]
+        self.own = params["own_checksums"]
         self.checksums = params["checksums"]
+        self.require_pins = params["require_pins"]
         self.incoming = os.path.join(params["root"], INCOMING)
         self.workers = max(1, params["parallel"])
         self.proxies = Proxies(params["http_proxy"], params["https_proxy"], params["no_proxy"])
@@ -164,6 +168,12 @@ class Downloads:
         for piece in wanted:
             self.source(piece.url)
         unpinned = {piece.sums_url: piece for piece in wanted if not pin(self.checksums, piece.url)}
+        if unpinned and self.require_pins:
+            urls = sorted({piece.url for piece in wanted if not pin(self.checksums, piece.url)})
+            raise ArtifactError(
+                f"artifacts_require_pins is true, and artifacts_checksums has no SHA-256 for {len(urls)} downloads, the first {urls[0]}: add them, from "
+                "a source that you trust, or set artifacts_require_pins to false."
+            )
         return dict(zip(unpinned, self._parallel(self._document, [*unpinned.values()])))
 
     def _is_there(self, piece: Piece, documents: dict[str, str]) -> bool:
@@ -209,7 +219,7 @@ class Downloads:
         """The SHA-256 that a download must have, and who says so."""
         pinned = pin(self.checksums, piece.url)
         if pinned:
-            return pinned, "artifacts_checksums"
+            return pinned, "artifacts_checksums" if pin(self.own, piece.url) else "plainkube.cluster"
         where = self.source(piece.sums_url)
         found = _sums.find(documents[piece.sums_url], os.path.basename(piece.url))
         if not found:
@@ -427,7 +437,8 @@ def act_alone(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> Look:
 
 
 def compare(module: AnsibleModule) -> dict[str, t.Any]:
-    params = module.params
+    own = module.params["checksums"]
+    params = {**module.params, "own_checksums": own, "checksums": {**module.params["known_checksums"], **own}}
     for name in wrong_pins(params["checksums"]):
         raise ArtifactError(
             f"artifacts_checksums has '{params['checksums'][name]}' for {name}: give a SHA-256, 64 hexadecimal digits."

@@ -208,6 +208,34 @@ def test_a_pin_overrides_the_published_sum(host):
     assert not host.run(KUBELET, checksums={"kubelet": other})["changed"]
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_a_download_without_a_pin_is_refused_where_one_is_required(host, check):
+    sums = {"kubelet": hashlib.sha256(b"kubelet 1.37.2").hexdigest()}
+    options = {"require_pins": True, "state": "staged", "_ansible_check_mode": check}
+    result = host.run(known_checksums=sums, **options)
+    assert result["failed"]
+    assert result["msg"] == (
+        "artifacts_require_pins is true, and artifacts_checksums has no SHA-256 for 2 downloads, the first https://github.com/etcd.tar.gz: add "
+        "them, from a source that you trust, or set artifacts_require_pins to false."
+    )
+    assert host.files() == {}
+    assert not host.run(KUBELET, known_checksums=sums, **options).get("failed")
+
+
+def test_what_is_installed_needs_no_pin(host):
+    host.run()
+    assert not host.run(require_pins=True)["changed"]
+
+
+def test_a_known_sum_overrides_the_published_one_and_a_pin_overrides_that(host):
+    right, wrong = (hashlib.sha256(text).hexdigest() for text in (b"kubelet 1.37.2", b"other"))
+    result = host.run(KUBELET, known_checksums={"dl.k8s.io/v1.37.2/kubelet": wrong})
+    assert f"but plainkube.cluster says {wrong}" in result["msg"]
+    assert host.run(KUBELET, known_checksums={"kubelet": wrong}, checksums={"kubelet": right})["changed"]
+    manifest = json.loads((host.root / "kubernetes/1.37.2/.plainkube.json").read_text())["files"]["kubelet"]
+    assert manifest["verified_by"] == "artifacts_checksums"
+
+
 def test_a_pin_that_is_no_sum_is_refused(host):
     assert "give a SHA-256" in host.run(checksums={"kubelet": "sha256:1"})["msg"]
 
@@ -298,6 +326,8 @@ def test_runs_at_once_install_what_each_has_verified(host):
         "kinds": [],
         "mirror": str(host.mirror),
         "checksums": {},
+        "known_checksums": {},
+        "require_pins": False,
         "root": str(host.root),
         "bin_directory": str(host.bin),
         "parallel": 2,

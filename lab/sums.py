@@ -1,0 +1,97 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""`make sums`: takes the SHA-256 of every download of the default versions from upstream's publications into roles/artifacts/files/sums.json.
+
+Only what upstream says goes there, and never the sum of what was built here. What cannot be reached stays as it is, and is listed; the exit code
+tells whether all are known. Run it after a change of a default version.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import pathlib
+import sys
+import typing as t
+
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+from lab.base import CHECKOUT, say
+
+FILE = CHECKOUT / "roles" / "artifacts" / "files" / "sums.json"
+ARCHITECTURES = ("amd64", "arm64")
+NOTE = "SHA-256 of upstream's downloads of the default versions, as upstream publishes them; made by `make sums`. Empty: not taken from there yet."
+
+
+def _trusted(value: t.Any) -> t.Any:
+    if isinstance(value, dict):
+        return {key: _trusted(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_trusted(one) for one in value]
+    return trust_as_template(value) if isinstance(value, str) else value
+
+
+def downloads() -> dict[str, str]:
+    """The URL of each download of the default versions, and of its published sum."""
+    variables: dict[str, t.Any] = {}
+    for file in ("cluster/defaults", "cluster/vars", "artifacts/defaults", "artifacts/vars"):
+        text = (CHECKOUT / "roles" / file / "main.yml").read_text(encoding="utf-8")
+        variables.update(_trusted(yaml.safe_load(text)))
+    found: dict[str, str] = {}
+    for architecture in ARCHITECTURES:
+        templar = Templar(DataLoader(), variables={**variables, "__artifacts_architecture": architecture})
+        for one in templar.template(trust_as_template("{{ __artifacts_downloads }}")):
+            found[one["url"]] = one["sums_url"]
+    return found
+
+
+def taken(
+    wanted: t.Mapping[str, str], before: t.Mapping[str, t.Mapping[str, str]], mirror: str
+) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """The entries of the file, and why those that are empty are so. A sum that is known already is not fetched again."""
+    # This program finds no collection by itself, and only here does it need modules that import others.
+    sys.path.insert(0, str(CHECKOUT / ".venv" / "collections"))
+    from ansible_collections.plainkube.cluster.plugins.module_utils import _artifacts, _fetch, _sums  # noqa: PLC0415
+
+    entries, troubles = {}, []
+    documents: dict[str, str] = {}
+    for url, sums_url in wanted.items():
+        sum_ = before.get(url, {}).get("sha256", "")
+        if not sum_ and sums_url not in documents:
+            buffer = io.BytesIO()
+            try:
+                _fetch.fetch(_artifacts.locate(mirror, sums_url), buffer, largest=16 << 20)
+            except _fetch.FetchError as error:
+                troubles.append(str(error))
+            documents[sums_url] = buffer.getvalue().decode("utf-8", "replace")
+        entries[url] = {
+            "sums_url": sums_url,
+            "sha256": sum_ or _sums.find(documents[sums_url], pathlib.PurePosixPath(url).name),
+        }
+    return entries, troubles
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.sums", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--mirror", default="", help="a mirror of upstream's publications (not of builds), as artifacts_mirror"
+    )
+    parser.add_argument("--file", type=pathlib.Path, default=FILE, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    before = json.loads(arguments.file.read_text(encoding="utf-8"))["downloads"] if arguments.file.exists() else {}
+    entries, troubles = taken(downloads(), before, arguments.mirror)
+    arguments.file.write_text(json.dumps({"note": NOTE, "downloads": entries}, indent=2) + "\n", encoding="utf-8")
+    unknown = [url for url, entry in entries.items() if not entry["sha256"]]
+    for one in (*troubles, *(f"not known: {url}" for url in unknown)):
+        say(one)
+    say(f"{len(entries) - len(unknown)} of {len(entries)} sums are known")
+    return 1 if unknown else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
