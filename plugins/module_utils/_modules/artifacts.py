@@ -436,6 +436,16 @@ def act_alone(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> Look:
     return found
 
 
+def warn_of_mirror(module: AnsibleModule, params: dict[str, t.Any], todo: dict[Piece, State]) -> None:
+    """A mirror without encryption says both what a download is, and what its sum should be."""
+    unpinned = [piece for piece in todo if todo[piece].file != "intact" and not pin(params["checksums"], piece.url)]
+    if params["mirror"].startswith("http://") and unpinned:
+        module.warn(
+            f"artifacts_mirror is {redact(params['mirror'])}: without https, anyone on the way to it can replace downloads that have no SHA-256 in "
+            "artifacts_checksums. Use https, or add their checksums."
+        )
+
+
 def compare(module: AnsibleModule) -> dict[str, t.Any]:
     own = module.params["checksums"]
     params = {**module.params, "own_checksums": own, "checksums": {**module.params["known_checksums"], **own}}
@@ -445,6 +455,8 @@ def compare(module: AnsibleModule) -> dict[str, t.Any]:
         )
     wanted = pieces(select(params["artifacts"], params["kinds"]), params["root"], params["bin_directory"])
     found = look_at_host(params, wanted)
+    if params["state"] == "staged":
+        warn_of_mirror(module, params, found.todo)
     if params["state"] != "planned" and (found.todo or found.leftovers):
         if module.check_mode:
             act(params, found.todo, check_mode=True)

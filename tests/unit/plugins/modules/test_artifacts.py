@@ -236,6 +236,31 @@ def test_a_known_sum_overrides_the_published_one_and_a_pin_overrides_that(host):
     assert manifest["verified_by"] == "artifacts_checksums"
 
 
+@pytest.mark.parametrize(
+    ("mirror", "checksums", "state", "warned"),
+    [
+        ("http://ann:secret@mirror.example", {}, "staged", True),
+        ("https://mirror.example", {}, "staged", False),
+        ("http://mirror.example", {"kubelet": "0" * 64}, "staged", False),
+        ("http://mirror.example", {}, "planned", False),
+    ],
+)
+def test_a_mirror_without_https_is_warned_of(host, monkeypatch, mirror, checksums, state, warned):
+    said = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda module, text: said.append(text))
+    monkeypatch.setattr(artifacts, "act", lambda *dummy, **more: None)
+    host.run(KUBELET, mirror=mirror, checksums=checksums, state=state)
+    assert len(said) == warned
+    assert not warned or said[0].startswith("artifacts_mirror is http://")
+    assert "secret" not in str(said)
+
+
+def test_nothing_to_download_is_nothing_to_warn_of(host, monkeypatch):
+    host.run()
+    monkeypatch.setattr(AnsibleModule, "warn", None)
+    assert not host.run(mirror="http://mirror.example", state="staged").get("failed")
+
+
 def test_a_pin_that_is_no_sum_is_refused(host):
     assert "give a SHA-256" in host.run(checksums={"kubelet": "sha256:1"})["msg"]
 
