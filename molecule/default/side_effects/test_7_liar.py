@@ -10,6 +10,7 @@ import json
 
 import pytest
 
+from lab import mirror
 from lab.runs import playbook
 
 REAL = "/usr/bin/python3.honest"
@@ -133,6 +134,19 @@ def test_a_host_chooses_neither_its_address_nor_another_ones(lie, run, lab):
     found = run("site", "--check").demand()
     assert found.changed == 0
     assert "evil" not in found.output
+
+
+def test_a_host_gets_no_file_for_the_asking(lie, run, lab):
+    """The mirror is a directory on the control node, from which hosts get what they say they lack."""
+    key = "../ssh/id_ed25519"
+    lie(to_do=["artifacts"], changes=["kubelet absent → 1.0"], missing=[key])
+    found = run("site", "-e", f"artifacts_mirror={mirror.directory()}")
+    assert found.code > 0
+    assert f'n1 asks for "{key}" of artifacts_mirror, which is no file of this cluster\'s versions' in " ".join(
+        found.output.split()
+    )
+    assert found.changed == 0
+    assert lab.run("n1", "sh", "-c", "ls /opt/plainkube/.copied || find / -xdev -name id_ed25519 | grep .")[0] != 0
 
 
 def test_a_host_that_denies_its_address_is_refused(lie, run, lab):
