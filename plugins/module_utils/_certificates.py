@@ -395,7 +395,6 @@ def load_certificate(text: str | None) -> t.Any:
         found = x509.load_pem_x509_certificate((text or "").encode("utf-8", "surrogateescape"))
         # cryptography parses these on first access, and a host may have written anything.
         found.public_key()
-        _values(found)
         describe(found)
     except _UNREADABLE:
         return None
