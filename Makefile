@@ -19,7 +19,7 @@ SANITY ?=
 
 REFERENCE := antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --output-format simplified-rst
 
-.PHONY: help setup etcd turn unit lint docs sanity package artifacts converge verify destroy molecule torture test benchmark benchmark-scale demo demo-down clean
+.PHONY: help setup etcd turn unit lint sums docs sanity package artifacts rebuild converge verify destroy molecule torture test benchmark benchmark-scale demo demo-down clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -66,6 +66,9 @@ package: setup ## tests of the archive: its contents, and its use without a chec
 
 artifacts: setup ## binaries and images for the lab: built if the upstream downloads are unavailable
 	@$(RUN) -m lab artifacts
+
+rebuild: setup ## build what is small twice, with separate Go caches, and compare byte by byte; EVERY=1 builds everything twice
+	@$(RUN) -m lab rebuild $(if $(EVERY),--all)
 
 converge: artifacts ## start three hosts and run site.yml on them: the edit loop
 	molecule converge -s $(SCENARIO)

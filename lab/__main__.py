@@ -8,7 +8,7 @@ import argparse
 import pathlib
 import sys
 
-from lab import artifacts, demo, engine, hosts, image, network, torture
+from lab import artifacts, demo, engine, hosts, image, network, rebuild, torture
 from lab.base import LabError, say
 from lab.lab import HOSTS, Lab
 
@@ -33,6 +33,8 @@ def arguments(command: list[str]) -> argparse.Namespace:
         verb.add_argument("--suite", default=image.SUITE, help="of Debian (%(default)s)")
     artifacts_verb = verbs.add_parser("artifacts", help="build what the hosts install, unless upstream answers")
     artifacts_verb.add_argument("--etcd", action="store_true", help="build etcd alone, which unit tests run")
+    rebuild_verb = verbs.add_parser("rebuild", help="build what is small twice, and compare byte by byte")
+    rebuild_verb.add_argument("--all", action="store_true", help="build everything twice")
     demo_verb = verbs.add_parser("demo", help="all of it: from nothing to a live cluster")
     demo_verb.add_argument("--started", type=float, help="when it began, in seconds since the epoch")
     torture_verb = verbs.add_parser("torture", help="kill site.yml before each of its tasks, and see that it heals")
@@ -74,6 +76,8 @@ def main(options: argparse.Namespace) -> None:
             artifacts.ensure_etcd()
         else:
             artifacts.ensure(artifacts.UPSTREAM_CONTAINERD)
+    elif options.verb == "rebuild":
+        rebuild.main(options.all)
     elif options.verb == "demo":
         demo.main(options.started)
     elif options.verb == "torture":

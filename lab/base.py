@@ -63,16 +63,17 @@ def run(*command: str, **options: t.Any) -> str:
     return done.stdout
 
 
-def playbook(name: str, *arguments: str) -> None:
-    """Run a playbook of this checkout, its output shown as it comes."""
+def playbook(name: str, *arguments: str, environment: t.Mapping[str, str] | None = None) -> None:
+    """Run a playbook of this checkout, with more environment variables; its output is shown as it comes."""
     binaries = pathlib.Path(sys.executable).parent
-    environment = {
+    variables = {
         **os.environ,
         "PATH": f"{binaries}:{os.environ['PATH']}",
         "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
         "ANSIBLE_FORCE_COLOR": "1" if sys.stdout.isatty() else "0",
+        **(environment or {}),
     }
     command = [str(binaries / "ansible-playbook"), f"playbooks/{name}", *arguments]
     say(" ".join(["ansible-playbook", *command[1:]]))
-    if subprocess.run(command, cwd=CHECKOUT, env=environment, check=False).returncode:
+    if subprocess.run(command, cwd=CHECKOUT, env=variables, check=False).returncode:
         raise LabError(f"playbooks/{name} failed, see above.")

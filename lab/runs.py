@@ -125,15 +125,24 @@ class Playbook:
         )
 
     def kill(self) -> None:
-        """End it and its workers as a power cut of the control node would.
-
-        The workers have sessions of their own and outlive it; what tells them is the environment they were born with."""
+        """End it and its workers as a power cut of the control node would."""
         self._process.kill()
+        self._signal(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Have it and its workers stand still, as if the control node slept."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """The workers have sessions of their own and outlive it; what tells them is the environment they were born with."""
         mark = f"PLAINKUBE_RECORD={self._record}".encode()
         for directory in pathlib.Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 if mark in (directory / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(directory.name), signal.SIGKILL)
+                    os.kill(int(directory.name), number)
 
     def pin(self, core: int) -> None:
         """Have it on this core only, with all the processes that it starts from now on."""

@@ -12,6 +12,7 @@ description:
     that dies.
   - The lock belongs to the cluster's C(certificates_directory). If another run of the same user holds it, waits C(cluster_lock_wait) seconds, and then
     fails with a sentence that says who holds it since when.
+  - Names the run to all modules that change a host. They hold the lock of that host, against runs of other users and other control nodes.
   - Takes no lock with C(--check), or if there are no control planes.
 options:
   _terms:
@@ -65,7 +66,7 @@ class LookupModule(LookupBase):
         directory = known.get("certificates_directory") or os.path.join(str(known.get("inventory_dir")), "pki", cluster)
         other = _alone.take(
             _alone.path(C.config.get_config_value("ANSIBLE_HOME"), os.path.expanduser(str(directory))),
-            _alone.me(playbook),
+            playbook,
             seconds,
             lambda who: display.display(
                 f"Waiting up to {seconds} s for another run that changes cluster {cluster}: {who}."

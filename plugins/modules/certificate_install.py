@@ -77,7 +77,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _files
+from ansible_collections.plainkube.cluster.plugins.module_utils import _files, _run
 
 
 def shown(content: str | None) -> str:
@@ -98,17 +98,18 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    os.umask(0o022)
-    before = [(_files.look(wanted["path"]), wanted) for wanted in module.params["files"]]
-    changes = [(found, wanted) for found, wanted in before if not _files.matches(found, wanted)]
-    if not module.check_mode:
-        for _found, wanted in changes:
-            _files.write(module, wanted)
-    module.exit_json(
-        changed=bool(changes),
-        diff=[difference(found, wanted) for found, wanted in changes],
-        paths=[wanted["path"] for dummy, wanted in changes],
-    )
+    with _run.held(module):
+        os.umask(0o022)
+        before = [(_files.look(wanted["path"]), wanted) for wanted in module.params["files"]]
+        changes = [(found, wanted) for found, wanted in before if not _files.matches(found, wanted)]
+        if not module.check_mode:
+            for _found, wanted in changes:
+                _files.write(module, wanted)
+        module.exit_json(
+            changed=bool(changes),
+            diff=[difference(found, wanted) for found, wanted in changes],
+            paths=[wanted["path"] for dummy, wanted in changes],
+        )
 
 
 if __name__ == "__main__":

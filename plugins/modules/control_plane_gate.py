@@ -76,7 +76,7 @@ import json
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _probe, _status
+from ansible_collections.plainkube.cluster.plugins.module_utils import _probe, _run, _status
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
@@ -132,7 +132,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     start, gate, seconds = time.monotonic(), Gate(module), module.params["wait"]
-    troubles = [] if module.check_mode else poll(gate.troubles, lambda troubles: not troubles, seconds, 0.5)
+    with _run.held(module):
+        troubles = [] if module.check_mode else poll(gate.troubles, lambda troubles: not troubles, seconds, 0.5)
     if troubles:
         module.fail_json(
             msg=f"This control plane is not restarted, because the cluster is not well without it after {seconds} s: "

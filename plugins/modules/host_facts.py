@@ -260,6 +260,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _host,
     _nft,
     _pki,
+    _run,
     _runtime,
     _sockets,
     _status,
@@ -421,6 +422,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    _run.begin(module)
     facts = look(module)
     # The action plugin of this name, which knows the control node's clock, makes clock_offset of `time`.
     module.exit_json(changed=False, found=facts, time=time.time())

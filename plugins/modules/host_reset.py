@@ -90,6 +90,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _etcd_member,
     _files,
     _reset,
+    _run,
     _runtime,
 )
 from ansible_collections.plainkube.cluster.plugins.module_utils._containerd_parts import ContainerdHost
@@ -377,6 +378,9 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    # Role reset runs this module in check mode first, and then asks the user.
+    if module.check_mode:
+        _run.begin(module)
     try:
         host = Host(module)
         parts = host.parts()
@@ -386,13 +390,16 @@ def main() -> None:
         before = look(host, parts)
         kept = host.keeps()
         if before and not module.check_mode:
-            host.wake_docker()
-            host.wake_containerd()
-            apply(host, parts)
+            with _run.held(module):
+                host.wake_docker()
+                host.wake_containerd()
+                apply(host, parts)
     except (Trouble, OSError, ValueError) as error:
         module.fail_json(
             msg=f"{str(error).rstrip('.')}. Put that right, and run the reset again: it goes on from here."
         )
+    if not module.check_mode:
+        _run.remove(module)
     lines = [f"{kind} {name}\n" for kind, names in before.items() for name in names]
     module.exit_json(
         changed=bool(before),

@@ -368,6 +368,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _nft,
     _pki,
     _probe,
+    _run,
     _stamp,
     _status,
     _systemd,
@@ -708,6 +709,7 @@ def main() -> None:
     result["deployments"] = seen.deployments
     result["artifacts"] = installed_artifacts(params["artifacts"]) if params["artifacts"] else None
     result["pki"] = _pki.look(params["authorities"], _pki.FILES) if params["authorities"] else None
+    _run.end(module)
     module.exit_json(
         changed=False,
         healthy=not problems,

@@ -70,7 +70,7 @@ import typing as t
 import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _encryption, _files, _status
+from ansible_collections.plainkube.cluster.plugins.module_utils import _encryption, _files, _run, _status
 
 _NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _NAME_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -184,7 +184,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        module.exit_json(**run(module))
+        with _run.held(module):
+            module.exit_json(**run(module))
     except ApiError as error:
         module.fail_json(msg=f"Objects could not be written again: {error}")
 

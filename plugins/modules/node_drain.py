@@ -110,7 +110,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _drain, _kubectl, _objects
+from ansible_collections.plainkube.cluster.plugins.module_utils import _drain, _kubectl, _objects, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 _PAUSE = 0.5
@@ -297,7 +297,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        module.exit_json(**run(module))
+        with _run.held(module):
+            module.exit_json(**run(module))
     except Trouble as trouble:
         module.fail_json(msg=f"{str(trouble)[:1].upper()}{str(trouble)[1:]}.")
 

@@ -99,7 +99,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.plainkube.cluster.plugins.module_utils import _survey
+from ansible_collections.plainkube.cluster.plugins.module_utils import _run, _survey
 
 # Never executed: these imports tell Ansible which files to send to the host.
 if t.TYPE_CHECKING:
@@ -200,7 +200,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     steps = module.params["steps"]
-    answers = {step["name"]: ask(module, step) for step in steps}
+    with _run.held(module):
+        answers = {step["name"]: ask(module, step) for step in steps}
     builds_on = {step["name"]: step["builds_on"] for step in steps}
     to_do = _survey.to_do(answers, builds_on)
     module.exit_json(changed=False, answers=_survey.masked(answers, module.no_log_values), to_do=to_do)

@@ -10,11 +10,19 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import typing as t
 
 from ansible import constants as C
 from ansible.plugins.action import ActionBase, normal
+from ansible.utils.display import Display
+from ansible_collections.plainkube.cluster.plugins.module_utils import _run
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _alone
 
+display = Display()
+
+# Seconds between two attempts to take a host's lock.
+_PAUSE = 2
 # The keys that Ansible itself acts on (strategy, executor, task result).
 _ACTED_ON = ("add_host", "add_group", "ansible_facts", "ansible_stats", "ansible_included_var_files")
 # C0 and C1 controls but line feed and tab, line and paragraph separators, and the characters that turn the direction of text.
@@ -64,6 +72,18 @@ class OnHost(ActionBase):
     nobody looks again in that run. A variable would not do: in a role it would go before the user's ansible.cfg, and ansible-core takes no
     template for this one."""
 
+    def _compute_environment_string(self, raw_environment_out: t.Any = None) -> str:
+        """With the name of the run, if this one changes hosts: its modules hold the lock of each host (_run.py)."""
+        environment: dict[str, t.Any] = {}
+        super()._compute_environment_string(environment)
+        run = _alone.current()
+        if run:
+            environment[_run.VARIABLE] = json.dumps(run._asdict())
+        if isinstance(raw_environment_out, dict):
+            raw_environment_out.clear()
+            raw_environment_out.update(environment)
+        return self._connection._shell.env_prefix(**environment)
+
     def _parse_returned_data(self, res: dict[str, t.Any], *arguments: t.Any) -> t.Any:
         shown = {
             **res,
@@ -78,7 +98,19 @@ class OnHost(ActionBase):
             variables = variables.get("ansible_delegated_vars", {}).get(self._task.delegate_to, {})
         if C.config.get_config_value("INTERPRETER_PYTHON", variables=variables) == "auto":
             variables["ansible_python_interpreter"] = "auto_silent"
-        return super()._execute_module(*args, task_vars=task_vars, **options)
+        answer = super()._execute_module(*args, task_vars=task_vars, **options)
+        seconds, told = _alone.wait(), False
+        end = time.monotonic() + seconds
+        # The host belongs to another run, of another user or another control node.
+        while isinstance(answer.get("locked"), str) and time.monotonic() < end:
+            if not told:
+                host = self._task.delegate_to or task_vars["inventory_hostname"]
+                other = " ".join(answer["locked"].split())
+                display.display(f"Waiting up to {seconds} s for another run that changes host {host}: {other}.")
+                told = True
+            time.sleep(_PAUSE)
+            answer = super()._execute_module(*args, task_vars=task_vars, **options)
+        return answer
 
 
 class HostModule(OnHost, normal.ActionModule):

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Two runs of one control node at once, one of which may be killed: one changes the cluster, the other says so and ends."""
+"""Two runs at once, one of which may be killed: one changes the cluster, the other says so and ends. First of one control node, then of two."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ pytestmark = pytest.mark.turn("alone")
 
 ROUNDS = 20
 REFUSED = "Another run changes cluster"
+ROUNDS_OF_TWO = 4
+REFUSED_BY_A_HOST = "Another run changes this host: "
 # Until a run has looked at the hosts and changes them.
 LONGEST_HEAD_START = 8
 
@@ -124,4 +126,129 @@ def test_no_half_file_and_no_lock_is_left(site, lab, outcomes):
     assert (again.changed, restarted) == (0, set())
     assert sums(lab) == outcomes[0]
     assert {*left_over(lab).values()} == {""}
+    assert site.status()["healthy"]
+
+
+# --- two control nodes ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def control_node(inventory, tmp_path_factory):
+    """A function that begins a run of another control node: its user's home is not the first one's."""
+    homes = {}
+
+    def begin(name, *arguments, playbook="site"):
+        home = homes.setdefault(name, tmp_path_factory.mktemp(name))
+        environment = {"ANSIBLE_HOME": str(home)}
+        return runs.Playbook(playbook, *runs.inventory_arguments(inventory), *arguments, environment=environment)
+
+    return begin
+
+
+def age(lab, seconds):
+    """Once no module is at work, have the token of the run on each host been renewed that much earlier, in seconds. Nobody sets the host's clock."""
+    program = (
+        "import json; path = '/run/plainkube/token'; told = json.load(open(path)); "
+        f"told['renewed'] -= {seconds}; json.dump(told, open(path, 'w'))"
+    )
+    script = f'test ! -e /run/plainkube/token || exec flock --wait=120 /run/plainkube/work python3 -c "{program}"'
+    for host in lab.hosts():
+        code, output = lab.run(host, "sh", "-c", script)
+        assert code == 0, output
+
+
+def locked(lab):
+    """The hosts whose lock a run has. A token that has ended only names runs that must not go on."""
+    return {
+        host for host in lab.hosts() if lab.run(host, "grep", "-s", '"ended": false', "/run/plainkube/token")[0] == 0
+    }
+
+
+def until_it_changes(lab, run):
+    """Wait until a run changes hosts."""
+    script = """grep -s '"changes": true' /run/plainkube/token | grep '"ended": false'"""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if any(lab.run(host, "sh", "-c", script)[0] == 0 for host in lab.hosts()):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"no host was changed: {run.wait().output}")
+
+
+def test_of_two_control_nodes_one_wins(lab, control_node):
+    chance = random.Random(turns.seed())
+    refused = 0
+    for number in range(ROUNDS_OF_TWO):
+        first = control_node("first", *settings(number + 200))
+        time.sleep(number and chance.uniform(3, LONGEST_HEAD_START))
+        second = control_node("second", *settings(number + 300))
+        ended = [first.wait(), second.wait()]
+        for run in ended:
+            if run.code:
+                assert REFUSED_BY_A_HOST in run.output
+                assert "site.yml of" in run.output
+                assert run.changed == 0
+                refused += 1
+        won = any(run.code == 0 for run in ended)
+        # The first round is a tie, which nobody may win.
+        assert won or not number, ended
+        assert not won or locked(lab) == set()
+        age(lab, 301)
+    # Or they never met.
+    assert refused
+
+
+def test_the_second_waits_if_it_is_told_to(lab, control_node):
+    first = control_node("first", *settings(400))
+    until_it_changes(lab, first)
+    second = control_node("second", *settings(401), "-e", "cluster_lock_wait=300").wait().demand()
+    first.wait().demand()
+    assert "Waiting up to 300 s for another run that changes host " in second.output
+
+
+def test_a_plan_waits_for_nobody(lab, control_node):
+    first = control_node("first", *settings(402))
+    until_it_changes(lab, first)
+    control_node("second", *settings(402), "--check").wait().demand()
+    first.wait().demand()
+
+
+def test_the_lock_of_a_killed_run(lab, control_node):
+    """Its own control node goes on at once. Another one does as soon as the lock has lapsed, and then the first one must not go on."""
+    first = control_node("first", *settings(403))
+    until_it_changes(lab, first)
+    first.kill()
+    first.wait()
+    assert locked(lab)
+    refused = control_node("second", *settings(404)).wait()
+    assert refused.code
+    assert "if it is dead, its lock lapses " in refused.output
+    control_node("first", *settings(403)).wait().demand()
+    assert locked(lab) == set()
+
+    first = control_node("first", *settings(405))
+    until_it_changes(lab, first)
+    first.kill()
+    first.wait()
+    age(lab, 301)
+    control_node("second", *settings(405), "-e", "cluster_lock_wait=150").wait().demand()
+
+
+def test_a_run_that_was_taken_over_ends(lab, control_node):
+    """As if its control node slept: another run has come and gone, and the first one wakes up."""
+    first = control_node("first", *settings(406))
+    until_it_changes(lab, first)
+    first.stop()
+    age(lab, 301)
+    control_node("second", *settings(407), "-e", "cluster_lock_wait=150").wait().demand()
+    first.resume()
+    ended = first.wait()
+    assert ended.code
+    assert "Another run has taken over this host since: site.yml of " in ended.output
+
+
+def test_the_cluster_is_well_after_all_that(site):
+    site.run().demand()
+    again, restarted = site.apply()
+    assert (again.changed, restarted) == (0, set())
     assert site.status()["healthy"]

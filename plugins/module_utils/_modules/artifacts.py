@@ -15,7 +15,7 @@ import threading
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _lock, _sums
+from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _lock, _run, _sums
 from ansible_collections.plainkube.cluster.plugins.module_utils._artifacts import (
     INCOMING,
     MANIFEST,
@@ -490,4 +490,5 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    module.exit_json(**run(module))
+    with _run.held(module):
+        module.exit_json(**run(module))

@@ -10,7 +10,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _encryption, _files
+from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _encryption, _files, _run
 
 # Above this, no file is a certificate.
 _LIMIT = 1 << 16
@@ -107,4 +107,5 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    module.exit_json(**run(module))
+    with _run.held(module):
+        module.exit_json(**run(module))

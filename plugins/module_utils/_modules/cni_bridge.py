@@ -9,7 +9,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _run, _systemd
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 SPEC: dict[str, t.Any] = {
@@ -55,4 +55,5 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    module.exit_json(**run(module))
+    with _run.held(module):
+        module.exit_json(**run(module))

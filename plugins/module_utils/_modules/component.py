@@ -18,6 +18,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _files,
     _flags,
     _probe,
+    _run,
     _stamp,
     _systemd,
 )
@@ -354,4 +355,5 @@ def run(module: AnsibleModule) -> dict:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    module.exit_json(**run(module))
+    with _run.held(module):
+        module.exit_json(**run(module))

@@ -9,7 +9,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _environment, _files, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _environment, _files, _run, _systemd
 from ansible_collections.plainkube.cluster.plugins.module_utils._images import (
     RUNTIMES,
     from_registry,
@@ -119,4 +119,5 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    module.exit_json(**run(module))
+    with _run.held(module):
+        module.exit_json(**run(module))

@@ -11,7 +11,7 @@ import shutil
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _etcd_member, _etcdctl, _files, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils import _etcd_member, _etcdctl, _files, _run, _systemd
 from ansible_collections.plainkube.cluster.plugins.module_utils._etcd_member import Host, Live, Member, Plan
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
@@ -287,4 +287,5 @@ def run(module: AnsibleModule) -> dict:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    module.exit_json(**run(module))
+    with _run.held(module):
+        module.exit_json(**run(module))

@@ -9,7 +9,7 @@ import copy
 import json
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _etcdctl, _flannel_network
+from ansible_collections.plainkube.cluster.plugins.module_utils import _etcdctl, _flannel_network, _run
 
 BACKEND_OPTIONS = {
     "type": {
@@ -144,4 +144,5 @@ def main() -> None:
         required_if=[("state", "present", ["network"])],
         supports_check_mode=True,
     )
-    module.exit_json(**run(module))
+    with _run.held(module):
+        module.exit_json(**run(module))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _etcd_rbac, _etcdctl
+from ansible_collections.plainkube.cluster.plugins.module_utils import _etcd_rbac, _etcdctl, _run
 
 
 def read(etcd: _etcdctl.Etcdctl, want: _etcd_rbac.Rbac) -> _etcd_rbac.Rbac:
@@ -90,4 +90,5 @@ def run(module: AnsibleModule) -> dict:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    module.exit_json(**run(module))
+    with _run.held(module):
+        module.exit_json(**run(module))

@@ -15,6 +15,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _files,
     _firewall,
     _nft,
+    _run,
     _sockets,
     _systemd,
 )
@@ -233,4 +234,5 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    module.exit_json(**run(module))
+    with _run.held(module):
+        module.exit_json(**run(module))

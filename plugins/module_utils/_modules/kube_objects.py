@@ -9,7 +9,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _kubectl, _objects
+from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _kubectl, _objects, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils._kubectl import Answer
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
@@ -145,4 +145,5 @@ def run(module: AnsibleModule) -> dict:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    module.exit_json(**run(module))
+    with _run.held(module):
+        module.exit_json(**run(module))

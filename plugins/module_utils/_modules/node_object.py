@@ -11,7 +11,7 @@ import typing as t
 import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _node_object, _probe
+from ansible_collections.plainkube.cluster.plugins.module_utils import _node_object, _probe, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 _PAUSE = 0.5
@@ -116,4 +116,5 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    module.exit_json(**run(module))
+    with _run.held(module):
+        module.exit_json(**run(module))

@@ -14,6 +14,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _docker_api,
     _docker_service,
     _files,
+    _run,
     _runtime,
 )
 from ansible_collections.plainkube.cluster.plugins.module_utils._containerd_parts import ContainerdHost
@@ -212,4 +213,5 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    module.exit_json(**run(module))
+    with _run.held(module):
+        module.exit_json(**run(module))

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import time
@@ -20,7 +22,7 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils import _alone
 RUN = """
 import os, sys
 from ansible_collections.plainkube.cluster.plugins.plugin_utils import _alone
-other = _alone.take(sys.argv[1], _alone.me("plainkube.cluster.site"), 0, print)
+other = _alone.take(sys.argv[1], "plainkube.cluster.site", 0, print)
 if "worker" not in sys.argv or os.fork():
     print(other or "taken", flush=True)
 sys.stdin.read()
@@ -38,6 +40,7 @@ def known(tmp_path):
 def take(monkeypatch, tmp_path, known):
     """A function that does what ansible-playbook does with a play's hosts."""
     monkeypatch.setattr(_alone, "_HELD", {})
+    monkeypatch.setattr(_alone, "_CURRENT", [])
     monkeypatch.setattr(alone.C.config, "get_config_value", {"ANSIBLE_HOME": str(tmp_path / "home")}.__getitem__)
     monkeypatch.setattr(alone.context, "CLIARGS", {"args": ("plainkube.cluster.site",)})
 
@@ -85,7 +88,7 @@ def test_another_run_is_told_who_has_it(take, other, monkeypatch):
     with pytest.raises(AnsibleLookupError) as error:
         take()
     assert str(error.value).startswith(
-        f"Another run changes cluster c: plainkube.cluster.site of {_alone.me('').user} (pid {other.pid}), since 20"
+        f"Another run changes cluster c: plainkube.cluster.site of {getpass.getuser()} on {socket.gethostname()} (pid {other.pid}), since 20"
     )
     assert "or set cluster_lock_wait to the seconds to wait" in str(error.value)
 
@@ -177,3 +180,40 @@ def test_only_its_user_reads_it(take, tmp_path):
 def test_a_lock_whose_note_cannot_be_read(tmp_path, text):
     (tmp_path / "a.lock").write_text(text)
     assert _alone.holder(str(tmp_path / "a.lock")) == "another one"
+
+
+# --- the name of the run, for the locks of hosts -------------------------------------------------------------------
+
+
+def end():
+    """What the kernel does when ansible-playbook ends."""
+    for lock in _alone._HELD.values():
+        lock.close()
+    _alone._HELD.clear()
+
+
+def test_a_run_has_a_name_of_its_own_and_its_control_node_has_one(take):
+    assert _alone.current() is None
+    names = []
+    for _run in range(2):
+        take()
+        end()
+        names.append(_alone.current())
+    assert names[0].run != names[1].run
+    assert names[0].lock == names[1].lock
+    assert names[0].who.startswith(f"plainkube.cluster.site of {getpass.getuser()} on {socket.gethostname()} (pid ")
+
+
+def test_a_copied_home_is_another_control_node(take, monkeypatch):
+    take()
+    before = _alone.current().lock
+    end()
+    monkeypatch.setattr(socket, "gethostname", lambda: "another")
+    take()
+    assert _alone.current().lock != before
+
+
+def test_what_changes_nothing_has_no_name(take, monkeypatch):
+    monkeypatch.setattr(alone.context, "CLIARGS", {"check": True})
+    take()
+    assert _alone.current() is None

@@ -14,7 +14,8 @@ from ansible import constants as C
 from ansible.config.manager import ConfigManager
 from ansible.module_utils.json_utils import _filter_non_json_lines
 from ansible.plugins.action import ActionBase
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _untrusted
+from ansible_collections.plainkube.cluster.plugins.module_utils import _run
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _alone, _untrusted
 
 
 @pytest.fixture
@@ -67,6 +68,80 @@ def test_what_ansible_cfg_says_holds(execute, ansible_cfg, python):
 def test_the_host_that_a_task_is_delegated_to(execute):
     seen = execute({"ansible_delegated_vars": {"k1": {}, "n1": {}}}, "n1")
     assert seen == {"ansible_delegated_vars": {"k1": {}, "n1": {"ansible_python_interpreter": "auto_silent"}}}
+
+
+# --- the lock of a host --------------------------------------------------------------------------------------------
+
+
+RUN = _run.Run("1", "2", "site.yml of me", 0.5)
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """A function that makes this process a run that changes hosts."""
+    monkeypatch.setattr(_alone, "_CURRENT", [])
+    return lambda wait=0: _alone._CURRENT.append(_alone._Current(RUN, wait))
+
+
+@pytest.fixture
+def environment():
+    """A function that returns the variables of a module's process."""
+
+    def compute(of_the_task=()):
+        plugin = _untrusted.HostModule.__new__(_untrusted.HostModule)
+        plugin._task = types.SimpleNamespace(environment=[dict(of_the_task)])
+        plugin._templar = types.SimpleNamespace(template=lambda value: value)
+        plugin._connection = types.SimpleNamespace(_shell=types.SimpleNamespace(env_prefix=lambda **found: found))
+        raw = {}
+        assert plugin._compute_environment_string(raw) == raw
+        return raw
+
+    return compute
+
+
+def test_modules_of_a_run_that_changes_hosts_know_its_name(environment, alone):
+    assert environment({"A": "b"}) == {"A": "b"}
+    alone()
+    found = environment({"A": "b"})
+    assert found.pop("A") == "b"
+    assert _run.Run(**json.loads(found.pop(_run.VARIABLE))) == RUN
+    assert found == {}
+
+
+@pytest.fixture
+def locked(monkeypatch, ansible_cfg):
+    """A function that runs a module on a host which belongs to another run, the first so many times; what it answered, and what was displayed."""
+    said = []
+    monkeypatch.setattr(_untrusted.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(_untrusted.display, "display", said.append)
+
+    def run(answer, times):
+        answers = iter([answer] * times + [{"found": 1}])
+        monkeypatch.setattr(ActionBase, "_execute_module", lambda self, *dummy, **more: next(answers))
+        plugin = _untrusted.HostModule.__new__(_untrusted.HostModule)
+        plugin._task = types.SimpleNamespace(delegate_to=None)
+        return plugin._execute_module(task_vars={"inventory_hostname": "n1"}), said
+
+    return run
+
+
+def test_a_run_waits_for_another_one_that_changes_a_host(locked, alone):
+    alone(60)
+    answer, said = locked({"failed": True, "locked": "site.yml of\nyou"}, 3)
+    assert answer == {"found": 1}
+    assert said == ["Waiting up to 60 s for another run that changes host n1: site.yml of you."]
+
+
+def test_it_does_not_wait_unless_it_is_told_to(locked, alone):
+    alone()
+    answer = {"failed": True, "locked": "site.yml of you"}
+    assert locked(answer, 1) == (answer, [])
+
+
+def test_a_host_that_answers_otherwise_is_not_waited_for(locked, alone):
+    alone(60)
+    answer = {"failed": True, "locked": ["x"]}
+    assert locked(answer, 1) == (answer, [])
 
 
 # --- what a host answers -------------------------------------------------------------------------------------------
