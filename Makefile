@@ -94,7 +94,7 @@ torture: artifacts ## kill site.yml before each of its tasks, and check that the
 # once: a commit during the run does not change it.
 test: turn artifacts ## all tests of the current turn, and a sample of torture. The same commit runs the same tests
 	@turn=$$($(RUN) -m lab.turns --export) && eval "$$turn" && \
-	  $(MAKE) --jobs=2 --output-sync=target sanity unit lint package SANITY=--turn && \
+	  $(MAKE) --jobs=2 --output-sync=target sanity unit lint package rebuild SANITY=--turn && \
 	  $(MAKE) molecule && \
 	  $(MAKE) torture SAMPLE=1 SEED=$$SEED
 

@@ -10,12 +10,12 @@ import subprocess
 import tempfile
 import typing as t
 
-from lab import machine
+from lab import artifacts, machine
 from lab.base import LabError, playbook, say
 from plugins.module_utils import _sums
 
-# What takes less than a minute, by its file's name: archives and an image.
-SMALL = ("pause", "cni-plugins", "cri-dockerd")
+# What takes less than a minute, by its file's name: an archive and an image.
+SMALL = ("pause", "cni-plugins")
 # Of different length and depth, so that a path in an artefact shows.
 PLACES = ("a", "another/and/deeper")
 
@@ -46,7 +46,7 @@ def build(place: pathlib.Path, kinds: t.Sequence[str]) -> dict[str, str]:
     variables: dict[str, t.Any] = {
         "build_directory": str(place / "mirror"),
         "build_work_directory": str(place / "work"),
-        "cluster_runtime": "containerd",
+        **artifacts.UPSTREAM_CONTAINERD,
     }
     if kinds:
         variables["__build_artefacts"] = selection(kinds)

@@ -485,6 +485,17 @@ def docker_part_troubles(host: str, runtime: t.Mapping[str, t.Any], pod_network:
     ]
 
 
+def pull_troubles(host: str, digests: t.Mapping[str, str]) -> list[str]:
+    """Images that would be pulled by tag, where each download must be pinned. `digests` has each image of the host."""
+    without = [name for name, digest in digests.items() if not digest]
+    if not without:
+        return []
+    return [
+        f"{host} has artifacts_require_pins true, and artifacts_image_digests has no digest for {', '.join(without)}: add it, from a source that you "
+        "trust, or set artifacts_images to 'archive', or artifacts_require_pins to false."
+    ]
+
+
 def host_troubles(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str, t.Any]) -> list[str]:
     """What keeps a host, as module host_facts saw it, from being part of a cluster."""
     config, runtime = needs["kubelet_config"], needs.get("runtime")
@@ -501,6 +512,7 @@ def host_troubles(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str,
         *port_troubles(facts, host, needs["components"]),
         *clock_troubles(facts, host),
         *label_troubles(host, needs.get("node_labels", {})),
+        *pull_troubles(host, needs.get("image_digests", {})),
         *step_troubles(facts, host, needs.get("versions", {})),
     ]
 

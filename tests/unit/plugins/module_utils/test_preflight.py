@@ -142,6 +142,15 @@ def test_bad_networks(network, trouble):
     assert _preflight.network_troubles({"a": network}) == [trouble]
 
 
+def test_images_need_digests_if_each_download_must_be_pinned():
+    digests = {"pause:3": "sha256:1", "coredns:1": "", "hello:1": ""}
+    assert _preflight.host_troubles(HOST, "n1", {**NEEDS, "image_digests": digests}) == [
+        "n1 has artifacts_require_pins true, and artifacts_image_digests has no digest for coredns:1, hello:1: add it, from a source that you trust, "
+        "or set artifacts_images to 'archive', or artifacts_require_pins to false."
+    ]
+    assert _preflight.host_troubles(HOST, "n1", {**NEEDS, "image_digests": {"pause:3": "sha256:1"}}) == []
+
+
 def test_a_good_host_is_no_trouble():
     assert _preflight.host_troubles(HOST, "n1", NEEDS) == []
 
