@@ -94,8 +94,30 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serve(address: str, answer: Answer, port: int = 0) -> t.Iterator[Served]:
+def run(address: str, handler: type[http.server.BaseHTTPRequestHandler], port: int = 0) -> t.Iterator[Served]:
     """Serve HTTPS on an address, at any free port by default."""
+    authority, own = certificates(address)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(own)
+        file.flush()
+        context.load_cert_chain(file.name)
+    server = _Server((address, port), handler)
+    # The handshake is the connection's own thread's: nobody who connects and says nothing holds up the others.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield Served(f"https://{address}:{server.server_port}", authority)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextlib.contextmanager
+def serve(address: str, answer: Answer, port: int = 0) -> t.Iterator[Served]:
+    """Serve JSON."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:  # noqa: N802 (the name that http.server calls)
@@ -113,23 +135,8 @@ def serve(address: str, answer: Answer, port: int = 0) -> t.Iterator[Served]:
         def log_message(self, *dummy: t.Any) -> None:
             """Tests say what they see."""
 
-    authority, own = certificates(address)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.NamedTemporaryFile("w") as file:
-        file.write(own)
-        file.flush()
-        context.load_cert_chain(file.name)
-    server = _Server((address, port), Handler)
-    # The handshake is the connection's own thread's: nobody who connects and says nothing holds up the others.
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield Served(f"https://{address}:{server.server_port}", authority)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with run(address, Handler, port) as served:
+        yield served
 
 
 def as_data(text: str) -> str:

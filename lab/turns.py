@@ -27,7 +27,7 @@ TURNS: dict[str, tuple[str, ...]] = {
     "growth": ("ha",),  # the rotation of authorities under load; one control plane becomes three
     "apart": ("apart",),
     "runtimes": ("runtimes",),
-    "user": ("user",),
+    "user": ("user",),  # and mirrors that attack
     "variables": ("variables",),
     "inventories": ("inventories",),
     "proxy": ("proxy",),
