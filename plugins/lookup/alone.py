@@ -64,14 +64,20 @@ class LookupModule(LookupBase):
         cluster, seconds = str(known.get("cluster_name", "plainkube")), int(known.get("cluster_lock_wait", 0))
         # As role certificates has it.
         directory = known.get("certificates_directory") or os.path.join(str(known.get("inventory_dir")), "pki", cluster)
-        other = _alone.take(
-            _alone.path(C.config.get_config_value("ANSIBLE_HOME"), os.path.expanduser(str(directory))),
-            playbook,
-            seconds,
-            lambda who: display.display(
-                f"Waiting up to {seconds} s for another run that changes cluster {cluster}: {who}."
-            ),
-        )
+        file = _alone.path(C.config.get_config_value("ANSIBLE_HOME"), os.path.expanduser(str(directory)))
+        try:
+            other = _alone.take(
+                file,
+                playbook,
+                seconds,
+                lambda who: display.display(
+                    f"Waiting up to {seconds} s for another run that changes cluster {cluster}: {who}."
+                ),
+            )
+        except OSError as error:
+            raise AnsibleLookupError(
+                f"The lock {file} cannot be taken ({error.strerror}): set ANSIBLE_HOME to a directory that this user can write to."
+            ) from None
         if other:
             raise AnsibleLookupError(
                 f"Another run changes cluster {cluster}: {other}. Run this again when that has ended, or set cluster_lock_wait to the seconds to wait."

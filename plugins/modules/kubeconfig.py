@@ -227,6 +227,9 @@ def other_reasons(found: _kubeconfig.Kubeconfig, server: str, ca: str) -> list[s
 def ignored(path: str) -> list[dict[str, t.Any]]:
     """The .gitignore to write beside the kubeconfig, because an inventory's directory is often a repository; none if it has the kubeconfig already."""
     directory, name = os.path.split(path)
+    # git does not follow it (gitignore(5)), and it is somebody's.
+    if os.path.islink(os.path.join(directory, ".gitignore")):
+        return []
     there = _files.look(os.path.join(directory, ".gitignore"))
     lines = ((there and there.content) or "").splitlines()
     if {f"/{name}", name, "*"} & {line.strip() for line in lines}:

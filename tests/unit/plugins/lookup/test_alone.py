@@ -176,6 +176,14 @@ def test_only_its_user_reads_it(take, tmp_path):
     assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
 
 
+def test_a_home_that_cannot_be_written(take, tmp_path):
+    (tmp_path / "home").write_text("a file")
+    with pytest.raises(AnsibleLookupError) as error:
+        take()
+    assert f"The lock {tmp_path}/home/plainkube/" in str(error.value)
+    assert "set ANSIBLE_HOME to a directory that this user can write to." in str(error.value)
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"pid": 1, "other": 2}'])
 def test_a_lock_whose_note_cannot_be_read(tmp_path, text):
     (tmp_path / "a.lock").write_text(text)

@@ -138,6 +138,16 @@ def test_git_ignores_it(write, path, before, after):
     assert not write()["changed"]
 
 
+def test_a_gitignore_that_is_a_link_is_somebodys(write, path, tmp_path):
+    (tmp_path / "shared").write_text("*.retry\n")
+    ignore = path.parent / ".gitignore"
+    ignore.symlink_to(tmp_path / "shared")
+    assert write()["changed"]
+    assert ignore.is_symlink()
+    assert ignore.read_text() == "*.retry\n"
+    assert not write()["changed"]
+
+
 def test_the_mode_is_corrected(write, path):
     write()
     path.chmod(0o644)
