@@ -23,7 +23,7 @@ def _confirmed(connected: t.Sequence[str], found: t.Mapping[str, t.Any]) -> str:
     return next((address for address in connected if address in there), next(iter(connected), ""))
 
 
-class ActionModule(_untrusted.OnHost):
+class ActionModule(_untrusted.Begins):
     """Runs the module, and adds what only the control node can tell: how its clock compares, whether the host will do, and why it is
     not reached."""
 
@@ -68,6 +68,10 @@ class ActionModule(_untrusted.OnHost):
             address = {"address": given or answer["ansible_facts"]["plainkube_address"], "given": bool(given)}
             troubles = _preflight.host_troubles(found, self._who(task_vars)[0], {**needs, "address": address})
         return {**answer, **({"failed": True, "msg": "\n".join(troubles)} if troubles else {})}
+
+    def _run(self) -> t.Any:
+        """A host that is only asked, because it is outside of --limit, is not the run's."""
+        return None if self._task.delegate_to else super()._run()
 
     def _unreached(self, error: str, task_vars: dict[str, t.Any], connected: t.Sequence[str]) -> dict[str, t.Any]:
         message = _preflight.unreachable(*self._who(task_vars), error)

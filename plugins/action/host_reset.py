@@ -5,5 +5,5 @@ from __future__ import annotations
 from ansible_collections.plainkube.cluster.plugins.plugin_utils import _untrusted
 
 
-class ActionModule(_untrusted.HostModule):
+class ActionModule(_untrusted.HostModuleThatBegins):
     """What the host answers is not trusted."""

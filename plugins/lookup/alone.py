@@ -54,9 +54,13 @@ _LOOKS_ONLY = ("check", "syntax", "listhosts", "listtasks", "listtags")
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables, direct=kwargs)
-        control_planes = variables.get("groups", {}).get("plainkube_control_plane", [])
-        if self.get_option("needed") and control_planes and not any(context.CLIARGS.get(name) for name in _LOOKS_ONLY):
-            self._take(variables["hostvars"][control_planes[0]])
+        if self.get_option("needed") and not any(context.CLIARGS.get(name) for name in _LOOKS_ONLY):
+            hosts, groups = variables.get("hostvars", {}), variables.get("groups", {})
+            # Of the inventory, whatever --limit says.
+            group = next((hosts[host].get("cluster_control_plane_group") for host in groups.get("all", [])), None)
+            control_planes = groups.get(group or "control_plane", [])
+            if control_planes:
+                self._take(hosts[control_planes[0]])
         return terms
 
     def _take(self, known):

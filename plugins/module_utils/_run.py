@@ -4,8 +4,8 @@
 """The lock of a run on a managed host, against runs of other control nodes and other users.
 
 A token in /run names the run that changes this host. The first module of a run takes it, and every later one renews it. A run cannot remove its
-token when it is killed, so tokens lapse; but never while a module of that run is at work, which the kernel knows (flock(2)). A run that has lost
-its token changes nothing any more: its successor's token names it."""
+token when it is killed, so tokens lapse; but never while a module is at work here, which the kernel knows (flock(2)). A run that has lost its
+token to one that changes this host must not go on."""
 
 from __future__ import annotations
 
@@ -23,36 +23,44 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _lock
 # The variable in which a control node says to a module which run it belongs to.
 VARIABLE = "PLAINKUBE_RUN"
 DIRECTORY = "/run/plainkube"
-# Seconds without a module at work, after which the token of a run may be taken over: of one that has only looked at hosts so far, and of one
-# that changes them. In a rollout, a host may wait that long for its turn; it keeps its token if nobody wants it.
-LOOKING, CHANGING = 60, 300
+# Seconds without a module at work, after which the token of a run may be taken over: of one that has only looked at the host so far, and of one
+# that changes it. In a rollout, a host may wait that long for its turn; it keeps its token if nobody wants it.
+LOOKING, CHANGING = 30, 300
+# Of two runs that begin within so many seconds, the older one has the host.
+TIE = 5
 # A token names so many of its predecessors.
-_PREDECESSORS = 20
+_PREDECESSORS = 40
 # Seconds to wait for another module that reads or writes the token, which takes none of them.
 _PATIENCE = 10
-# Seconds to wait for modules that a killed run has left at work.
+# Seconds to wait for modules that a run without a token has left at work.
 _ORPHANS = 120
 
 
 class Run(t.NamedTuple):
     """A run, as its control node says."""
 
-    # Of this run, and of its control node's lock. Only one run at a time has that lock, so that a token with the same lock is a dead run's.
     run: str
-    lock: str
     # For people.
     who: str
-    # Unix time in seconds on the control node. If two runs begin at the same time, the older one goes first.
+    # Unix time in seconds on the control node.
     since: float
+    # Earlier runs of the same user on that control node, which have ended or were killed.
+    dead: t.Sequence[str] = ()
 
 
 class Token(t.NamedTuple):
-    run: Run
+    run: str
+    who: str
+    since: float
+    # Whether the run may have changed this host.
     changes: bool
     # Seconds since boot, suspended or not.
     renewed: float
-    # The runs that it was taken from, and which must not go on.
-    over: tuple[str, ...] = ()
+    # The runs that this one took the host from, and whether those changed it.
+    over: t.Mapping[str, bool]
+    # The dead runs of its control node. What they have left behind must not go on either, as long as this one runs.
+    dead: t.Sequence[str] = ()
+    # The run has ended. The token is left because of `over`.
     ended: bool = False
 
     def lapses_in(self, now: float) -> float:
@@ -60,30 +68,62 @@ class Token(t.NamedTuple):
         return 0 if self.ended else self.renewed + (CHANGING if self.changes else LOOKING) - now
 
 
-def begun(found: Token, run: Run, now: float, busy: bool) -> Token | None:
-    """The token of a run that begins on this host, or none if the host belongs to another run; `busy` if a module of that one is at work."""
-    if found.run.run == run.run:
+def _token(run: Run, now: float, found: Token | None, changes: bool = False, ended: bool = False) -> Token:
+    """The token of a run that takes the host from the one found, if any."""
+    over = {**found.over, **({} if found.ended else {found.run: found.changes})} if found else {}
+    kept = [(name, changed) for name, changed in over.items() if name != run.run and name not in run.dead]
+    return Token(run.run, run.who, run.since, changes, now, dict(kept[-_PREDECESSORS:]), (*run.dead,), ended)
+
+
+def _dead(found: Token, run: Run, now: float) -> bool:
+    """Whether nobody goes on with the run of this token: it has ended, or has been silent for too long."""
+    return found.run in run.dead or found.lapses_in(now) <= 0
+
+
+def begun(found: Token | None, run: Run, now: float) -> Token | None:
+    """The token of a run that begins on this host. None if the host belongs to another run."""
+    if found is None:
+        return _token(run, now, None)
+    if found.run == run.run:
         return found._replace(renewed=now, ended=False)
-    early = not found.changes and (run.since, run.run) < (found.run.since, found.run.run)
-    if busy or run.run in found.over or not (early or found.run.lock == run.lock or found.lapses_in(now) <= 0):
-        return None
-    return Token(run, False, now, found.over if found.ended else (*found.over, found.run.run)[-_PREDECESSORS:])
+    tie = not found.changes and now - found.renewed < TIE
+    older = (run.since, run.run) < (found.since, found.run)
+    if run.run not in {*found.over, *found.dead} and (_dead(found, run, now) or (tie and older)):
+        return _token(run, now, found)
+    return None
 
 
-def may_go_on(found: Token | None, run: Run, now: float) -> bool:
-    """Whether a run may change this host. It may have no token here: after a reboot, or if another host's task was delegated to this one."""
-    if found is None or found.run.run == run.run:
-        return True
-    return run.run not in found.over and found.lapses_in(now) <= 0
+def renewed(found: Token | None, run: Run, now: float) -> tuple[bool, Token | None]:
+    """Whether a run may change this host, and its token from now on.
+
+    It may have none: after a reboot of the host, or if a task of another host was delegated to this one."""
+    if found is None:
+        return True, None
+    if found.run == run.run:
+        return True, found._replace(changes=True, renewed=now, ended=False)
+    if run.run in found.dead:
+        return False, found
+    if run.run in found.over:
+        # The other one took it because this host had to wait for its turn, and has changed nothing yet.
+        return (
+            (True, _token(run, now, found, changes=True))
+            if found.over[run.run] and not found.changes
+            else (False, found)
+        )
+    if found.ended:
+        return True, found
+    return (True, _token(run, now, found, ended=True)) if _dead(found, run, now) else (False, found)
 
 
-def refusal(found: Token, run: Run, now: float) -> str:
+def refusal(found: Token | None, run: Run, now: float) -> str:
     """Why a run must not change this host."""
+    if found is None:
+        return "A module of another run is still at work on this host: run this again when it has ended."
+    if run.run in found.over and _dead(found, run, now):
+        return f"Another run has taken over this host since: {found.who}. Run this again."
     left = found.lapses_in(now)
-    if run.run in found.over and left <= 0:
-        return f"Another run has taken over this host since: {found.run.who}. Run this again."
     return (
-        f"Another run changes this host: {found.run.who}, last active {now - found.renewed:.0f} s ago. Run this again when it has ended, or set "
+        f"Another run changes this host: {found.who}, last active {now - found.renewed:.0f} s ago. Run this again when it has ended, or set "
         f"cluster_lock_wait to the seconds to wait; if it is dead, its lock lapses {f'in {left:.0f} s' if left > 0 else 'when its module here ends'}."
     )
 
@@ -103,28 +143,37 @@ def _read() -> Token | None:
     """The token on this host; none if there is none, or half a one: only a crash of the host leaves that, and /run does not survive it."""
     try:
         with open(_path("token"), encoding="utf-8") as stream:
-            told = json.load(stream)
-        return Token(Run(**told["run"]), told["changes"], told["renewed"], tuple(told["over"]), told["ended"])
-    except (OSError, ValueError, TypeError, KeyError):
+            return Token(**json.load(stream))
+    except (FileNotFoundError, ValueError, TypeError):
         return None
 
 
-def _write(token: Token) -> None:
+def _write(token: Token | None) -> None:
+    """Replace the token, or remove it if it is of no use any more."""
+    if token is None or (token.ended and not token.over):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_path("token"))
+        return
     with open(_path("token.new"), "w", encoding="utf-8") as stream:
-        json.dump({**token._asdict(), "run": token.run._asdict()}, stream)
+        json.dump(token._asdict(), stream)
     os.replace(_path("token.new"), _path("token"))
 
 
 @contextlib.contextmanager
-def _alone() -> t.Iterator[None]:
+def _alone(module: AnsibleModule) -> t.Iterator[None]:
     """Nobody else reads or writes the token."""
-    os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
-    with _lock.held(DIRECTORY, _PATIENCE):
-        yield
+    try:
+        os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
+        with _lock.held(DIRECTORY, _PATIENCE):
+            yield
+    except (OSError, _lock.BusyError) as error:
+        module.fail_json(
+            msg=f"The lock of this host, {DIRECTORY}, cannot be used ({error}): check /run, and run this again."
+        )
 
 
 def _at_work(how: int) -> int | None:
-    """Says that a module of the token's run is at work (LOCK_SH), or finds that none is (LOCK_EX), until the file is closed."""
+    """Says that a module is at work (LOCK_SH), or that none is (LOCK_EX), until the file is closed. None if that cannot be said."""
     handle = os.open(_path("work"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, how | fcntl.LOCK_NB)
@@ -134,39 +183,37 @@ def _at_work(how: int) -> int | None:
     return handle
 
 
-def _mine(module: AnsibleModule) -> Run | None:
+def _mine() -> Run | None:
     """The run that this module belongs to. With --check, and in a playbook that only looks, it belongs to none. Only root has a lock to take."""
     told = os.environ.get(VARIABLE)
     return Run(**json.loads(told)) if told and os.geteuid() == 0 else None
 
 
 def begin(module: AnsibleModule) -> None:
-    """Take the token for the run of this module. If the host belongs to another run, the module fails, and its answer names that one (`locked`).
+    """Take the token for the run of this module. If the host belongs to another run, the module fails. If that passes, its answer names that run
+    (`locked`).
 
-    Waits for what a killed run of the same control node has left at work here."""
-    run = _mine(module)
+    Waits for what a run that is dead has left at work."""
+    run = _mine()
     if run is None:
         return
     deadline = _now() + _ORPHANS
     while True:
-        with _alone():
-            idle = _at_work(fcntl.LOCK_EX)
+        with _alone(module):
             found, now = _read(), _now()
-            token = begun(found, run, now, idle is None) if found else Token(run, False, now)
+            token = begun(found, run, now)
+            idle = _at_work(fcntl.LOCK_EX)
             if idle is not None:
                 os.close(idle)
-            if token:
+            mine = found is not None and found.run == run.run
+            if token and (idle is not None or mine):
                 _write(token)
                 return
-        if found and (found.run.lock != run.lock or now > deadline):
-            module.fail_json(msg=refusal(found, run, now), locked=found.run.who)
+        left_behind = found is None or found.ended or found.run in run.dead
+        if token is None or not left_behind or now > deadline:
+            passes = found is not None and run.run not in found.over
+            module.fail_json(msg=refusal(found, run, now), **({"locked": found.who} if found and passes else {}))
         time.sleep(0.2)
-
-
-def _renew(run: Run) -> None:
-    found = _read()
-    if found and found.run.run == run.run:
-        _write(found._replace(changes=True, renewed=_now(), ended=False))
 
 
 @contextlib.contextmanager
@@ -174,46 +221,61 @@ def held(module: AnsibleModule) -> t.Iterator[None]:
     """For what a module changes: nobody takes over the host meanwhile. The module fails if the host belongs to another run.
 
     Also for module survey, between the looks at all hosts and the first change. What passes there has passed everywhere before anything changes."""
-    run = _mine(module)
+    run = _mine()
     if run is None:
         yield
         return
-    with _alone():
+    with _alone(module):
         found, now = _read(), _now()
-        if found and not may_go_on(found, run, now):
+        allowed, token = renewed(found, run, now)
+        if not allowed:
             module.fail_json(msg=refusal(found, run, now))
+        if token != found:
+            _write(token)
         work = _at_work(fcntl.LOCK_SH)
-        _renew(run)
     try:
         yield
     finally:
-        # Module host_reset has removed the directory.
-        if os.path.isdir(DIRECTORY):
-            with _alone():
-                _renew(run)
+        # The module has given its answer already, so nothing can be said here.
+        with contextlib.suppress(OSError, _lock.BusyError):
+            _renew(run)
         if work is not None:
             os.close(work)
 
 
-def end(module: AnsibleModule) -> None:
-    """Give the token back. If it names runs that must not go on, it stays for them alone.
+def _renew(run: Run) -> None:
+    if not os.path.isdir(DIRECTORY):
+        return
+    with _lock.held(DIRECTORY, _PATIENCE):
+        found = _read()
+        if found and found.run == run.run and not found.ended:
+            _write(found._replace(renewed=_now()))
 
-    The module fails if another run has taken over this host: it may have other settings."""
-    run = _mine(module)
+
+def _give_back(run: Run) -> Token | None:
+    """Returns the token that is left, if any: it is another run's, or names runs that must not go on."""
+    found = _read()
+    if found and found.run == run.run:
+        _write(found._replace(ended=True))
+    return _read()
+
+
+def end(module: AnsibleModule) -> None:
+    """Give the token back. The module fails if another run has taken over this host and changed it: it may have other settings."""
+    run = _mine()
     if run is None:
         return
-    with _alone():
-        found = _read()
-        if found and found.run.run == run.run:
-            if found.over:
-                _write(found._replace(ended=True))
-            else:
-                os.unlink(_path("token"))
-    if found and run.run in found.over:
+    with _alone(module):
+        found = _give_back(run)
+    if found and run.run in found.over and found.changes:
         module.fail_json(msg=refusal(found, run, _now()))
 
 
 def remove(module: AnsibleModule) -> None:
-    """Give the token back, and leave nothing."""
-    if _mine(module):
-        shutil.rmtree(DIRECTORY)
+    """Give the token back, and leave nothing if no run must be kept from this host."""
+    run = _mine()
+    if run is None:
+        return
+    with _alone(module):
+        if _give_back(run) is None:
+            shutil.rmtree(DIRECTORY)

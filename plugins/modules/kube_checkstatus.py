@@ -154,6 +154,10 @@ options:
     description: Whether the host must have the unchanged firewall of M(plainkube.cluster.firewall).
     type: bool
     default: false
+  release:
+    description: Whether a run of C(site.yml) that has the lock of this host gives it back.
+    type: bool
+    default: true
   wait:
     description: Seconds to wait until everything is healthy. The module does not wait for problems that time cannot resolve, such as a wrong version.
     type: int
@@ -686,6 +690,7 @@ def main() -> None:
             "subnet_file": {"type": "path"},
             "bridge": {"type": "str", "default": "docker0"},
             "firewall": {"type": "bool", "default": False},
+            "release": {"type": "bool", "default": True},
             "wait": {"type": "int", "default": 0},
             "poll": {"type": "float", "default": 0.5},
         },
@@ -709,7 +714,8 @@ def main() -> None:
     result["deployments"] = seen.deployments
     result["artifacts"] = installed_artifacts(params["artifacts"]) if params["artifacts"] else None
     result["pki"] = _pki.look(params["authorities"], _pki.FILES) if params["authorities"] else None
-    _run.end(module)
+    if params["release"]:
+        _run.end(module)
     module.exit_json(
         changed=False,
         healthy=not problems,

@@ -23,12 +23,14 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _lock, _r
 
 # Path -> the lock that this process holds.
 _HELD: dict[str, contextlib.ExitStack] = {}
+# Dead runs of before this time, in seconds, are forgotten, and more than so many: the locks of hosts have lapsed by then.
+_KEPT, _MOST = 86400, 20
 
 
 class _Current(t.NamedTuple):
     run: _run.Run
-    # Seconds.
-    wait: float
+    # Until when it waits for other runs (time.monotonic).
+    deadline: float
 
 
 _CURRENT: list[_Current] = []
@@ -39,9 +41,9 @@ def current() -> _run.Run | None:
     return _CURRENT[-1].run if _CURRENT else None
 
 
-def wait() -> float:
-    """For how long it waits for other runs, in seconds."""
-    return _CURRENT[-1].wait if _CURRENT else 0
+def patience() -> float:
+    """How much longer it waits for other runs, in seconds."""
+    return _CURRENT[-1].deadline - time.monotonic() if _CURRENT else 0
 
 
 class Holder(t.NamedTuple):
@@ -49,11 +51,9 @@ class Holder(t.NamedTuple):
 
     playbook: str
     user: str
+    machine: str
     pid: int
     since: str
-    # Of the lock file, as long as it exists, and of the machine, since a home directory may be copied to others or be shared by them.
-    lock: str
-    machine: str
 
     def __str__(self) -> str:
         return f"{self.playbook} of {self.user} on {self.machine} (pid {self.pid}), since {self.since}"
@@ -65,24 +65,18 @@ def path(home: str, directory: str) -> str:
     return os.path.join(home, "plainkube", f"{name}.lock")
 
 
-def _noted(file: str) -> Holder | None:
-    """Who held the lock last, as the file says. Between its taking and this note, nobody knows."""
-    try:
-        with open(file, encoding="utf-8") as stream:
-            return Holder(**json.load(stream))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _me(playbook: str, before: Holder | None) -> Holder:
+def _me(playbook: str) -> Holder:
     now = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
-    lock = before.lock if before else secrets.token_hex(8)
-    return Holder(playbook, getpass.getuser(), os.getpid(), now, lock, socket.gethostname())
+    return Holder(playbook, getpass.getuser(), socket.gethostname(), os.getpid(), now)
 
 
 def holder(file: str) -> str:
-    """Who holds the lock, in words."""
-    return str(_noted(file) or "another one")
+    """Who holds the lock, in words. Between its taking and this note, nobody knows."""
+    try:
+        with open(file, encoding="utf-8") as stream:
+            return str(Holder(**json.load(stream)))
+    except (OSError, ValueError, TypeError):
+        return "another one"
 
 
 def _try(file: str, seconds: float) -> contextlib.ExitStack | None:
@@ -94,12 +88,41 @@ def _try(file: str, seconds: float) -> contextlib.ExitStack | None:
         return stack.pop_all()
 
 
+def _ended(directory: str) -> list[str]:
+    """The runs of this user that have ended, the latest ones: nobody holds their files."""
+    found = []
+    for entry in sorted(os.scandir(directory), key=lambda entry: entry.stat().st_mtime, reverse=True):
+        lock = None if entry.name.startswith(".") else _try(entry.path, 0)
+        if lock is None:
+            continue
+        lock.close()
+        if len(found) < _MOST and time.time() - entry.stat().st_mtime < _KEPT:
+            found.append(entry.name)
+        else:
+            os.unlink(entry.path)
+    return found
+
+
+def _begin(directory: str, who: str, seconds: float) -> None:
+    """Give this run a name, and a file that it holds as long as it lives."""
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    ended, name = _ended(directory), secrets.token_hex(8)
+    # It has its name once it is held, so that nobody takes the run for dead.
+    file = os.path.join(directory, f".{name}")
+    lock = _try(file, 0)
+    if lock is not None:
+        os.rename(file, os.path.join(directory, name))
+        _HELD[file] = lock
+    _CURRENT[:] = [_Current(_run.Run(name, who, time.time(), ended), time.monotonic() + seconds)]
+
+
 def take(file: str, playbook: str, seconds: float, waits: t.Callable[[str], None]) -> str:
     """Take the lock for a playbook, and keep it until this process ends.
 
     Returns who holds it instead, in words, after this time in seconds; empty if all is well. Calls `waits` with those words before it waits."""
     if file in _HELD:
         return ""
+    begun = time.monotonic()
     os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
     lock = _try(file, 0)
     if lock is None and seconds > 0:
@@ -108,9 +131,8 @@ def take(file: str, playbook: str, seconds: float, waits: t.Callable[[str], None
     if lock is None:
         return holder(file)
     _HELD[file] = lock
-    who = _me(playbook, _noted(file))
+    who = _me(playbook)
     with open(file, "w", encoding="utf-8") as stream:
         json.dump(who._asdict(), stream)
-    run = _run.Run(secrets.token_hex(8), f"{who.lock} {who.machine}", str(who), time.time())
-    _CURRENT[:] = [_Current(run, seconds)]
+    _begin(os.path.join(os.path.dirname(file), "runs"), str(who), max(0.0, begun + seconds - time.monotonic()))
     return ""

@@ -72,11 +72,14 @@ class OnHost(ActionBase):
     nobody looks again in that run. A variable would not do: in a role it would go before the user's ansible.cfg, and ansible-core takes no
     template for this one."""
 
+    def _run(self) -> _run.Run | None:
+        return _alone.current()
+
     def _compute_environment_string(self, raw_environment_out: t.Any = None) -> str:
         """With the name of the run, if this one changes hosts: its modules hold the lock of each host (_run.py)."""
         environment: dict[str, t.Any] = {}
         super()._compute_environment_string(environment)
-        run = _alone.current()
+        run = self._run()
         if run:
             environment[_run.VARIABLE] = json.dumps(run._asdict())
         if isinstance(raw_environment_out, dict):
@@ -98,15 +101,22 @@ class OnHost(ActionBase):
             variables = variables.get("ansible_delegated_vars", {}).get(self._task.delegate_to, {})
         if C.config.get_config_value("INTERPRETER_PYTHON", variables=variables) == "auto":
             variables["ansible_python_interpreter"] = "auto_silent"
+        return super()._execute_module(*args, task_vars=task_vars, **options)
+
+
+class Begins(OnHost):
+    """Runs a module that takes the host's lock (_run.py), and waits for another run as long as `cluster_lock_wait` says."""
+
+    def _execute_module(self, *args: t.Any, task_vars: t.Any = None, **options: t.Any) -> dict[str, t.Any]:
         answer = super()._execute_module(*args, task_vars=task_vars, **options)
-        seconds, told = _alone.wait(), False
-        end = time.monotonic() + seconds
+        told = False
         # The host belongs to another run, of another user or another control node.
-        while isinstance(answer.get("locked"), str) and time.monotonic() < end:
+        while isinstance(answer.get("locked"), str) and _alone.patience() > 0:
             if not told:
-                host = self._task.delegate_to or task_vars["inventory_hostname"]
-                other = " ".join(answer["locked"].split())
-                display.display(f"Waiting up to {seconds} s for another run that changes host {host}: {other}.")
+                host, other = task_vars["inventory_hostname"], " ".join(answer["locked"].split())
+                display.display(
+                    f"Waiting up to {_alone.patience():.0f} s for another run that changes host {host}: {other}."
+                )
                 told = True
             time.sleep(_PAUSE)
             answer = super()._execute_module(*args, task_vars=task_vars, **options)
@@ -115,3 +125,7 @@ class OnHost(ActionBase):
 
 class HostModule(OnHost, normal.ActionModule):
     """The module of the task, as Ansible runs any that has no action plugin."""
+
+
+class HostModuleThatBegins(Begins, normal.ActionModule):
+    """The same, for a module that takes the host's lock."""

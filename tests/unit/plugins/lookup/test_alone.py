@@ -44,11 +44,13 @@ def take(monkeypatch, tmp_path, known):
     monkeypatch.setattr(alone.C.config, "get_config_value", {"ANSIBLE_HOME": str(tmp_path / "home")}.__getitem__)
     monkeypatch.setattr(alone.context, "CLIARGS", {"args": ("plainkube.cluster.site",)})
 
-    def run(needed=True, **groups):
+    def run(needed=True, directory=None, **groups):
+        if directory:
+            known["certificates_directory"] = directory
         made = alone.LookupModule()
         made.set_options = lambda **dummy: None
         made.get_option = {"needed": needed}.__getitem__
-        variables = {"groups": groups or {"plainkube_control_plane": ["k1"]}, "hostvars": {"k1": known}}
+        variables = {"groups": groups or {"all": ["k1"], "control_plane": ["k1"]}, "hostvars": {"k1": known, "n1": {}}}
         return made.run(["all"], variables)
 
     return run
@@ -150,7 +152,7 @@ def test_what_changes_nothing_needs_no_lock(take, other, monkeypatch, arguments)
 
 def test_a_play_that_changes_nothing_needs_no_lock(take, other):
     assert take(needed=False) == ["all"]
-    assert take(plainkube_node=["n1"]) == ["all"]
+    assert take(all=["n1"], node=["n1"]) == ["all"]
 
 
 @pytest.mark.parametrize(
@@ -172,8 +174,10 @@ def test_clusters_are_told_apart_by_their_directory(take, other, known, tmp_path
 
 def test_only_its_user_reads_it(take, tmp_path):
     take()
-    (file,) = (tmp_path / "home/plainkube").iterdir()
-    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    files = [path for path in (tmp_path / "home/plainkube").rglob("*") if path.is_file()]
+    assert len(files) == 2
+    for file in files:
+        assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
 
 
 def test_a_home_that_cannot_be_written(take, tmp_path):
@@ -200,25 +204,66 @@ def end():
     _alone._HELD.clear()
 
 
-def test_a_run_has_a_name_of_its_own_and_its_control_node_has_one(take):
+def test_a_run_has_a_name_of_its_own_and_knows_those_that_have_ended(take):
     assert _alone.current() is None
     names = []
-    for _run in range(2):
+    for number in range(3):
+        take()
+        run = _alone.current()
+        assert {*run.dead} == {*names}
+        assert run.who.startswith(f"plainkube.cluster.site of {getpass.getuser()} on {socket.gethostname()} (pid ")
+        names.append(run.run)
+        end()
+        assert len({*names}) == number + 1
+
+
+def test_a_run_of_another_cluster_is_alive(take, begin, tmp_path):
+    """As long as its process is, or a worker."""
+    run = begin("worker")
+    assert take(directory=str(tmp_path / "other")) == ["all"]
+    assert [*_alone.current().dead] == []
+    end()
+    run.kill()
+    run.wait()
+    take(directory=str(tmp_path / "other"))
+    assert len(_alone.current().dead) == 1
+    end()
+    run.stdin.close()
+    run.stdout.read()
+    take(directory=str(tmp_path / "other"))
+    assert len(_alone.current().dead) == 3
+
+
+def test_old_runs_are_forgotten(take, tmp_path, monkeypatch):
+    monkeypatch.setattr(_alone, "_MOST", 3)
+    for _run in range(6):
         take()
         end()
-        names.append(_alone.current())
-    assert names[0].run != names[1].run
-    assert names[0].lock == names[1].lock
-    assert names[0].who.startswith(f"plainkube.cluster.site of {getpass.getuser()} on {socket.gethostname()} (pid ")
+    runs = tmp_path / "home/plainkube/runs"
+    assert len([*runs.iterdir()]) == 4
+    for path in runs.iterdir():
+        os.utime(path, (0, 0))
+    take()
+    assert [*_alone.current().dead] == []
+    assert [path.name for path in runs.iterdir()] == [_alone.current().run]
 
 
-def test_a_copied_home_is_another_control_node(take, monkeypatch):
+def test_it_waits_for_a_time_in_total(take, known, monkeypatch):
+    known["cluster_lock_wait"] = 60
     take()
-    before = _alone.current().lock
-    end()
-    monkeypatch.setattr(socket, "gethostname", lambda: "another")
-    take()
-    assert _alone.current().lock != before
+    assert 55 < _alone.patience() <= 60
+
+
+def test_limit_leaves_no_run_without_a_lock(take):
+    """The groups of the run have no control plane then."""
+    take(all=["k1", "n1"], control_plane=["k1"], plainkube_node=["n1"])
+    assert _alone.current()
+
+
+def test_a_group_with_a_name_of_its_own(take, known):
+    known["cluster_control_plane_group"] = "masters"
+    take(all=["k1", "n1"], masters=["k1"])
+    assert _alone.current()
 
 
 def test_what_changes_nothing_has_no_name(take, monkeypatch):

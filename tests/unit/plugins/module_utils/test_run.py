@@ -17,87 +17,109 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _run
 ROOT = pathlib.Path(_run.__file__).parents[5]
 
 
-def run(name, lock="here", since=0.0):
-    return _run.Run(name, lock, f"site.yml of {name}", since)
+def run(name, since=0.0, dead=()):
+    return _run.Run(name, f"site.yml of {name}", since, dead)
 
 
-A, B = run("A"), run("B", "elsewhere", 1.0)
+A, B = run("A"), run("B", 1.0)
 NOW = 1000.0
 
 
-def token(of=A, changes=True, ago=10.0, **more):
-    return _run.Token(of, changes, NOW - ago, **more)
+def token(of=A, changes=True, ago=10.0, over=(), **more):
+    """over: the runs that changed the host before."""
+    over = over if isinstance(over, dict) else dict.fromkeys(over, True)
+    return _run.Token(of.run, of.who, of.since, changes, NOW - ago, over, **more)
 
 
 # --- decisions -----------------------------------------------------------------------------------------------------
 
 
+LAPSED = _run.CHANGING + 1
+
+
 @pytest.mark.parametrize(
-    ("found", "busy", "wins"),
+    ("found", "begins", "wins"),
     [
-        (token(), False, False),
-        (token(ago=_run.CHANGING - 1), False, False),
-        (token(ago=_run.CHANGING + 1), False, True),
-        (token(changes=False, ago=_run.LOOKING - 1), False, False),
-        (token(changes=False, ago=_run.LOOKING + 1), False, True),
-        # Whatever its age, somebody is at work.
-        (token(ago=_run.CHANGING + 1), True, False),
-        (token(ended=True, ago=0), False, True),
-        (token(run("dead", B.lock), ago=0), False, True),
-        (token(run("dead", B.lock), ago=0), True, False),
-        # Of two that only look so far, the older one goes on.
-        (token(run("younger", since=2.0), changes=False, ago=0), False, True),
-        (token(run("younger", since=2.0), changes=True, ago=0), False, False),
-        (token(run("C", since=1.0), changes=False, ago=0), False, True),
-        (token(run("A", since=1.0), changes=False, ago=0), False, False),
+        (token(), B, False),
+        (token(ago=_run.CHANGING - 1), B, False),
+        (token(ago=LAPSED), B, True),
+        (token(changes=False, ago=_run.LOOKING - 1), B, False),
+        (token(changes=False, ago=_run.LOOKING + 1), B, True),
+        (token(ended=True, ago=0), B, True),
+        # Its control node knows that it is dead.
+        (token(ago=0), run("B", 1.0, dead=("A",)), True),
+        # Of two that begin at once, the older one goes on.
+        (token(run("younger", 2.0), changes=False, ago=0), B, True),
+        (token(run("younger", 2.0), changes=False, ago=_run.TIE + 1), B, False),
+        (token(run("younger", 2.0), changes=True, ago=0), B, False),
+        (token(run("C", 1.0), changes=False, ago=0), B, True),
+        (token(run("A", 1.0), changes=False, ago=0), B, False),
         # It took over from this run.
-        (token(ended=True, over=("B",)), False, False),
-        (token(run("younger", since=2.0), changes=False, over=("B",)), False, False),
+        (token(ended=True, over=("B",)), B, False),
+        (token(run("younger", 2.0), changes=False, ago=0, over=("B",)), B, False),
+        # This is what a killed run has left behind.
+        (token(run("younger", 2.0), changes=False, ago=0, dead=("B",)), B, False),
+        (token(ago=LAPSED, dead=("B",)), B, False),
     ],
 )
-def test_who_may_begin(found, busy, wins):
-    taken = _run.begun(found, B, NOW, busy)
+def test_who_may_begin(found, begins, wins):
+    taken = _run.begun(found, begins, NOW)
     assert (taken is not None) == wins
     if wins:
-        assert (taken.run, taken.changes, taken.renewed, taken.ended) == (B, False, NOW, False)
-        # What it was taken from must not go on.
-        assert (found.run.run in taken.over) == (not found.ended)
+        assert taken[:5] == ("B", B.who, 1.0, False, NOW)
+        assert not taken.ended
+        # What it was taken from must not go on, if it still could.
+        assert (found.run in taken.over) == (not found.ended and found.run not in begins.dead)
+
+
+def test_a_free_host():
+    assert _run.begun(None, B, NOW) == token(B, changes=False, ago=0)
 
 
 def test_a_run_begins_again():
-    assert _run.begun(token(B, over=("A",), ended=True), B, NOW, False) == token(B, ago=0, over=("A",))
+    assert _run.begun(token(B, over=("A",), ended=True), B, NOW) == token(B, ago=0, over=("A",))
 
 
 def test_of_two_runs_that_begin_at_once_one_wins_on_every_host():
     """Whoever comes first to which host."""
     for first, second in [(A, B), (B, A)]:
-        found = _run.Token(first, False, NOW)
-        winner = (_run.begun(found, second, NOW, False) or found).run
-        assert winner == A
+        found = _run.begun(None, first, NOW)
+        found = _run.begun(found, second, NOW) or found
+        assert found.run == "A"
+        assert _run.renewed(found, B, NOW)[0] is False
+        assert _run.renewed(found, A, NOW)[0] is True
 
 
 def test_predecessors_are_bounded():
-    found = token(over=tuple(str(number) for number in range(_run._PREDECESSORS)), ago=_run.CHANGING + 1)
-    assert _run.begun(found, B, NOW, False).over == (*found.over[1:], "A")
+    found = token(over=[str(number) for number in range(_run._PREDECESSORS)], ago=LAPSED)
+    assert [*_run.begun(found, B, NOW).over] == [*[*found.over][1:], "A"]
 
 
 @pytest.mark.parametrize(
-    ("found", "allowed"),
+    ("found", "allowed", "left"),
     [
-        (None, True),
-        (token(B), True),
+        (None, True, None),
+        (token(B), True, token(B, ago=0)),
         # It lapsed, but nobody wanted it.
-        (token(B, ago=_run.CHANGING + 1), True),
-        (token(), False),
-        (token(ago=_run.CHANGING + 1), True),
-        (token(ended=True), True),
+        (token(B, ago=LAPSED), True, token(B, ago=0)),
+        (token(B, ended=True, over=("A",)), True, token(B, ago=0, over=("A",))),
+        (token(), False, token()),
+        (token(changes=False), False, token(changes=False)),
+        # Nobody's, and no task that was delegated to this host makes it this run's. But its run must not go on beside this one.
+        (token(ago=LAPSED), True, token(B, changes=False, ago=0, over=("A",), ended=True)),
+        (token(ended=True, over=("X",)), True, token(ended=True, over=("X",))),
         # It took over from this run, and has ended since.
-        (token(ended=True, over=("B",)), False),
-        (token(ago=_run.CHANGING + 1, over=("B",)), False),
+        (token(ended=True, over=("B",)), False, token(ended=True, over=("B",))),
+        (token(ago=LAPSED, over=("B",)), False, token(ago=LAPSED, over=("B",))),
+        # It took over from this run, which waited for its turn here, and has only looked so far.
+        (token(changes=False, over=("B",)), True, token(B, ago=0, over={"A": False})),
+        # It was older, and this run had only looked itself.
+        (token(changes=False, over={"B": False}), False, token(changes=False, over={"B": False})),
+        (token(dead=("B",)), False, token(dead=("B",))),
     ],
 )
-def test_who_may_go_on(found, allowed):
-    assert _run.may_go_on(found, B, NOW) == allowed
+def test_who_may_go_on(found, allowed, left):
+    assert _run.renewed(found, B, NOW) == (allowed, left)
 
 
 def test_refusals():
@@ -110,6 +132,7 @@ def test_refusals():
     for found in (token(over=("B",), ended=True), token(over=("B",), ago=500)):
         assert _run.refusal(found, B, NOW) == taken
     assert _run.refusal(token(over=("B",)), B, NOW) == _run.refusal(token(), B, NOW)
+    assert _run.refusal(None, B, NOW).startswith("A module of another run is still at work on this host:")
 
 
 # --- a host --------------------------------------------------------------------------------------------------------
@@ -187,8 +210,9 @@ def test_a_whole_run(act, tmp_path):
         act(_run.begin, B)
     assert error.value.args[0].startswith("Another run changes this host: site.yml of A, last active 0 s ago.")
     assert error.value.args[1] == A.who
-    with pytest.raises(Refused):
+    with pytest.raises(Refused) as error:
         act(change, B)
+    assert error.value.args[1] is None
     act(_run.end, A)
     assert sorted(os.listdir(tmp_path / "run")) == ["work"]
     act(_run.begin, B)
@@ -207,16 +231,16 @@ def test_a_run_that_was_taken_over_changes_nothing_any_more(act, monkeypatch):
     act(change, A)
     clock(monkeypatch, _run.CHANGING + 1)
     act(_run.begin, B)
+    act(change, B)
     for step in (change, change, _run.begin, _run.end):
         with pytest.raises(Refused):
             act(step, A)
-    act(change, B)
     act(_run.end, B)
     with pytest.raises(Refused) as error:
         act(change, A)
     assert error.value.args[0] == "Another run has taken over this host since: site.yml of B. Run this again."
     # Another run of the same user is another run.
-    act(_run.begin, run("A2"))
+    act(_run.begin, run("A2", dead=("A", "B")))
 
 
 def test_a_lock_does_not_lapse_while_a_module_is_at_work(act, at_work, monkeypatch):
@@ -231,23 +255,56 @@ def test_a_lock_does_not_lapse_while_a_module_is_at_work(act, at_work, monkeypat
     act(_run.begin, B)
 
 
+NEXT = run("next", 2.0, dead=("A",))
+
+
 def test_what_a_killed_run_has_left_at_work_ends_first(act, at_work, monkeypatch):
-    """The control node knows that the run is dead, as it has the lock of all its runs, but not what that one's modules still do."""
+    """The control node knows that the run is dead, but not what that one's modules still do."""
     act(_run.begin, A)
     working = at_work(A)
     monkeypatch.setattr(_run.time, "sleep", lambda dummy: working.stdin.close() or working.wait())
-    act(_run.begin, run("next", A.lock))
+    act(_run.begin, NEXT)
     assert working.returncode == 0
     with pytest.raises(Refused):
         act(change, A)
+    with pytest.raises(Refused):
+        act(_run.begin, A)
+    act(_run.end, NEXT)
+    assert _run._read() is None
 
 
-def test_it_does_not_wait_for_ever(act, at_work, monkeypatch):
-    act(_run.begin, A)
+def test_what_is_at_work_without_a_token_ends_first(act, at_work, monkeypatch):
+    """Of a run that has another host's task delegated to this one."""
+    working = at_work(A)
+    monkeypatch.setattr(_run.time, "sleep", lambda dummy: working.stdin.close() or working.wait())
+    act(_run.begin, B)
+    assert working.returncode == 0
+
+
+@pytest.mark.parametrize("has_token", [True, False])
+def test_it_does_not_wait_for_ever(act, at_work, monkeypatch, has_token):
+    if has_token:
+        act(_run.begin, A)
     at_work(A)
     monkeypatch.setattr(_run, "_ORPHANS", 0)
     with pytest.raises(Refused):
-        act(_run.begin, run("next", A.lock))
+        act(_run.begin, NEXT)
+
+
+def test_a_host_that_waits_for_its_turn_is_not_lost_to_a_run_that_is_refused_elsewhere(act, monkeypatch):
+    clock(monkeypatch, 0)
+    act(_run.begin, A)
+    act(change, A)
+    clock(monkeypatch, LAPSED)
+    act(_run.begin, B)
+    assert act(change, A) == "changed"
+    with pytest.raises(Refused):
+        act(change, B)
+    with pytest.raises(Refused) as error:
+        act(_run.begin, B)
+    # Waiting would be of no use.
+    assert error.value.args[1] is None
+    act(_run.end, A)
 
 
 def test_modules_of_one_run_are_at_work_side_by_side(act, at_work):
@@ -300,7 +357,37 @@ def test_a_module_that_fails_has_renewed_the_token(act, monkeypatch):
 
     with pytest.raises(Refused):
         act(fail, A)
-    assert _run._read() == _run.Token(A, True, 50)
+    assert _run._read().renewed == 50
+
+
+def test_removal_leaves_another_runs_token(act, tmp_path):
+    act(_run.begin, A)
+    act(_run.remove, B)
+    assert _run._read().run == "A"
+
+
+def test_removal_after_a_reboot(act, tmp_path):
+    act(_run.remove, A)
+    assert not (tmp_path / "run").exists()
+
+
+def test_removal_keeps_out_those_who_must_not_go_on(act, monkeypatch):
+    clock(monkeypatch, 0)
+    act(_run.begin, A)
+    act(change, A)
+    clock(monkeypatch, LAPSED)
+    act(_run.begin, B)
+    act(change, B)
+    act(_run.remove, B)
+    with pytest.raises(Refused):
+        act(change, A)
+
+
+def test_a_directory_that_cannot_be_used(act, tmp_path):
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises(Refused) as error:
+        act(_run.begin, A)
+    assert error.value.args[0].startswith(f"The lock of this host, {tmp_path}/run, cannot be used ([Errno 17]")
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"run": 1}'])

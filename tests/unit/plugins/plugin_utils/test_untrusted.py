@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib
 import json
 import pathlib
+import time
 import types
 
 import pytest
@@ -73,14 +74,14 @@ def test_the_host_that_a_task_is_delegated_to(execute):
 # --- the lock of a host --------------------------------------------------------------------------------------------
 
 
-RUN = _run.Run("1", "2", "site.yml of me", 0.5)
+RUN = _run.Run("1", "site.yml of me", 0.5, ["2"])
 
 
 @pytest.fixture
 def alone(monkeypatch):
     """A function that makes this process a run that changes hosts."""
     monkeypatch.setattr(_alone, "_CURRENT", [])
-    return lambda wait=0: _alone._CURRENT.append(_alone._Current(RUN, wait))
+    return lambda wait=0: _alone._CURRENT.append(_alone._Current(RUN, time.monotonic() + wait))
 
 
 @pytest.fixture
@@ -115,10 +116,10 @@ def locked(monkeypatch, ansible_cfg):
     monkeypatch.setattr(_untrusted.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(_untrusted.display, "display", said.append)
 
-    def run(answer, times):
+    def run(answer, times, kind=_untrusted.HostModuleThatBegins):
         answers = iter([answer] * times + [{"found": 1}])
         monkeypatch.setattr(ActionBase, "_execute_module", lambda self, *dummy, **more: next(answers))
-        plugin = _untrusted.HostModule.__new__(_untrusted.HostModule)
+        plugin = kind.__new__(kind)
         plugin._task = types.SimpleNamespace(delegate_to=None)
         return plugin._execute_module(task_vars={"inventory_hostname": "n1"}), said
 
@@ -136,6 +137,13 @@ def test_it_does_not_wait_unless_it_is_told_to(locked, alone):
     alone()
     answer = {"failed": True, "locked": "site.yml of you"}
     assert locked(answer, 1) == (answer, [])
+
+
+def test_no_other_module_waits(locked, alone):
+    """A host that lies could have each of them wait."""
+    alone(60)
+    answer = {"failed": True, "locked": "site.yml of you"}
+    assert locked(answer, 1, _untrusted.HostModule) == (answer, [])
 
 
 def test_a_host_that_answers_otherwise_is_not_waited_for(locked, alone):
