@@ -154,6 +154,11 @@ class Playbook:
         """Whether it has not ended yet."""
         return self._process.poll() is None
 
+    def says(self, text: str) -> bool:
+        """Whether it has printed this so far. Its output has one position, which reading must not move."""
+        descriptor = self._output.fileno()
+        return text.encode() in os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+
     def begun(self) -> int:
         """How many tasks it has begun so far."""
         return self._record.read_text(encoding="utf-8").count('"event": "start"')
