@@ -70,8 +70,8 @@ class ActionModule(_untrusted.Begins):
         return {**answer, **({"failed": True, "msg": "\n".join(troubles)} if troubles else {})}
 
     def _run(self) -> t.Any:
-        """A host that is only asked, because it is outside of --limit, is not the run's."""
-        return None if self._task.delegate_to else super()._run()
+        """Role preflight has needs, and begins to change the host. A host that is only asked, because it is outside of --limit, is not the run's."""
+        return None if self._task.delegate_to or not self._task.args.get("needs") else super()._run()
 
     def _unreached(self, error: str, task_vars: dict[str, t.Any], connected: t.Sequence[str]) -> dict[str, t.Any]:
         message = _preflight.unreachable(*self._who(task_vars), error)

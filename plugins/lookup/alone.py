@@ -13,7 +13,7 @@ description:
   - The lock belongs to the cluster's C(certificates_directory). If another run of the same user holds it, waits C(cluster_lock_wait) seconds, and then
     fails with a sentence that says who holds it since when.
   - Names the run to all modules that change a host. They hold the lock of that host, against runs of other users and other control nodes.
-  - Takes no lock with C(--check), or if there are no control planes.
+  - Takes no lock with C(--check), or if the cluster has no hosts.
 options:
   _terms:
     description: The hosts of the play, as a pattern.
@@ -55,12 +55,11 @@ class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables, direct=kwargs)
         if self.get_option("needed") and not any(context.CLIARGS.get(name) for name in _LOOKS_ONLY):
-            hosts, groups = variables.get("hostvars", {}), variables.get("groups", {})
-            # Of the inventory, whatever --limit says.
-            group = next((hosts[host].get("cluster_control_plane_group") for host in groups.get("all", [])), None)
-            control_planes = groups.get(group or "control_plane", [])
-            if control_planes:
-                self._take(hosts[control_planes[0]])
+            known, groups = variables.get("hostvars", {}), variables.get("groups", {})
+            # groups.yml has put the hosts of the run there. With --limit, there need not be a control plane among them.
+            for host in groups.get("plainkube_hosts", [])[:1]:
+                group = known[host].get("cluster_control_plane_group") or "control_plane"
+                self._take(known[(groups.get(group) or [host])[0]])
         return terms
 
     def _take(self, known):
@@ -80,7 +79,7 @@ class LookupModule(LookupBase):
             )
         except OSError as error:
             raise AnsibleLookupError(
-                f"The lock {file} cannot be taken ({error.strerror}): set ANSIBLE_HOME to a directory that this user can write to."
+                f"The lock {error.filename or file} cannot be taken ({error.strerror}): set ANSIBLE_HOME to a directory that this user can write to."
             ) from None
         if other:
             raise AnsibleLookupError(

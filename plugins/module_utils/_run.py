@@ -56,7 +56,7 @@ class Token(t.NamedTuple):
     changes: bool
     # Seconds since boot, suspended or not.
     renewed: float
-    # The runs that this one took the host from, and whether those changed it.
+    # The runs that this one took the host from, and whether they were the last to change it.
     over: t.Mapping[str, bool]
     # The dead runs of its control node. What they have left behind must not go on either, as long as this one runs.
     dead: t.Sequence[str] = ()
@@ -70,7 +70,12 @@ class Token(t.NamedTuple):
 
 def _token(run: Run, now: float, found: Token | None, changes: bool = False, ended: bool = False) -> Token:
     """The token of a run that takes the host from the one found, if any."""
-    over = {**found.over, **({} if found.ended else {found.run: found.changes})} if found else {}
+    over = {} if found is None else {**found.over}
+    if found and found.changes:
+        # What changed the host before this one did must not go on, even if its successor only looks.
+        over = dict.fromkeys(over, False)
+    if found and not found.ended:
+        over[found.run] = found.changes
     kept = [(name, changed) for name, changed in over.items() if name != run.run and name not in run.dead]
     return Token(run.run, run.who, run.since, changes, now, dict(kept[-_PREDECESSORS:]), (*run.dead,), ended)
 
@@ -80,12 +85,19 @@ def _dead(found: Token, run: Run, now: float) -> bool:
     return found.run in run.dead or found.lapses_in(now) <= 0
 
 
+def _waits(found: Token, run: Run) -> bool:
+    """Whether this host was taken from a run because it had to wait for its turn, by one that has changed nothing yet. So the first may have it back."""
+    return bool(found.over.get(run.run)) and not found.changes and not found.ended
+
+
 def begun(found: Token | None, run: Run, now: float) -> Token | None:
     """The token of a run that begins on this host. None if the host belongs to another run."""
     if found is None:
         return _token(run, now, None)
     if found.run == run.run:
         return found._replace(renewed=now, ended=False)
+    if _waits(found, run):
+        return _token(run, now, found)._replace(changes=True)
     tie = not found.changes and now - found.renewed < TIE
     older = (run.since, run.run) < (found.since, found.run)
     if run.run not in {*found.over, *found.dead} and (_dead(found, run, now) or (tie and older)):
@@ -104,12 +116,7 @@ def renewed(found: Token | None, run: Run, now: float) -> tuple[bool, Token | No
     if run.run in found.dead:
         return False, found
     if run.run in found.over:
-        # The other one took it because this host had to wait for its turn, and has changed nothing yet.
-        return (
-            (True, _token(run, now, found, changes=True))
-            if found.over[run.run] and not found.changes
-            else (False, found)
-        )
+        return (True, _token(run, now, found, changes=True)) if _waits(found, run) else (False, found)
     if found.ended:
         return True, found
     return (True, _token(run, now, found, ended=True)) if _dead(found, run, now) else (False, found)
@@ -117,10 +124,10 @@ def renewed(found: Token | None, run: Run, now: float) -> tuple[bool, Token | No
 
 def refusal(found: Token | None, run: Run, now: float) -> str:
     """Why a run must not change this host."""
-    if found is None:
-        return "A module of another run is still at work on this host: run this again when it has ended."
-    if run.run in found.over and _dead(found, run, now):
+    if found and run.run in found.over and _dead(found, run, now):
         return f"Another run has taken over this host since: {found.who}. Run this again."
+    if found is None or found.ended or found.run in run.dead:
+        return "A module of an earlier run is still at work on this host: run this again when it has ended."
     left = found.lapses_in(now)
     return (
         f"Another run changes this host: {found.who}, last active {now - found.renewed:.0f} s ago. Run this again when it has ended, or set "
@@ -228,6 +235,12 @@ def held(module: AnsibleModule) -> t.Iterator[None]:
     with _alone(module):
         found, now = _read(), _now()
         allowed, token = renewed(found, run, now)
+        if token and token.run == run.run and token.ended:
+            # It has lapsed, unless a module of its run is at work.
+            idle = _at_work(fcntl.LOCK_EX)
+            allowed = idle is not None
+            if idle is not None:
+                os.close(idle)
         if not allowed:
             module.fail_json(msg=refusal(found, run, now))
         if token != found:
@@ -241,6 +254,12 @@ def held(module: AnsibleModule) -> t.Iterator[None]:
             _renew(run)
         if work is not None:
             os.close(work)
+
+
+def renew(module: AnsibleModule) -> None:
+    """Keep the token for what follows."""
+    with held(module):
+        pass
 
 
 def _renew(run: Run) -> None:

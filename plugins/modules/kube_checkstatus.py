@@ -716,6 +716,8 @@ def main() -> None:
     result["pki"] = _pki.look(params["authorities"], _pki.FILES) if params["authorities"] else None
     if params["release"]:
         _run.end(module)
+    else:
+        _run.renew(module)
     module.exit_json(
         changed=False,
         healthy=not problems,

@@ -25,6 +25,8 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _lock, _r
 _HELD: dict[str, contextlib.ExitStack] = {}
 # Dead runs of before this time, in seconds, are forgotten, and more than so many: the locks of hosts have lapsed by then.
 _KEPT, _MOST = 86400, 20
+# Seconds to wait for another run that looks which ones have ended.
+_GLANCE = 0.05
 
 
 class _Current(t.NamedTuple):
@@ -88,19 +90,33 @@ def _try(file: str, seconds: float) -> contextlib.ExitStack | None:
         return stack.pop_all()
 
 
+def _machine() -> str:
+    """This machine. A home directory may be copied, or be shared by machines that do not see each other's locks."""
+    try:
+        with open("/etc/machine-id", encoding="utf-8") as stream:
+            identity = stream.read()
+    except OSError:
+        identity = ""
+    return hashlib.sha256(f"{identity} {socket.gethostname()}".encode()).hexdigest()[:16]
+
+
 def _ended(directory: str) -> list[str]:
-    """The runs of this user that have ended, the latest ones: nobody holds their files."""
-    found = []
-    for entry in sorted(os.scandir(directory), key=lambda entry: entry.stat().st_mtime, reverse=True):
-        lock = None if entry.name.startswith(".") else _try(entry.path, 0)
-        if lock is None:
-            continue
-        lock.close()
-        if len(found) < _MOST and time.time() - entry.stat().st_mtime < _KEPT:
-            found.append(entry.name)
-        else:
-            os.unlink(entry.path)
-    return found
+    """The runs of this user on this machine that have ended, the latest ones: nobody holds their files."""
+    found: list[tuple[float, str]] = []
+    for entry in os.scandir(directory):
+        # Another run may have removed it meanwhile.
+        with contextlib.suppress(OSError):
+            lock = _try(entry.path, _GLANCE) if entry.name.startswith(_machine()) else None
+            if lock is not None:
+                lock.close()
+                found.append((entry.stat().st_mtime, entry.name))
+    found.sort(reverse=True)
+    kept = [name for changed, name in found[:_MOST] if time.time() - changed < _KEPT]
+    for _changed, name in found:
+        with contextlib.suppress(OSError):
+            if name not in kept:
+                os.unlink(os.path.join(directory, name))
+    return [name.rpartition("-")[2] for name in kept]
 
 
 def _begin(directory: str, who: str, seconds: float) -> None:
@@ -111,7 +127,7 @@ def _begin(directory: str, who: str, seconds: float) -> None:
     file = os.path.join(directory, f".{name}")
     lock = _try(file, 0)
     if lock is not None:
-        os.rename(file, os.path.join(directory, name))
+        os.rename(file, os.path.join(directory, f"{_machine()}-{name}"))
         _HELD[file] = lock
     _CURRENT[:] = [_Current(_run.Run(name, who, time.time(), ended), time.monotonic() + seconds)]
 

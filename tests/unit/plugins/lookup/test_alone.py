@@ -50,7 +50,11 @@ def take(monkeypatch, tmp_path, known):
         made = alone.LookupModule()
         made.set_options = lambda **dummy: None
         made.get_option = {"needed": needed}.__getitem__
-        variables = {"groups": groups or {"all": ["k1"], "control_plane": ["k1"]}, "hostvars": {"k1": known, "n1": {}}}
+        known_n1 = {name: value for name, value in known.items() if name == "cluster_control_plane_group"}
+        variables = {
+            "groups": groups or {"plainkube_hosts": ["k1"], "control_plane": ["k1"]},
+            "hostvars": {"k1": known, "n1": known_n1},
+        }
         return made.run(["all"], variables)
 
     return run
@@ -152,7 +156,7 @@ def test_what_changes_nothing_needs_no_lock(take, other, monkeypatch, arguments)
 
 def test_a_play_that_changes_nothing_needs_no_lock(take, other):
     assert take(needed=False) == ["all"]
-    assert take(all=["n1"], node=["n1"]) == ["all"]
+    assert take(bastion=["n1"]) == ["all"]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +188,7 @@ def test_a_home_that_cannot_be_written(take, tmp_path):
     (tmp_path / "home").write_text("a file")
     with pytest.raises(AnsibleLookupError) as error:
         take()
-    assert f"The lock {tmp_path}/home/plainkube/" in str(error.value)
+    assert f"The lock {tmp_path}/home/plainkube cannot be taken (Not a directory)" in str(error.value)
     assert "set ANSIBLE_HOME to a directory that this user can write to." in str(error.value)
 
 
@@ -245,7 +249,7 @@ def test_old_runs_are_forgotten(take, tmp_path, monkeypatch):
         os.utime(path, (0, 0))
     take()
     assert [*_alone.current().dead] == []
-    assert [path.name for path in runs.iterdir()] == [_alone.current().run]
+    assert [path.name.rpartition("-")[2] for path in runs.iterdir()] == [_alone.current().run]
 
 
 def test_it_waits_for_a_time_in_total(take, known, monkeypatch):
@@ -256,14 +260,37 @@ def test_it_waits_for_a_time_in_total(take, known, monkeypatch):
 
 def test_limit_leaves_no_run_without_a_lock(take):
     """The groups of the run have no control plane then."""
-    take(all=["k1", "n1"], control_plane=["k1"], plainkube_node=["n1"])
+    take(control_plane=["k1"], plainkube_hosts=["n1"])
     assert _alone.current()
 
 
 def test_a_group_with_a_name_of_its_own(take, known):
     known["cluster_control_plane_group"] = "masters"
-    take(all=["k1", "n1"], masters=["k1"])
+    take(masters=["k1"], plainkube_hosts=["n1"])
     assert _alone.current()
+
+
+def test_another_machine_with_the_same_home(take, monkeypatch):
+    take()
+    end()
+    monkeypatch.setattr(socket, "gethostname", lambda: "another")
+    take()
+    assert [*_alone.current().dead] == []
+
+
+def test_a_file_of_somebody_else_is_left_alone(take, monkeypatch):
+    take()
+    end()
+    real = _alone._try
+
+    def refuse(file, seconds):
+        if not os.path.basename(file).startswith(".") and "/runs/" in file:
+            raise PermissionError(13, "Permission denied", file)
+        return real(file, seconds)
+
+    monkeypatch.setattr(_alone, "_try", refuse)
+    take()
+    assert [*_alone.current().dead] == []
 
 
 def test_what_changes_nothing_has_no_name(take, monkeypatch):

@@ -56,7 +56,7 @@ LAPSED = _run.CHANGING + 1
         (token(run("A", 1.0), changes=False, ago=0), B, False),
         # It took over from this run.
         (token(ended=True, over=("B",)), B, False),
-        (token(run("younger", 2.0), changes=False, ago=0, over=("B",)), B, False),
+        (token(run("younger", 2.0), changes=False, ago=0, over={"B": False}), B, False),
         # This is what a killed run has left behind.
         (token(run("younger", 2.0), changes=False, ago=0, dead=("B",)), B, False),
         (token(ago=LAPSED, dead=("B",)), B, False),
@@ -88,6 +88,19 @@ def test_of_two_runs_that_begin_at_once_one_wins_on_every_host():
         assert found.run == "A"
         assert _run.renewed(found, B, NOW)[0] is False
         assert _run.renewed(found, A, NOW)[0] is True
+
+
+def test_a_run_that_was_taken_over_twice_does_not_go_on():
+    """Even if the last one only looks: the one between them has changed the host."""
+    found = _run.begun(_run.begun(token(B, ago=LAPSED), A, NOW)._replace(changes=True, renewed=0.0), run("C", 2.0), NOW)
+    assert (found.run, found.changes) == ("C", False)
+    assert _run.renewed(found, B, NOW) == (False, found)
+    assert _run.begun(found, B, NOW) is None
+
+
+def test_a_host_that_waits_for_its_turn_may_be_taken_back_when_a_rotation_goes_on():
+    found = _run.begun(token(B, ago=LAPSED), A, NOW)
+    assert _run.begun(found, B, NOW) == token(B, ago=0, over={"A": False})
 
 
 def test_predecessors_are_bounded():
@@ -132,7 +145,10 @@ def test_refusals():
     for found in (token(over=("B",), ended=True), token(over=("B",), ago=500)):
         assert _run.refusal(found, B, NOW) == taken
     assert _run.refusal(token(over=("B",)), B, NOW) == _run.refusal(token(), B, NOW)
-    assert _run.refusal(None, B, NOW).startswith("A module of another run is still at work on this host:")
+    for found in (None, token(ended=True, over=("X",)), token(run("X"))):
+        assert _run.refusal(found, run("B", dead=("X",)), NOW).startswith(
+            "A module of an earlier run is still at work on this host:"
+        )
 
 
 # --- a host --------------------------------------------------------------------------------------------------------
@@ -279,6 +295,15 @@ def test_what_is_at_work_without_a_token_ends_first(act, at_work, monkeypatch):
     monkeypatch.setattr(_run.time, "sleep", lambda dummy: working.stdin.close() or working.wait())
     act(_run.begin, B)
     assert working.returncode == 0
+
+
+def test_a_delegated_task_does_not_pass_what_is_at_work(act, at_work, monkeypatch):
+    act(_run.begin, A)
+    at_work(A)
+    now = _run._now()
+    clock(monkeypatch, now + 2 * _run.CHANGING)
+    with pytest.raises(Refused):
+        act(change, B)
 
 
 @pytest.mark.parametrize("has_token", [True, False])
