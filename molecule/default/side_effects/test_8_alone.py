@@ -213,11 +213,15 @@ def test_the_second_waits_if_it_is_told_to(lab, control_node):
     assert "Waiting up to 2" in second.wait().demand().output
 
 
-def test_a_plan_waits_for_nobody(lab, control_node):
+def test_a_plan_waits_for_nobody_and_limit_is_no_way_around(lab, control_node):
     first = control_node("first", *settings(402))
     until_it_changes(lab, first)
     first.stop()
     control_node("second", *settings(402), "--check").wait().demand()
+    for name, refusal in {"first": REFUSED, "second": REFUSED_BY_A_HOST}.items():
+        limited = control_node(name, "--limit", "n1").wait()
+        assert limited.code
+        assert refusal in limited.output
     first.resume()
     first.wait().demand()
 
