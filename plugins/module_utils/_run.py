@@ -291,10 +291,11 @@ def end(module: AnsibleModule) -> None:
 
 
 def remove(module: AnsibleModule) -> None:
-    """Give the token back, and leave nothing if no run must be kept from this host."""
+    """Leave nothing of the lock, unless another run has this host."""
     run = _mine()
     if run is None:
         return
     with _alone(module):
-        if _give_back(run) is None:
+        found = _read()
+        if found is None or found.ended or found.run == run.run:
             shutil.rmtree(DIRECTORY)
