@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""A mirror with TLS that attacks those who download from it, and knows how often it was asked. The first part of a path chooses the attack.
+"""A mirror with TLS that attacks those who download from it, and records what they ask for. The first part of a path chooses the attack.
 
 Sums are served for everything, in the layout of each upstream."""
 
@@ -15,7 +15,8 @@ import tarfile
 import time
 import typing as t
 
-from lab import https
+from lab import https, mirror
+from plugins.module_utils import _host
 
 # What stands in for each download.
 CONTENT = b"#!/bin/sh\ntouch /run/plainkube-attacked\n"
@@ -46,9 +47,8 @@ def sums(path: str, content: bytes) -> bytes | None:
         return checksum.encode()
     if "/repos/" in path:
         version = path.rpartition("/v")[2]
-        return json.dumps(
-            {"assets": [{"name": f"cri-dockerd-{version}.amd64.tgz", "digest": f"sha256:{checksum}"}]}
-        ).encode()
+        names = [f"cri-dockerd-{version}.{architecture}.tgz" for architecture in _host.ARCHITECTURES.values()]
+        return json.dumps({"assets": [{"name": name, "digest": f"sha256:{checksum}"} for name in names]}).encode()
     return None
 
 
@@ -84,12 +84,12 @@ def serve(address: str) -> t.Iterator[Hostile]:
         def _send(self, content: bytes, **headers: str) -> None:
             self.send_response(302 if "Location" in headers else 200)
             for name, value in {"Content-Length": str(len(content)), **headers}.items():
-                self.send_header(name.replace("_", "-"), value)
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 
         def _redirect(self, dummy: bytes) -> None:
-            self._send(b"", Location=f"http://{address}:8000{self.path}")
+            self._send(b"", Location=f"{mirror.url(address)}{self.path}")
 
         def _trickle(self, content: bytes) -> None:
             end = time.monotonic() + LONGEST

@@ -69,9 +69,9 @@ class ActionModule(_untrusted.Begins):
             troubles = _preflight.host_troubles(found, self._who(task_vars)[0], {**needs, "address": address})
         return {**answer, **({"failed": True, "msg": "\n".join(troubles)} if troubles else {})}
 
-    def _run(self) -> t.Any:
+    def _current_run(self) -> t.Any:
         """Role preflight has needs, and begins to change the host. A host that is only asked, because it is outside of --limit, is not the run's."""
-        return None if self._task.delegate_to or not self._task.args.get("needs") else super()._run()
+        return None if self._task.delegate_to or not self._task.args.get("needs") else super()._current_run()
 
     def _unreached(self, error: str, task_vars: dict[str, t.Any], connected: t.Sequence[str]) -> dict[str, t.Any]:
         message = _preflight.unreachable(*self._who(task_vars), error)

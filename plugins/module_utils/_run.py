@@ -3,9 +3,9 @@
 # Private to this collection; not a public interface.
 """The lock of a run on a managed host, against runs of other control nodes and other users.
 
-A token in /run names the run that changes this host. The first module of a run takes it, and every later one renews it. A run cannot remove its
-token when it is killed, so tokens lapse; but never while a module is at work here, which the kernel knows (flock(2)). A run that has lost its
-token to one that changes this host must not go on."""
+A token in /run names the run that changes this host. The first module of a run takes it, and every later one renews it. A killed run cannot remove
+its token, so tokens lapse, but not while one of the run's modules is running, which flock(2) shows. A run that has lost its token to one that
+changes this host must not go on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import _lock
 
-# The variable in which a control node says to a module which run it belongs to.
+# The environment variable in which the control node tells a module which run it belongs to.
 VARIABLE = "PLAINKUBE_RUN"
 DIRECTORY = "/run/plainkube"
 # Seconds without a module at work, after which the token of a run may be taken over: of one that has only looked at the host so far, and of one
@@ -30,9 +30,9 @@ LOOKING, CHANGING = 30, 300
 TIE = 5
 # A token names so many of its predecessors.
 _PREDECESSORS = 40
-# Seconds to wait for another module that reads or writes the token, which takes none of them.
+# Seconds to wait for another module that reads or writes the token. That takes milliseconds.
 _PATIENCE = 10
-# Seconds to wait for modules that a run without a token has left at work.
+# Seconds to wait for modules that an earlier run has left running.
 _ORPHANS = 120
 
 
@@ -155,9 +155,9 @@ def _read() -> Token | None:
         return None
 
 
-def _write(token: Token | None) -> None:
-    """Replace the token, or remove it if it is of no use any more."""
-    if token is None or (token.ended and not token.over):
+def _write(token: Token) -> None:
+    """Replace the token, or remove it if nothing needs it any more."""
+    if token.ended and not token.over:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(_path("token"))
         return
@@ -179,15 +179,24 @@ def _alone(module: AnsibleModule) -> t.Iterator[None]:
         )
 
 
-def _at_work(how: int) -> int | None:
-    """Says that a module is at work (LOCK_SH), or that none is (LOCK_EX), until the file is closed. None if that cannot be said."""
+def _lock_work(how: int) -> int:
+    """The open file `work`, locked with flock(2) until it is closed. Raises BlockingIOError if others hold it."""
     handle = os.open(_path("work"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, how | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        return None
+        raise
     return handle
+
+
+def _idle() -> bool:
+    """Whether no module is at work on this host."""
+    try:
+        os.close(_lock_work(fcntl.LOCK_EX))
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _mine() -> Run | None:
@@ -197,10 +206,10 @@ def _mine() -> Run | None:
 
 
 def begin(module: AnsibleModule) -> None:
-    """Take the token for the run of this module. If the host belongs to another run, the module fails. If that passes, its answer names that run
-    (`locked`).
+    """Take the token for the run of this module. If the host belongs to another run, the module fails. If it may succeed later, its answer names
+    that run (`locked`).
 
-    Waits for what a run that is dead has left at work."""
+    Waits for modules that an earlier run has left running."""
     run = _mine()
     if run is None:
         return
@@ -209,17 +218,16 @@ def begin(module: AnsibleModule) -> None:
         with _alone(module):
             found, now = _read(), _now()
             token = begun(found, run, now)
-            idle = _at_work(fcntl.LOCK_EX)
-            if idle is not None:
-                os.close(idle)
             mine = found is not None and found.run == run.run
-            if token and (idle is not None or mine):
+            if token and (mine or _idle()):
                 _write(token)
                 return
         left_behind = found is None or found.ended or found.run in run.dead
         if token is None or not left_behind or now > deadline:
-            passes = found is not None and run.run not in found.over
-            module.fail_json(msg=refusal(found, run, now), **({"locked": found.who} if found and passes else {}))
+            may_succeed_later = found is not None and run.run not in found.over
+            module.fail_json(
+                msg=refusal(found, run, now), **({"locked": found.who} if found and may_succeed_later else {})
+            )
         time.sleep(0.2)
 
 
@@ -236,24 +244,21 @@ def held(module: AnsibleModule) -> t.Iterator[None]:
         found, now = _read(), _now()
         allowed, token = renewed(found, run, now)
         if token and token.run == run.run and token.ended:
-            # It has lapsed, unless a module of its run is at work.
-            idle = _at_work(fcntl.LOCK_EX)
-            allowed = idle is not None
-            if idle is not None:
-                os.close(idle)
+            # The other run's token has lapsed, unless a module is at work.
+            allowed = _idle()
         if not allowed:
             module.fail_json(msg=refusal(found, run, now))
-        if token != found:
+        if token and token != found:
             _write(token)
-        work = _at_work(fcntl.LOCK_SH)
+        # Only _idle holds it exclusively, and never beside this.
+        work = _lock_work(fcntl.LOCK_SH)
     try:
         yield
     finally:
         # The module has given its answer already, so nothing can be said here.
         with contextlib.suppress(OSError, _lock.BusyError):
             _renew(run)
-        if work is not None:
-            os.close(work)
+        os.close(work)
 
 
 def renew(module: AnsibleModule) -> None:
@@ -271,21 +276,15 @@ def _renew(run: Run) -> None:
             _write(found._replace(renewed=_now()))
 
 
-def _give_back(run: Run) -> Token | None:
-    """Returns the token that is left, if any: it is another run's, or names runs that must not go on."""
-    found = _read()
-    if found and found.run == run.run:
-        _write(found._replace(ended=True))
-    return _read()
-
-
 def end(module: AnsibleModule) -> None:
     """Give the token back. The module fails if another run has taken over this host and changed it: it may have other settings."""
     run = _mine()
     if run is None:
         return
     with _alone(module):
-        found = _give_back(run)
+        found = _read()
+        if found and found.run == run.run:
+            _write(found._replace(ended=True))
     if found and run.run in found.over and found.changes:
         module.fail_json(msg=refusal(found, run, _now()))
 

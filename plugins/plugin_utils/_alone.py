@@ -3,8 +3,8 @@
 # Private to this collection; not a public interface.
 """The lock of a cluster on the control node. ansible-playbook holds it until it ends, however it ends: the kernel takes it from a dead process.
 
-Its workers inherit it, so that what a killed ansible-playbook has left running is still alone. They inherit the name of the run as well, which the
-lock of each host is held with (_run.py)."""
+Its workers inherit it, so that what a killed ansible-playbook has left running is still alone. They also inherit the name of the run, under which it
+holds the locks of hosts (_run.py)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _lock, _r
 
 # Path -> the lock that this process holds.
 _HELD: dict[str, contextlib.ExitStack] = {}
-# Dead runs of before this time, in seconds, are forgotten, and more than so many: the locks of hosts have lapsed by then.
+# How long dead runs are remembered, in seconds, and how many. Older ones do not matter, because their locks of hosts have lapsed.
 _KEPT, _MOST = 86400, 20
-# Seconds to wait for another run that looks which ones have ended.
+# Seconds to wait for another run that checks at the same time which runs have ended.
 _GLANCE = 0.05
 
 
@@ -103,10 +103,11 @@ def _machine() -> str:
 def _ended(directory: str) -> list[str]:
     """The runs of this user on this machine that have ended, the latest ones: nobody holds their files."""
     found: list[tuple[float, str]] = []
+    machine = _machine()
     for entry in os.scandir(directory):
         # Another run may have removed it meanwhile.
         with contextlib.suppress(OSError):
-            lock = _try(entry.path, _GLANCE) if entry.name.startswith(_machine()) else None
+            lock = _try(entry.path, _GLANCE) if entry.name.startswith(machine) else None
             if lock is not None:
                 lock.close()
                 found.append((entry.stat().st_mtime, entry.name))

@@ -72,14 +72,15 @@ class OnHost(ActionBase):
     nobody looks again in that run. A variable would not do: in a role it would go before the user's ansible.cfg, and ansible-core takes no
     template for this one."""
 
-    def _run(self) -> _run.Run | None:
+    def _current_run(self) -> _run.Run | None:
+        """The run that modules of this task belong to."""
         return _alone.current()
 
     def _compute_environment_string(self, raw_environment_out: t.Any = None) -> str:
         """With the name of the run, if this one changes hosts: its modules hold the lock of each host (_run.py)."""
         environment: dict[str, t.Any] = {}
         super()._compute_environment_string(environment)
-        run = self._run()
+        run = self._current_run()
         if run:
             environment[_run.VARIABLE] = json.dumps(run._asdict())
         if isinstance(raw_environment_out, dict):
