@@ -37,9 +37,10 @@ etcd: setup
 unit: etcd ## unit tests; first builds etcd, which some of them run (less than a minute, once)
 	pytest
 
-lint: setup ## ruff, yamllint, ansible-lint; documentation, the reference, and generated files
+lint: setup ## ruff, mypy, yamllint, ansible-lint; documentation, the reference, and generated files
 	ruff check
 	ruff format --check
+	mypy
 	yamllint .
 	ansible-lint
 	@$(RUN) docs/generate.py --check

@@ -146,7 +146,7 @@ def host_answers(directory: pathlib.Path, name: str, number: int, facts: dict[st
     stub = directory / "python"
     stub.write_text(STUB, encoding="utf-8")
     stub.chmod(0o755)
-    own = {"hostname": name, "machine_id": hashlib.md5(name.encode()).hexdigest()}
+    own: dict[str, t.Any] = {"hostname": name, "machine_id": hashlib.md5(name.encode()).hexdigest()}
     own["installed"] = installed
     own["addresses"] = [{"interface": "eth0", "address": address(number), "prefix": 16}]
     debian = {"distribution": "debian", "distribution_version": "13", "systemd": True, "swap": False}

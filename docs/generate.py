@@ -127,7 +127,7 @@ def default(option: dict) -> str:
 
 
 def option_rows(options: dict[str, dict]) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, option in options.items():
         kind = option["type"] + (f" of {option['elements']}" if "elements" in option else "")
         choices = (
@@ -153,7 +153,8 @@ def entry_point(name: str, spec: dict, only: bool, known: dict[str, dict]) -> li
 
 
 def role_readme(role: str) -> str:
-    found, known = specs(role), {}
+    found = specs(role)
+    known: dict[str, t.Any] = {}
     lines = [
         f"# {COLLECTION}.{role}",
         "",

@@ -70,7 +70,7 @@ def ensure_etcd() -> None:
 def etcd_archive() -> pathlib.Path:
     """Where the mirror has it."""
     settings = (CHECKOUT / "roles" / "cluster" / "defaults" / "main.yml").read_text(encoding="utf-8")
-    version = re.search(r"^cluster_etcd_version: \"?([\d.]+)\"?$", settings, re.MULTILINE)[1]
+    (version,) = re.findall(r"^cluster_etcd_version: \"?([\d.]+)\"?$", settings, re.MULTILINE)
     downloads = mirror.directory() / "github.com/etcd-io/etcd/releases/download"
     return downloads / f"v{version}" / f"etcd-v{version}-linux-{_host.ARCHITECTURES[platform.machine()]}.tar.gz"
 

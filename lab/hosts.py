@@ -29,7 +29,8 @@ PLACES = {"k": (10, 9), "n": (20, 150)}
 def address(name: str, subnet: str, others: list[str]) -> str:
     """The host's fixed address in the lab's subnet; `others` are the addresses already given away."""
     network = ipaddress.ip_network(subnet)
-    kind, number = re.fullmatch(r"([a-z]+)(\d*)", name).groups() if re.fullmatch(r"[a-z]+\d*", name) else ("", "")
+    match = re.fullmatch(r"([a-z]+)(\d*)", name)
+    kind, number = match.groups() if match else ("", "")
     if kind in PLACES and number and 1 <= int(number) <= PLACES[kind][1]:
         return str(network[PLACES[kind][0] + int(number)])
     return next(str(network[place]) for place in range(201, 255) if str(network[place]) not in others)

@@ -122,7 +122,7 @@ def serve(address: str, answer: Answer, port: int = 0) -> t.Iterator[Served]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:  # noqa: N802 (the name that http.server calls)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, document = answer(self.path, self.headers, body)
+            status, document = answer(self.path, dict(self.headers.items()), body)
             text = json.dumps(document).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

@@ -177,7 +177,10 @@ class Lab:
         temporary = target.with_name(f".{target.name}.new")
         with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
             (entry,) = archive.getmembers()
-            temporary.write_bytes(archive.extractfile(entry).read())
+            content = archive.extractfile(entry)
+            if content is None:
+                raise LabError(f"{path} on {name} is no regular file.")
+            temporary.write_bytes(content.read())
             temporary.chmod(entry.mode)
         temporary.rename(target)
 

@@ -137,4 +137,4 @@ def resolvers() -> list[ipaddress.IPv4Address]:
 
 def nameservers(resolv_conf: str) -> list[ipaddress.IPv4Address]:
     """The IPv4 name servers of a resolv.conf."""
-    return [ipaddress.ip_address(found) for found in re.findall(r"^nameserver\s+([\d.]+)\s*$", resolv_conf, re.M)]
+    return [ipaddress.IPv4Address(found) for found in re.findall(r"^nameserver\s+([\d.]+)\s*$", resolv_conf, re.M)]

@@ -66,7 +66,7 @@ class Issuer:
     """Answers for an issuer, and signs its tokens with one of its keys. `url` is known once it is served."""
 
     def __init__(self) -> None:
-        self.keys = {"rsa": Rsa(), "ecdsa": Ecdsa()}
+        self.keys: dict[str, Rsa | Ecdsa] = {"rsa": Rsa(), "ecdsa": Ecdsa()}
         self.url = ""
         self.authority = ""
 

@@ -185,7 +185,7 @@ class Probes:
         command = [*shlex.split(self.lab.ssh_command(self.host)), remote]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
-            if process.stdout.readline() != "started\n":
+            if not process.stdout or process.stdout.readline() != "started\n":
                 raise LabError(f"the probers do not start on {self.host}: {process.communicate()[1].strip()}")
             try:
                 yield outcomes

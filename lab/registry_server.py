@@ -22,6 +22,14 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _PATH = re.compile(r"/v2/(?P<name>.+)/(?P<kind>manifests|blobs)/(?P<reference>[^/]+)")
 
 
+def _member(archive: tarfile.TarFile, name: str) -> bytes:
+    """The content of a regular file in an archive."""
+    stream = archive.extractfile(name)
+    if stream is None:
+        raise ValueError(f"{name} is no regular file")
+    return stream.read()
+
+
 @dataclasses.dataclass(frozen=True)
 class Blob:
     """Bytes of a member of an archive, or bytes as they are."""
@@ -35,7 +43,7 @@ class Blob:
         if not self.archive:
             return self.content
         with tarfile.open(self.archive) as archive:
-            return archive.extractfile(self.member).read()
+            return _member(archive, self.member)
 
 
 class Registry:
@@ -49,7 +57,7 @@ class Registry:
 
     def _add(self, path: str) -> None:
         with tarfile.open(path) as archive:
-            images = json.load(archive.extractfile("manifest.json"))
+            images = json.loads(_member(archive, "manifest.json"))
         for image in images:
             config = self._keep(Blob("application/vnd.oci.image.config.v1+json", archive=path, member=image["Config"]))
             layers = [

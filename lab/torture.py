@@ -122,9 +122,10 @@ class Torture:
 
     def walk_changed(self) -> None:
         """On a live cluster; every run has other settings than the one before."""
-        whole = [self.start().wait().demand() for values in FLAGS for dummy in [self.change(values)]][-1]
-        self.boundaries = whole.boundaries
-        self.walk("changed install", lambda number: self.change(next(self.turns)), whole.boundaries)
+        for values in FLAGS:
+            self.change(values)
+            self.boundaries = self.start().wait().demand().boundaries
+        self.walk("changed install", lambda number: self.change(next(self.turns)), self.boundaries)
         wanted = self.extra[1]
         found = self.lab.run("k1", "sh", "-c", "tr '\\0' ' ' < /proc/$(pidof etcd)/cmdline")[1]
         flag = re.search(r"--auto-compaction-retention=(\S+)", found)

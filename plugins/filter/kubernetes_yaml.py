@@ -32,12 +32,16 @@ _value:
 """
 
 import re
+import typing as t
 from collections.abc import Mapping
 
 import yaml
 
+# Written in C, if PyYAML was built with it.
+_Base: t.Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
-class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
+
+class Dumper(_Base):
     """Quotes strings that the dumper's resolvers would read as another type."""
 
 

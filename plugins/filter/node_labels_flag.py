@@ -30,7 +30,7 @@ _value:
 import typing as t
 
 # Labels of Kubernetes' own domains that a kubelet may set on its Node; with any other it exits (k8s.io/kubelet/pkg/apis/well_known_labels.go).
-_LABELS = (
+_LABELS: tuple[str, ...] = (
     "kubernetes.io/hostname",
     "kubernetes.io/os",
     "kubernetes.io/arch",

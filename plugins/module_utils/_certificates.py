@@ -455,8 +455,8 @@ def _usage_texts(usages: t.Iterable[t.Any]) -> list[str]:
 def describe(certificate: t.Any) -> str:
     """A certificate in a few lines, for a diff."""
     values = _values(certificate)
-    sans = values.get(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, ([],))[0]
-    usages = values.get(ExtensionOID.EXTENDED_KEY_USAGE, ([],))[0]
+    sans: t.Any = values.get(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, ([],))[0]
+    usages: t.Any = values.get(ExtensionOID.EXTENDED_KEY_USAGE, ([],))[0]
     return (
         f"subject: {certificate.subject.rfc4514_string()}\n"
         f"issuer: {certificate.issuer.rfc4514_string()}\n"

@@ -27,7 +27,7 @@ def _end_when_read(process: subprocess.Popen) -> None:
     """Counts a process as ended only when there is also nothing left to read from it."""
     poll = process.poll
     pipes = select.poll()
-    for stream in (process.stdout, process.stderr):
+    for stream in filter(None, (process.stdout, process.stderr)):
         pipes.register(stream, select.POLLIN)
 
     def poll_when_read() -> int | None:
@@ -35,4 +35,4 @@ def _end_when_read(process: subprocess.Popen) -> None:
         # In this order: the output of an ended process is in the pipes.
         return None if code is not None and pipes.poll(0) else code
 
-    process.poll = poll_when_read  # type: ignore[method-assign]
+    process.poll = poll_when_read  # type: ignore[method-assign]  # what run_command calls

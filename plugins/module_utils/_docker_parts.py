@@ -41,7 +41,7 @@ class DockerHost(Host):
     """A host with Docker Engine. Its module has the options images and wait."""
 
     # Without one of these, nothing in Docker is Kubernetes'.
-    OWNERS = ("kubelet", "cri-dockerd")
+    OWNERS: tuple[str, ...] = ("kubelet", "cri-dockerd")
 
     def docker(self) -> dict[str, str]:
         return self.state(SERVICE)

@@ -60,9 +60,9 @@ class _Watch:
         """Connections whose sockets are known here: that of TCP, which a proxy may keep waiting, and that of TLS, which takes its place."""
         sockets = self._sockets
 
-        class Connection(kind):  # type: ignore[valid-type,misc]
+        class Connection(kind):  # type: ignore[valid-type,misc]  # one of two classes
             def connect(self) -> None:
-                create = self._create_connection
+                create: t.Callable[..., socket.socket] = self._create_connection  # type: ignore[has-type]  # set by its base class
 
                 def remembered(*arguments: t.Any) -> socket.socket:
                     sockets.append(create(*arguments))
@@ -139,7 +139,7 @@ def _open(source: str, timeout: float, proxies: Proxies, watch: _Watch, method: 
         return open(source, "rb")
     request = urllib.request.Request(source, headers={"User-Agent": "plainkube.cluster"}, method=method)
     # Without proxies, urllib honours http_proxy, https_proxy and no_proxy of the environment.
-    handlers = [_ProxyHandler(proxies)] if proxies else []
+    handlers: list[urllib.request.BaseHandler] = [_ProxyHandler(proxies)] if proxies else []
     handlers += [_HTTPHandler(watch), _HTTPSHandler(watch)]
     return urllib.request.build_opener(_RedirectHandler, *handlers).open(request, timeout=timeout)
 
@@ -177,11 +177,12 @@ def explain(source: str, error: Exception) -> str:
     if absent(error):
         advice = "check the version, and that the mirror has it (plainkube.cluster.build puts it there)"
         return f"{source} does not exist: {advice}."
-    if getattr(error, "code", 0) in (403, 429) and "api.github.com" in source:
+    code = getattr(error, "code", 0)
+    if code in (403, 429) and "api.github.com" in source:
         advice = (
             "give the sums in artifacts_checksums or use a mirror; GitHub allows 60 unauthenticated requests an hour"
         )
-        return f"{source} was refused with HTTP {error.code}: {advice}."  # type: ignore[attr-defined]
+        return f"{source} was refused with HTTP {code}: {advice}."
     if _refused_by_proxy(error):
         advice = "check the user and password in cluster_http_proxy and cluster_https_proxy"
         return f"{source} cannot be downloaded, because the proxy refuses this host: {advice}."

@@ -106,7 +106,7 @@ def without_covered(networks: t.Iterable[Network]) -> list[Network]:
     """The networks that no other network contains, in order: nft refuses overlapping intervals."""
     kept: list[Network] = []
     for network in sorted(set(networks), key=lambda one: (one.version, one.network_address, one.prefixlen)):
-        if not kept or kept[-1].version != network.version or not network.subnet_of(kept[-1]):  # type: ignore[arg-type]
+        if not kept or kept[-1].version != network.version or not network.subnet_of(kept[-1]):  # type: ignore[arg-type]  # of one version
             kept.append(network)
     return kept
 

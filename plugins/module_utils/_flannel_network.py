@@ -26,14 +26,17 @@ class Option(t.NamedTuple):
     maximum: int = 0
 
 
-_PORT = {"type": int, "minimum": 1, "maximum": 65535}
+def _port(name: str, default: int) -> Option:
+    return Option(name, int, default, 1, 65535)
+
+
 _MTU = Option("MTU", int, minimum=576, maximum=65535)
 _DIRECT_ROUTING = Option("DirectRouting", bool, False)
 
 BACKENDS: dict[str, tuple[Option, ...]] = {
     "vxlan": (
         Option("VNI", int, 1, 1, (1 << 24) - 1),
-        Option("Port", default=8472, **_PORT),
+        _port("Port", 8472),
         _MTU,
         _DIRECT_ROUTING,
         Option("GBP", bool, False),
@@ -43,7 +46,7 @@ BACKENDS: dict[str, tuple[Option, ...]] = {
     "ipip": (_DIRECT_ROUTING,),
     "wireguard": (
         Option("PSK", str, ""),
-        Option("ListenPort", default=51820, **_PORT),
+        _port("ListenPort", 51820),
         _MTU,
         Option("PersistentKeepaliveInterval", int, 0, 0, 65535),
         Option("Mode", str, "separate"),
@@ -53,7 +56,7 @@ BACKENDS: dict[str, tuple[Option, ...]] = {
         Option("UDPEncap", bool, False),
         Option("ESPProposal", str, "aes128gcm16-sha256-prfsha256-ecp256"),
     ),
-    "udp": (Option("Port", default=8285, **_PORT),),
+    "udp": (_port("Port", 8285),),
 }
 # The options of the module, and what flannel calls them.
 OPTION_NAMES = {

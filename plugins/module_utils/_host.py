@@ -104,8 +104,10 @@ def docker_networks(answer: t.Iterable[t.Mapping[str, t.Any]]) -> list[tuple[str
 def host_networks(interfaces: t.Mapping[str, t.Sequence[str]], docker: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict]:
     """What a host is in already, in words and as a network; a Docker network by its own name, not its interface's."""
     known = docker_networks(docker)
-    bridges = {interface for dummy, interface, dummy in known}
-    named = [(f"the Docker network {name}", networks) for name, dummy, networks in known]
+    bridges = {interface for _name, interface, _networks in known}
+    named: list[tuple[str, t.Sequence[str]]] = [
+        (f"the Docker network {name}", networks) for name, _bridge, networks in known
+    ]
     named += [(f"the interface {name}", networks) for name, networks in interfaces.items() if name not in bridges]
     return [{"name": name, "network": network} for name, networks in named for network in networks]
 

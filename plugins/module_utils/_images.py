@@ -39,10 +39,10 @@ class Docker(t.NamedTuple):
     service: str = "docker.service"
 
     def listed(self, name: str) -> str:
-        """A name as `list` prints it."""
+        """A name as `listing` prints it."""
         return familiar(name)
 
-    def list(self, names: t.Sequence[str]) -> list[str]:
+    def listing(self, names: t.Sequence[str]) -> list[str]:
         """Print the tags of those of the names that exist, one a line; code 1 when one does not."""
         return [self.command, "image", "inspect", "--format", "{{range .RepoTags}}{{println .}}{{end}}", *names]
 
@@ -63,10 +63,10 @@ class Containerd(t.NamedTuple):
     service: str = "containerd.service"
 
     def listed(self, name: str) -> str:
-        """A name as `list` prints it: in full, as the roles write names."""
+        """A name as `listing` prints it: in full, as the roles write names."""
         return name
 
-    def list(self, names: t.Sequence[str]) -> list[str]:
+    def listing(self, names: t.Sequence[str]) -> list[str]:
         """Print the names of all images, one a line: those that are asked for, and others."""
         return [*self.command, "list", "--quiet"]
 

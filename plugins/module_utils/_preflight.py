@@ -37,7 +37,7 @@ NO_HOME = (
 # What role artifacts knows of upstream's, by variable.
 LEAST_UPSTREAM = {"cluster_containerd_version": "2.0.0", "cluster_cni_plugins_version": "1.1.1"}
 # Older versions leak data past their access control (GHSA-q8m4-xhhv-38mg, GHSA-rfx7-8w68-q57q, GHSA-xg4h-6gfc-h4m8).
-LEAST_ETCD = {(3, 6): (3, 6, 14), (3, 7): (3, 7, 1)}
+LEAST_ETCD: dict[tuple[int, ...], tuple[int, ...]] = {(3, 6): (3, 6, 14), (3, 7): (3, 7, 1)}
 
 
 def _version(text: str) -> tuple[int, ...]:

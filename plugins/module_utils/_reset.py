@@ -82,7 +82,9 @@ def chain_rules(saved: str, prefixes: t.Sequence[str], more: t.Container[str] = 
     either = "|".join(map(re.escape, prefixes))
     chain, jump = re.compile(either), re.compile(rf" -[jg] (?:{either})\S*")
     removed: dict[str, list[str]] = {}
-    table, chains, rules = "", [], []
+    table = ""
+    chains: list[str] = []
+    rules: list[str] = []
     for line in map(str.strip, saved.splitlines()):
         if line.startswith("*"):
             table, chains, rules = line[1:], [], []
@@ -128,7 +130,7 @@ def within(address: str, network: str) -> bool:
     """Whether an address or network lies in a network."""
     try:
         inner = ipaddress.ip_network(address, strict=False)
-        return inner.subnet_of(ipaddress.ip_network(network, strict=False))  # type: ignore[arg-type]
+        return inner.subnet_of(ipaddress.ip_network(network, strict=False))  # type: ignore[arg-type]  # TypeError for two versions
     except (ValueError, TypeError):
         return False
 
@@ -149,7 +151,8 @@ def sorted_images(
     images: t.Sequence[t.Mapping[str, t.Any]], used: t.Container[str], names: t.Sequence[str]
 ) -> tuple[list[str], list[str]]:
     """Those of the names to remove, and those to keep: a container of others has the image, and it has no other name."""
-    remove, keep = [], []
+    remove: list[str] = []
+    keep: list[str] = []
     for image in images:
         tags = image.get("RepoTags") or []
         ours = [tag for tag in tags if tag in names]

@@ -37,7 +37,7 @@ def show_all(module: AnsibleModule, units: t.Sequence[str], *more: str) -> list[
 
 def journal(module: AnsibleModule, unit: str, lines: int = 15) -> str:
     """The last lines of a unit's journal, for error messages."""
-    dummy, out, dummy = _command.run(
+    dummy, out, _err = _command.run(
         module, ["journalctl", "--unit", unit, "--lines", str(lines), "--output", "cat", "--no-pager"]
     )
     return out.strip()

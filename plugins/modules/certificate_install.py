@@ -81,7 +81,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import _files, _
 
 
 def shown(content: str | None) -> str:
-    if "-----BEGIN " not in (content or ""):
+    if content is None or "-----BEGIN " not in content:
         return content or ""
     return f"# SHA-256 {hashlib.sha256(content.encode('utf-8', 'surrogateescape')).hexdigest()}\n"
 

@@ -78,6 +78,7 @@ kept:
   elements: str
 """
 
+import functools
 import grp
 import os
 import pwd
@@ -117,7 +118,11 @@ PKI = f"{_reset.CONFIGURATION}/pki"
 # Where role artifacts has symlinks.
 LINKS = ("/usr/local/bin", "/opt/cni/bin")
 # Files with a text of ours in them, and those whose name is ours.
-SIGNED = ("/etc/network-environment", "/etc/sysctl.d/60-plainkube.conf", "/etc/sysctl.d/60-plainkube-kubelet.conf")
+SIGNED: tuple[str, ...] = (
+    "/etc/network-environment",
+    "/etc/sysctl.d/60-plainkube.conf",
+    "/etc/sysctl.d/60-plainkube-kubelet.conf",
+)
 SIGNED += ("/etc/crictl.yaml",)
 NAMED = (
     "/etc/modules-load.d/plainkube.conf",
@@ -130,7 +135,7 @@ SIGNATURE = "Written by plainkube.cluster"
 # The services of packages that role artifacts installed for programs in services of our own, and what keeps these from starting.
 HELD = {f"{UNITS}/{name}.service.d/plainkube.conf": f"{name}.service" for name in ("haproxy", "keepalived")}
 # What a killed run may have left beside the files that it wrote.
-TEMPORARY = (
+TEMPORARY: tuple[str, ...] = (
     "/etc",
     UNITS,
     f"{UNITS}/docker.service.d",
@@ -308,7 +313,7 @@ class Host(DockerHost, ContainerdHost):
             output(self.module, "systemctl", "stop", "kubepods.slice")
         for path in paths:
             # The kernel takes a moment over a container that has just ended.
-            trouble = poll(lambda path=path: remove_cgroup(path), lambda trouble: trouble is None, seconds=10)
+            trouble = poll(functools.partial(remove_cgroup, path), lambda trouble: trouble is None, seconds=10)
             if trouble is not None:
                 raise trouble
 

@@ -519,7 +519,7 @@ def inspect_bridge(module: AnsibleModule) -> list[_status.Problem]:
     path = module.params["subnet_file"]
     if not path:
         return []
-    dummy, out, dummy = _command.run(module, ["ip", "-json", "-4", "address", "show"])
+    dummy, out, _err = _command.run(module, ["ip", "-json", "-4", "address", "show"])
     name = module.params["bridge"]
     address = _bridge.parse_addresses(out).get(name, ("", 0))[0]
     return _status.bridge_problems(name, address, _files.read(path))
@@ -634,7 +634,9 @@ def look(module: AnsibleModule) -> Look:
     problems += inspect_bridge(module)
     for deployment in deployments:
         problems += _status.deployment_problems(deployment)
-    return Look(components, etcd and etcd.result(), node and node.result(), deployments or None, problems)
+    return Look(
+        components, etcd.result() if etcd else None, node.result() if node else None, deployments or None, problems
+    )
 
 
 def main() -> None:

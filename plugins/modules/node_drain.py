@@ -113,6 +113,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import _drain, _kubectl, _objects, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
+# Whether a node is cordoned, why, and the names of the pods that must leave it.
+_State = tuple[bool, t.Optional[str], list[str]]
 _PAUSE = 0.5
 # Time to remove our cordon after a timeout.
 _GIVE_BACK = 20
@@ -148,7 +150,7 @@ class Cluster:
 
     def node(self) -> _drain.Node | None:
         found = self.get(f"node {self.name}", "node", self.name)
-        return found and _drain.parse_node(found)
+        return _drain.parse_node(found) if found else None
 
     def pods(self, node: _drain.Node) -> list[_drain.Pod]:
         selector = f"--field-selector=spec.nodeName={self.name}"
@@ -228,7 +230,8 @@ def drained(cluster: Cluster) -> dict[str, t.Any]:
         return {"changed": False, "pods": [], "msg": f"There is no node {cluster.name}, so there is nothing to drain."}
     pods = cluster.pods(node)
     names, reason = [str(pod) for pod in pods], node.reason if node.cordoned else cluster.module.params["reason"]
-    before, after = (node.cordoned, node.reason, names), (True, reason, [])
+    before = (node.cordoned, node.reason, names)
+    after: _State = (True, reason, [])
     if _drain.lost(pods):
         cluster.module.warn(_drain.lost(pods))
     if before != after and not cluster.module.check_mode:
@@ -258,7 +261,7 @@ def restored(cluster: Cluster) -> dict[str, t.Any]:
             "pods": [],
             "msg": f"There is no node {cluster.name}, so there is nothing to restore.",
         }
-    before = (node.cordoned, node.reason, [])
+    before: _State = (node.cordoned, node.reason, [])
     after = before if node.reason is None else (False, None, [])
     if before != after and not cluster.module.check_mode:
         cluster.patch(_drain.uncordon)

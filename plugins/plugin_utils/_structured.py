@@ -81,7 +81,9 @@ def authorization_files(webhooks: t.Sequence[Mapping]) -> list[dict[str, t.Any]]
 
 def _repeated(values: t.Iterable[t.Any]) -> list[t.Any]:
     seen: list[t.Any] = []
-    again = [value for value in values if value in seen or seen.append(value)]  # type: ignore[func-returns-value]
+    again: list[t.Any] = []
+    for value in values:
+        (again if value in seen else seen).append(value)
     return [value for index, value in enumerate(again) if value not in again[:index]]
 
 

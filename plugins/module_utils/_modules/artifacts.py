@@ -190,7 +190,7 @@ class Downloads:
         try:
             return work(source)
         except FetchError as error:
-            if absent(error.__cause__):
+            if isinstance(error.__cause__, Exception) and absent(error.__cause__):
                 raise ArtifactError(does_not_exist(piece, source, self.mirror)) from error
             raise
 
@@ -479,11 +479,11 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     try:
         return compare(module)
     except (ArtifactError, FetchError) as error:
-        module.fail_json(msg=str(error))
+        return module.fail_json(msg=str(error))
     except tarfile.TarError as error:
-        module.fail_json(msg=f"A downloaded archive cannot be read, though its SHA-256 is right: {error}.")
+        return module.fail_json(msg=f"A downloaded archive cannot be read, though its SHA-256 is right: {error}.")
     except OSError as error:
-        module.fail_json(
+        return module.fail_json(
             msg=f"Installing under {module.params['root']} failed: {error}; free space, or check the file system."
         )
 

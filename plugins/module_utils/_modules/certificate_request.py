@@ -59,7 +59,7 @@ def make(module: AnsibleModule) -> dict[str, t.Any]:
     top, names, files = (module.params[option] for option in ("directory", "certificates", "files"))
     keys = [f"{name}.key" for name in names]
     found = {name: _files.look(os.path.join(top, name)) for name in [*keys, *(f"{name}.crt" for name in names), *files]}
-    contents = {name: there.content or "" for name, there in found.items() if there is not None}
+    contents: dict[str, str | None] = {name: there.content or "" for name, there in found.items() if there is not None}
     absent = [key for key in keys if key not in contents]
     contents.update({key: new_key(module.check_mode) for key in absent})
 
@@ -69,6 +69,8 @@ def make(module: AnsibleModule) -> dict[str, t.Any]:
     changes = [(there, entry) for entry in wanted if not _files.matches(there := _files.look(entry["path"]), entry)]
 
     certificates = {name: answer(module, name, contents) for name in names}
+    # In check mode, a key that would be created has no content.
+    told = {name: content for name in files if (content := contents.get(name)) is not None}
     if not module.check_mode:
         for _there, entry in changes:
             apply(module, entry)
@@ -77,8 +79,8 @@ def make(module: AnsibleModule) -> dict[str, t.Any]:
         "diff": [_files.diff(there, entry) for there, entry in changes],
         "certificates": certificates,
         "made": [os.path.join(top, key) for key in absent],
-        "public": {name: public(contents[name]) for name in files if name in contents and not _files.is_secret(name)},
-        "secret": {name: digest(contents[name]) for name in files if name in contents and _files.is_secret(name)},
+        "public": {name: public(content) for name, content in told.items() if not _files.is_secret(name)},
+        "secret": {name: digest(content) for name, content in told.items() if _files.is_secret(name)},
         "encryption": _encryption.identify(contents.get(_encryption.FILE)) if _encryption.FILE in files else [],
     }
 
@@ -102,7 +104,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     try:
         return {**make(module), "pending": missing}
     except _certificates.CertificateError as error:
-        module.fail_json(msg=str(error))
+        return module.fail_json(msg=str(error))
 
 
 def main() -> None:

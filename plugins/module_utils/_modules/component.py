@@ -75,7 +75,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     files = owned_files(params)
     contents = {file["path"]: file["content"] for file in params["files"]}
     found = {wanted["path"]: _files.look(wanted["path"]) for wanted in [*params["directories"], *files]}
-    mended = [path for path, content in contents.items() if found[path] is None or found[path].content != content]
+    mended = [path for path, content in contents.items() if (there := found[path]) is None or there.content != content]
     mended += _environment.differs(params["name"], params["environment"])
 
     unit_path = f"{UNITS}/{params['name']}.service"

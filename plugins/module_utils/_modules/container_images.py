@@ -39,7 +39,7 @@ def present(module: AnsibleModule, runtime: t.Any, names: list[str]) -> set[str]
     """Which of the names the runtime has. In check mode, one that is not installed or not running has none."""
     if module.check_mode and _systemd.show(module, runtime.service).get("ActiveState") != "active":
         return set()  # to ask would start it, by its socket
-    command = runtime.list(names)
+    command = runtime.listing(names)
     try:
         code, out, err = _command.run(module, command, handle_exceptions=False)
     except OSError as error:

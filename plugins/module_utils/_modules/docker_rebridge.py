@@ -256,7 +256,8 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
         part_reasons = _bridge.part_reasons(part, bridge)
     network_reasons = bridge_reasons or part_reasons
     reasons = restart_reasons(wanted, state) + network_reasons
-    owned, foreign = [], []
+    owned: list[t.Any] = []
+    foreign: list[t.Any] = []
     if reasons and active:
         containers = _docker_api.call("GET", "/containers/json") or []
         outlive = bool(containers) and wanted.live_restore and live_restores()

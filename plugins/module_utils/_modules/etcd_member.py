@@ -228,7 +228,7 @@ class Task:
             nonlocal promoted
             view = self.look()
             mine = view.live.find(self.me) if view.live else None
-            if mine is None:
+            if view.live is None or mine is None:
                 return view.silence or f"the members do not list {self.me.name}"
             if mine.learner:
                 voters = [url for member in view.live.voters for url in member.client_urls if url in view.answering]
@@ -282,7 +282,7 @@ def run(module: AnsibleModule) -> dict:
         task = Task(module)
         return task.prepare() if module.params["state"] == "prepared" else task.vote()
     except (_etcd_member.Refusal, _etcdctl.EtcdError) as error:
-        module.fail_json(msg=f"{error}.")
+        return module.fail_json(msg=f"{error}.")
 
 
 def main() -> None:

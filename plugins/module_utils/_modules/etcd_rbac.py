@@ -85,7 +85,7 @@ def run(module: AnsibleModule) -> dict:
     try:
         return compare(module)
     except _etcdctl.EtcdError as error:
-        module.fail_json(msg=f"{error}.")
+        return module.fail_json(msg=f"{error}.")
 
 
 def main() -> None:

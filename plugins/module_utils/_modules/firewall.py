@@ -111,7 +111,7 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
         f"--unit={REVERT}",
         f"--on-active={module.params['revert_after']}",
     ]
-    command += ["--timer-property=AccuracySec=100ms", _nft.program(module), "-f", FORMER]
+    command += ["--timer-property=AccuracySec=100ms", _nft.program(module) or "nft", "-f", FORMER]
     code, dummy, err = _command.run(module, command)
     if code != 0:
         raise NftError(f"no timer could be set that would bring back the former rules: {err.strip()}")
@@ -229,7 +229,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     try:
         return present(module) if module.params["state"] == "present" else absent(module)
     except (NftError, ValueError) as error:
-        module.fail_json(msg=f"The host's firewall: {error}.")
+        return module.fail_json(msg=f"The host's firewall: {error}.")
 
 
 def main() -> None:

@@ -66,7 +66,7 @@ def wait_until_available(module: AnsibleModule) -> None:
         seconds = max(1, round(end - time.monotonic()))
         where = [f"--kubeconfig={module.params['kubeconfig']}", f"--namespace={rollout.namespace}"]
         command = [
-            _kubectl.binary(module),
+            _kubectl.binary(module) or "kubectl",
             *where,
             "rollout",
             "status",

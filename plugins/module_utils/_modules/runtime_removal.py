@@ -49,7 +49,7 @@ BINARIES = ("/opt/plainkube/containerd", "/opt/plainkube/cni-plugins")
 class Node(DockerHost, ContainerdHost):
     """A node's current state, and what the new runtime does not need."""
 
-    OWNERS = (SHIM,)
+    OWNERS: tuple[str, ...] = (SHIM,)
 
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)
