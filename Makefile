@@ -19,11 +19,15 @@ SANITY ?=
 
 REFERENCE := antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --output-format simplified-rst
 
-.PHONY: help setup etcd turn unit lint sums docs sanity package artifacts rebuild converge verify destroy molecule torture test benchmark benchmark-scale demo demo-down clean
+.PHONY: help setup etcd turn unit lint sums docs sanity package artifacts rebuild converge verify destroy molecule scenario torture test benchmark benchmark-scale demo demo-down clean
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+# A program in Go, which no package index for Python has.
+$(VENV)/bin/actionlint: $(VENV)/.made
+	GOBIN=$(CURDIR)/$(VENV)/bin go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
 
 setup: $(VENV)/.made ## the virtual environment, with everything for tests and lab
 
@@ -37,11 +41,12 @@ etcd: setup
 unit: etcd ## unit tests; first builds etcd, which some of them run (less than a minute, once)
 	pytest
 
-lint: setup ## ruff, mypy, yamllint, ansible-lint; documentation, the reference, and generated files
+lint: setup $(VENV)/bin/actionlint ## ruff, mypy, yamllint, actionlint, ansible-lint; documentation, the reference, and generated files
 	ruff check
 	ruff format --check
 	mypy
 	yamllint .
+	actionlint
 	ansible-lint
 	@$(RUN) docs/generate.py --check
 	@$(RUN) -m tests.variables
@@ -87,6 +92,9 @@ molecule: turn artifacts ## the current turn's scenarios, each with fresh hosts;
 	@rm -f $(FAILURES)
 	@turn=$$($(RUN) -m lab.turns --export) && eval "$$turn" && scenarios=$$($(RUN) -m lab.turns --scenarios) && \
 	  for scenario in $$scenarios; do molecule test -s $$scenario || { cat $(FAILURES); exit 1; }; done
+
+scenario: artifacts ## one scenario with fresh hosts: SCENARIO=ha; TURN=all runs all of its tests
+	molecule test -s $(SCENARIO)
 
 torture: artifacts ## kill site.yml before each of its tasks, and check that the next run repairs it: SAMPLE=0 is all tasks, SAMPLE=N SEED=M repeats a sample
 	@$(RUN) -m lab torture --sample $(SAMPLE) $(if $(SEED),--seed $(SEED))
