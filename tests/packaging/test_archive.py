@@ -26,7 +26,7 @@ TOP = {
     "roles",
     "playbooks",
 }
-TOP |= {"inventory", "changelogs", "docs"}
+TOP |= {"inventory", "changelogs", "docs", "SECURITY.md"}
 
 
 @pytest.fixture(scope="module")
