@@ -15,34 +15,22 @@ import pathlib
 import sys
 import typing as t
 
-import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
 from lab.base import CHECKOUT, say
+from plugins.plugin_utils import _roles
 
 FILE = CHECKOUT / "roles" / "artifacts" / "files" / "sums.json"
 ARCHITECTURES = ("amd64", "arm64")
 NOTE = "SHA-256 of upstream's downloads of the default versions, as upstream publishes them; made by `make sums`. Empty: not taken from there yet."
 
 
-def _trusted(value: t.Any) -> t.Any:
-    if isinstance(value, dict):
-        return {key: _trusted(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_trusted(one) for one in value]
-    return trust_as_template(value) if isinstance(value, str) else value
-
-
 def downloads() -> dict[str, str]:
     """The URL of each download of the default versions, and of its published sum."""
-    variables: dict[str, t.Any] = {}
-    for file in ("cluster/defaults", "cluster/vars", "artifacts/defaults", "artifacts/vars"):
-        text = (CHECKOUT / "roles" / file / "main.yml").read_text(encoding="utf-8")
-        variables.update(_trusted(yaml.safe_load(text)))
     found: dict[str, str] = {}
     for architecture in ARCHITECTURES:
-        templar = Templar(DataLoader(), variables={**variables, "__artifacts_architecture": architecture})
+        templar = Templar(DataLoader(), variables={**_roles.variables(), "__cluster_architecture": architecture})
         for one in templar.template(trust_as_template("{{ __artifacts_downloads }}")):
             found[one["url"]] = one["sums_url"]
     return found

@@ -7,7 +7,13 @@ import json
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.plainkube.cluster.plugins.module_utils import _authorities
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _certificate_table, _directory, _facts
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import (
+    _answers,
+    _certificate_table,
+    _directory,
+    _facts,
+    _steps,
+)
 
 display = Display()
 
@@ -28,13 +34,12 @@ class ActionModule(ActionBase):
                 "results": {"type": "dict", "required": True},
                 "rotation": {"type": "dict", "default": {}},
                 "output": {"type": "str", "choices": ["text", "json"], "default": "text"},
-                "earlier": {"type": "list", "elements": "str", "default": []},
                 "directory": {"type": "path", "default": ""},
                 "control_planes": {"type": "list", "elements": "str", "default": []},
             }
         )
         results = {
-            host: _answers.lost(host, options["earlier"], task_vars) or answer
+            host: _answers.lost(host, _steps.results(), task_vars) or answer
             for host, answer in options["results"].items()
         }
         refusal = self._refusal(options, results)

@@ -2,8 +2,12 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _untrusted
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _steps, _untrusted
 
 
 class ActionModule(_untrusted.HostModule):
-    """What the host answers is not trusted."""
+    """Runs the module, and tells it which files this run has replaced before it: in check mode, they are still the old ones."""
+
+    def run(self, tmp=None, task_vars=None):
+        self._task.args.setdefault("replaced", _steps.replaced(task_vars))
+        return super().run(tmp, task_vars)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _plan
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _plan, _steps
 
 display = Display()
 
@@ -20,11 +20,10 @@ class ActionModule(ActionBase):
             {
                 "cluster": {"type": "str", "required": True},
                 "hosts": {"type": "list", "elements": "str", "required": True},
-                "results": {"type": "list", "elements": "str", "required": True},
             }
         )
-        plans = {host: self._plan(host, options["results"], task_vars["hostvars"]) for host in options["hosts"]}
-        ends = {host: _answers.lost(host, options["results"], task_vars) for host in options["hosts"]}
+        plans = {host: self._plan(host, task_vars["hostvars"]) for host in options["hosts"]}
+        ends = {host: _answers.lost(host, _steps.results(), task_vars) for host in options["hosts"]}
         lost = {host: _answers.trouble(end) for host, end in ends.items() if end}
         for line in _plan.page(plans):
             display.display(line)
@@ -34,8 +33,8 @@ class ActionModule(ActionBase):
             display.display(f"  {host} {why}")
         return {**answer, "changed": False, "msg": verdict}
 
-    def _plan(self, host, names, hostvars):
+    def _plan(self, host, hostvars):
         variables = hostvars[host]
         # A host has the results of the roles that it went through.
-        found = [variables[name] for name in names if name in variables]
+        found = [variables[name] for name in _steps.results() if name in variables]
         return [line for result in found for line in (*_plan.packages(result), *_plan.lines(result, host))]

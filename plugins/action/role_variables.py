@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible import context
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleActionSkip, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action.group_by import ActionModule as GroupBy
 from ansible_collections.plainkube.cluster.plugins.module_utils import _formats, _preflight, _proxy
@@ -13,6 +13,7 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils import (
     _facts,
     _operator_flags,
     _options,
+    _scope,
     _structured,
     _whole_run,
 )
@@ -27,12 +28,17 @@ class ActionModule(GroupBy):
         dummy, arguments = self.validate_argument_spec(
             {
                 "foreign": {"type": "list", "elements": "str", "default": []},
-                "groups": {"type": "list", "elements": "str", "default": []},
+                "group": {"type": "bool", "default": False},
             }
         )
         partial = _whole_run.tags_trouble(self._task.tags, context.CLIARGS)
         if partial:
             return {"changed": False, "failed": True, "msg": partial}
+        scope = _scope.Scope(self._templar, task_vars)
+        kinds = self._kinds(scope)
+        # No variable of a host outside the cluster matters to the cluster.
+        if kinds == [] and scope.variable("__cluster_hosts"):
+            raise AnsibleActionSkip("this host is in no group of the cluster")
         by_role = _options.read()
         known = {name for options in by_role.values() for name in options}
         values, failures = self._evaluated(known, task_vars)
@@ -46,10 +52,14 @@ class ActionModule(GroupBy):
         by_facts = _facts.injected(task_vars.get("ansible_facts", {}), known, by_role)
         troubles += [_facts.refusal(host, by_facts)] if by_facts else []
         troubles += self._home_troubles(values, task_vars)
-        troubles += _preflight.unknown_variables(task_vars, known, by_role, arguments["foreign"])
+        foreign = [*arguments["foreign"], *(values.get("preflight_foreign_variables") or [])]
+        troubles += _preflight.unknown_variables(task_vars, known, by_role, map(str, foreign))
         # A template that fails often depends on another, invalid variable.
         troubles = troubles or failures
-        result = {} if troubles else self._grouped(arguments["groups"], task_vars)
+        # All later plays would find no hosts, and the run would succeed.
+        if not troubles and not kinds and arguments["group"]:
+            troubles = [self._no_hosts(scope)]
+        result = {} if troubles or not arguments["group"] else self._grouped(kinds, task_vars)
         message = "\n".join(troubles) or "All variables are as they should be."
         # With a fact cache, facts of an earlier run would be used for hosts that this run does not check.
         forgotten = {"ansible_facts": _facts.facts()} if _facts.NAMES & {*task_vars.get("ansible_facts", {})} else {}
@@ -64,10 +74,21 @@ class ActionModule(GroupBy):
         # Where there is none, Ansible says so by a text.
         return [_preflight.NO_HOME] if str(directory) in ("None", "") else []
 
-    def _grouped(self, groups, task_vars):
-        """One group for hosts that are in the same groups, which is in each of these."""
-        if not groups:
-            return {}
+    def _kinds(self, scope: _scope.Scope) -> list[str] | None:
+        """The host's roles in the cluster; None if a variable is in the way, which is reported then."""
+        try:
+            return scope.variable("__cluster_kinds")
+        except AnsibleError:
+            return None
+
+    def _no_hosts(self, scope: _scope.Scope) -> str:
+        names = ("cluster_control_plane_group", "cluster_node_group")
+        groups = " nor in ".join(f"{scope.variable(name)} ({name})" for name in names)
+        return f"The inventory has no host in the group {groups}: add a control plane."
+
+    def _grouped(self, kinds, task_vars):
+        """One group for hosts of the same kinds, which is in the group of each kind."""
+        groups = [f"plainkube_{kind}" for kind in ("hosts", *kinds)]
         self._task.args = {"key": "__".join(groups), "parents": groups}
         return super().run(None, task_vars)
 

@@ -7,7 +7,13 @@ import os
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _directory, _facts, _status_table
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import (
+    _answers,
+    _directory,
+    _facts,
+    _status_table,
+    _steps,
+)
 
 display = Display()
 
@@ -28,13 +34,12 @@ class ActionModule(ActionBase):
                 "results": {"type": "dict", "required": True},
                 "output": {"type": "str", "choices": ["text", "json"], "default": "text"},
                 "file": {"type": "path", "default": ""},
-                "earlier": {"type": "list", "elements": "str", "default": []},
                 "directory": {"type": "path", "default": ""},
                 "control_planes": {"type": "list", "elements": "str", "default": []},
             }
         )
         results = {
-            host: _answers.lost(host, options["earlier"], task_vars) or answer
+            host: _answers.lost(host, _steps.results(), task_vars) or answer
             for host, answer in options["results"].items()
         }
         problems = []

@@ -2,19 +2,66 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _untrusted
+import importlib
+import secrets
+import typing as t
+
+from ansible_collections.plainkube.cluster.plugins.module_utils import _survey, _turns
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _scope, _steps, _untrusted
+
+_MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils._modules"
 
 
 class ActionModule(_untrusted.OnHost):
-    """Runs the module, and does not return its arguments with the answer.
+    """Asks a host about the steps of site.yml, as the roles' tasks declare them, and tells which of them it has to take.
 
-    A worker returns a task's arguments with its result, and ansible-playbook holds those of all hosts until the last one is through.
-    All steps' options are 170 KB a host there, thirty times the answer, and every later fork pays for the memory they took."""
+    A worker returns a task's arguments with its result, and ansible-playbook holds those of all hosts until the last one is through. These are 100 KB a
+    host, so they are not part of the result."""
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        asked, self._task.args = self._task.args, {}
-        answer = self._execute_module(module_name="plainkube.cluster.survey", module_args=asked, task_vars=task_vars)
-        # ansible-core 2.20 adds it always, later ones on demand.
-        answer.pop("invocation", None)
-        return {**result, **answer}
+        scope = _scope.Scope(self._templar, task_vars, share=True)
+        holds = scope.hold({step.name: step.when for step in _steps.steps()})
+        steps = [step for step in _steps.steps() if holds[step.name]]
+        # There is nothing to compare on a bare host.
+        told = self._ask(steps, scope, task_vars) if scope.variable("__cluster_facts")["installed"] else {"answers": {}}
+        if told.get("failed") or told.get("unreachable"):
+            return {**result, **told}
+        names = [step.name for step in steps]
+        answers = {name: answer for name, answer in told["answers"].items() if name in names}
+        found = [name for name in names if name not in answers or _survey.has_work(answers[name])]
+        return {
+            **result,
+            "changed": False,
+            "answers": answers,
+            "steps": names,
+            "to_do": [name for name in _steps.closure(found) if name in names],
+            "running": [name for name in names if _turns.may_run(name, answers)],
+            # By this random number, later results are known as those of the same pass.
+            _steps.PASS: secrets.token_hex(8),
+        }
+
+    def _ask(self, steps: list[_steps.Task], scope: _scope.Scope, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """What the steps' modules would do on the host."""
+        asked = [{"name": step.name, "module": step.module, "options": self._options(step, scope)} for step in steps]
+        told = self._execute_module(
+            module_name="plainkube.cluster.survey", module_args={"steps": asked}, task_vars=task_vars
+        )
+        wrong = _answers.misfit(told.get("answers"), _answers.Each(dict))
+        if told.get("failed") or told.get("unreachable") or not wrong:
+            return told
+        part = wrong.lstrip(".") or "answer"
+        host = task_vars["inventory_hostname"]
+        return {
+            "failed": True,
+            "msg": f"Host {host} answered module plainkube.cluster.survey with no valid {part}: inspect that host.",
+        }
+
+    def _options(self, step: _steps.Task, scope: _scope.Scope) -> dict[str, t.Any]:
+        """A step's options, but for those that only say how to go about it: a survey does not wait or download."""
+        code = importlib.import_module(f"{_MODULES}.{step.module}")
+        fixed = getattr(code, "SURVEY", {})
+        return {
+            **scope.evaluate({key: value for key, value in step.options.items() if key not in fixed and key != "wait"}),
+            **fixed,
+        }

@@ -33,7 +33,7 @@ _raw:
 from ansible import context
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _whole_run
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _prime, _whole_run
 
 
 class LookupModule(LookupBase):
@@ -41,4 +41,6 @@ class LookupModule(LookupBase):
         trouble = _whole_run.start_trouble(context.CLIARGS)
         if trouble:
             raise AnsibleLookupError(trouble)
+        # Ansible evaluates `hosts` in its own process.
+        _prime.workers(self._templar)
         return terms

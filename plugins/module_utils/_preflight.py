@@ -531,7 +531,7 @@ def unreachable(host: str, address: str, error: str) -> str:
 
 
 def unknown_variables(
-    names: t.Iterable[str], known: t.Collection[str], roles: t.Iterable[str], foreign: t.Sequence[str]
+    names: t.Iterable[str], known: t.Collection[str], roles: t.Iterable[str], foreign: t.Iterable[str]
 ) -> list[str]:
     """Variables that are named as if they were this collection's and are not. Values are not shown: some are passwords."""
     prefixes = tuple(f"{role}_" for role in roles)

@@ -18,18 +18,6 @@ def has_work(answer: Answer) -> bool:
     return any(answer.get(key) for key in work)
 
 
-def to_do(answers: t.Mapping[str, Answer], builds_on: t.Mapping[str, t.Collection[str] | None]) -> list[str]:
-    """The steps to take, of all in their order: those that have something to do, and those that build on one to take.
-
-    builds_on has the steps that one builds on by its name; None are all before it."""
-    names: list[str] = []
-    for name, answer in answers.items():
-        below = builds_on.get(name)
-        if has_work(answer) or (names if below is None else set(below) & set(names)):
-            names.append(name)
-    return names
-
-
 def masked(value: t.Any, secrets: t.Collection[str]) -> t.Any:
     """A value without these texts, however deep they are. ansible-core masks them in what a module returns up to 2.21; later ones only in what they print."""
     if isinstance(value, str):

@@ -17,24 +17,28 @@ class Host(t.NamedTuple):
     """The run's knowledge about a host."""
 
     name: str
-    to_do: t.Collection[str] | None  # None: everything
+    to_do: t.Collection[str]  # names of steps
     answers: t.Mapping[str, t.Mapping[str, t.Any]]  # of module survey, by step; empty where nothing was to be asked
     etcd_state: str
 
     def has_to(self, *steps: str) -> bool:
-        return self.to_do is None or bool(set(steps) & set(self.to_do))
+        return bool(set(steps) & set(self.to_do))
 
     def answer(self, step: str) -> t.Mapping[str, t.Any]:
         return self.answers.get(step, {})
 
     def runs(self, step: str) -> bool:
-        """Whether a component of this step runs. Where the step could not be looked at, it might."""
-        if step not in self.answers:
-            return False
-        components = self.answer(step).get("components")
-        return not isinstance(components, dict) or any(
-            not isinstance(one, dict) or one.get("running", True) for one in components.values()
-        )
+        return may_run(step, self.answers)
+
+
+def may_run(step: str, answers: t.Mapping[str, t.Mapping[str, t.Any]]) -> bool:
+    """Whether a component of this step runs. Where the step could not be looked at, it might."""
+    if step not in answers:
+        return False
+    components = answers[step].get("components")
+    return not isinstance(components, dict) or any(
+        not isinstance(one, dict) or one.get("running", True) for one in components.values()
+    )
 
 
 class Turns(t.NamedTuple):

@@ -30,13 +30,6 @@ options:
     type: str
     choices: [text, json]
     default: text
-  earlier:
-    description:
-      - Names of the variables in which earlier tasks of the run registered their results.
-      - They explain why a host in O(results) is no longer part of the run; its result is then missing or from an earlier play.
-    type: list
-    elements: str
-    default: []
   directory:
     description:
       - Directory of the CAs on the control node, to compare with the hosts' copies

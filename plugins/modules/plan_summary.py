@@ -22,11 +22,6 @@ options:
     type: list
     elements: str
     required: true
-  results:
-    description: Names of the variables in which the roles registered their results.
-    type: list
-    elements: str
-    required: true
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 attributes:
@@ -47,7 +42,6 @@ EXAMPLES = r"""
   plainkube.cluster.plan_summary:
     cluster: "{{ cluster_name }}"
     hosts: "{{ ansible_play_hosts }}"
-    results: [kubelet_result]
   run_once: true
   when: ansible_check_mode
 """

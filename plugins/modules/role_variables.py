@@ -13,6 +13,7 @@ description:
   - A string must be one line without control characters, in the format of its variable, such as a DNS label or an IPv4 address.
   - Refuses component flags that contradict those of the roles or break the cluster's guarantees (C(cluster_unsafe_flags) lists exceptions), and
     issuers and webhooks with which the API server would not start.
+  - Skips hosts that are in no group of the cluster.
   - Refuses unknown variables with the prefix of a role, and suggests the most similar name.
   - Adds a host with valid variables to groups, like M(ansible.builtin.group_by). With hundreds of hosts, one task less
     per host saves noticeable time on the control node.
@@ -20,15 +21,16 @@ author:
   - The plainkube authors (@plainkube)
 options:
   foreign:
-    description: Patterns (C(*), C(?), C([…])) of other software's variables that share a prefix with a role.
+    description: Patterns (C(*), C(?), C([…])) of other software's variables that share a prefix with a role, besides C(preflight_foreign_variables).
     type: list
     elements: str
     default: []
-  groups:
-    description: Groups to add the host to. It is also added to a group named after all of them, joined with C(__).
-    type: list
-    elements: str
-    default: []
+  group:
+    description:
+      - Whether to add the host to the groups C(plainkube_hosts), C(plainkube_etcd), C(plainkube_control_plane) and C(plainkube_node), according to its
+        roles in the cluster. Fails if the cluster has no hosts.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 attributes:
@@ -51,7 +53,7 @@ EXAMPLES = r"""
 
 - name: Check the variables, and group the host
   plainkube.cluster.role_variables:
-    groups: [plainkube_hosts, plainkube_node]
+    group: true
 """
 
 RETURN = r"""

@@ -5,51 +5,35 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: survey
-short_description: Find out in one task what modules of this collection would change on a host
+short_description: Compare a host with the desired state, in one task
 version_added: 1.0.0
 description:
-  - Runs other modules of this collection in check mode, one after the other in one process, and changes nothing.
-  - A task costs 0.4 seconds of CPU time on the host, nearly all of it for Python and Ansible. So a run without changes
-    needs only this task; only hosts that differ run the other tasks.
+  - Finds out which steps of C(plainkube.cluster.site) a host has to take. Changes nothing.
+  - A step is a task of this collection's roles that has the variable C(builds_on), the names of the steps on which it depends. This module reads the
+    steps from the playbook and the roles' tasks, evaluates their conditions and options with the variables of all roles, and runs their modules in
+    check mode, one after the other in one process.
+  - A task costs 0.4 seconds of CPU time on the host, nearly all of it for Python and Ansible. So a run without changes needs only this task; the
+    tasks of other steps are skipped.
+  - A host where nothing is installed is not asked, and has to take all steps that concern it.
 options:
   steps:
-    description: The tasks of the following run, in their order.
+    description: What to ask the host. Set by the action plugin.
     type: list
     elements: dict
     required: true
     suboptions:
       name:
-        description: Name of the step in RV(to_do) and RV(answers).
+        description: Name of the step in RV(answers).
         type: str
         required: true
       module:
         description: The step's module.
         type: str
         required: true
-        choices:
-          - artifacts
-          - certificate_request
-          - cni_bridge
-          - component
-          - container_images
-          - docker_rebridge
-          - etcd_member
-          - etcd_network_config
-          - etcd_rbac
-          - firewall
-          - kube_objects
-          - node_object
-          - runtime_removal
       options:
         description: The module's options.
         type: dict
         default: {}
-      builds_on:
-        description:
-          - Names of the steps on which this one depends. If one of them has something to do, this one counts as having something to do, too.
-          - The default is all previous steps.
-        type: list
-        elements: str
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
@@ -61,19 +45,17 @@ attributes:
     support: N/A
   idempotent:
     support: full
+seealso:
+  - plugin: plainkube.cluster.pending
+    plugin_type: lookup
+  - plugin: plainkube.cluster.rollout
+    plugin_type: lookup
 """
 
 EXAMPLES = r"""
-- name: See what differs
+- name: Compare the host with the desired state
   plainkube.cluster.survey:
-    steps:
-      - name: docker
-        module: docker_rebridge
-  register: survey
-
-- name: Put docker0 on flannel's subnet
-  plainkube.cluster.docker_rebridge:
-  when: "'docker' in survey.to_do"
+  register: __survey_result
 """
 
 RETURN = r"""
@@ -83,9 +65,23 @@ answers:
     - If a module fails, or its options are invalid, C(failed) and C(msg); the survey itself does not fail.
   type: dict
   returned: success
+running:
+  description: The names of the steps with a service that is running, or may be.
+  type: list
+  elements: str
+  returned: success
+steps:
+  description: The names of the steps that concern the host.
+  type: list
+  elements: str
+  returned: success
+survey:
+  description: A random number, by which later results are known as those of the same pass.
+  type: str
+  returned: success
 to_do:
   description:
-    - The names of the required steps - those that would change something or fail, and those that depend on one of them.
+    - The names of the steps to take - those that would change something or fail, and those that depend on one of them.
     - Empty if nothing differs.
   type: list
   elements: str
@@ -120,10 +116,6 @@ if t.TYPE_CHECKING:
     )
 
 _MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils._modules"
-MODULES = [
-    *("artifacts", "certificate_request", "cni_bridge", "component", "container_images", "docker_rebridge"),
-    *("etcd_member", "etcd_network_config", "etcd_rbac", "firewall", "kube_objects", "node_object", "runtime_removal"),
-]
 
 
 class Quiet(AnsibleModule):
@@ -191,9 +183,8 @@ def main() -> None:
                 "required": True,
                 "options": {
                     "name": {"type": "str", "required": True},
-                    "module": {"type": "str", "required": True, "choices": MODULES},
+                    "module": {"type": "str", "required": True},
                     "options": {"type": "dict", "default": {}},
-                    "builds_on": {"type": "list", "elements": "str"},
                 },
             },
         },
@@ -202,9 +193,7 @@ def main() -> None:
     steps = module.params["steps"]
     with _run.held(module):
         answers = {step["name"]: ask(module, step) for step in steps}
-    builds_on = {step["name"]: step["builds_on"] for step in steps}
-    to_do = _survey.to_do(answers, builds_on)
-    module.exit_json(changed=False, answers=_survey.masked(answers, module.no_log_values), to_do=to_do)
+    module.exit_json(changed=False, answers=_survey.masked(answers, module.no_log_values))
 
 
 if __name__ == "__main__":

@@ -14,10 +14,11 @@ import time
 import typing as t
 
 from ansible import constants as C
+from ansible.errors import AnsibleActionSkip
 from ansible.plugins.action import ActionBase, normal
 from ansible.utils.display import Display
 from ansible_collections.plainkube.cluster.plugins.module_utils import _run
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _alone
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _alone, _steps
 
 display = Display()
 
@@ -70,7 +71,24 @@ class OnHost(ActionBase):
 
     Nor is there a warning that another Python could be found later, where nobody has said which one to take: what Ansible finds is a fact, and
     nobody looks again in that run. A variable would not do: in a role it would go before the user's ansible.cfg, and ansible-core takes no
-    template for this one."""
+    template for this one.
+
+    A step of site.yml (_steps.py) that the host does not have to take is skipped here, so that no task has to say so. One that it has taken in another
+    play keeps that play's result."""
+
+    def run(self, tmp: t.Any = None, task_vars: t.Any = None) -> dict[str, t.Any]:
+        survey = self._survey(task_vars)
+        if survey and (name := _steps.name_of(self._task.register)) not in self._pending(task_vars):
+            raise AnsibleActionSkip(f"{name} has nothing to do", result=dict(_steps.taken(name, task_vars)))
+        return super().run(tmp, task_vars)
+
+    def _survey(self, task_vars: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
+        """What the survey found on this host, if this task is a step; empty in a play without a survey."""
+        return task_vars.get(_steps.SURVEY) or {} if "builds_on" in self._task.vars else {}
+
+    def _pending(self, task_vars: t.Mapping[str, t.Any]) -> list[str]:
+        members = task_vars["groups"].get("plainkube_etcd", [])
+        return _steps.pending(task_vars, _steps.changed_network(task_vars["hostvars"][host] for host in members))
 
     def _current_run(self) -> _run.Run | None:
         """The run that modules of this task belong to."""
@@ -102,7 +120,9 @@ class OnHost(ActionBase):
             variables = variables.get("ansible_delegated_vars", {}).get(self._task.delegate_to, {})
         if C.config.get_config_value("INTERPRETER_PYTHON", variables=variables) == "auto":
             variables["ansible_python_interpreter"] = "auto_silent"
-        return super()._execute_module(*args, task_vars=task_vars, **options)
+        answer = super()._execute_module(*args, task_vars=task_vars, **options)
+        survey = self._survey(task_vars or {})
+        return {**answer, _steps.PASS: survey[_steps.PASS]} if survey else answer
 
 
 class Begins(OnHost):

@@ -10,6 +10,12 @@ import socket
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from ansible.plugins.loader import init_plugin_loader
+from ansible.utils.collection_loader import AnsibleCollectionConfig
+
+# Templates find this collection's filters and lookups, as in ansible-playbook.
+if AnsibleCollectionConfig.collection_finder is None:
+    init_plugin_loader()
 
 
 @pytest.fixture

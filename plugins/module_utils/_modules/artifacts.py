@@ -43,6 +43,9 @@ LOCK_SECONDS = 3600
 # A file of sums, or GitHub's document of a release, in bytes.
 _LARGEST_SUMS = 16 << 20
 
+# A survey downloads nothing.
+SURVEY = {"state": "planned", "http_proxy": "", "https_proxy": "", "no_proxy": []}
+
 SPEC: dict[str, t.Any] = {
     "artifacts": {
         "type": "list",

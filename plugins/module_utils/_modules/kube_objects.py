@@ -97,7 +97,8 @@ def make_present(module: AnsibleModule) -> dict:
         result = {"changed": bool(objects), "objects": objects, "diff": {"prepared": _objects.clean_diff(text)}}
     if not module.check_mode:
         wait_until_available(module)
-    return result
+    waits = [f"wait until {entry['kind']}/{entry['name']} is available" for entry in module.params["available"]]
+    return {**result, "pending": waits if module.check_mode else []}
 
 
 def all_new(module: AnsibleModule) -> dict:

@@ -13,26 +13,15 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.plainkube.cluster.plugins.filter.mirror_files import mirror_files
 from ansible_collections.plainkube.cluster.plugins.module_utils import _artifacts
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _roles
 
 ROLES = pathlib.Path(__file__).parents[3] / "roles"
 UPSTREAM = {"cluster_containerd_version": "2.2.9", "cluster_cni_plugins_version": "1.9.1"}
 
 
-def trusted(value):
-    if isinstance(value, dict):
-        return {key: trusted(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [trusted(one) for one in value]
-    return trust_as_template(value) if isinstance(value, str) else value
-
-
 def template(text, **more):
-    files = ("cluster/defaults", "cluster/vars", "artifacts/defaults", "artifacts/vars", "build/defaults", "build/vars")
-    variables = {}
-    for file in files:
-        variables.update(trusted(yaml.safe_load((ROLES / file / "main.yml").read_text(encoding="utf-8"))))
-    more = {"__artifacts_architecture": "amd64", **more}
-    return Templar(DataLoader(), variables={**variables, **more}).template(trust_as_template(text))
+    more = {"__cluster_architecture": "amd64", **more}
+    return Templar(DataLoader(), variables={**_roles.variables(), **more}).template(trust_as_template(text))
 
 
 def node(**more):
@@ -107,4 +96,4 @@ def test_whatever_a_host_asks_for_it_gets_files_of_its_own_kind_only():
 @pytest.mark.parametrize("architecture", ["../../../../ctl", "../x"])
 def test_a_host_whose_architecture_is_a_path_gets_nothing(architecture):
     with pytest.raises(AnsibleFilterError, match="is no path inside of a mirror"):
-        files_of_a_node(__artifacts_architecture=architecture)
+        files_of_a_node(__cluster_architecture=architecture)

@@ -12,7 +12,7 @@ import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
-VARIABLES = pathlib.Path(__file__).parents[3] / "roles" / "cluster" / "vars" / "main.yml"
+VARIABLES = pathlib.Path(__file__).parents[3] / "roles" / "cluster" / "vars" / "main" / "topology.yml"
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_the_first_control_plane_is_the_same_whatever_the_order_of_a_play(play, 
     ("cluster", "user"), [("plainkube", "system:node:n1"), (2024, "433e40"), ("no", "n"), ("a: b", 'a"b\\')]
 )
 def test_names_in_a_kubeconfig_are_text(cluster, user):
-    source = (VARIABLES.parents[1] / "templates" / "kubeconfig.j2").read_text(encoding="utf-8")
+    source = (VARIABLES.parents[2] / "templates" / "kubeconfig.j2").read_text(encoding="utf-8")
     variables = {"cluster_name": cluster, "user": user, "certificate": "c", "key": "c.key", "__cluster_pki": "/pki"}
     variables["__cluster_api_server"] = "https://192.0.2.11:443"
     config = yaml.safe_load(Templar(DataLoader(), variables=variables).template(trust_as_template(source)))

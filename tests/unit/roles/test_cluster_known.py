@@ -1,13 +1,15 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Role cluster is known wherever another role's tasks run, and is loaded once a play of site.yml, whatever the user's ansible.cfg says."""
+"""What a role knows does not depend on the play, whatever the user's ansible.cfg says."""
 
 from __future__ import annotations
 
 import pathlib
+import re
 
 import pytest
 import yaml
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _roles
 
 TOP = pathlib.Path(__file__).parents[3]
 CLUSTER = "plainkube.cluster.cluster"
@@ -29,34 +31,37 @@ def imports(tasks):
     return found
 
 
-def imports_of(play):
-    # Under `roles`, a role could not say that its variables are public.
-    assert not {"roles", "pre_tasks", "post_tasks"} & play.keys()
-    return imports(play.get("tasks", []))
-
-
-def imported(tasks):
-    """(role, entry point)."""
-    return [(one["name"], one.get("tasks_from", "main")) for one in imports(tasks)]
-
-
-def roles_of(play):
-    return [(one["name"], one.get("tasks_from", "main")) for one in imports_of(play)]
-
-
 def plays():
     """(file, play) of the playbooks, imported ones left out."""
     return [(name, play) for name in PLAYBOOKS for play in load(f"playbooks/{name}.yml") if "hosts" in play]
 
 
-def test_a_role_gives_its_variables_to_the_play_also_with_private_role_vars():
+def test_no_role_needs_variables_that_another_one_publishes():
+    """The user's ansible.cfg may have private_role_vars. A role has those of its dependency, and reads others by lookup."""
     tasks = {path: load(path.relative_to(TOP)) or [] for path in sorted(TOP.glob("roles/*/tasks/*.yml"))}
     found = [(str(path), one) for path, some in tasks.items() for one in imports(some)]
-    found += [(name, one) for name, play in plays() for one in imports_of(play)]
-    # What is included keeps its variables to itself, unless somebody needs them.
-    wanted = [(where, one) for where, one in found if one["how"] != "include_role"]
-    assert len(wanted) > 80
-    assert [where for where, one in wanted if one.get("public") is not True] == []
+    found += [(name, one) for name, play in plays() for one in imports(play.get("tasks", []))]
+    assert len(found) > 30
+    assert [where for where, one in found if "public" in one or "rolespec_validate" in one] == []
+
+
+def _owner(name):
+    """The role that a variable belongs to, by its prefix."""
+    return max(
+        (role for role in (*ROLES, "cluster") if re.match(rf"(__)?{role}_", name)), key=len, default="certificates"
+    )
+
+
+@pytest.mark.parametrize(
+    "path", sorted(TOP.glob("roles/*/[dv]*s/**/*.yml")), ids=lambda path: str(path.relative_to(TOP))
+)
+def test_variables_refer_to_those_of_their_role_and_of_role_cluster(path):
+    role = path.relative_to(TOP / "roles").parts[0]
+    expressions = " ".join(re.findall(r"{[{%].*?[}%]}", path.read_text(encoding="utf-8"), flags=re.DOTALL))
+    # Text in quotes is a value, or what a lookup takes.
+    expressions = re.sub(r"'[^'\n]*'", "''", expressions)
+    names = {name for name in re.findall(r"\b_{0,2}[a-z]\w*", expressions) if name in _roles.variables()}
+    assert {name for name in names if _owner(name) not in (role, "cluster")} == set()
 
 
 def test_a_play_names_its_strategy_so_that_the_users_is_not_taken():
@@ -80,25 +85,10 @@ def test_every_playbook_begins_with_hosts_that_refuse_half_a_run():
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_begins_with_it_and_depends_on_nothing(role):
-    assert load(f"roles/{role}/meta/main.yml")["dependencies"] == []
-    assert imported(load(f"roles/{role}/tasks/main.yml"))[0] == (CLUSTER, "main")
-
-
-@pytest.mark.parametrize("playbook", PLAYBOOKS)
-def test_a_play_knows_it_before_it_takes_part_of_a_role(playbook):
-    for play in load(f"playbooks/{playbook}.yml"):
-        roles = roles_of(play)
-        if any(entry != "main" for dummy, entry in roles):
-            assert roles[0] == (CLUSTER, "main"), play["name"]
-
-
-def test_site_knows_it_once_a_play():
-    for play in load("playbooks/site.yml"):
-        taken = [role for role in roles_of(play) if role[1] == "main"]
-        assert taken in ([], [(CLUSTER, "main")]), play["name"]
+def test_a_role_depends_on_role_cluster_only(role):
+    assert load(f"roles/{role}/meta/main.yml")["dependencies"] == [CLUSTER]
 
 
 def test_there_is_something_to_look_at():
-    assert len(ROLES) == 17
-    assert sum(len(roles_of(play)) for play in load("playbooks/site.yml")) > 30
+    assert len(ROLES) == 16
+    assert sum(len(imports(play.get("tasks", []))) for play in load("playbooks/site.yml")) > 20

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 ROLES = pathlib.Path(__file__).parents[3] / "roles"
-SANDBOX = yaml.safe_load((ROLES / "cluster/vars/main.yml").read_text(encoding="utf-8"))["__cluster_sandbox"]
+SANDBOX = yaml.safe_load((ROLES / "cluster/vars/main/sandbox.yml").read_text(encoding="utf-8"))["__cluster_sandbox"]
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ def yaml_texts(value):
 
 
 def wrong(texts):
-    return [text for text in texts if NAMED.search(text)]
+    # A name alone is a path in the code.
+    return [text for text in texts if NAMED.search(text) and not NAMED.fullmatch(text)]
 
 
 @pytest.mark.parametrize("path", PYTHON)

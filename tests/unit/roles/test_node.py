@@ -25,7 +25,9 @@ TAINT = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"
 )
 def test_a_control_plane_is_tainted_where_there_are_other_nodes(control_planes, nodes, is_control_plane, taints):
     text = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))["__node_taints"]
-    overall = yaml.safe_load((CLUSTER / "vars" / "main.yml").read_text(encoding="utf-8"))["__cluster_overall"]
+    overall = yaml.safe_load((CLUSTER / "vars" / "main" / "topology.yml").read_text(encoding="utf-8"))[
+        "__cluster_overall"
+    ]
     variables = {
         "__cluster_control_planes": control_planes,
         "__cluster_nodes": nodes,

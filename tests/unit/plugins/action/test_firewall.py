@@ -23,6 +23,7 @@ class Task:
     check_mode = False
     async_val = 0
     args = {"accept": []}
+    vars: dict = {}
 
 
 class Host:

@@ -24,6 +24,7 @@ class Task:
     delegate_to = None
     ignore_unreachable = False
     args: dict = {}
+    vars: dict = {}
 
 
 GOOD = {

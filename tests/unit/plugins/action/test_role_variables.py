@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import pathlib
-import typing as t
 
 import pytest
-from ansible.errors import AnsibleUndefinedVariable
+from ansible.errors import AnsibleActionSkip
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from ansible_collections.plainkube.cluster.plugins.action import role_variables
 
 ROLES = pathlib.Path(__file__).parents[4] / "roles"
 DIRECTORIES = sorted(path.name for path in ROLES.iterdir())
-
-
-class Templar:
-    def template(self, value: t.Any) -> t.Any:
-        return value
 
 
 class Connection:
@@ -31,10 +27,21 @@ class Task:
         self.args, self.tags = args, tags
 
 
+HOST = {
+    "inventory_hostname": "n1",
+    "group_names": ["node"],
+    "groups": {"all": ["n1"], "node": ["n1"]},
+    "hostvars": {"n1": {"inventory_dir": "/srv"}},
+}
+
+
 def check(variables, tags=(), **args):
-    """What the task says of a host with these variables."""
-    plugin = role_variables.ActionModule(Task(args, [*tags]), Connection, None, None, Templar(), None)
-    return plugin.run(task_vars=variables)
+    """What the task says of a node with these variables."""
+    known, loader = {**HOST, **variables}, DataLoader()
+    templar = Templar(loader, variables=known)
+    return role_variables.ActionModule(Task(args, [*tags]), Connection, None, loader, templar, None).run(
+        task_vars=known
+    )
 
 
 def test_a_run_of_some_tags_only_is_refused(monkeypatch):
@@ -61,7 +68,7 @@ def test_a_variable_that_is_a_fact_of_the_host_is_refused(name):
 
 
 def test_keys_of_a_ca_are_never_kept_beside_the_playbook():
-    listed = {"groups": {"all": ["k1"], "control_plane": []}, "hostvars": {"k1": {"inventory_dir": None}}}
+    listed = {"groups": {"all": ["k1"], "node": ["n1"]}, "hostvars": {"k1": {"inventory_dir": None}}}
     assert check(listed)["failed"] is False
     listed["cluster_control_plane_group"] = "all"
     result = check(listed)
@@ -104,20 +111,11 @@ def test_a_text_is_neither_list_nor_dict():
     ]
 
 
-class Undefined(Templar):
-    def template(self, value: t.Any) -> t.Any:
-        if value == "{{ made_of_others }}":
-            raise AnsibleUndefinedVariable("'nothing' is undefined.")
-        return value
-
-
-def test_what_cannot_be_evaluated_is_told_unless_something_else_is_wrong(monkeypatch):
-    monkeypatch.setitem(globals(), "Templar", Undefined)
-    made = {"cluster_dns_address": "{{ made_of_others }}"}
-    assert (
-        check(made)["msg"]
-        == "cluster_dns_address cannot be evaluated ('nothing' is undefined): correct it, or the variables that it refers to."
-    )
+def test_what_cannot_be_evaluated_is_told_unless_something_else_is_wrong():
+    made = {"cluster_dns_address": trust_as_template("{{ nothing }}")}
+    message = check(made)["msg"]
+    assert message.startswith("cluster_dns_address cannot be evaluated (")
+    assert message.endswith("'nothing' is undefined): correct it, or the variables that it refers to.")
     assert check({**made, "cluster_service_network": "10.96.0.0/30"})["msg"] == (
         "cluster_service_network is '10.96.0.0/30', which is too small: use a network of at least 16 addresses (/28)."
     )
@@ -147,14 +145,38 @@ def grouped(monkeypatch):
 
 
 def test_a_host_with_right_variables_is_put_into_groups(grouped):
-    result = check({"cluster_api_port": 6443}, groups=["a", "b"])
+    result = check({"cluster_api_port": 6443, "group_names": ["node", "etcd"]}, group=True)
     assert (result["failed"], result["changed"]) == (False, False)
-    assert grouped == [{"key": "a__b", "parents": ["a", "b"]}]
+    groups = ["plainkube_hosts", "plainkube_node"]
+    assert grouped == [{"key": "__".join(groups), "parents": groups}]
+    assert check({}, group=False)["failed"] is False
+    assert len(grouped) == 1
 
 
 def test_one_with_wrong_variables_is_not(grouped):
-    assert check({"cluster_verion": "1"}, groups=["a", "b"])["failed"]
+    assert check({"cluster_verion": "1"}, group=True)["failed"]
     assert grouped == []
+
+
+def test_no_variable_of_a_host_outside_the_cluster_matters(grouped):
+    with pytest.raises(AnsibleActionSkip):
+        check({"cluster_verion": "1", "group_names": ["database"]}, group=True)
+    assert grouped == []
+
+
+def test_an_inventory_without_hosts_of_the_cluster_is_refused(grouped):
+    result = check({"group_names": [], "groups": {"all": ["n1"]}, "cluster_node_group": "workers"}, group=True)
+    assert (result["failed"], result["msg"]) == (
+        True,
+        "The inventory has no host in the group control_plane (cluster_control_plane_group) nor in workers (cluster_node_group): add a control plane.",
+    )
+    assert grouped == []
+
+
+def test_a_group_that_is_no_name_is_told():
+    lines = check({"cluster_node_group": ["workers"]}, group=True)["msg"].splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("cluster_node_group")
 
 
 def test_flags_issuers_and_webhooks_that_cannot_be():

@@ -70,24 +70,24 @@ def pki(tmp_path):
 
 def test_a_host_that_failed_is_not_one_that_was_not_reached(run):
     """What it answered in an earlier play, when all was well, is no answer any more."""
-    run.loses("n1", result=FAILED)
-    answer = run("status_summary", cluster="c", results={"k1": WELL, "n1": WELL}, earlier=["result"])
+    run.loses("n1", __node_result=FAILED)
+    answer = run("status_summary", cluster="c", results={"k1": WELL, "n1": WELL})
     assert (answer["failed"], answer["msg"]) == (True, "c: 1 problem on n1")
     assert run.lines[-1] == f"  n1 failed earlier in this run: {FAILED['msg']}"
 
 
 def test_a_plan_does_not_say_that_nothing_would_change_on_a_host_that_failed(run):
-    run.loses("n1", result=FAILED)
-    answer = run("plan_summary", cluster="c", hosts=["k1", "n1"], results=["result"])
+    run.loses("n1", __node_result=FAILED)
+    answer = run("plan_summary", cluster="c", hosts=["k1", "n1"])
     assert answer["msg"] == "c: nothing would change on 1 hosts; what would change on n1 is not known"
     assert run.lines[-1] == f"  n1 failed earlier in this run: {FAILED['msg']}"
 
 
 def test_certificates_of_before_are_not_shown_for_a_host_that_failed(run):
-    run.loses("n1", result=FAILED)
+    run.loses("n1", __node_result=FAILED)
     shown = {"path": "/a.crt", "subject": "a", "issuer": "ca", "not_after": "", "days_left": 9, "error": ""}
     results = {host: {**WELL, "certificates": [shown]} for host in ("k1", "n1")}
-    run("certificate_summary", cluster="c", results=results, earlier=["result"])
+    run("certificate_summary", cluster="c", results=results)
     assert "\n".join(run.lines).count("/a.crt") == 1
     assert f"failed earlier in this run: {FAILED['msg']}" in "\n".join(run.lines)
 
@@ -112,8 +112,8 @@ def test_an_answer_that_is_none(run, action, answer, where):
 
 def test_a_plan_of_answers_that_are_none(run):
     odd = {"changed": True, "components": {"a": "b", "kubelet": {"restart": True, "reasons": []}}, "diff": ["x"]}
-    run.hostvars["n1"] = {"result": odd}
-    run("plan_summary", cluster="c", hosts=["k1", "n1"], results=["result"])
+    run.hostvars["n1"] = {"__node_result": odd}
+    run("plan_summary", cluster="c", hosts=["k1", "n1"])
     assert "kubelet: the host does not say why" in "\n".join(run.lines)
 
 

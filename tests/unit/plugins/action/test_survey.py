@@ -2,6 +2,9 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from ansible_collections.plainkube.cluster.plugins.action import survey
 
 
@@ -13,23 +16,108 @@ class Connection:
 class Task:
     check_mode = False
     async_val = 0
+    register = "__survey_result"
 
-    def __init__(self, args: dict) -> None:
-        self.args = args
+    def __init__(self) -> None:
+        self.args, self.vars = {}, {}
 
 
-def test_what_was_asked_does_not_go_back(monkeypatch):
-    """A worker sends its task's arguments and the result; ansible-playbook keeps both until all hosts are through."""
-    asked = {"steps": [{"name": "docker", "module": "docker_rebridge"}]}
-    task, sent = Task(dict(asked)), []
-    plugin = survey.ActionModule(task, Connection, None, None, None, None)
+FACTS = {
+    "installed": True,
+    "firewall": False,
+    "nftables": True,
+    "runtime_change": False,
+    "runtime": "docker",
+    "pod_bridge": "docker0",
+    "services": [],
+    "architecture": "amd64",
+    "distribution_version": "13",
+    "resolv_conf": "/etc/resolv.conf",
+    "crictl": False,
+    "cgroup_version": 2,
+}
 
-    def execute(module_name, module_args, task_vars):
-        sent.append((module_name, module_args))
-        return {"changed": False, "to_do": [], "answers": {}, "invocation": {"module_args": module_args}}
 
-    monkeypatch.setattr(plugin, "_execute_module", execute)
-    result = plugin.run(task_vars={})
-    assert sent == [("plainkube.cluster.survey", asked)]
-    assert task.args == {}
-    assert result == {"changed": False, "to_do": [], "answers": {}}
+@pytest.fixture
+def ask(monkeypatch):
+    """What is asked of n1, a node, and what the survey makes of its answers."""
+
+    def ask(answers, **facts):
+        variables = {
+            "inventory_hostname": "n1",
+            "group_names": ["node"],
+            "groups": {"control_plane": ["k1"], "node": ["n1"]},
+            "ansible_facts": {"plainkube": {**FACTS, **facts}, "plainkube_address": "192.0.2.21"},
+            "ansible_play_hosts_all": ["k1", "n1"],
+        }
+        variables["hostvars"] = {"n1": variables, "k1": {"ansible_facts": {"plainkube_address": "192.0.2.11"}}}
+        loader = DataLoader()
+        plugin = survey.ActionModule(Task(), Connection, None, loader, Templar(loader), None)
+        asked = []
+
+        def execute(module_name, module_args, task_vars):
+            asked.extend(module_args["steps"])
+            return answers if "failed" in answers else {"changed": False, "answers": answers}
+
+        monkeypatch.setattr(plugin, "_execute_module", execute)
+        return plugin.run(task_vars=variables), {step["name"]: step for step in asked}
+
+    return ask
+
+
+STEPS = ["artifacts", "certificates", "flannel", "docker", "artifacts_images", "node", "node_object"]
+WELL = {name: {"changed": False} for name in STEPS}
+
+
+def test_a_host_is_asked_for_the_steps_that_concern_it(ask):
+    found, asked = ask(WELL)
+    assert (found["steps"], [*asked]) == (STEPS, STEPS)
+    assert (found["to_do"], found["changed"], found["answers"]) == ([], False, WELL)
+    # What it is asked is 100 KB, which ansible-playbook would keep of every host.
+    assert "invocation" not in found
+    assert asked["node"]["module"] == "component"
+    kubelet = next(one for one in asked["node"]["options"]["components"] if one["name"] == "kubelet")
+    assert "/usr/local/bin/kubelet" in kubelet["unit"]
+
+
+def test_a_survey_does_not_wait_or_download(ask):
+    dummy, asked = ask(WELL)
+    assert asked["artifacts"]["options"]["state"] == "planned"
+    assert not [name for name, step in asked.items() if "wait" in step["options"]]
+
+
+def test_what_differs_is_to_do_with_what_builds_on_it(ask):
+    found, dummy = ask({**WELL, "docker": {"changed": True}})
+    assert found["to_do"] == ["docker", "artifacts_images", "node"]
+    found, dummy = ask({**WELL, "node_object": {"failed": True, "msg": "no API server answers"}})
+    assert found["to_do"] == ["node_object"]
+
+
+def test_each_survey_has_a_mark_of_its_own(ask):
+    marks = {ask(WELL)[0]["survey"] for dummy in range(3)}
+    assert len(marks) == 3
+    assert "" not in marks
+
+
+def test_a_bare_host_has_to_take_all_steps_and_is_not_asked(ask):
+    found, asked = ask({}, installed=False)
+    assert (found["to_do"], found["steps"], asked, found["answers"]) == (STEPS, STEPS, {}, {})
+
+
+def test_an_answer_that_is_missing_is_to_do(ask):
+    found, dummy = ask({name: answer for name, answer in WELL.items() if name != "node_object"})
+    assert found["to_do"] == ["node_object"]
+
+
+def test_a_host_answers_for_its_steps_only(ask):
+    found, dummy = ask({**WELL, "etcd": {"changed": True}, "flannel_network": {"changed": True}})
+    assert found["to_do"] == []
+    assert list(found["answers"]) == STEPS
+    found, dummy = ask({**WELL, "docker": "nothing"})
+    assert found["failed"]
+    assert "Host n1 answered module plainkube.cluster.survey with no valid docker: inspect that host" in found["msg"]
+
+
+def test_a_module_that_fails_ends_the_run(ask):
+    found, dummy = ask({"failed": True, "msg": "no Python"})
+    assert (found["failed"], found["msg"]) == (True, "no Python")

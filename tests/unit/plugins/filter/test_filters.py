@@ -13,7 +13,6 @@ from ansible_collections.plainkube.cluster.plugins.filter.kubernetes_yaml import
 from ansible_collections.plainkube.cluster.plugins.filter.node_labels_flag import registration
 from ansible_collections.plainkube.cluster.plugins.filter.nth_address import nth_address
 from ansible_collections.plainkube.cluster.plugins.filter.preflight_troubles import preflight_troubles, resolves
-from ansible_collections.plainkube.cluster.plugins.filter.turns import turns
 
 
 def test_nth_address():
@@ -141,25 +140,6 @@ def test_localhost_resolves():
     assert not resolves("a" * 64 + ".example.net")
 
 
-def test_turns_of_hosts_that_the_run_looks_at():
-    survey = {
-        "to_do": ["etcd"],
-        "answers": {"etcd": {"components": {"etcd": {"running": True}}}, "etcd_member": {"live": True}},
-    }
-    hosts = [
-        {
-            "inventory_hostname": "k1",
-            "ansible_facts": {"plainkube": {"etcd_state": "member"}},
-            "__survey_result": survey,
-        },
-        {"inventory_hostname": "k2", "ansible_facts": {"plainkube": {"etcd_state": "none"}}},
-        {"inventory_hostname": "k3"},
-    ]
-    assert turns(hosts, "etcd", total=3) == {"first": [], "then": ["k2", "k1"]}
-    assert turns(hosts[:1], "control_plane", total=3) == {"first": [], "then": []}
-    assert turns(hosts[:1], "etcd", total=1, everything=["k1"]) == {"first": ["k1"], "then": []}
-
-
 @pytest.mark.parametrize("text", ["n", "Y", "no", "true", "null", "~", "", "433e40", "1e+5", ".5", "5.", "0o17", "0x1f", "1_000", "101"])  # fmt: skip
 def test_kubernetes_yaml_quotes_what_is_no_text_to_others(text):
     assert kubernetes_yaml({"a": [text]}) == f"a:\n- '{text}'\n"
@@ -174,18 +154,6 @@ def test_kubernetes_yaml_is_the_same_as_ansibles_otherwise():
     assert kubernetes_yaml(value) == to_nice_yaml(value)
     assert kubernetes_yaml(value, sort_keys=False) == to_nice_yaml(value, sort_keys=False)
     assert yaml.safe_load(kubernetes_yaml(value)) == value
-
-
-def test_turns_of_a_host_whose_answer_is_none():
-    """It might run what it does not tell of."""
-    for components in ({"etcd": {}}, "none", None):
-        answers = {"etcd": {"components": components}, "etcd_member": {"live": True}}
-        host = {
-            "inventory_hostname": "k1",
-            "ansible_facts": {"plainkube": {"etcd_state": "member"}},
-            "__survey_result": {"to_do": ["etcd"], "answers": answers},
-        }
-        assert turns([host], "etcd", total=3) == {"first": [], "then": ["k1"]}
 
 
 @pytest.mark.parametrize(

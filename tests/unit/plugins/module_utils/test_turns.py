@@ -23,7 +23,7 @@ def host(
 
 
 def bare(name):
-    return _turns.Host(name, None, {}, "none")
+    return _turns.Host(name, ["etcd_member", "etcd", "control_plane"], {}, "none")
 
 
 def etcd(*hosts, total=3):
@@ -104,5 +104,5 @@ def test_a_control_plane_that_is_not_well_is_mended_first():
 
 
 def test_a_control_plane_that_could_not_be_looked_at_may_run():
-    unknown = _turns.Host("k1", None, {"control_plane": {"failed": True}}, "member")
+    unknown = _turns.Host("k1", ["control_plane"], {"control_plane": {"failed": True}}, "member")
     assert control_planes(unknown, host("k2")) == ([], ["k1", "k2"])

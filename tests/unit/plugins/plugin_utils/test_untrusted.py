@@ -13,8 +13,9 @@ import types
 import pytest
 from ansible import constants as C
 from ansible.config.manager import ConfigManager
+from ansible.errors import AnsibleActionSkip
 from ansible.module_utils.json_utils import _filter_non_json_lines
-from ansible.plugins.action import ActionBase
+from ansible.plugins.action import ActionBase, normal
 from ansible_collections.plainkube.cluster.plugins.module_utils import _run
 from ansible_collections.plainkube.cluster.plugins.plugin_utils import _alone, _untrusted
 
@@ -44,7 +45,7 @@ def execute(monkeypatch, ansible_cfg):
     def run(variables, delegate_to=None):
         monkeypatch.setattr(ActionBase, "_execute_module", real)
         plugin = _untrusted.HostModule.__new__(_untrusted.HostModule)
-        plugin._task = types.SimpleNamespace(delegate_to=delegate_to)
+        plugin._task = types.SimpleNamespace(delegate_to=delegate_to, vars={})
         plugin._execute_module(task_vars=variables)
         return seen
 
@@ -120,7 +121,7 @@ def locked(monkeypatch, ansible_cfg):
         answers = iter([answer] * times + [{"found": 1}])
         monkeypatch.setattr(ActionBase, "_execute_module", lambda self, *dummy, **more: next(answers))
         plugin = kind.__new__(kind)
-        plugin._task = types.SimpleNamespace(delegate_to=None)
+        plugin._task = types.SimpleNamespace(delegate_to=None, vars={})
         return plugin._execute_module(task_vars={"inventory_hostname": "n1"}), said
 
     return run
@@ -247,3 +248,55 @@ HERE = (
 def test_every_module_of_the_collection_is_run_like_that(name):
     action = importlib.import_module(f"ansible_collections.plainkube.cluster.plugins.action.{name}").ActionModule
     assert issubclass(action, _untrusted.OnHost) != (name in HERE)
+
+
+# --- steps of site.yml ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def take(monkeypatch):
+    """Take step docker on k1, and tell what Ansible gets of it."""
+
+    def take(*, step=True, **variables):
+        plugin = _untrusted.HostModule.__new__(_untrusted.HostModule)
+        plugin._task = types.SimpleNamespace(
+            delegate_to=None, vars={"builds_on": []} if step else {}, register="__docker_result"
+        )
+        known = {"inventory_hostname": "k1", "groups": {}, "ansible_python_interpreter": "/p", **variables}
+        monkeypatch.setattr(
+            normal.ActionModule, "run", lambda self, tmp, task_vars: self._execute_module(task_vars=task_vars)
+        )
+        monkeypatch.setattr(ActionBase, "_execute_module", lambda self, **dummy: {"changed": True, "survey": "forged"})
+        return plugin.run(task_vars=known)
+
+    return take
+
+
+def survey(*to_do):
+    return {"survey": "now", "steps": ["docker"], "to_do": [*to_do]}
+
+
+def test_a_step_to_take_is_marked_with_its_pass(take):
+    assert take(__survey_result=survey("docker")) == {"changed": True, "survey": "now"}
+
+
+def test_a_step_that_is_not_to_take_is_skipped(take):
+    with pytest.raises(AnsibleActionSkip) as skipped:
+        take(__survey_result=survey())
+    assert skipped.value.result == {}
+
+
+def test_a_step_that_was_taken_keeps_its_result(take):
+    """The play that migrates nodes takes steps that a later play has too."""
+    earlier = {"changed": True, "survey": "now", "restart": True}
+    with pytest.raises(AnsibleActionSkip) as skipped:
+        take(__survey_result=survey("docker"), __docker_result=earlier)
+    assert skipped.value.result == earlier
+
+
+def test_a_role_in_a_play_without_a_survey_takes_all_steps(take):
+    assert take() == {"changed": True, "survey": "forged"}
+
+
+def test_a_task_that_is_no_step_is_never_skipped(take):
+    assert take(step=False, __survey_result=survey())["changed"] is True

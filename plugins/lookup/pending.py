@@ -1,0 +1,47 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: pending
+author: The plainkube authors (@plainkube)
+version_added: 1.0.0
+short_description: The hosts that have steps to take
+description:
+  - For the C(hosts) of a play, after module P(plainkube.cluster.survey#module) has run on the hosts. A host without changes costs the control node
+    nothing in such a play, whereas each skipped task costs a worker.
+  - A host that has new CAs or keys has to take all steps that concern it, and so does every host if flannel's network has changed in this run.
+  - A step that a host has taken since the survey is not pending any more.
+options:
+  _terms:
+    description: Names of steps. The default is all.
+    type: list
+    elements: str
+"""
+
+EXAMPLES = r"""
+- name: Configure the firewall
+  hosts: "{{ lookup('plainkube.cluster.pending', 'firewall') }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: Names of hosts, in the inventory's order.
+  type: list
+  elements: list
+"""
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _steps
+
+
+class LookupModule(LookupBase):
+    def run(self, terms, variables=None, **kwargs):
+        unknown = set(terms) - {step.name for step in _steps.steps()}
+        if unknown:
+            raise AnsibleLookupError(f"there is no step {min(unknown)}: give the name of a step, such as etcd")
+        hosts = _steps.surveyed(variables)
+        changed = _steps.changed_network(hosts.values())
+        wanted = set(terms) or {step.name for step in _steps.steps()}
+        return [[name for name, host in hosts.items() if wanted & {*_steps.pending(host, changed)}]]

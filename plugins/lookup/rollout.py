@@ -1,0 +1,64 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: rollout
+author: The plainkube authors (@plainkube)
+version_added: 1.0.0
+short_description: The order in which hosts change, for a play
+description:
+  - For C(hosts) and C(serial) of a play, after module P(plainkube.cluster.survey#module) has run on the hosts.
+  - Hosts whose service is not running start together. Those whose service is running change one at a time - members of etcd with the leader last,
+    control planes with the broken ones first.
+  - Control planes of which none is running, or a single one, are no rollout, so that they may run in parallel with other hosts.
+options:
+  _terms:
+    description: The service to change, V(etcd) or V(control_plane).
+    type: list
+    elements: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Run etcd
+  vars:
+    rollout: "{{ lookup('plainkube.cluster.rollout', 'etcd') }}"
+  hosts: "{{ rollout | flatten }}"
+  serial: "{{ rollout | map('length') + [1] }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: Batches of names of hosts; those of a batch change together.
+  type: list
+  elements: list
+"""
+
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.plainkube.cluster.plugins.module_utils import _turns
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _scope, _steps
+
+# Service -> the variable with its hosts, and their order.
+SERVICES = {
+    "etcd": ("__cluster_etcd_members", _turns.etcd),
+    "control_plane": ("__cluster_control_planes", _turns.control_planes),
+}
+
+
+class LookupModule(LookupBase):
+    def run(self, terms, variables=None, **kwargs):
+        hosts = _steps.surveyed(variables)
+        changed = _steps.changed_network(hosts.values())
+        pending = {name: _steps.pending(host, changed) for name, host in hosts.items()}
+        if not any(pending.values()):
+            return [[]]
+        members, order = SERVICES[terms[0]]
+        everyone = _scope.Scope(self._templar, next(iter(hosts.values()))).variable(members)
+        known = [_host(name, host, pending[name]) for name, host in hosts.items() if name in everyone]
+        first, then = order(known, len(everyone))
+        return [[batch for batch in (first, *([name] for name in then)) if batch]]
+
+
+def _host(name, host, pending):
+    return _turns.Host(name, pending, host[_steps.SURVEY]["answers"], host["ansible_facts"]["plainkube"]["etcd_state"])

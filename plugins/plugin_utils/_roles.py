@@ -1,0 +1,51 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""The variables of all roles. A play knows only those of the roles that it imports; whoever compares a host with the desired state needs all of them."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+import typing as t
+
+import yaml
+from ansible.template import trust_as_template
+
+ROLES = pathlib.Path(__file__).parents[2] / "roles"
+# In this file, each variable refers only to those above it. Many others refer to them, and Ansible compiles a template every time.
+SHARED = ROLES / "cluster" / "vars" / "main" / "host.yml"
+
+# The C parser takes 1 ms a file, the other one 10.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def load(path: pathlib.Path) -> t.Any:
+    """The content of a YAML file of this collection; its strings may be templates."""
+    return _trusted(yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER))
+
+
+def _trusted(value: t.Any) -> t.Any:
+    if isinstance(value, str):
+        return trust_as_template(value)
+    if isinstance(value, dict):
+        return {key: _trusted(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_trusted(one) for one in value]
+    return value
+
+
+@functools.cache
+def variables() -> dict[str, t.Any]:
+    """Defaults and variables of all roles, by name. No name is in two roles, because each begins with its role's."""
+    found: dict[str, t.Any] = {}
+    for place in ("defaults/main.yml", "vars/main.yml", "vars/main/*.yml"):
+        for path in sorted(ROLES.glob(f"*/{place}")):
+            found.update(load(path) or {})
+    return found
+
+
+@functools.cache
+def shared() -> tuple[str, ...]:
+    """The variables to evaluate once, in this order."""
+    return tuple(load(SHARED))
