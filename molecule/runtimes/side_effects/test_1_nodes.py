@@ -25,7 +25,7 @@ def subnet(lab, host):
 
 
 def test_memory_of_the_daemons(lab):
-    """Printed for the README; first, while the nodes are idle."""
+    """Printed for docs/operations.md; first, while the nodes are idle."""
     for host in RUNTIMES:
         found = {}
         for name in DAEMONS:
