@@ -25,7 +25,7 @@ _FOR_ALL_HOSTS = "flannel_network"
 # The key by which a result of a step is one of the current pass: certificates.yml runs site.yml several times.
 PASS = "survey"
 
-_IMPORT_ROLE = "ansible.builtin.import_role"
+_ROLES = ("ansible.builtin.import_role", "ansible.builtin.include_role")
 _FILES = ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks")
 
 Variables = t.Mapping[str, t.Any]
@@ -58,8 +58,10 @@ class Above(t.NamedTuple):
         return Above((*self.when, *map(str, when if isinstance(when, list) else [when])), defaults)
 
 
-def name_of(register: str) -> str:
-    return register.removeprefix("__").removesuffix("_result")
+def name_of(register: str | t.Mapping[str, t.Any]) -> str:
+    """The step of a task, by the variable that it registers; ansible-core 2.21 and later have the variables by name."""
+    name = register if isinstance(register, str) else next(iter(register))
+    return name.removeprefix("__").removesuffix("_result")
 
 
 def register_of(name: str) -> str:
@@ -74,9 +76,10 @@ def _tasks(entries: t.Iterable[Variables], role: str, above: Above) -> t.Iterato
         for key in _FILES:
             if key in entry:
                 yield from _file(role, str(entry[key]), here)
-        if _IMPORT_ROLE in entry:
-            options = entry[_IMPORT_ROLE]
-            yield from _file(options["name"].removeprefix(COLLECTION), options.get("tasks_from", "main") + ".yml", here)
+        for key in _ROLES:
+            if key in entry:
+                name, file = entry[key]["name"], entry[key].get("tasks_from", "main")
+                yield from _file(name.removeprefix(COLLECTION), f"{file}.yml", here)
         for key in entry:
             # A task that never changes anything, whatever its module says, only looks.
             if key.startswith(COLLECTION) and "register" in entry and entry.get("changed_when", True):
