@@ -184,8 +184,6 @@ def role_readme(role: str) -> str:
         lines += entry_point(name, spec, len(found) == 1, known)
     if role != "cluster":
         lines += ["The role [`cluster`](../cluster/README.md) has the settings that all roles share."]
-        if len(found) > 1:
-            lines += ["A play that uses one of the other entry points (`tasks_from`) must import that role first."]
         lines += [""]
     return "\n".join(lines)
 
