@@ -24,20 +24,13 @@ class Api(t.NamedTuple):
     virtual_ip: str
     interface: str  # cluster_virtual_ip_interface
     control_planes: t.Sequence[str]
-    # The ports of all components, by the name that role cluster has for them, and those of NodePorts, as LOW-HIGH.
-    ports: t.Mapping[str, int] = {}
+    # The ports of all components by name, and those of NodePorts, as LOW-HIGH.
+    ports: t.Mapping[str, t.Sequence[int]] = {}
     node_ports: str = ""
 
 
-# Whose a port is, by how its name begins.
-_COMPONENTS = {
-    "etcd": "etcd",
-    "controller": "kube-controller-manager",
-    "scheduler": "kube-scheduler",
-    "kubelet": "the kubelet",
-    "kube": "kube-proxy",
-    "flanneld": "flanneld",
-}
+# The ports of these are what the variables are about.
+_CONFIGURABLE = ("kube-apiserver", "plainkube-load-balancer")
 
 
 def split(endpoint: str) -> tuple[str, int] | None:
@@ -102,10 +95,9 @@ def _port_troubles(api: Api) -> list[str]:
 
 def _owner(api: Api, port: int) -> str:
     """What else a port is for, on any host of the cluster: what a host does in it may change."""
-    for kind, one in api.ports.items():
-        component = _COMPONENTS.get(kind.partition("_")[0])
-        if component and one == port:
-            return f"{component} listens on port {port}"
+    for name, ports in api.ports.items():
+        if name not in _CONFIGURABLE and port in ports:
+            return f"{'the kubelet' if name == 'kubelet' else name} listens on port {port}"
     low, _dash, high = api.node_ports.partition("-")
     return f"port {port} is one of the NodePorts ({api.node_ports})" if low and int(low) <= port <= int(high) else ""
 

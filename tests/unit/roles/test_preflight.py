@@ -8,9 +8,9 @@ import pathlib
 import re
 
 import pytest
-import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _roles
 
 ROLES = pathlib.Path(__file__).parents[3] / "roles"
 PARENTS = {"StateDirectory": "/var/lib", "LogsDirectory": "/var/log", "CacheDirectory": "/var/cache"}
@@ -30,9 +30,8 @@ def made_by_units(roles):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_every_directory_that_systemd_makes_is_looked_at(part):
-    text = yaml.safe_load((ROLES / "preflight/vars/main.yml").read_text(encoding="utf-8"))[
-        "__preflight_service_directories"
-    ]
-    templar = Templar(DataLoader(), variables={name: name == part for name in PARTS})
-    assert {*templar.template(trust_as_template(text))} == made_by_units(PARTS[part])
+    known = {**_roles.variables(), **{name: name == part for name in PARTS}, "__cluster_facts": {}}
+    templar = Templar(DataLoader(), variables={**known, "cluster_runtime": "docker", "groups": {}})
+    text = trust_as_template("{{ __preflight_service_directories }}")
+    assert {*templar.template(text)} == made_by_units(PARTS[part])
     assert made_by_units(PARTS[part])

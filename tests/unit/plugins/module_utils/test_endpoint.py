@@ -100,14 +100,15 @@ def test_bad_inputs(changes, words):
 
 
 PORTS = {
-    "etcd_client": 2379,
-    "api": 6443,
-    "controller_manager": 10257,
-    "scheduler": 10259,
-    "kubelet": 10250,
-    "kubelet_health": 10248,
+    "etcd": [2379, 2380, 2381],
+    "kube-apiserver": [6443],
+    "plainkube-load-balancer": [16443, 16444],
+    "kube-controller-manager": [10257],
+    "flanneld": [8471],
+    "kube-proxy": [10249, 10256],
+    "plainkube-virtual-ip": [],
+    "kubelet": [10248, 10250],
 }
-PORTS.update({"kube_proxy_health": 10256, "kube_proxy_metrics": 10249, "flanneld_health": 8471, "vxlan": 8472})
 
 
 @pytest.mark.parametrize(
