@@ -77,18 +77,22 @@ class OnHost(ActionBase):
     play keeps that play's result."""
 
     def run(self, tmp: t.Any = None, task_vars: t.Any = None) -> dict[str, t.Any]:
-        survey = self._survey(task_vars)
-        if survey and (name := _steps.name_of(self._task.register)) not in self._pending(task_vars):
-            raise AnsibleActionSkip(f"{name} has nothing to do", result=dict(_steps.taken(name, task_vars)))
+        if self._survey(task_vars):
+            name = _steps.name_of(self._task.register)
+            if not self._is_pending(name, task_vars):
+                raise AnsibleActionSkip(f"{name} has nothing to do", result=dict(_steps.taken(name, task_vars)))
         return super().run(tmp, task_vars)
 
     def _survey(self, task_vars: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
         """What the survey found on this host, if this task is a step; empty in a play without a survey."""
         return task_vars.get(_steps.SURVEY) or {} if "builds_on" in self._task.vars else {}
 
-    def _pending(self, task_vars: t.Mapping[str, t.Any]) -> list[str]:
-        members = task_vars["groups"].get("plainkube_etcd", [])
-        return _steps.pending(task_vars, _steps.changed_network(task_vars["hostvars"][host] for host in members))
+    def _is_pending(self, name: str, task_vars: t.Mapping[str, t.Any]) -> bool:
+        if name in _steps.pending(task_vars, network_changed=False):
+            return True
+        # Only if that matters: the variables of another host take milliseconds.
+        members = (task_vars["hostvars"][host] for host in task_vars["groups"].get("plainkube_etcd", []))
+        return name in _steps.pending(task_vars, network_changed=True) and _steps.changed_network(members)
 
     def _current_run(self) -> _run.Run | None:
         """The run that modules of this task belong to."""

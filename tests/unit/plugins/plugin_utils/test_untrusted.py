@@ -300,3 +300,14 @@ def test_a_role_in_a_play_without_a_survey_takes_all_steps(take):
 
 def test_a_task_that_is_no_step_is_never_skipped(take):
     assert take(step=False, __survey_result=survey())["changed"] is True
+
+
+@pytest.mark.parametrize(("changed", "skips"), [(False, True), (True, False)])
+def test_all_steps_are_to_take_with_another_network(take, changed, skips):
+    members = {"k1": {"__flannel_network_result": {"changed": changed, "survey": "now"}, "__survey_result": survey()}}
+    known = {"groups": {"plainkube_etcd": ["k1"]}, "hostvars": members, "__survey_result": survey()}
+    if skips:
+        with pytest.raises(AnsibleActionSkip):
+            take(**known)
+    else:
+        assert take(**known)["survey"] == "now"
