@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The artefact mirror of a lab: a detached HTTP server on the lab's gateway address."""
+"""The artifact mirror of a lab: a detached HTTP server on the lab's gateway address."""
 
 from __future__ import annotations
 

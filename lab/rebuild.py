@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Builds artefacts twice, in separate directories with separate Go caches, and compares them byte by byte."""
+"""Builds artifacts twice, in separate directories with separate Go caches, and compares them byte by byte."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from plugins.module_utils import _sums
 
 # What takes less than a minute, by its file's name: an archive and an image.
 SMALL = ("pause", "cni-plugins")
-# Of different length and depth, so that a path in an artefact shows.
+# Of different length and depth, so that a path in an artifact shows.
 PLACES = ("a", "another/and/deeper")
 
 
 def selection(kinds: t.Sequence[str]) -> str:
-    """An expression for the artefacts whose URLs name one of these, out of all that role build knows."""
+    """An expression for the artifacts whose URLs name one of these, out of all that role build knows."""
     every = "__artifacts_downloads + __artifacts_runtime_downloads + __artifacts_image_archives"
     return f"{{{{ ({every}) | selectattr('url', 'search', '/({'|'.join(kinds)})[^/]*$') | list }}}}"
 
@@ -49,7 +49,7 @@ def build(place: pathlib.Path, kinds: t.Sequence[str]) -> dict[str, str]:
         **artifacts.UPSTREAM_CONTAINERD,
     }
     if kinds:
-        variables["__build_artefacts"] = selection(kinds)
+        variables["__build_artifacts"] = selection(kinds)
     (place / "temporary").mkdir(parents=True)
     environment = {
         "GOCACHE": str(place / "cache"),
@@ -64,7 +64,7 @@ def build(place: pathlib.Path, kinds: t.Sequence[str]) -> dict[str, str]:
 
 
 def main(every: bool) -> None:
-    """Build all artefacts twice, or the small ones, and end with an error if any differs."""
+    """Build all artifacts twice, or the small ones, and end with an error if any differs."""
     kinds = () if every else SMALL
     machine.install("gcc", "libc6-dev")
     with tempfile.TemporaryDirectory(prefix="plainkube-rebuild-") as top:

@@ -13,7 +13,7 @@ description:
   - Fails for a path that is absolute or leaves the mirror. A part of a path, such as the architecture, comes from the host.
 options:
   _input:
-    description: The artefacts, as option O(plainkube.cluster.artifacts#module:artifacts) takes them.
+    description: The artifacts, as option O(plainkube.cluster.artifacts#module:artifacts) takes them.
     type: list
     elements: dict
     required: true

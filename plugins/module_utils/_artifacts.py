@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Artefacts: their sources, the files that a host needs, and their descriptions."""
+"""Artifacts: their sources, the files that a host needs, and their descriptions."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ class Piece(t.NamedTuple):
 
 
 def select(artifacts: t.Sequence[dict[str, t.Any]], kinds: t.Sequence[str]) -> list[dict[str, t.Any]]:
-    """The artefacts for a host of these kinds; all of them where no kind is named."""
+    """The artifacts for a host of these kinds; all of them where no kind is named."""
     return [artifact for artifact in artifacts if not kinds or set(kinds) & set(artifact.get("kinds") or kinds)]
 
 
 def pieces(artifacts: t.Sequence[dict[str, t.Any]], root: str, bin_directory: str) -> list[Piece]:
-    """All files that a list of artefacts puts on a host."""
+    """All files that a list of artifacts puts on a host."""
     found = []
     for artifact in artifacts:
         version = artifact.get("version") or ""

@@ -10,7 +10,7 @@ version_added: 1.0.0
 description:
   - Builds the programs of a published Go module and writes them to the path that the upstream project's download has on a mirror,
     as a plain binary, a compressed archive or a container image, with its SHA-256 checksum in the upstream format.
-  - Skips an existing artefact that has the right checksum and was built from the same recipe. Go's own caches let an interrupted build resume.
+  - Skips an existing artifact that has the right checksum and was built from the same recipe. Go's own caches let an interrupted build resume.
   - Builds are reproducible. The result depends only on the sources, the recipe and the Go version.
   - Requires Go 1.26 or later on the host it runs on, and gcc for O(cgo=true).
 author:
@@ -21,19 +21,19 @@ attributes:
     description: Reports whether it would build, and builds nothing.
   diff_mode:
     support: full
-    description: Shows as text whether the artefact exists.
+    description: Shows as text whether the artifact exists.
   idempotent:
     support: full
-    description: An existing artefact with the right checksum is not rebuilt.
+    description: An existing artifact with the right checksum is not rebuilt.
 options:
   name:
-    description: Name of the artefact in messages.
+    description: Name of the artifact in messages.
     type: str
     required: true
   url:
     description:
-      - URL at which upstream publishes this artefact. C(https://HOST/PATH) is written to O(directory)C(/HOST/PATH).
-      - A relative path is for an artefact that only mirrors have.
+      - URL at which upstream publishes this artifact. C(https://HOST/PATH) is written to O(directory)C(/HOST/PATH).
+      - A relative path is for an artifact that only mirrors have.
     type: str
     required: true
   sums_url:
@@ -166,11 +166,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: Path of the artefact.
+  description: Path of the artifact.
   type: str
   returned: always
 sha256:
-  description: Its SHA-256. Empty in check mode if the artefact does not exist.
+  description: Its SHA-256. Empty in check mode if the artifact does not exist.
   type: str
   returned: always
 reason:
@@ -247,7 +247,7 @@ SPEC: dict[str, t.Any] = {
 
 
 class Target:
-    """The artefact on the mirror, its sum, and the record of the recipe it was built from."""
+    """The artifact on the mirror, its sum, and the record of the recipe it was built from."""
 
     def __init__(self, params: dict[str, t.Any]) -> None:
         self.relative = mirror_path(params["url"])
@@ -271,7 +271,7 @@ class Target:
         return ""
 
     def put(self, content: bytes) -> None:
-        """Write artefact, sum and record, in this order: a run that dies between them builds again."""
+        """Write artifact, sum and record, in this order: a run that dies between them builds again."""
         _write(self.path, content)
         checksum = hashlib.sha256(content).hexdigest()
         sums = _sums.add(_text(self.sums_path), self.sums_relative, self.name, checksum)
@@ -415,7 +415,7 @@ class Builder:
             os.unlink(out)
         return entries
 
-    def artefact(self) -> bytes:
+    def artifact(self) -> bytes:
         """Build, and pack in the wanted format."""
         entries = self.programs(self.source())
         if self.params["format"] == "binary":
@@ -439,7 +439,7 @@ def main() -> None:
     target = Target(module.params)
     reason = target.why()
     if reason and not module.check_mode:
-        target.put(Builder(module).artefact())
+        target.put(Builder(module).artifact())
     states = {
         "before": f"{target.relative}: {reason or 'there and verified'}\n",
         "after": f"{target.relative}: there and verified\n",

@@ -75,7 +75,7 @@ options:
         type: str
         default: ""
   kinds:
-    description: Kinds of this host. Artefacts for other kinds of hosts are skipped, so that all hosts can share one list. If empty, everything is installed.
+    description: Kinds of this host. Artifacts for other kinds of hosts are skipped, so that all hosts can share one list. If empty, everything is installed.
     type: list
     elements: str
     default: []

@@ -163,7 +163,7 @@ ansible_facts:
           type: bool
           returned: success
         installed:
-          description: Whether artefacts of this collection are on the host.
+          description: Whether artifacts of this collection are on the host.
           type: bool
           returned: success
         installed_versions:

@@ -72,7 +72,7 @@ options:
     description: The host's certificate directory. If set, its copies of the CAs are returned (RV(pki)).
     type: path
   artifacts:
-    description: The directory of role C(artifacts). If set, the origin of all installed artefacts is returned (RV(artifacts)).
+    description: The directory of role C(artifacts). If set, the origin of all installed artifacts is returned (RV(artifacts)).
     type: path
   etcd:
     description: Access to etcd to check its members, leader, database size and alarms. Requires C(etcdctl) on the host.

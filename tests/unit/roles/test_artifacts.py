@@ -55,7 +55,7 @@ def test_only_where_it_is_asked_for_and_used(more):
 
 @pytest.mark.parametrize(("more", "built"), [({}, False), (UPSTREAM, True)])
 def test_a_default_build_does_not_build_it(more, built):
-    components = {artefact["component"] for artefact in template("{{ __build_artefacts }}", **more)}
+    components = {artifact["component"] for artifact in template("{{ __build_artifacts }}", **more)}
     assert ({"containerd", "cni-plugins"} <= components) is built
 
 

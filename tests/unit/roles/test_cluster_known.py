@@ -70,9 +70,9 @@ def test_a_play_names_its_strategy_so_that_the_users_is_not_taken():
     assert len(plays()) > 20
     strategies = {play["name"]: play.get("strategy") for dummy, play in plays()}
     assert {name for name, strategy in strategies.items() if strategy != "ansible.builtin.linear"} == {
-        "Run control planes and nodes, side by side"
+        "Run control planes and nodes in parallel"
     }
-    assert strategies["Run control planes and nodes, side by side"] == "ansible.builtin.free"
+    assert strategies["Run control planes and nodes in parallel"] == "ansible.builtin.free"
 
 
 def test_every_playbook_begins_with_hosts_that_refuse_half_a_run():

@@ -51,7 +51,7 @@ class Host:
         self.publish(PAUSE, b"pause image")
 
     def publish(self, artifact: dict, content: bytes) -> None:
-        """Put an artefact and its sum on the mirror."""
+        """Put an artifact and its sum on the mirror."""
         path, sums = (self.mirror / artifact[key].removeprefix("https://") for key in ("url", "sums_url"))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
