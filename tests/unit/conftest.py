@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import os
 import pathlib
+import shutil
 import socket
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+
+from lab import artifacts
 
 
 @pytest.fixture
@@ -60,3 +64,14 @@ def reserved_port():
 
     with contextlib.ExitStack() as reservations:
         yield reserve
+
+
+@pytest.fixture(scope="session")
+def etcd_binaries(tmp_path_factory):
+    """A directory with etcd and etcdctl: in PATH, where tests/matrix.py puts them for ansible-test, or out of the lab's mirror."""
+    given = shutil.which("etcdctl")
+    if given and shutil.which("etcd"):
+        return os.path.dirname(given)
+    target = tmp_path_factory.mktemp("etcd")
+    artifacts.extract_etcd(target)
+    return str(target)
