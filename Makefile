@@ -17,6 +17,8 @@ SAMPLE ?= 0
 # The commit determines which tests run (lab/turns.py): TURN=all runs all, SEED=N repeats other choices, CORE=2.21.5 is for `make sanity`.
 SANITY ?=
 
+# All files whose first line names a shell, but those in hidden directories.
+SHELL_FILES := grep -rIlE --exclude-dir='.?*' '^\#!.*\b(ba)?sh\b' .
 REFERENCE := antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --output-format simplified-rst
 
 .PHONY: help setup etcd turn unit lint sums docs sanity package artifacts rebuild converge verify destroy molecule scenario torture test benchmark benchmark-scale demo demo-down clean
@@ -41,10 +43,11 @@ etcd: setup
 unit: etcd ## unit tests; first builds etcd, which some of them run (less than a minute, once)
 	pytest
 
-lint: setup $(VENV)/bin/actionlint ## ruff, mypy, yamllint, actionlint, ansible-lint; documentation, the reference, and generated files
+lint: setup $(VENV)/bin/actionlint ## ruff, mypy, shellcheck, yamllint, actionlint, ansible-lint; documentation, the reference, and generated files
 	ruff check
 	ruff format --check
 	mypy
+	shellcheck $$($(SHELL_FILES))
 	yamllint .
 	actionlint
 	ansible-lint

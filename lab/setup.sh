@@ -9,7 +9,7 @@ say() { echo "setup: $*" >&2; }
 usable() { "$1" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; }
 
 find_python() {
-  pyenv=$(ls -d "$HOME"/.pyenv/versions/3.1[2-9]*/bin/python 2>/dev/null | sort -rV)
+  pyenv=$(printf '%s\n' "$HOME"/.pyenv/versions/3.1[2-9]*/bin/python | sort -rV)
   for candidate in ${2:-python3.14 python3.13 python3.12 python3 $pyenv}; do
     if usable "$candidate"; then
       echo "$candidate"

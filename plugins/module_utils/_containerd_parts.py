@@ -37,6 +37,7 @@ UNIT = f"{UNITS}/{CONTAINERD}"
 FILES = (
     "/etc/containerd/plainkube.toml",
     "/etc/kubernetes/plainkube-cni",
+    "/etc/kubernetes/plainkube-cni.json",
     _environment.path("containerd"),
     f"{UNITS}/plainkube-cni.service",
     f"{UNITS}/{CNI_PATH}",

@@ -27,7 +27,8 @@ def read_by(unit: str) -> set[str]:
     text = (CHECKOUT / f"roles/{role}/templates/{name}.service.j2").read_text(encoding="utf-8")
     for variable, path in PKI.items():
         text = text.replace(variable, path)
-    return set(re.findall(r"/(?:etc|var/lib)/[\w./-]*(?:\.(?:crt|key|yaml|conf)|first-start|environment)\b", text))
+    files = re.findall(r"/(?:etc|var/lib)/[\w./-]*(?:\.(?:crt|key|yaml|conf)|first-start|environment)\b", text)
+    return {*files, *re.findall(r"^Exec\w+=[-+]*(/etc/\S+)", text, re.MULTILINE)}
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -47,4 +48,5 @@ def test_the_units_read_files():
     assert "/etc/kubernetes/pki/ca-signer.crt" in read_by("control_plane/kube-controller-manager")
     assert "/etc/kubernetes/pki/etcd/server.key" in read_by("etcd/etcd")
     assert "/etc/kubernetes/etcd-first-start" in read_by("etcd/etcd")
+    assert "/etc/kubernetes/etcd-stop" in read_by("etcd/etcd")
     assert "/etc/network-environment" in read_by("node/kubelet")

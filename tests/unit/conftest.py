@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import os
 import pathlib
+import shutil
 import socket
 
 import pytest
@@ -16,6 +18,8 @@ from ansible.utils.collection_loader import AnsibleCollectionConfig
 # Templates find this collection's filters and lookups, as in ansible-playbook.
 if AnsibleCollectionConfig.collection_finder is None:
     init_plugin_loader()
+
+from lab import artifacts
 
 
 @pytest.fixture
@@ -66,3 +70,14 @@ def reserved_port():
 
     with contextlib.ExitStack() as reservations:
         yield reserve
+
+
+@pytest.fixture(scope="session")
+def etcd_binaries(tmp_path_factory):
+    """A directory with etcd and etcdctl: in PATH, where tests/matrix.py puts them for ansible-test, or out of the lab's mirror."""
+    given = shutil.which("etcdctl")
+    if given and shutil.which("etcd"):
+        return os.path.dirname(given)
+    target = tmp_path_factory.mktemp("etcd")
+    artifacts.extract_etcd(target)
+    return str(target)

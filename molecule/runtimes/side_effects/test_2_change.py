@@ -31,7 +31,7 @@ CHANGES = BAR_CHANGES + MORE_CHANGES * WHOLE
 # What is left on a node of what it is not any more, by the runtime that it has.
 LEFT = {
     "docker": "ls -d /etc/containerd/plainkube.toml /etc/systemd/system/containerd.service /etc/systemd/system/plainkube-cni.* "
-    "/etc/cni/net.d/10-plainkube.conflist /var/lib/cni/networks/plainkube /sys/class/net/cni0 /run/netns/cni-* /etc/kubernetes/plainkube-cni "
+    "/etc/cni/net.d/10-plainkube.conflist /var/lib/cni/networks/plainkube /sys/class/net/cni0 /run/netns/cni-* /etc/kubernetes/plainkube-cni* "
     "2>/dev/null; iptables-save | grep CNI-; ctr -n k8s.io containers list -q; ctr -n k8s.io images list -q",
     "containerd": "ls -d /etc/systemd/system/cri-dockerd.service /run/cri-dockerd.sock /var/lib/cri-dockerd /usr/local/bin/cri-dockerd 2>/dev/null; "
     "if pidof dockerd > /dev/null; then docker ps -aq; docker images -q; "

@@ -8,6 +8,7 @@ with subprocess.Popen(
     [*sys.argv[1:], "port-forward", "pod/hello", ":8080"], stdout=subprocess.PIPE, text=True
 ) as forward:
     try:
+        assert forward.stdout
         # Forwarding from 127.0.0.1:PORT -> 8080
         address = forward.stdout.readline().split()[2]
         with urllib.request.urlopen(f"http://{address}/hostname", timeout=10) as response:

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import subprocess
 
 import pytest
 import yaml
@@ -97,3 +99,48 @@ def test_whatever_a_host_asks_for_it_gets_files_of_its_own_kind_only():
 def test_a_host_whose_architecture_is_a_path_gets_nothing(architecture):
     with pytest.raises(AnsibleFilterError, match="is no path inside of a mirror"):
         files_of_a_node(__cluster_architecture=architecture)
+
+
+def run(program, *arguments, **environment):
+    """Run a program of the role as its task does."""
+    text = (ROLES / "artifacts" / "files" / f"{program}.sh").read_text(encoding="utf-8")
+    command = ["sh", "-c", text, program, *map(str, arguments)]
+    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("code", [0, 1])
+@pytest.mark.parametrize(
+    ("policy", "stays"),
+    [("#!/bin/sh\nexit 101\n", False), ("#!/bin/sh\nexit 101\n# ours\n", True), ("", True), (None, False)],
+)
+def test_what_a_killed_apt_left_is_repaired(tmp_path, code, policy, stays):
+    (tmp_path / "dpkg").write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/done\nexit {code}\n', encoding="utf-8")
+    (tmp_path / "dpkg").chmod(0o755)
+    file = tmp_path / "policy-rc.d"
+    if policy is not None:
+        file.write_text(policy, encoding="utf-8")
+    for _again in range(2):
+        done = run("finish-apt", file, PATH=f"{tmp_path}:{os.environ['PATH']}")
+        assert done.returncode == 0
+        assert ("apt will say" in done.stdout) == bool(code)
+        assert (tmp_path / "done").read_text() == "--configure -a\n"
+        assert file.exists() == stays
+    assert not stays or file.read_text() == policy
+
+
+def test_services_are_kept_from_starting(tmp_path):
+    """The drop-in's condition is the drop-in itself, so that removing it is enough."""
+    for _again in range(2):
+        assert run("hold-services", tmp_path, "haproxy", "keepalived").returncode == 0
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["haproxy.service.d", "keepalived.service.d"]
+        for path in tmp_path.iterdir():
+            (file,) = path.iterdir()
+            comment, *lines = file.read_text(encoding="utf-8").splitlines()
+            assert file.name == "plainkube.conf"
+            assert comment.startswith("# Written by plainkube.cluster")
+            assert lines == ["[Unit]", f"ConditionPathExists=!{file}"]
+
+
+def test_a_directory_that_cannot_be_made_fails(tmp_path):
+    (tmp_path / "units").touch()
+    assert run("hold-services", tmp_path / "units", "haproxy").returncode != 0

@@ -1,77 +1,100 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The script that keeps the pods' network on flannel's subnet."""
+"""The program that keeps the pods' network on flannel's subnet."""
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import pathlib
-import types
+import shutil
+import subprocess
+import sys
 
 import pytest
 
-TEMPLATE = pathlib.Path(__file__).parents[3] / "roles" / "containerd" / "templates" / "plainkube-cni.j2"
+PROGRAM = pathlib.Path(__file__).parents[3] / "roles" / "containerd" / "files" / "plainkube_cni.py"
 SUBNET = "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET={}\nFLANNEL_MTU={}\nFLANNEL_IPMASQ=true\n"
+
+# Stands in for ip and ctr: what they know and have done is in a file beside the directory that they are in.
+TOOL = f"""#!{sys.executable} -IS
+import ipaddress, json, pathlib, sys
+file = pathlib.Path(__file__).parents[1] / "state.json"
+state = json.loads(file.read_text())
+words, link = sys.argv[1:], state["link"]
+if words[:3] == ["-json", "address", "show"]:
+    if not link:
+        sys.exit("Device does not exist.")
+    print(json.dumps([link]))
+elif words[1:] == ["tasks", "list"]:
+    print("TASK    PID    STATUS")
+    for name, status in state["tasks"].items():
+        print(f"{{name}}    7    {{status}}")
+else:
+    state["done"].append(" ".join([pathlib.Path(__file__).name, *words]))
+    if words[:2] == ["link", "add"]:
+        state["link"] = {{"flags": [], "mtu": 1500, "addr_info": []}}
+    elif words[:2] == ["link", "set"] and "mtu" in words:
+        link["mtu"] = int(words[-1])
+    elif words[:2] == ["link", "set"]:
+        link["flags"] = ["UP"]
+    elif words[0] == "address":
+        entry = ipaddress.IPv4Interface(words[2])
+        info = {{"family": "inet", "local": str(entry.ip), "prefixlen": entry.network.prefixlen}}
+        known = link["addr_info"]
+        link["addr_info"] = [*known, info] if words[1] == "add" else [one for one in known if one != info]
+    elif words[1:3] == ["tasks", "kill"]:
+        state["tasks"][words[-1]] = "STOPPED"
+    file.write_text(json.dumps(state))
+"""
 
 
 class Host:
-    """A host's files, bridge and sandboxes, and the script as a module that has them for its own."""
+    """A host's files, bridge and sandboxes."""
 
     def __init__(self, directory, bridge, part):
         self.directory = directory
-        self.link = None  # what `ip -json address show` tells of the bridge
-        self.tasks = {}  # sandbox -> its state
-        self.done = []
-        text = TEMPLATE.read_text(encoding="utf-8")
-        text = text.replace("{{ __cluster_runtime.bridge }}", bridge).replace("{{ __cluster_runtime.pod_range }}", part)
-        assert "{{" not in text
-        self.script = types.ModuleType("plainkube_cni")
-        exec(compile(text, str(TEMPLATE), "exec"), self.script.__dict__)
-        for name in ("SUBNET_FILE", "CONFLIST", "LEASES"):
-            setattr(self.script, name, f"{directory}/{name}")
-        self.script.output, self.script.act = self.output, self.act
+        self.program = shutil.copy(PROGRAM, directory / "plainkube-cni")
+        settings = {"bridge": bridge, "pod_range": part, "conflist": f"{directory}/net.d/CONFLIST"}
+        settings |= {"subnet_file": f"{directory}/SUBNET_FILE", "leases": f"{directory}/LEASES"}
+        (directory / "plainkube-cni.json").write_text(json.dumps(settings), encoding="utf-8")
+        (directory / "bin").mkdir()
+        for name in ("ip", "ctr"):
+            (directory / "bin" / name).write_text(TOOL, encoding="utf-8")
+            (directory / "bin" / name).chmod(0o755)
+        self.state = directory / "state.json"
+        self.state.write_text(json.dumps({"link": None, "tasks": {}, "done": []}), encoding="utf-8")
         self.lease("10.244.5.1/24")
 
     def lease(self, address, mtu=1450):
         (self.directory / "SUBNET_FILE").write_text(SUBNET.format(address, mtu), encoding="utf-8")
 
+    def know(self, **what):
+        self.state.write_text(json.dumps({**json.loads(self.state.read_text()), **what}), encoding="utf-8")
+
+    def __getattr__(self, name):
+        """What ip and ctr know: the link, the tasks, and what they have done."""
+        return json.loads(self.state.read_text())[name]
+
     def sandbox(self, address, name, state="RUNNING"):
         (self.directory / "LEASES").mkdir(exist_ok=True)
         (self.directory / "LEASES" / address).write_text(f"{name}\r\neth0", encoding="utf-8")
         (self.directory / "LEASES" / "last_reserved_ip.0").write_text(address, encoding="utf-8")
-        self.tasks[name] = state
-
-    def output(self, *command):
-        if command[0] == "ctr":
-            return "TASK    PID    STATUS\n" + "".join(
-                f"{name}    7    {state}\n" for name, state in self.tasks.items()
-            )
-        return json.dumps([self.link]) if self.link else ""
-
-    def act(self, *command):
-        self.done.append(" ".join(command))
-        if command[:3] == ("ip", "link", "add"):
-            self.link = {"flags": [], "mtu": 1500, "addr_info": []}
-        elif command[:3] == ("ip", "link", "set"):
-            if "mtu" in command:
-                self.link["mtu"] = int(command[-1])
-            else:
-                self.link["flags"] = ["UP"]
-        elif command[:2] == ("ip", "address"):
-            entry = ipaddress.IPv4Interface(command[3])
-            info = {"family": "inet", "local": str(entry.ip), "prefixlen": entry.network.prefixlen}
-            known = self.link["addr_info"]
-            self.link["addr_info"] = [*known, info] if command[2] == "add" else [one for one in known if one != info]
-        elif command[0] == "ctr":
-            self.tasks[command[-1]] = "STOPPED"
+        self.know(tasks={**self.tasks, name: state})
 
     def conflist(self):
-        return json.loads((self.directory / "CONFLIST").read_text(encoding="utf-8"))
+        return json.loads((self.directory / "net.d" / "CONFLIST").read_text(encoding="utf-8"))
 
-    def run(self, capsys, *arguments):
-        self.script.main([*arguments])
-        return capsys.readouterr().out.splitlines()
+    def run(self, *arguments):
+        """Run the program as its service and module cni_bridge do; the lines that it prints."""
+        done = subprocess.run(
+            [self.program, *arguments],
+            env={"PATH": f"{self.directory}/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.splitlines()
 
 
 @pytest.fixture
@@ -84,13 +107,13 @@ def beside_docker(tmp_path):
     return Host(tmp_path, "docker0", "upper")
 
 
-def test_a_bridge_of_its_own(alone, capsys):
+def test_a_bridge_of_its_own(alone):
     """Check, do, check again, do again."""
-    found = alone.run(capsys, "check")
+    found = alone.run("check")
     assert [line for line in found if "there is no cni0" in line]
     assert alone.done == []
-    assert not (alone.directory / "CONFLIST").exists()
-    assert alone.run(capsys) == found
+    assert not (alone.directory / "net.d").exists()
+    assert alone.run() == found
     assert alone.link["addr_info"] == [{"family": "inet", "local": "10.244.5.1", "prefixlen": 24}]
     assert (alone.link["mtu"], alone.link["flags"]) == (1450, ["UP"])
     bridge, ports = alone.conflist()["plugins"]
@@ -99,13 +122,13 @@ def test_a_bridge_of_its_own(alone, capsys):
         [{"subnet": "10.244.5.0/24", "rangeStart": "10.244.5.1", "rangeEnd": "10.244.5.254", "gateway": "10.244.5.1"}]
     ]
     assert ports["capabilities"] == {"portMappings": True}
-    done = [*alone.done]
-    assert alone.run(capsys, "check") == alone.run(capsys) == []
+    done = alone.done
+    assert alone.run("check") == alone.run() == []
     assert alone.done == done
 
 
-def test_docker0_is_dockers_to_make(beside_docker, capsys):
-    (line,) = beside_docker.run(capsys)
+def test_docker0_is_dockers_to_make(beside_docker):
+    (line,) = beside_docker.run()
     assert "CONFLIST" in line
     assert beside_docker.done == []
     (bridge, dummy) = beside_docker.conflist()["plugins"]
@@ -114,38 +137,51 @@ def test_docker0_is_dockers_to_make(beside_docker, capsys):
     assert bridge["ipam"]["ranges"][0][0]["rangeEnd"] == "10.244.5.254"
 
 
-def test_another_lease_is_followed(beside_docker, capsys):
-    beside_docker.link = {
-        "flags": ["UP"],
-        "mtu": 1450,
-        "addr_info": [{"family": "inet", "local": "10.244.5.1", "prefixlen": 24}],
-    }
-    beside_docker.run(capsys)
+def test_another_lease_is_followed(beside_docker):
+    addresses = [{"family": "inet", "local": "10.244.5.1", "prefixlen": 24}]
+    beside_docker.know(link={"flags": ["UP"], "mtu": 1450, "addr_info": addresses})
+    beside_docker.run()
     beside_docker.sandbox("10.244.5.130", "old")
     beside_docker.sandbox("10.244.5.131", "ended", "STOPPED")
-    assert beside_docker.run(capsys, "check") == []
+    assert beside_docker.run("check") == []
     beside_docker.lease("10.244.9.1/24", 1400)
     beside_docker.sandbox("10.244.9.130", "new")
-    assert len(beside_docker.run(capsys)) == 5
+    assert len(beside_docker.run()) == 5
     assert beside_docker.link["addr_info"] == [{"family": "inet", "local": "10.244.9.1", "prefixlen": 24}]
     assert beside_docker.link["mtu"] == 1400
     assert beside_docker.tasks == {"old": "STOPPED", "ended": "STOPPED", "new": "RUNNING"}
-    assert beside_docker.run(capsys, "check") == []
+    assert beside_docker.run("check") == []
 
 
-def test_a_pod_in_dockers_part_is_ended(beside_docker, capsys):
+def test_a_pod_in_dockers_part_is_ended(beside_docker):
     """It is from when the node had no Docker."""
-    beside_docker.run(capsys)
+    beside_docker.run()
     beside_docker.sandbox("10.244.5.7", "low")
-    assert beside_docker.run(capsys, "check") == ["a pod has the address 10.244.5.7, which is none of this host's"]
+    assert beside_docker.run("check") == ["a pod has the address 10.244.5.7, which is none of this host's"]
     assert beside_docker.tasks == {"low": "RUNNING"}
-    beside_docker.run(capsys)
+    beside_docker.run()
     assert beside_docker.tasks == {"low": "STOPPED"}
 
 
 @pytest.mark.parametrize("text", ["", "FLANNEL_MTU=1450\n", "FLANNEL_SUBNET=x\nFLANNEL_MTU=1450\n"])
-def test_without_a_lease_nothing_is_done(alone, capsys, text):
+def test_without_a_lease_nothing_is_done(alone, text):
     (alone.directory / "SUBNET_FILE").write_text(text, encoding="utf-8")
-    (line,) = alone.run(capsys)
+    (line,) = alone.run()
     assert line.startswith("flannel has no subnet for this host yet")
     assert alone.done == []
+
+
+def test_the_kernels_own_bridge(alone):
+    """With the real ip, in a network namespace."""
+    namespace = ["unshare", "--net"]
+    if subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("only root may make a network namespace")
+    script = f"{alone.program}; {alone.program} check; ip -json address show dev cni0"
+    done = subprocess.run([*namespace, "sh", "-euc", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    *differences, link = done.stdout.splitlines()
+    # The second time, nothing differs.
+    assert len(differences) == 5
+    (found,) = json.loads(link)
+    assert (found["ifname"], found["mtu"], "UP" in found["flags"]) == ("cni0", 1450, True)
+    assert [one["local"] for one in found["addr_info"] if one["family"] == "inet"] == ["10.244.5.1"]

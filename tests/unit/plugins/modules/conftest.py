@@ -14,8 +14,6 @@ import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils import _etcd_member
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
-from lab import artifacts
-
 
 class EtcdServer(t.NamedTuple):
     """A real etcd with TLS, and how to reach it."""
@@ -53,17 +51,6 @@ def _certificates(directory: str) -> None:
         extra = ["-addext", "subjectAltName=IP:127.0.0.1", "-CA", "ca.crt", "-CAkey", "ca.key"]
         files = ["-keyout", f"{name}.key", "-out", f"{name}.crt"]
         _openssl(directory, "req", "-x509", *key, *files, "-subj", f"/CN={name}", *extra)
-
-
-@pytest.fixture(scope="session")
-def etcd_binaries(tmp_path_factory):
-    """A directory with etcd and etcdctl: in PATH, where tests/matrix.py puts them for ansible-test, or out of the lab's mirror."""
-    given = shutil.which("etcdctl")
-    if given and shutil.which("etcd"):
-        return os.path.dirname(given)
-    target = tmp_path_factory.mktemp("etcd")
-    artifacts.extract_etcd(target)
-    return str(target)
 
 
 class EtcdFleet:

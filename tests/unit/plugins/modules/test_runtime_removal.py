@@ -96,7 +96,12 @@ class FakeNode:
         self.states["plainkube-cni.path"] = "active"
         plugins = [{"type": "bridge", "bridge": bridge}]
         self.write("/etc/cni/net.d/10-plainkube.conflist", json.dumps({"plugins": plugins}))
-        for path in ("/etc/containerd/plainkube.toml", "/etc/kubernetes/plainkube-cni", "/run/netns/cni-1"):
+        for path in (
+            "/etc/containerd/plainkube.toml",
+            "/etc/kubernetes/plainkube-cni",
+            "/etc/kubernetes/plainkube-cni.json",
+            "/run/netns/cni-1",
+        ):
             self.write(path)
         self.write("/etc/systemd/system/plainkube-cni.path")
         self.write("/var/lib/cni/networks/plainkube/10.244.5.130")

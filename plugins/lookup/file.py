@@ -1,0 +1,50 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: file
+author: The plainkube authors (@plainkube)
+version_added: 1.0.0
+short_description: Read a role's file
+description:
+  - Like P(ansible.builtin.file#lookup), for the roles of this collection. The built-in lookup searches the directories of the role that is running, which
+    is a different one when module M(plainkube.cluster.survey) evaluates the variables of all roles. It also removes whitespace at the end.
+options:
+  _terms:
+    description: Files as C(ROLE/FILE), which is C(roles/ROLE/files/FILE) of this collection, regardless of the task's location.
+    type: list
+    elements: str
+    required: true
+"""
+
+EXAMPLES = r"""
+content: "{{ lookup('plainkube.cluster.file', 'etcd/etcd-stop.sh') }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: The files as they are; braces in them are no templates.
+  type: list
+  elements: str
+"""
+
+import pathlib
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+
+ROLES = pathlib.Path(__file__).parents[2] / "roles"
+
+
+class LookupModule(LookupBase):
+    def run(self, terms, variables=None, **kwargs):
+        self.set_options(var_options=variables, direct=kwargs)
+        return [self._text(term) for term in terms]
+
+    def _text(self, term):
+        role, dummy, name = term.partition("/")
+        path = ROLES / role / "files" / name
+        if not path.is_file():
+            raise AnsibleLookupError(f"there is no file {term}: give ROLE/FILE, for roles/ROLE/files/FILE")
+        return path.read_text(encoding="utf-8")

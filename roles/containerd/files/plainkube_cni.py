@@ -1,0 +1,186 @@
+#!/usr/bin/python3 -IS
+# Written by plainkube.cluster for plainkube-cni.service. The first line leaves out packages that the host's users installed.
+"""Puts the pods' network on flannel's subnet: containerd's CNI configuration, the bridge, and the pods that are there already.
+
+With the argument `check` it changes nothing, and prints what it would change, a line each. Its settings are in the file beside it, PROGRAM.json.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import json
+import os
+import subprocess
+import sys
+import typing as t
+
+# (what differs, what to do)
+Steps = t.Iterator[tuple[str, t.Callable[[], None]]]
+
+
+class Settings(t.NamedTuple):
+    """Of this host."""
+
+    bridge: str
+    # The half of the subnet that pods have, `lower` or `upper`; all of it where this is empty.
+    pod_range: str
+    subnet_file: str
+    conflist: str
+    leases: str
+
+    @property
+    def makes_bridge(self) -> bool:
+        """Docker makes docker0."""
+        return self.bridge == "cni0"
+
+
+class Lease(t.NamedTuple):
+    """What flannel gave this host: the bridge's address, and its MTU."""
+
+    address: ipaddress.IPv4Interface
+    mtu: int
+
+
+def read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return ""
+
+
+def output(*command: str) -> str:
+    """What a command prints; nothing where it fails."""
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True)
+
+
+def act(*command: str) -> t.Callable[[], None]:
+    """What runs a command."""
+    return functools.partial(run, *command)
+
+
+def lease(text: str) -> Lease | None:
+    """The lease in flannel's subnet file; None where there is none."""
+    values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    try:
+        return Lease(ipaddress.IPv4Interface(values["FLANNEL_SUBNET"]), int(values["FLANNEL_MTU"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def pool(settings: Settings, found: Lease) -> ipaddress.IPv4Network:
+    """The pods' part of the subnet."""
+    subnet = found.address.network
+    if not settings.pod_range:
+        return subnet
+    lower, upper = subnet.subnets()
+    return upper if settings.pod_range == "upper" else lower
+
+
+def conflist(settings: Settings, found: Lease) -> str:
+    subnet, pods = found.address.network, pool(settings, found)
+    addresses = {
+        "subnet": str(subnet),
+        "rangeStart": str(pods[1] if pods[0] == subnet[0] else pods[0]),
+        "rangeEnd": str(pods[-2] if pods[-1] == subnet[-1] else pods[-1]),
+        "gateway": str(found.address.ip),
+    }
+    bridge = {
+        "type": "bridge",
+        "bridge": settings.bridge,
+        "mtu": found.mtu,
+        "hairpinMode": True,
+        "isGateway": settings.makes_bridge,
+        # flannel does, for what leaves the cluster.
+        "ipMasq": False,
+        "ipam": {"type": "host-local", "ranges": [[addresses]], "routes": [{"dst": "0.0.0.0/0"}]},
+    }
+    ports = {"type": "portmap", "capabilities": {"portMappings": True}}
+    whole = {"cniVersion": "1.0.0", "name": "plainkube", "plugins": [bridge, ports]}
+    return json.dumps(whole, indent=2) + "\n"
+
+
+def write(path: str, text: str) -> None:
+    """In one step: containerd reads it at any time."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = os.path.join(os.path.dirname(path), ".plainkube-cni")
+    with open(temporary, "w", encoding="utf-8") as stream:
+        os.fchmod(stream.fileno(), 0o644)
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.rename(temporary, path)
+
+
+def configuration_steps(settings: Settings, found: Lease) -> Steps:
+    wanted = conflist(settings, found)
+    if read(settings.conflist) != wanted:
+        difference = f"{settings.conflist} is not what flannel's subnet {found.address} makes it"
+        yield difference, functools.partial(write, settings.conflist, wanted)
+
+
+def bridge_steps(settings: Settings, found: Lease) -> Steps:
+    bridge, address = settings.bridge, str(found.address)
+    links = json.loads(output("ip", "-json", "address", "show", "dev", bridge) or "[]")
+    if not links and not settings.makes_bridge:
+        return
+    if not links:
+        yield f"there is no {bridge}", act("ip", "link", "add", bridge, "type", "bridge")
+    link: dict[str, t.Any] = links[0] if links else {"flags": [], "mtu": 0, "addr_info": []}
+    present = [f"{one['local']}/{one['prefixlen']}" for one in link["addr_info"] if one["family"] == "inet"]
+    if link["mtu"] != found.mtu:
+        yield f"{bridge} has not flannel's MTU of {found.mtu}", act("ip", "link", "set", bridge, "mtu", str(found.mtu))
+    if "UP" not in link["flags"]:
+        yield f"{bridge} is down", act("ip", "link", "set", bridge, "up")
+    if address not in present:
+        yield f"{bridge} has not flannel's {address}", act("ip", "address", "add", address, "dev", bridge)
+    for other in present:
+        if other != address:
+            yield f"{bridge} has {other}", act("ip", "address", "del", other, "dev", bridge)
+
+
+def strangers(settings: Settings, pods: ipaddress.IPv4Network) -> dict[str, str]:
+    """Address -> sandbox, of those whose address is none of the pods'."""
+    found = {}
+    for name in os.listdir(settings.leases) if os.path.isdir(settings.leases) else []:
+        try:
+            outside = ipaddress.IPv4Address(name) not in pods
+        except ValueError:
+            continue  # the plugin's notes
+        if outside:
+            found[name] = read(os.path.join(settings.leases, name)).split("\n")[0].strip()
+    return found
+
+
+def sandbox_steps(settings: Settings, found: Lease) -> Steps:
+    outside = strangers(settings, pool(settings, found))
+    lines = output("ctr", "--namespace=k8s.io", "tasks", "list").splitlines() if outside else []
+    running = {line.split()[0] for line in lines if line.endswith("RUNNING")}
+    for old, sandbox in outside.items():
+        if sandbox in running:
+            # The kubelet sees it, and makes the pod anew.
+            kill = act("ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", sandbox)
+            yield f"a pod has the address {old}, which is none of this host's", kill
+
+
+def main(arguments: list[str]) -> None:
+    settings = Settings(**json.loads(read(f"{os.path.abspath(__file__)}.json")))
+    found = lease(read(settings.subnet_file))
+    if found is None:
+        # plainkube-cni.path starts this again once there is one.
+        print(f"flannel has no subnet for this host yet ({settings.subnet_file})")
+        return
+    for steps in (configuration_steps, bridge_steps, sandbox_steps):
+        for difference, step in steps(settings, found):
+            print(difference, flush=True)
+            if arguments != ["check"]:
+                step()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
