@@ -67,6 +67,32 @@ class Measured:
         return self.whole.cpu / self.hosts
 
 
+# The steps of site.yml, which the survey asks for.
+STEPS = (
+    "addons",
+    "artifacts",
+    "artifacts_images",
+    "certificates",
+    "containerd",
+    "containerd_network",
+    "control_plane",
+    "docker",
+    "etcd",
+    "etcd_member",
+    "etcd_rbac",
+    "firewall",
+    "flannel",
+    "flannel_network",
+    "load_balancer",
+    "load_balancer_removal",
+    "node",
+    "node_object",
+    "node_runtime",
+)
+# What a module answers that has nothing to do.
+NOTHING: dict[str, t.Any] = {"changed": False, "actions": []}
+
+
 def host_names(count: int) -> list[str]:
     return [f"h{number:03d}" for number in range(1, count + 1)]
 
@@ -91,11 +117,10 @@ def component(name: str) -> dict[str, t.Any]:
 def shared_answers(directory: pathlib.Path) -> None:
     """What every host answers alike."""
     directory.mkdir()
-    for name in ("component", "docker_rebridge", "etcd_network_config", "etcd_rbac", "certificate_install"):
-        write(directory / f"{name}.json", {"changed": False})
-    for name in ("container_images", "kube_objects"):
-        write(directory / f"{name}.json", {"changed": False, "changes": []})
-    write(directory / "artifacts.json", {"changed": False, "changes": [], "missing": [], "missing_packages": []})
+    unchanged = ("component", "docker_rebridge", "etcd_network_config", "etcd_rbac", "certificate_install")
+    for name in (*unchanged, "container_images", "kube_objects"):
+        write(directory / f"{name}.json", NOTHING)
+    write(directory / "artifacts.json", {**NOTHING, "replaced": [], "missing": [], "missing_packages": []})
     units = ("flanneld", "kube-proxy", "docker", "cri-dockerd", "kubelet")
     one = {
         "subject": "a-name",
@@ -208,10 +233,10 @@ class Simulation:
                 for name in (leaves or NAMES)
             }
             public = {name: text for name, text in files.items() if name.removesuffix(".crt") not in leaves}
-            answers = {"changed": False, "certificates": answer, "public": public, "secret": secrets}
+            answers = {**NOTHING, "certificates": answer, "public": public, "secret": secrets}
             write(self.directory / "hosts" / host / "certificate_request.json", answers)
-            survey = {"changed": False, "answers": {"certificates": answers}, "to_do": []}
-            write(self.directory / "hosts" / host / "survey.json", survey)
+            surveyed = {**dict.fromkeys(STEPS, NOTHING), "certificates": answers}
+            write(self.directory / "hosts" / host / "survey.json", {"changed": False, "answers": surveyed})
 
     def install(self) -> None:
         """Give every host its certificates: a run that ends as soon as they are signed."""
@@ -224,7 +249,7 @@ class Simulation:
             raise LabError(f"the simulated first run signed nothing:\n{output[-4000:]}")
         self.certificates(signed[0])
         self.hosts(installed=True)
-        write(stub, {"changed": False})
+        write(stub, NOTHING)
 
     def unchanged(self, playbook: Playbook) -> list[dict[str, t.Any]]:
         """What callback/costs.py saw of a second run, which succeeds and changes nothing."""

@@ -64,9 +64,9 @@ class Run:
         return [event for event in self.events if event["event"] == "ok" and event["changed"]]
 
     @property
-    def restarts(self) -> dict[str, dict[str, list[str]]]:
+    def restarts(self) -> dict[str, dict[str, str]]:
         """Host -> service that was (or would be) started again -> why, in words."""
-        found: dict[str, dict[str, list[str]]] = {}
+        found: dict[str, dict[str, str]] = {}
         for event in self.changes:
             if event["restarts"]:
                 found.setdefault(event["host"], {}).update(event["restarts"])

@@ -69,7 +69,7 @@ class CallbackModule(CallbackBase):
             skipped=bool(answer.get("skipped")),
             msg=str(answer.get("msg", ""))[:2000],
             restarts=_plan.restarts(answer),
-            changes=answer.get("changes") or [],
+            installed=_plan.installed(answer),
             written=_plan.written(answer),
         )
 

@@ -51,7 +51,7 @@ class ActionModule(_untrusted.OnHost):
 
     def _failed(self, loaded: dict[str, t.Any], why: str) -> dict[str, t.Any]:
         sentence = f"The new firewall rules keep the control node out ({why}): correct firewall_ssh_sources, or what the diff shows."
-        return {**loaded, "changed": False, "failed": True, "msg": sentence}
+        return {**loaded, "changed": False, "actions": [], "failed": True, "msg": sentence}
 
     def _hang_up(self) -> None:
         """Makes the next task open a new connection: an existing one does not test the new rules."""

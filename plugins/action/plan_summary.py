@@ -37,4 +37,4 @@ class ActionModule(ActionBase):
         variables = hostvars[host]
         # A host has the results of the roles that it went through.
         found = [variables[name] for name in _steps.results() if name in variables]
-        return [line for result in found for line in (*_plan.packages(result), *_plan.lines(result, host))]
+        return [line for result in found for line in _plan.lines(result, host)]

@@ -6,7 +6,7 @@ import importlib
 import secrets
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _survey, _turns
+from ansible_collections.plainkube.cluster.plugins.module_utils import _actions, _survey, _turns
 from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _scope, _steps, _untrusted
 
 _MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils._modules"
@@ -37,6 +37,7 @@ class ActionModule(_untrusted.OnHost):
             "steps": names,
             "to_do": [name for name in _steps.closure(found) if name in names],
             "running": [name for name in names if _turns.may_run(name, answers)],
+            "waiting": [name for name in names if _actions.is_pending(answers.get(name, {}))],
             # By this random number, later results are known as those of the same pass.
             _steps.PASS: secrets.token_hex(8),
         }

@@ -104,6 +104,12 @@ def commands(before: Rbac, want: Rbac) -> list[list[str]]:
     return added + removed + enable
 
 
+def subjects(commands: t.Iterable[t.Sequence[str]]) -> list[str]:
+    """What the commands are about, each once: `etcd's role flannel`."""
+    found = (kind if kind == "auth" else f"{kind} {rest[1]}" for kind, *rest in commands)
+    return [f"etcd's {name}" for name in dict.fromkeys(found)]
+
+
 def describe(rbac: Rbac) -> str:
     """The state as lines for the diff."""
     lines = [f"auth: {'on' if rbac.auth else 'off'}"]

@@ -18,6 +18,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _systemd,
     _trees,
 )
+from ansible_collections.plainkube.cluster.plugins.module_utils._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils._docker_service import Trouble, output
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
@@ -256,6 +257,12 @@ def look(host: Host, parts: list[Part]) -> dict[str, list[str]]:
         if names:
             found.setdefault(part.kind, []).extend(names)
     return found
+
+
+def actions(found: t.Mapping[str, t.Sequence[str]]) -> list[Action]:
+    """The actions that remove what `look` found. The unit of a service is a part of its own."""
+    pairs = [(kind, name) for kind, names in found.items() for name in names]
+    return [Action("stop", name) if kind == "service" else Action("remove", f"{kind} {name}") for kind, name in pairs]
 
 
 def apply(host: Host, parts: list[Part]) -> None:

@@ -11,11 +11,8 @@ Answer = t.Mapping[str, t.Any]
 
 
 def has_work(answer: Answer) -> bool:
-    """Whether a step has something to do. A module that fails has: in its place in the run, it will say why.
-
-    What is `pending` is to do, and no change: to wait for what starts, or to remove what a killed run left."""
-    work = ("changed", "failed", "changes", "missing_packages", "pending")
-    return any(answer.get(key) for key in work)
+    """Whether a step has something to do. A module that fails has: in its place in the run, it will say why."""
+    return bool(answer.get("failed") or answer.get("actions"))
 
 
 def masked(value: t.Any, secrets: t.Collection[str]) -> t.Any:

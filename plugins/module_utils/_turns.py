@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _etcd_member
+from ansible_collections.plainkube.cluster.plugins.module_utils import _actions, _etcd_member
 
 
 class Host(t.NamedTuple):
@@ -78,5 +78,5 @@ def control_planes(hosts: t.Sequence[Host], total: int) -> Turns:
     running = [host for host in busy if host.runs("control_plane")]
     if total == 1 or not running:
         return Turns([], [])
-    running.sort(key=lambda host: not host.answer("control_plane").get("pending"))
+    running.sort(key=lambda host: not _actions.is_pending(host.answer("control_plane")))
     return Turns([host.name for host in busy if host not in running], [host.name for host in running])

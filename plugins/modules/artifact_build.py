@@ -165,16 +165,34 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+actions:
+  description:
+    - What was, or would be, done.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    verb:
+      description: The kind of action. V(wait) is pending work that does not count as a change.
+      returned: always
+      type: str
+      choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
+    subject:
+      description: What it affects.
+      returned: always
+      type: str
+    reason:
+      description: The reason, as text. Empty if there is nothing to say.
+      returned: always
+      type: str
+  sample:
+    - {verb: write, subject: "/var/lib/mirror/dl.k8s.io/v1.37.2/bin/linux/amd64/kubelet", reason: "it is not there"}
 path:
   description: Path of the artifact.
   type: str
   returned: always
 sha256:
   description: Its SHA-256. Empty in check mode if the artifact does not exist.
-  type: str
-  returned: always
-reason:
-  description: Why it was, or would be, built. Empty if it was not.
   type: str
   returned: always
 """
@@ -186,7 +204,8 @@ import platform
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _archive, _build, _command, _sums
+from ansible_collections.plainkube.cluster.plugins.module_utils import _actions, _archive, _build, _command, _sums
+from ansible_collections.plainkube.cluster.plugins.module_utils._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils._artifacts import mirror_path
 
 OLDEST_GO = (1, 26)
@@ -445,10 +464,9 @@ def main() -> None:
         "after": f"{target.relative}: there and verified\n",
     }
     module.exit_json(
-        changed=bool(reason),
+        **_actions.result([Action("write", target.path, reason)] if reason else []),
         diff=states,
         path=target.path,
-        reason=reason,
         sha256=_sums.of_file(target.path) if not (reason and module.check_mode) else "",
     )
 

@@ -88,6 +88,28 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+actions:
+  description:
+    - What was, or would be, done. The paths are in O(directory).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    verb:
+      description: The kind of action. V(wait) is pending work that does not count as a change.
+      returned: always
+      type: str
+      choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
+    subject:
+      description: What it affects.
+      returned: always
+      type: str
+    reason:
+      description: The reason, as text. Empty if there is nothing to say.
+      returned: always
+      type: str
+  sample:
+    - {verb: write, subject: "/root/plainkube-pki/ca-cross.crt", reason: ""}
 going:
   description: Names of the rotations in progress whose next step is due.
   returned: success
@@ -121,6 +143,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _actions,
     _authorities,
     _certificates,
     _encryption,
@@ -230,16 +253,25 @@ def answer(module: AnsibleModule, contents: _rotation.Contents, now: datetime.da
     }
 
 
+def actions(module: AnsibleModule, changes: t.Sequence[_rotation.Change]) -> dict[str, t.Any]:
+    top = module.params["directory"]
+    new = [change.new_name if change.content is None else change.name for change in changes]
+    old = [change.name for change in changes if change.content is None]
+    paths = [[os.path.join(top, name) for name in names if name] for names in (new, old)]
+    return _actions.result([*_actions.writes(paths[0]), *_actions.removals(paths[1])])
+
+
 def run(module: AnsibleModule) -> dict[str, t.Any]:
     now = datetime.datetime.now(datetime.timezone.utc)
     contents = read(module)
     changes = changes_of(module, contents, now)
     if not changes or module.check_mode:
-        return {"changed": bool(changes), **answer(module, contents, now)}
+        return {**actions(module, changes), **answer(module, contents, now)}
     with _authorities.locked(module.params["directory"]):
-        for change in changes_of(module, read(module), now):
+        changes = changes_of(module, read(module), now)
+        for change in changes:
             apply(module, change)
-    return {"changed": True, **answer(module, read(module), now)}
+    return {**actions(module, changes), **answer(module, read(module), now)}
 
 
 ARGUMENT_SPEC: dict[str, t.Any] = {

@@ -64,12 +64,28 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-paths:
-  description: The files that were, or would be, written.
+actions:
+  description:
+    - What was, or would be, done.
   returned: success
   type: list
-  elements: str
-  sample: [/etc/kubernetes/pki/ca.crt]
+  elements: dict
+  contains:
+    verb:
+      description: The kind of action. V(wait) is pending work that does not count as a change.
+      returned: always
+      type: str
+      choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
+    subject:
+      description: What it affects.
+      returned: always
+      type: str
+    reason:
+      description: The reason, as text. Empty if there is nothing to say.
+      returned: always
+      type: str
+  sample:
+    - {verb: write, subject: "/etc/kubernetes/pki/ca.crt", reason: ""}
 """
 
 import hashlib
@@ -77,7 +93,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _files, _run
+from ansible_collections.plainkube.cluster.plugins.module_utils import _actions, _files, _run
 
 
 def shown(content: str | None) -> str:
@@ -106,9 +122,8 @@ def main() -> None:
             for _found, wanted in changes:
                 _files.write(module, wanted)
         module.exit_json(
-            changed=bool(changes),
+            **_actions.result(_actions.written(wanted for dummy, wanted in changes)),
             diff=[difference(found, wanted) for found, wanted in changes],
-            paths=[wanted["path"] for dummy, wanted in changes],
         )
 
 

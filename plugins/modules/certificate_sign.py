@@ -193,6 +193,28 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+actions:
+  description:
+    - What was, or would be, done. Here, in O(directory). RV(hosts) has the actions for each host.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    verb:
+      description: The kind of action. V(wait) is pending work that does not count as a change.
+      returned: always
+      type: str
+      choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
+    subject:
+      description: What it affects.
+      returned: always
+      type: str
+    reason:
+      description: The reason, as text. Empty if there is nothing to say.
+      returned: always
+      type: str
+  sample:
+    - {verb: write, subject: "/root/plainkube-pki/ca.crt", reason: ""}
 authorities:
   description: The CAs, by name.
   returned: success with O(state=signed)
@@ -204,16 +226,18 @@ hosts:
   returned: success with O(state=signed)
   type: dict
   contains:
+    actions:
+      description: The certificates that were, or would be, issued, in the format of RV(actions).
+      returned: success
+      type: list
+      elements: dict
+      sample:
+        - {verb: issue, subject: apiserver, reason: the list of names lacks api.example.org}
     files:
       description: Files for M(plainkube.cluster.certificate_install), all of them public.
       returned: success
       type: list
       elements: dict
-    reasons:
-      description: Name of each issued certificate, and the reason.
-      returned: success
-      type: dict
-      sample: {"apiserver": "the list of names lacks api.example.org"}
     replaced:
       description: Paths of all files to write on the host.
       returned: success
@@ -240,6 +264,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _actions,
     _authorities,
     _certificates,
     _encryption,
@@ -525,11 +550,11 @@ def sign(
     # Cross certificates are not there before a CA has been replaced.
     files = {name: directory.contents[name] for name in copies if name not in secret and name in directory.contents}
     files = {name: text for name, text in files.items() if answer["public"].get(name) != text}
-    reasons, diff = {}, []
+    actions, diff = [], []
     for entry in entries:
         why, certificate = sign_one(module, directory, entry, host, now)
         if why:
-            reasons[entry["name"]] = why
+            actions.append(_actions.Action("issue", entry["name"], why))
             files[f"{entry['name']}.crt"] = certificate
             diff.append(difference(module, host, entry["name"], certificate, why))
     # Only together with other files: a second control node with a copy of the directory is no change.
@@ -538,7 +563,8 @@ def sign(
     stale = [name for name in secret if answer["secret"].get(name) != digest(directory.contents[name])]
     listed = [{"path": os.path.join(top, name), "content": text} for name, text in files.items()]
     replaced = [os.path.join(top, name) for name in (*files, *stale)]
-    return {"files": listed, "reasons": reasons, "replaced": replaced, "secret_files": stale}, diff
+    told = {"actions": _actions.listed(actions), "files": listed, "replaced": replaced, "secret_files": stale}
+    return told, diff
 
 
 def shown(text: str | None) -> str | None:
@@ -603,8 +629,8 @@ def apply(module: AnsibleModule, now: datetime.datetime, before: Plan) -> Plan:
 
 def message(module: AnsibleModule, directory: Directory, hosts: t.Mapping[str, t.Any]) -> str:
     made = [name for name in directory.made if name not in ("sa.key", _encryption.FILE)]
-    count = sum(len(entry["reasons"]) for entry in hosts.values())
-    where = sum(1 for entry in hosts.values() if entry["reasons"])
+    count = sum(len(entry["actions"]) for entry in hosts.values())
+    where = sum(1 for entry in hosts.values() if entry["actions"])
     make, issue = ("Would make", "would issue") if module.check_mode else ("Made", "issued")
     parts = [f"{make} {len(made)} CAs in {module.params['directory']}"] if made else []
     parts += [f"{issue} {count} certificates for {where} hosts"] if count else []
@@ -645,7 +671,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         warn_of_exposure(module)
         warn_of_rotation(module)
         return {
-            "changed": False,
+            **_actions.result([]),
             "msg": f"{module.params['directory']} is in order for {len(module.params['answers'])} hosts.",
         }
     if plan.changes and not module.check_mode:
@@ -657,8 +683,10 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         warn_of_end(module, authority, now)
     hosts = {host: result for host, (result, dummy) in signed.items()}
     diff = [directory_difference(there, wanted) for there, wanted in plan.changes]
+    actions = _actions.written(wanted for dummy, wanted in plan.changes)
     return {
-        "changed": bool(plan.changes) or any(entry["reasons"] for entry in hosts.values()),
+        "changed": bool(actions) or any(entry["actions"] for entry in hosts.values()),
+        "actions": _actions.listed(actions),
         "diff": [*diff, *(part for dummy, parts in signed.values() for part in parts)],
         "authorities": {
             name: {

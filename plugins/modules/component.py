@@ -14,7 +14,7 @@ description:
   - It compares the process itself, not what changed in this run. The unit puts a digest of all inputs into the
     process's environment, and the module reads it from C(/proc). So the next run repairs the state if a run was killed between writing
     and restarting, and also detects a process that was started from a manually edited file.
-  - Check mode returns the same diff, and RV(components.restart) and RV(components.reasons).
+  - Check mode returns the same diff and the same RV(actions).
 extends_documentation_fragment:
   - plainkube.cluster.attributes
 author:
@@ -143,7 +143,7 @@ options:
     description:
       - Files that earlier tasks of this run replaced, or would replace in check mode - binaries, CAs, keys.
       - Check mode cannot see their future content, so it assumes that every component with one of them as an input will restart.
-        In a real run, they only affect the wording of RV(components.reasons), so that it matches the plan.
+        In a real run, they only affect the wording of RV(actions[].reason), so that it matches the plan.
     type: list
     elements: path
     default: []
@@ -178,35 +178,40 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+actions:
+  description:
+    - What was, or would be, done.
+    - V(restart) if the service was running, so that it is interrupted; otherwise, V(start).
+    - V(wait), in check mode, if systemd must reload a unit, or a component is not ready yet.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    verb:
+      description: The kind of action. V(wait) is pending work that does not count as a change.
+      returned: always
+      type: str
+      choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
+    subject:
+      description: What it affects.
+      returned: always
+      type: str
+    reason:
+      description: The reason, as text. Empty if there is nothing to say.
+      returned: always
+      type: str
+  sample:
+    - {verb: write, subject: "/etc/systemd/system/etcd.service", reason: ""}
+    - {verb: restart, subject: "etcd", reason: "its unit file changes"}
 components:
-  description: Changes that were, or would be, made, by name of the component.
+  description: The state that was found, by name of the component.
   returned: success
   type: dict
   contains:
-    restart:
-      description: Whether the service was, or would be, started or restarted.
-      returned: success
-      type: bool
-    removed:
-      description: Whether it existed and was, or would be, removed.
-      returned: success
-      type: bool
-    reasons:
-      description: Why it was started or restarted, as text.
-      returned: success
-      type: list
-      elements: str
     running:
       description: Whether the service was running, so that a restart interrupts it.
-      returned: success
+      returned: with O(components[].state=present)
       type: bool
-pending:
-  description:
-    - Pending work that does not count as a change, as text.
-    - Here, in check mode, systemd must reload a unit, or a component is not ready yet.
-  returned: success
-  type: list
-  elements: str
 """
 
 from ansible_collections.plainkube.cluster.plugins.module_utils._modules.component import main

@@ -118,16 +118,34 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+actions:
+  description:
+    - What was, or would be, done.
+    - V(wait) if a learner must be promoted after etcd starts.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    verb:
+      description: The kind of action. V(wait) is pending work that does not count as a change.
+      returned: always
+      type: str
+      choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
+    subject:
+      description: What it affects.
+      returned: always
+      type: str
+    reason:
+      description: The reason, as text. Empty if there is nothing to say.
+      returned: always
+      type: str
+  sample:
+    - {verb: join, subject: "etcd as a learner of k1", reason: ""}
 action:
   description:
     - The action with O(state=prepared). V(keep) for a host with data, V(found) for a new cluster, V(add) for a new member of an
       existing cluster, V(replace) for a member that lost its data, V(go on) for a member that was added but never started.
   type: str
-  returned: with O(state=prepared)
-join:
-  description: The same as text, if the host joins an existing cluster.
-  type: list
-  elements: str
   returned: with O(state=prepared)
 live:
   description: Whether a member with a quorum responded. Not checked if there is only one member.
@@ -144,11 +162,6 @@ leader:
 learner:
   description: Whether this host's member was a learner and must be promoted.
   type: bool
-  returned: with O(state=prepared)
-pending:
-  description: Pending work that does not count as a change, as text. Here, a learner must be promoted after etcd starts.
-  type: list
-  elements: str
   returned: with O(state=prepared)
 """
 

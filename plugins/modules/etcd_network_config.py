@@ -137,6 +137,28 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+actions:
+  description:
+    - What was, or would be, done.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    verb:
+      description: The kind of action. V(wait) is pending work that does not count as a change.
+      returned: always
+      type: str
+      choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
+    subject:
+      description: What it affects.
+      returned: always
+      type: str
+    reason:
+      description: The reason, as text. Empty if there is nothing to say.
+      returned: always
+      type: str
+  sample:
+    - {verb: write, subject: "/coreos.com/network/config", reason: ""}
 key:
   description: The key in etcd.
   returned: success

@@ -98,11 +98,29 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-commands:
-  description: The etcdctl commands that were, or would be, run.
+actions:
+  description:
+    - What was, or would be, done.
   returned: success
   type: list
-  elements: str
+  elements: dict
+  contains:
+    verb:
+      description: The kind of action. V(wait) is pending work that does not count as a change.
+      returned: always
+      type: str
+      choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
+    subject:
+      description: What it affects.
+      returned: always
+      type: str
+    reason:
+      description: The reason, as text. Empty if there is nothing to say.
+      returned: always
+      type: str
+  sample:
+    - {verb: apply, subject: "etcd's role flannel", reason: ""}
+    - {verb: apply, subject: "etcd's auth", reason: ""}
 """
 
 from ansible_collections.plainkube.cluster.plugins.module_utils._modules.etcd_rbac import main

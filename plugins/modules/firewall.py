@@ -122,26 +122,33 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-tables:
-  description: The table, if it was, or would be, loaded.
+actions:
+  description:
+    - What was, or would be, done.
+    - V(wait) if unconfirmed rules of a killed run are active and will be rolled back.
   returned: success
   type: list
-  elements: str
-  sample: [nftables table inet plainkube]
-removed:
-  description: What was, or would be, removed.
-  returned: success
-  type: list
-  elements: str
+  elements: dict
+  contains:
+    verb:
+      description: The kind of action. V(wait) is pending work that does not count as a change.
+      returned: always
+      type: str
+      choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
+    subject:
+      description: What it affects.
+      returned: always
+      type: str
+    reason:
+      description: The reason, as text. Empty if there is nothing to say.
+      returned: always
+      type: str
+  sample:
+    - {verb: apply, subject: "nftables table inet plainkube", reason: ""}
 probation:
   description: Seconds until unconfirmed rules are rolled back; V(0) if there is nothing to confirm.
   returned: success
   type: int
-pending:
-  description: Pending work that does not count as a change, as text. Here, unconfirmed rules of a killed run are active and will be rolled back.
-  returned: success
-  type: list
-  elements: str
 """
 
 from ansible_collections.plainkube.cluster.plugins.module_utils._modules.firewall import main

@@ -66,6 +66,29 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+actions:
+  description:
+    - What was, or would be, done.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    verb:
+      description: The kind of action. V(wait) is pending work that does not count as a change.
+      returned: always
+      type: str
+      choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
+    subject:
+      description: What it affects.
+      returned: always
+      type: str
+    reason:
+      description: The reason, as text. Empty if there is nothing to say.
+      returned: always
+      type: str
+  sample:
+    - {verb: stop, subject: "kubelet", reason: ""}
+    - {verb: remove, subject: "interface flannel.1", reason: ""}
 removed:
   description: What was, or would be, removed, by kind. For a directory whose name ends with a slash, only the content.
   returned: success
@@ -85,6 +108,7 @@ import pwd
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _actions,
     _bridge,
     _docker,
     _docker_service,
@@ -101,6 +125,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._parts import (
     UNITS,
     Part,
     Trees,
+    actions,
     apply,
     at,
     listed,
@@ -407,7 +432,7 @@ def main() -> None:
         _run.remove(module)
     lines = [f"{kind} {name}\n" for kind, names in before.items() for name in names]
     module.exit_json(
-        changed=bool(before),
+        **_actions.result(actions(before)),
         removed=before,
         kept=[*kept, *host.kept],
         diff={"before_header": "this host", "after_header": "this host", "before": "".join(lines), "after": ""},

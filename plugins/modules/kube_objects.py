@@ -86,14 +86,30 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-objects:
+actions:
   description:
-    - The objects that were, or would be, changed, created or deleted.
-    - Empty in check mode if no API server responds or a namespace in the manifest is new.
+    - What was, or would be, done.
+    - In check mode, one action for all objects if no API server responds or a namespace in the manifest is new.
+    - V(wait), in check mode, for each of O(available).
   returned: success
   type: list
-  elements: str
-  sample: [apps.v1.Deployment.kube-system.coredns]
+  elements: dict
+  contains:
+    verb:
+      description: The kind of action. V(wait) is pending work that does not count as a change.
+      returned: always
+      type: str
+      choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
+    subject:
+      description: What it affects.
+      returned: always
+      type: str
+    reason:
+      description: The reason, as text. Empty if there is nothing to say.
+      returned: always
+      type: str
+  sample:
+    - {verb: apply, subject: "apps.v1.Deployment.kube-system.coredns", reason: ""}
 msg:
   description: What check mode could not determine.
   returned: in check mode, if no API server responds

@@ -82,6 +82,28 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+actions:
+  description:
+    - What was, or would be, done.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    verb:
+      description: The kind of action. V(wait) is pending work that does not count as a change.
+      returned: always
+      type: str
+      choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
+    subject:
+      description: What it affects.
+      returned: always
+      type: str
+    reason:
+      description: The reason, as text. Empty if there is nothing to say.
+      returned: always
+      type: str
+  sample:
+    - {verb: write, subject: "/root/kubeconfig", reason: "it expires in 30 days"}
 path:
   description: Path of the kubeconfig.
   returned: success
@@ -90,11 +112,6 @@ reachable:
   description: Whether the server responded to the control node.
   returned: success
   type: bool
-reasons:
-  description: Why it was, or would be, written. Empty if nothing changed.
-  returned: success
-  type: list
-  elements: str
 server:
   description: The server in the kubeconfig.
   returned: success
@@ -124,7 +141,14 @@ except ImportError:
     yaml = None
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _files, _kubeconfig, _probe
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _actions,
+    _certificates,
+    _files,
+    _kubeconfig,
+    _probe,
+)
+from ansible_collections.plainkube.cluster.plugins.module_utils._actions import Action
 
 Error = _certificates.CertificateError
 
@@ -268,12 +292,13 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     changes = [(there, one) for there, one in files if not _files.matches(there, one)]
     for _there, one in [] if module.check_mode else changes:
         _files.write(module, one)
+    whys = {params["path"]: "; ".join(reasons)}
+    actions = [Action("write", one["path"], whys.get(one["path"], "")) for dummy, one in changes]
     return {
-        "changed": bool(changes),
+        **_actions.result(actions),
         "diff": [_files.diff(there, one) for there, one in changes],
         "path": params["path"],
         "reachable": not trouble,
-        "reasons": reasons,
         "server": server,
         "trouble": trouble,
         "user": user,

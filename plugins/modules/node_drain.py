@@ -88,6 +88,28 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+actions:
+  description:
+    - What was, or would be, done.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    verb:
+      description: The kind of action. V(wait) is pending work that does not count as a change.
+      returned: always
+      type: str
+      choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
+    subject:
+      description: What it affects.
+      returned: always
+      type: str
+    reason:
+      description: The reason, as text. Empty if there is nothing to say.
+      returned: always
+      type: str
+  sample:
+    - {verb: drain, subject: "default/hello-5d4f8c7b9-x2x8m evicted, and the node takes pods again at the end", reason: ""}
 pods:
   description: The pods that were, or would be, evicted, as NAMESPACE/NAME.
   returned: success
@@ -110,7 +132,8 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _drain, _kubectl, _objects, _run
+from ansible_collections.plainkube.cluster.plugins.module_utils import _actions, _drain, _kubectl, _objects, _run
+from ansible_collections.plainkube.cluster.plugins.module_utils._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 # Whether a node is cordoned, why, and the names of the pods that must leave it.
@@ -227,7 +250,11 @@ def make_drained(cluster: Cluster, node: _drain.Node) -> None:
 def drained(cluster: Cluster) -> dict[str, t.Any]:
     node = cluster.node()
     if node is None:
-        return {"changed": False, "pods": [], "msg": f"There is no node {cluster.name}, so there is nothing to drain."}
+        return {
+            **_actions.result([]),
+            "pods": [],
+            "msg": f"There is no node {cluster.name}, so there is nothing to drain.",
+        }
     pods = cluster.pods(node)
     names, reason = [str(pod) for pod in pods], node.reason if node.cordoned else cluster.module.params["reason"]
     before = (node.cordoned, node.reason, names)
@@ -236,7 +263,8 @@ def drained(cluster: Cluster) -> dict[str, t.Any]:
         cluster.module.warn(_drain.lost(pods))
     if before != after and not cluster.module.check_mode:
         make_drained(cluster, node)
-    return {**result(cluster, before, after), "pods": names}
+    action = Action("drain", f"{', '.join(names) or 'no pods'} evicted, and the node takes pods again at the end")
+    return {**result(cluster, before, after, action), "pods": names}
 
 
 def wait_until_ready(cluster: Cluster) -> _drain.Node | None:
@@ -257,7 +285,7 @@ def restored(cluster: Cluster) -> dict[str, t.Any]:
     node = wait_until_ready(cluster)
     if node is None:
         return {
-            "changed": False,
+            **_actions.result([]),
             "pods": [],
             "msg": f"There is no node {cluster.name}, so there is nothing to restore.",
         }
@@ -265,14 +293,15 @@ def restored(cluster: Cluster) -> dict[str, t.Any]:
     after = before if node.reason is None else (False, None, [])
     if before != after and not cluster.module.check_mode:
         cluster.patch(_drain.uncordon)
-    return {**result(cluster, before, after), "pods": []}
+    action = Action("apply", f"node {cluster.name}", "it takes pods again")
+    return {**result(cluster, before, after, action), "pods": []}
 
 
-def result(cluster: Cluster, before: tuple, after: tuple) -> dict[str, t.Any]:
+def result(cluster: Cluster, before: tuple, after: tuple, action: Action) -> dict[str, t.Any]:
     header = f"node {cluster.name}"
     diff = {"before": _drain.describe(*before), "after": _drain.describe(*after)}
     return {
-        "changed": before != after,
+        **_actions.result([action] if before != after else []),
         "cordoned": after[0],
         "diff": {**diff, "before_header": header, "after_header": header},
     }
@@ -283,7 +312,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         return {"drained": drained, "restored": restored}[module.params["state"]](Cluster(module))
     except Silence as silence:
         if module.check_mode and silence.answer.nobody:
-            return {"changed": False, "pods": [], "msg": f"Nothing is known of the node: {silence}."}
+            return {**_actions.result([]), "pods": [], "msg": f"Nothing is known of the node: {silence}."}
         raise
 
 

@@ -68,12 +68,28 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-objects:
-  description: What was, or would be, changed, as text.
+actions:
+  description:
+    - What was, or would be, done.
   returned: success
   type: list
-  elements: str
-  sample: [labels and taints of node n1]
+  elements: dict
+  contains:
+    verb:
+      description: The kind of action. V(wait) is pending work that does not count as a change.
+      returned: always
+      type: str
+      choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
+    subject:
+      description: What it affects.
+      returned: always
+      type: str
+    reason:
+      description: The reason, as text. Empty if there is nothing to say.
+      returned: always
+      type: str
+  sample:
+    - {verb: apply, subject: "labels and taints of node n1", reason: ""}
 msg:
   description: What check mode could not determine.
   returned: in check mode, if no API server responds

@@ -86,6 +86,11 @@ to_do:
   type: list
   elements: str
   returned: success
+waiting:
+  description: The names of the steps with pending work that does not count as a change.
+  type: list
+  elements: str
+  returned: success
 """
 
 import copy

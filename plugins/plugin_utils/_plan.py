@@ -7,83 +7,68 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _status_table
+from ansible_collections.plainkube.cluster.plugins.module_utils import _actions
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _status_table
 
 Result = t.Mapping[str, t.Any]
 
-_VERBS = ("install", "issue", "join", "drain", "write", "apply", "start", "restart", "remove")
-# How the reasons begin for which a service that does not run is started.
-_DOWN = ("it is not installed", "it is not running", "Docker Engine is not installed")
+# In the place of a verb: what a host answered is no list of actions.
+UNKNOWN = "?"
+_ORDER = (*_actions.VERBS, UNKNOWN)
+_ACTION = {"verb": _answers.Passing(lambda verb: verb in _actions.VERBS), "subject": str, "reason": str}
+_SILENT = "the host does not say why"
 
 
-def restarts(result: Result) -> dict[str, list[str]]:
-    """Service -> why it is started again, of a result of component or docker_rebridge."""
-    components = result.get("components")
-    if isinstance(components, dict):
-        started = {name: one for name, one in components.items() if isinstance(one, dict) and one.get("restart")}
-        return {name: _reasons(one) for name, one in started.items()}
-    return {"docker": _reasons(result)} if result.get("restart") else {}
+class Told(t.NamedTuple):
+    """The actions in a result, as far as they are valid."""
+
+    actions: list[_actions.Action]
+    wrong: str  # the part of the result that is not valid; empty if all is
 
 
-def _reasons(one: Result) -> list[str]:
-    reasons = one.get("reasons")
-    return (
-        [str(reason) for reason in reasons] if reasons and isinstance(reasons, list) else ["the host does not say why"]
-    )
+def told(result: Result) -> Told:
+    """The actions that a module returned. Without `changed` there may be none."""
+    found = result.get("actions", None if result.get("changed") else [])
+    valid = [one for one in found if not _answers.misfit(one, _ACTION)] if isinstance(found, list) else []
+    actions = [_actions.Action(one["verb"], one["subject"], one["reason"]) for one in valid]
+    return Told(actions, _answers.misfit(found, [_ACTION], "actions"))
+
+
+def _of_host(result: Result, host: str) -> Told:
+    """The actions for a host. A module that runs for all hosts at once, on the control node, returns them in `hosts`."""
+    hosts = result.get("hosts")
+    if not isinstance(hosts, t.Mapping):
+        return told(result)
+    one = hosts.get(host, {})
+    return told(one) if isinstance(one, t.Mapping) else Told([], f"hosts.{host}")
+
+
+def restarts(result: Result) -> dict[str, str]:
+    """Service -> why it is started again."""
+    starts = [action for action in told(result).actions if action.verb in _actions.STARTS]
+    return {action.subject: action.reason or _SILENT for action in starts}
 
 
 def written(result: Result) -> list[str]:
-    """What the diff of a result is about: paths of files, keys of etcd."""
-    diff = result.get("diff") or []
-    entries = diff if isinstance(diff, list) else [diff]
-    headers = [str(entry.get("after_header") or "") for entry in entries if isinstance(entry, dict)]
-    return [header for header in headers if header.startswith("/") and header != "/dev/null"]
+    """Paths of files and directories, and keys of etcd."""
+    return [action.subject for action in told(result).actions if action.verb == "write"]
 
 
-def removed(result: Result) -> list[str]:
-    """The services that a result of component removes."""
-    components = result.get("components")
-    found = components.items() if isinstance(components, dict) else ()
-    return [name for name, one in found if isinstance(one, dict) and one.get("removed")]
+def installed(result: Result) -> list[str]:
+    """Binaries, images and packages, as text."""
+    return [action.subject for action in told(result).actions if action.verb == "install"]
 
 
-def issued(result: Result, host: str) -> dict[str, str]:
-    """Name of a certificate -> why it is issued, of a result of certificate_sign."""
-    return dict(((result.get("hosts") or {}).get(host) or {}).get("reasons") or {})
-
-
-def drained(result: Result) -> list[str]:
-    """What happens to the pods, from a result of node_drain."""
-    if "cordoned" not in result:
-        return []
-    pods = result.get("pods") or []
-    return [f"{', '.join(pods) or 'no pods'} evicted, and the node takes pods again at the end"]
+def _line(action: _actions.Action) -> tuple[str, str]:
+    reason = action.reason or (_SILENT if action.verb in _actions.STARTS else "")
+    return action.verb, f"{action.subject}: {reason}" if reason else action.subject
 
 
 def lines(result: Result, host: str) -> list[tuple[str, str]]:
-    """(verb, what) of all that a result changes on a host. One of certificate_sign is about several hosts, and may be
-    unchanged for this one."""
-    if not result.get("changed"):
-        return []
-    found = [("install", str(change)) for change in result.get("changes") or []]
-    found += [("apply", str(what)) for what in result.get("differences") or []]
-    found += [("issue", f"{name}: {why}") for name, why in issued(result, host).items()]
-    found += [("join", str(what)) for what in result.get("join") or []]
-    found += [("drain", what) for what in drained(result)]
-    if "hosts" not in result:
-        found += [("write", path) for path in written(result)]
-    found += [("remove", str(what)) for what in result.get("removed") or []]
-    found += [("apply", str(name)) for name in (result.get("objects") or []) + (result.get("tables") or [])]
-    for name, reasons in restarts(result).items():
-        verb = "start" if reasons[0].startswith(_DOWN) else "restart"
-        found.append((verb, f"{name}: {'; '.join(reasons)}"))
-    return found + [("remove", f"{name} with its unit and files") for name in removed(result)]
-
-
-def packages(result: Result) -> list[tuple[str, str]]:
-    """The packages that role artifacts installs by another task than its own."""
-    missing = result.get("missing_packages") or []
-    return [("install", f"packages {', '.join(missing)}")] if missing else []
+    """(verb, what) of all that a result changes on a host."""
+    actions, wrong = _of_host(result, host)
+    found = [_line(action) for action in actions if action.verb != _actions.PENDING]
+    return found + ([(UNKNOWN, f"what this host answered has no valid {wrong}")] if wrong else [])
 
 
 def page(plans: t.Mapping[str, t.Sequence[tuple[str, str]]]) -> list[str]:
@@ -91,7 +76,7 @@ def page(plans: t.Mapping[str, t.Sequence[tuple[str, str]]]) -> list[str]:
     rows: list[t.Sequence[str]] = []
     for host, plan in plans.items():
         before = ("", "")
-        for verb, what in sorted(plan, key=lambda line: _VERBS.index(line[0])):
+        for verb, what in sorted(plan, key=lambda line: _ORDER.index(line[0])):
             first = (host if before[0] != host else "", verb if before != (host, verb) else "")
             rows.append((*first, what))
             before = (host, verb)

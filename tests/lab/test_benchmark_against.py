@@ -87,9 +87,9 @@ def done(changed=0, restarts=None):
         ("second-run", done(), True),
         ("second-run", done(1), False),
         ("status", done(), True),
-        ("flag", done(1, {"etcd": ["a"]}), True),
+        ("flag", done(1, {"etcd": "a"}), True),
         ("flag", done(), False),
-        ("flag", done(2, {"etcd": ["a"], "kubelet": ["b"]}), False),
+        ("flag", done(2, {"etcd": "a", "kubelet": "b"}), False),
     ],
 )
 def test_a_run_that_does_something_else_counts_for_nothing(name, run, right):

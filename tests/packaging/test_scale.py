@@ -11,5 +11,5 @@ def test_a_second_run_over_made_up_hosts_changes_nothing():
     with scale.simulated(4) as simulation:
         measured = scale.measured(simulation, simulation.begin())
     assert measured.hosts == 4
-    assert any("Find what differs" in name for name in measured.tasks)
+    assert any("Compare the host" in name for name in measured.tasks)
     assert not any("Install" in name for name in measured.tasks if "(start)" not in name)

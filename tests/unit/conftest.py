@@ -22,9 +22,30 @@ if AnsibleCollectionConfig.collection_finder is None:
 from lab import artifacts
 
 
+def check_actions(result, exact=True):
+    """What every module that changes something returns: see module_utils/_actions.py. exact: whether `changed` follows from the actions."""
+    # Not before the plugin loader is there.
+    from ansible_collections.plainkube.cluster.plugins.module_utils import _actions
+
+    # certificate_sign has the actions on each host in `hosts`.
+    actions = [*result["actions"], *(one for host in result.get("hosts", {}).values() for one in host["actions"])]
+    for one in actions:
+        assert set(one) == {"verb", "subject", "reason"}, one
+        assert all(type(value) is str for value in one.values()), one
+        assert one["verb"] in _actions.VERBS
+        assert one["subject"]
+    changes = [one for one in actions if one["verb"] != "wait"]
+    assert changes or not result["changed"], result
+    assert result["changed"] or not changes or not exact, result
+
+
+# Later tasks of role artifacts install what its module stages, and packages.
+INEXACT = ("artifacts",)
+
+
 @pytest.fixture
 def run_module(capfd):
-    """Run a module's main() with arguments as Ansible would; return its JSON result.
+    """Run a module's main() with arguments as Ansible would; return its JSON result, with each action as a tuple (verb, subject, reason).
 
     `_ansible_check_mode=True` and `_ansible_diff=True` may be among the arguments.
     """
@@ -35,6 +56,9 @@ def run_module(capfd):
         # What begins with _ansible_ is for Ansible itself, which takes it out: secrets to mask, for one. ansible-core 2.20 adds
         # the arguments.
         result = json.loads(capfd.readouterr().out)
+        if "actions" in result:
+            check_actions(result, exact=module.__name__.rpartition(".")[2] not in INEXACT)
+            result["actions"] = [(one["verb"], one["subject"], one["reason"]) for one in result["actions"]]
         return {name: value for name, value in result.items() if not name.startswith(("_ansible_", "invocation"))}
 
     return run

@@ -20,7 +20,7 @@ def files(lab, host):
 def announced(run):
     """(host, task, files, services) of all that changed or would."""
     return sorted(
-        (one["host"], one["task"], *sorted({*one["written"]} - UNKNOWN_BEFORE), *one["restarts"], *one["changes"])
+        (one["host"], one["task"], *sorted({*one["written"]} - UNKNOWN_BEFORE), *one["restarts"], *one["installed"])
         for one in run.changes
     )
 

@@ -139,7 +139,7 @@ def test_a_host_chooses_neither_its_address_nor_another_ones(lie, run, lab):
 def test_a_host_gets_no_file_for_the_asking(lie, run, lab):
     """The mirror is a directory on the control node, from which hosts get what they say they lack."""
     key = "../ssh/id_ed25519"
-    lie(answers={"artifacts": {"failed": True}}, changes=["kubelet absent → 1.0"], missing=[key])
+    lie(answers={"artifacts": {"failed": True}}, replaced=["/usr/local/bin/kubelet"], missing=[key])
     found = run("site", "-e", f"artifacts_mirror={mirror.directory()}")
     assert found.code > 0
     assert f'n1 asks for "{key}" of artifacts_mirror, which is no file of this cluster\'s versions' in " ".join(

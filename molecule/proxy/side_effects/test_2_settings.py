@@ -62,7 +62,7 @@ def test_another_exception_restarts_what_goes_through_the_proxies_and_no_pod(sit
     restarts, started = restarted(site, cluster_no_proxy=["registry.example.com", "192.0.2.0/24"])
     for host, service in SERVICES.items():
         path = f"/etc/kubernetes/plainkube-{service}.env"
-        assert restarts[host] == {service: [f"{path} changes"]}
+        assert restarts[host] == {service: f"{path} changes"}
         assert "registry.example.com,192.0.2.0/24" in lab.run(host, "cat", path)[1]
     assert {name for name in started if name.split("/")[1] in SERVICES.values()} >= {"n1/docker", "n2/containerd"}
     assert not [name for name in started if name.startswith("k1/")]
@@ -72,7 +72,7 @@ def test_another_exception_restarts_what_goes_through_the_proxies_and_no_pod(sit
 def test_without_proxies_nothing_of_them_is_left_and_back(site, lab):
     restarts, dummy = restarted(site, cluster_http_proxy="", cluster_https_proxy="")
     for host, service in SERVICES.items():
-        assert restarts[host] == {service: ["its unit file changes"]}
+        assert restarts[host] == {service: "its unit file changes"}
         assert lab.run(host, "sh", "-c", "ls /etc/kubernetes/*.env")[0] != 0
         pid = lab.run(host, "systemctl", "show", "--property=MainPID", "--value", service)[1].strip()
         assert "PROXY" not in lab.run(host, "cat", f"/proc/{pid}/environ")[1]

@@ -15,7 +15,8 @@ import threading
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _lock, _run, _sums
+from ansible_collections.plainkube.cluster.plugins.module_utils import _actions, _command, _lock, _run, _sums
+from ansible_collections.plainkube.cluster.plugins.module_utils._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils._artifacts import (
     INCOMING,
     MANIFEST,
@@ -407,7 +408,7 @@ class Look(t.NamedTuple):
     """What the host lacks, and what another run left."""
 
     todo: dict[Piece, State]
-    leftovers: list[str]
+    leftovers: list[Action]
 
 
 def look_at_host(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> Look:
@@ -418,7 +419,8 @@ def look_at_host(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> Look:
     }
     todo = {piece: state for piece, state in states.items() if not state.ok(piece)}
     staging = os.path.join(params["root"], STAGING)
-    leftovers = [f"{staging}, of a run for other versions, is removed"] if not todo and os.path.isdir(staging) else []
+    stale = not todo and os.path.isdir(staging)
+    leftovers = [Action("wait", staging, "a run for other versions left it")] if stale else []
     return Look(todo, leftovers)
 
 
@@ -467,13 +469,16 @@ def compare(module: AnsibleModule) -> dict[str, t.Any]:
             found = act_alone(params, wanted)
     changes = [change(piece, state) for piece, state in found.todo.items()]
     present = params["state"] == "present"
+    packages = missing_packages(module)
+    actions = [Action("install", text) for text in changes]
+    actions += [Action("install", f"packages {', '.join(packages)}")] if packages else []
     return {
+        # Later tasks of the role install what is staged or only planned, and the packages.
         "changed": bool(changes) and present,
-        "changes": changes,
+        "actions": _actions.listed([*actions, *found.leftovers]),
         "replaced": [piece.used_path for piece in found.todo],
         "missing": missing(params, found.todo),
-        "missing_packages": missing_packages(module),
-        "pending": found.leftovers,
+        "missing_packages": packages,
         "diff": {"prepared": "".join(f"{line}\n" for line in changes) if present else ""},
     }
 

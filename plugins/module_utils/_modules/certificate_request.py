@@ -10,7 +10,14 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _encryption, _files, _run
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _actions,
+    _certificates,
+    _encryption,
+    _files,
+    _run,
+)
+from ansible_collections.plainkube.cluster.plugins.module_utils._actions import Action
 
 # Above this, no file is a certificate.
 _LIMIT = 1 << 16
@@ -55,7 +62,7 @@ def apply(module: AnsibleModule, wanted: dict[str, t.Any]) -> None:
         _files.make_directory(wanted)
 
 
-def make(module: AnsibleModule) -> dict[str, t.Any]:
+def make(module: AnsibleModule, pending: list[Action]) -> dict[str, t.Any]:
     top, names, files = (module.params[option] for option in ("directory", "certificates", "files"))
     keys = [f"{name}.key" for name in names]
     found = {name: _files.look(os.path.join(top, name)) for name in [*keys, *(f"{name}.crt" for name in names), *files]}
@@ -75,7 +82,7 @@ def make(module: AnsibleModule) -> dict[str, t.Any]:
         for _there, entry in changes:
             apply(module, entry)
     return {
-        "changed": bool(changes),
+        **_actions.result([*_actions.written(entry for dummy, entry in changes), *pending]),
         "diff": [_files.diff(there, entry) for there, entry in changes],
         "certificates": certificates,
         "made": [os.path.join(top, key) for key in absent],
@@ -95,14 +102,15 @@ SPEC = {
 def run(module: AnsibleModule) -> dict[str, t.Any]:
     # Unprivileged components read the certificates, whatever the umask of root.
     os.umask(0o022)
-    missing = []
+    pending = []
     if _certificates.MISSING:
-        missing = ["The Python library cryptography is missing on this host: install the package python3-cryptography."]
+        missing = "The Python library cryptography is missing on this host: install the package python3-cryptography."
         if not module.check_mode:
-            module.fail_json(msg=missing[0], exception=_certificates.MISSING)
-        module.warn(missing[0])
+            module.fail_json(msg=missing, exception=_certificates.MISSING)
+        module.warn(missing)
+        pending.append(Action("wait", "the Python library cryptography", "it is missing on this host"))
     try:
-        return {**make(module), "pending": missing}
+        return make(module, pending)
     except _certificates.CertificateError as error:
         return module.fail_json(msg=str(error))
 

@@ -9,7 +9,8 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _run, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils import _actions, _command, _run, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 SPEC: dict[str, t.Any] = {
@@ -50,7 +51,8 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     found = differences(module)
     if found and not module.check_mode:
         mend(module)
-    return {"changed": bool(found), "differences": found, "diff": {"prepared": "".join(f"{line}\n" for line in found)}}
+    actions = [Action("apply", line) for line in found]
+    return {**_actions.result(actions), "diff": {"prepared": "".join(f"{line}\n" for line in found)}}
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _actions,
     _command,
     _component,
     _environment,
@@ -22,6 +23,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _stamp,
     _systemd,
 )
+from ansible_collections.plainkube.cluster.plugins.module_utils._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 UNITS = "/etc/systemd/system"
@@ -102,6 +104,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
         "running": process.runs,
         "user": bool(params["user"]) and not user_exists(params["user"]),
         "reload": unit in different or state.get("NeedDaemonReload") == "yes",
+        "unread": unit not in different and state.get("NeedDaemonReload") == "yes",
         "enable": state.get("UnitFileState") != "enabled",
         "stamp": str(_stamp.split(text)[2]),
         "state": f"{state.get('ActiveState')}/{state.get('SubState')}",
@@ -267,13 +270,13 @@ SPEC = {
 }
 
 
-def pending(module: AnsibleModule, params: dict, plan: dict) -> list[str]:
+def pending(module: AnsibleModule, params: dict, plan: dict) -> list[Action]:
     """What a run would do though it changes nothing: have systemd read the unit, and wait for what is not ready."""
-    found = [f"systemd has not read {params['name']}.service as it is"] if plan["reload"] else []
+    reasons = ["systemd has not read its unit as it is"] if plan["unread"] else []
     if params["wait"] and not plan["reasons"]:
         trouble = readiness(module, params, plan["stamp"])
-        found += [f"{params['name']} is not ready: {trouble}"] if trouble else []
-    return found
+        reasons += [f"it is not ready: {trouble}"] if trouble else []
+    return [Action("wait", params["name"], reason) for reason in reasons]
 
 
 # --- removal of a component ---
@@ -308,8 +311,15 @@ def remove(module: AnsibleModule, params: dict, plan: dict) -> None:
     _systemd.systemctl(module, "daemon-reload")
 
 
-def changed(plan: dict) -> bool:
-    return bool(plan["different"] or plan["stale"] or plan["user"] or plan["enable"] or plan["reasons"])
+def actions(params: dict, plan: dict) -> list[Action]:
+    """What changes of a component."""
+    name, paths = params["name"], [wanted["path"] for wanted in plan["different"]]
+    found = [*_actions.writes(paths), *_actions.removals(plan["stale"])]
+    if plan["user"] and not any(path.startswith(f"{SYSUSERS}/") for path in paths):
+        found.append(Action("apply", f"user {params['user']}", "it does not exist"))
+    if plan["enable"] and not plan["reasons"]:
+        found.append(Action("enable", name, "it would not start at boot"))
+    return found + _actions.starts(name, plan["reasons"], plan["running"])
 
 
 def run(module: AnsibleModule) -> dict:
@@ -323,9 +333,9 @@ def run(module: AnsibleModule) -> dict:
     trouble = next(filter(None, refused), "")
     if trouble:
         module.fail_json(msg=trouble)
-    waiting = []
+    waiting: list[Action] = []
     if module.check_mode:
-        waiting = [line for params in components for line in pending(module, params, plans[params["name"]])]
+        waiting = [one for params in components for one in pending(module, params, plans[params["name"]])]
     else:
         prepare(module, components, plans)
         for params in components:
@@ -333,21 +343,12 @@ def run(module: AnsibleModule) -> dict:
         tidy(plans.values())
         for params in leaving:
             remove(module, params, removals[params["name"]])
-    kept = {
-        name: {
-            "restart": bool(plan["reasons"]),
-            "removed": False,
-            "reasons": plan["reasons"],
-            "running": plan["running"],
-        }
-        for name, plan in plans.items()
-    }
-    gone = {name: {"restart": False, "removed": bool(plan["paths"]), "reasons": []} for name, plan in removals.items()}
+    done = [one for params in components for one in actions(params, plans[params["name"]])]
+    done += _actions.removals(f"{name} with its unit and files" for name, plan in removals.items() if plan["paths"])
+    kept = {name: {"running": plan["running"]} for name, plan in plans.items()}
     return {
-        "changed": any(changed(plan) for plan in plans.values()) or any(plan["paths"] for plan in removals.values()),
-        "components": {**kept, **gone},
-        "removed": [path for plan in plans.values() for path in plan["stale"]],
-        "pending": waiting,
+        **_actions.result([*done, *waiting]),
+        "components": {**kept, **{name: {} for name in removals}},
         "diff": [entry for params in components for entry in whole_diff(params, plans[params["name"]])]
         + [entry for plan in removals.values() for entry in plan["diff"]],
     }

@@ -9,7 +9,15 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _environment, _files, _run, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _actions,
+    _command,
+    _environment,
+    _files,
+    _run,
+    _systemd,
+)
+from ansible_collections.plainkube.cluster.plugins.module_utils._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils._images import (
     RUNTIMES,
     from_registry,
@@ -114,7 +122,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     if absent and not module.check_mode:
         provide(module, runtime, absent)
     diff = {"prepared": "".join(f"{line}\n" for line in changes)}
-    return {"changed": bool(changes), "changes": changes, "diff": diff}
+    return {**_actions.result([Action("install", text) for text in changes]), "diff": diff}
 
 
 def main() -> None:

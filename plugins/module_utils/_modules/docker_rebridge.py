@@ -11,6 +11,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _actions,
     _bridge,
     _command,
     _component,
@@ -24,6 +25,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _stamp,
     _systemd,
 )
+from ansible_collections.plainkube.cluster.plugins.module_utils._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils._docker_service import Trouble, output, systemctl
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
@@ -48,7 +50,8 @@ class Plan(t.NamedTuple):
     stale: list[str]  # files of an earlier run, to be removed
     found: dict[str, _files.Found | None]
     subnet: _bridge.Subnet | None
-    reasons: list[str]
+    reasons: list[str]  # to start it again
+    runs: bool
     rebuild: bool  # of docker0
     enable: bool
     active: bool
@@ -205,16 +208,19 @@ def make_wanted(module: AnsibleModule) -> Wanted:
     return wanted._replace(drop_in=text)
 
 
-def restart_reasons(wanted: Wanted, state: dict[str, str]) -> list[str]:
-    """Why Docker has to be started again, apart from its bridge."""
+def process_of(wanted: Wanted, state: dict[str, str]) -> _component.Process:
     pid = int(state.get("MainPID") or 0)
-    process = _component.Process(
+    return _component.Process(
         active_state=state.get("ActiveState", ""),
         sub_state=state.get("SubState", ""),
         pid=pid,
         stamp=_stamp.of_process(pid),
         other_binary=_stamp.other_binary(pid, wanted.program),
     )
+
+
+def restart_reasons(wanted: Wanted, process: _component.Process) -> list[str]:
+    """Why Docker has to be started again, apart from its bridge."""
     on_disk = _files.read(drop_in_path(SERVICE)) or ""
     return _component.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.mended, process)
 
@@ -255,7 +261,8 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
         bridge_reasons = _bridge.reasons(subnet, bridge)
         part_reasons = _bridge.part_reasons(part, bridge)
     network_reasons = bridge_reasons or part_reasons
-    reasons = restart_reasons(wanted, state) + network_reasons
+    process = process_of(wanted, state)
+    reasons = restart_reasons(wanted, process) + network_reasons
     owned: list[t.Any] = []
     foreign: list[t.Any] = []
     if reasons and active:
@@ -268,6 +275,7 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
         found=found,
         subnet=subnet,
         reasons=reasons,
+        runs=process.runs,
         # Pods of another runtime are on it, and would be cut off; Docker gives a bridge that is there another address as well.
         rebuild=bool(bridge_reasons) and not module.params["pod_range"],
         enable=state.get("UnitFileState") != "enabled",
@@ -412,6 +420,12 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
 # --- telling -------------------------------------------------------------------------------------------------------
 
 
+def plan_actions(plan: Plan) -> list[Action]:
+    found = [*_actions.written(plan.files), *_actions.removals(plan.stale)]
+    found += [Action("enable", NAME, "it would not start at boot")] if plan.enable and not plan.reasons else []
+    return found + _actions.starts(NAME, plan.reasons, plan.runs)
+
+
 def plan_diff(plan: Plan, state: dict[str, str]) -> list[dict[str, str]]:
     diff = [_files.diff(plan.found[file["path"]], file) for file in plan.files] + _files.removal_diff(plan.stale)
     after = ["enabled"] if plan.enable else []
@@ -447,8 +461,13 @@ def not_installed(module: AnsibleModule) -> None:
         )
     reason = "Docker Engine is not installed yet"
     headers = {"before_header": SERVICE, "after_header": SERVICE}
-    diff = [*expected_files(module), {**headers, "before": "", "after": f"started on flannel's subnet: {reason}\n"}]
-    module.exit_json(changed=True, restart=True, reasons=[reason], bridge={}, containers=[], diff=diff)
+    files = expected_files(module)
+    diff = [*files, {**headers, "before": "", "after": f"started on flannel's subnet: {reason}\n"}]
+    actions = [
+        *_actions.writes(file["after_header"] for file in files),
+        *_actions.starts(NAME, [reason], running=False),
+    ]
+    module.exit_json(**_actions.result(actions), bridge={}, containers=[], diff=diff)
 
 
 SPEC = {
@@ -480,9 +499,7 @@ def run(module: AnsibleModule) -> dict:
         module.fail_json(msg=f"{error}.")
     bridge = {"address": plan.subnet.address, "mtu": plan.subnet.mtu} if plan.subnet else {}
     return {
-        "changed": bool(plan.files or plan.stale or plan.enable or plan.reasons),
-        "restart": bool(plan.reasons),
-        "reasons": plan.reasons,
+        **_actions.result(plan_actions(plan)),
         "bridge": bridge,
         "containers": sorted(plan.foreign.values()),
         "diff": plan_diff(plan, state),

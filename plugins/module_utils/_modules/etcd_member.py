@@ -11,7 +11,15 @@ import shutil
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _etcd_member, _etcdctl, _files, _run, _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _actions,
+    _etcd_member,
+    _etcdctl,
+    _files,
+    _run,
+    _systemd,
+)
+from ansible_collections.plainkube.cluster.plugins.module_utils._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils._etcd_member import Host, Live, Member, Plan
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
@@ -139,17 +147,19 @@ class Task:
         content = self.content(view.live, plan)
         if not self.module.check_mode:
             self.act(view, plan, mine, content)
-        changed = plan.action in ("add", "replace") or content != self.first_start
         path = self.module.params["first_start"]
+        actions = _actions.writes([path]) if content != self.first_start else []
+        if plan.action in ("add", "replace") or (plan.action != "found" and actions):
+            actions.insert(0, Action("join", f"etcd {plan.words}"))
+        if mine and mine.learner:
+            actions.append(Action("wait", "etcd", f"{self.me.name} is a learner and is to have its vote"))
         return {
-            "changed": changed,
+            **_actions.result(actions),
             "action": plan.action,
-            "join": [f"etcd {plan.words}"] if changed and plan.action != "found" else [],
             "live": view.live is not None,
             "answers": self.me.client_url in view.answering,
             "leader": bool(mine and view.live and view.live.leader == mine.id),
             "learner": bool(mine and mine.learner),
-            "pending": [f"{self.me.name} is a learner and is to have its vote"] if mine and mine.learner else [],
             "diff": _diff(path, self.first_start, content),
         }
 
@@ -221,7 +231,7 @@ class Task:
     def vote(self) -> dict[str, t.Any]:
         """Promote the learner as soon as it is in sync, and wait until it serves."""
         if self.module.check_mode:
-            return {"changed": True, "diff": []}
+            return {**self.voting(True), "diff": []}
         promoted = False
 
         def attempt() -> str:
@@ -247,7 +257,11 @@ class Task:
             raise _etcdctl.EtcdError(
                 f"{self.me.name} has no vote in etcd after {seconds} s: {trouble}; read `journalctl --unit etcd` on it"
             )
-        return {"changed": promoted, "diff": []}
+        return {**self.voting(promoted), "diff": []}
+
+    @staticmethod
+    def voting(promoted: bool) -> dict[str, t.Any]:
+        return _actions.result([Action("join", "etcd as a voting member")] if promoted else [])
 
 
 def _diff(path: str, before: str | None, after: str | None) -> list[dict[str, str]]:

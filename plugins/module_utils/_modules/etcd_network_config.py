@@ -9,7 +9,8 @@ import copy
 import json
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _etcdctl, _flannel_network, _run
+from ansible_collections.plainkube.cluster.plugins.module_utils import _actions, _etcdctl, _flannel_network, _run
+from ansible_collections.plainkube.cluster.plugins.module_utils._actions import Action
 
 BACKEND_OPTIONS = {
     "type": {
@@ -130,7 +131,7 @@ def run(module: AnsibleModule) -> dict:
         module.fail_json(msg=f"{error}.")
     before, after = text(result.pop("before")), text(result.pop("after"))
     return {
-        "changed": before != after,
+        **_actions.result([Action("write" if after else "remove", key)] if before != after else []),
         "key": key,
         "config": json.loads(after or "{}"),
         "diff": {"before_header": key, "after_header": key, "before": before, "after": after},

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _etcd_rbac, _etcdctl, _run
+from ansible_collections.plainkube.cluster.plugins.module_utils import _actions, _etcd_rbac, _etcdctl, _run
+from ansible_collections.plainkube.cluster.plugins.module_utils._actions import Action
 
 
 def read(etcd: _etcdctl.Etcdctl, want: _etcd_rbac.Rbac) -> _etcd_rbac.Rbac:
@@ -41,8 +42,7 @@ def compare(module: AnsibleModule) -> dict:
     for command in [] if module.check_mode else commands:
         etcd.call(*command)
     return {
-        "changed": bool(commands),
-        "commands": [" ".join(command) for command in commands],
+        **_actions.result([Action("apply", subject) for subject in _etcd_rbac.subjects(commands)]),
         "diff": {
             "before_header": "etcd",
             "after_header": "etcd",

@@ -11,6 +11,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _actions,
     _command,
     _files,
     _firewall,
@@ -19,6 +20,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _sockets,
     _systemd,
 )
+from ansible_collections.plainkube.cluster.plugins.module_utils._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils._nft import NftError
 
 TABLE = f"nftables table {_firewall.TABLE}"
@@ -28,6 +30,7 @@ REVERT = "plainkube-firewall-revert"
 LEAST_PROBATION = 5
 _PRIVATE = {"owner": "root", "group": "root", "mode": "0600"}
 TIMER = f"{REVERT}.timer"
+_SERVICE = _firewall.UNIT.removesuffix(".service")
 
 
 class Plan(t.NamedTuple):
@@ -47,8 +50,14 @@ class Plan(t.NamedTuple):
         return self.live != self.wanted
 
     @property
-    def changed(self) -> bool:
-        return bool(self.load or self.files or self.enable or self.start)
+    def actions(self) -> list[Action]:
+        """Where the rules change, their service is enabled and started with them."""
+        found = _actions.written(self.files)
+        found += [Action("apply", TABLE)] if self.load else []
+        if found:
+            return found
+        found += [Action("enable", _SERVICE, "it would not start at boot")] if self.enable else []
+        return found + _actions.starts(_SERVICE, ["it is not running"] if self.start else [], running=False)
 
 
 def owned_files(rules: str) -> list[dict[str, t.Any]]:
@@ -163,12 +172,11 @@ def present(module: AnsibleModule) -> dict[str, t.Any]:
         probation = module.params["revert_after"]
     elif not module.check_mode:
         settle(module, plan)
+    killed = "rules of a run that was killed are in force, and will go"
+    pending = [Action("wait", TABLE, killed)] if plan.unconfirmed else []
     return {
-        "changed": plan.changed,
-        "tables": [TABLE] if plan.load else [],
-        "removed": [],
+        **_actions.result([*plan.actions, *pending]),
         "probation": probation,
-        "pending": ["rules of a run that was killed are in force, and will go"] if plan.unconfirmed else [],
         "diff": plan.diff,
     }
 
@@ -182,11 +190,8 @@ def absent(module: AnsibleModule) -> dict[str, t.Any]:
     if not module.check_mode:
         remove(module, live, paths)
     return {
-        "changed": bool(live or paths),
-        "tables": [],
-        "removed": [*([TABLE] if live else []), *paths],
+        **_actions.result(_actions.removals([*([TABLE] if live else []), *paths])),
         "probation": 0,
-        "pending": [],
         "diff": diff,
     }
 

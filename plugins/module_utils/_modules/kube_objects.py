@@ -9,9 +9,13 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _kubectl, _objects, _run
+from ansible_collections.plainkube.cluster.plugins.module_utils import _actions, _command, _kubectl, _objects, _run
+from ansible_collections.plainkube.cluster.plugins.module_utils._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils._kubectl import Answer
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
+
+# Where their names are not known.
+ALL = "all objects of the manifest"
 
 
 def kubectl(module: AnsibleModule, *arguments: str) -> Answer:
@@ -85,20 +89,24 @@ def make_present(module: AnsibleModule) -> dict:
     answer = look_present(module)
     if module.check_mode and answer.nobody:
         msg = f"no API server answers ({_objects.reason(answer.complaint)}), so all objects would be applied"
-        return {"changed": True, "objects": [], "msg": msg, "diff": all_new(module)}
+        return {**_actions.result([Action("apply", ALL)]), "msg": msg, "diff": all_new(module)}
     if _objects.in_new_namespace(answer.complaint, module.params["manifest"]):
+        # kubectl cannot compare them, and tells their names once they are there.
         objects = [] if module.check_mode else _objects.applied(apply(module))
-        result = {"changed": True, "objects": objects, "diff": all_new(module)}
+        objects, diff = objects or [ALL], all_new(module)
     else:
         text = checked(module, answer, (0, 1), "compare").out
         objects = _objects.differing(text)
         if objects and not module.check_mode:
             apply(module)
-        result = {"changed": bool(objects), "objects": objects, "diff": {"prepared": _objects.clean_diff(text)}}
+        diff = {"prepared": _objects.clean_diff(text)}
     if not module.check_mode:
         wait_until_available(module)
-    waits = [f"wait until {entry['kind']}/{entry['name']} is available" for entry in module.params["available"]]
-    return {**result, "pending": waits if module.check_mode else []}
+    actions = [Action("apply", name) for name in objects]
+    if module.check_mode:
+        workloads = [f"{entry['kind']}/{entry['name']}" for entry in module.params["available"]]
+        actions += [Action("wait", workload, "it has to be available") for workload in workloads]
+    return {**_actions.result(actions), "diff": diff}
 
 
 def all_new(module: AnsibleModule) -> dict:
@@ -109,12 +117,12 @@ def make_absent(module: AnsibleModule) -> dict:
     answer = look_absent(module)
     if module.check_mode and answer.nobody:
         msg = f"no API server answers ({_objects.reason(answer.complaint)}), so nothing is known of the objects"
-        return {"changed": False, "objects": [], "msg": msg}
+        return {**_actions.result([]), "msg": msg}
     objects = checked(module, answer, (0,), "look for").out.split()
     if objects and not module.check_mode:
         delete(module)
     diff = {"before": "".join(f"{name}\n" for name in objects), "after": ""}
-    return {"changed": bool(objects), "objects": objects, "diff": diff}
+    return {**_actions.result(_actions.removals(objects)), "diff": diff}
 
 
 SPEC = {

@@ -11,7 +11,8 @@ import typing as t
 import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _node_object, _probe, _run
+from ansible_collections.plainkube.cluster.plugins.module_utils import _actions, _node_object, _probe, _run
+from ansible_collections.plainkube.cluster.plugins.module_utils._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils._wait import poll
 
 _PAUSE = 0.5
@@ -105,12 +106,8 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         change = first["change"]
     header = f"node {params['name']}"
     diff = {"before": change.before, "after": change.after, "before_header": header, "after_header": header}
-    changed = change.patch is not None
-    result = {
-        "changed": changed,
-        "diff": diff,
-        "objects": [f"labels and taints of node {params['name']}"] if changed else [],
-    }
+    actions = [] if change.patch is None else [Action("apply", f"labels and taints of node {params['name']}")]
+    result = {**_actions.result(actions), "diff": diff}
     return {**result, "msg": message} if message else result
 
 

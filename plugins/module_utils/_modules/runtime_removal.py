@@ -10,6 +10,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils import (
+    _actions,
     _bridge,
     _docker_api,
     _docker_service,
@@ -17,6 +18,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils import (
     _run,
     _runtime,
 )
+from ansible_collections.plainkube.cluster.plugins.module_utils._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils._containerd_parts import ContainerdHost
 from ansible_collections.plainkube.cluster.plugins.module_utils._docker_parts import BRIDGELESS, DockerHost
 from ansible_collections.plainkube.cluster.plugins.module_utils._docker_service import SERVICE, Trouble
@@ -24,6 +26,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils._parts import (
     UNITS,
     Part,
     Trees,
+    actions,
     apply,
     at,
     look,
@@ -203,10 +206,9 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         )
     lines = [f"{kind} {name}\n" for kind, names in found.items() for name in names]
     begun = os.path.exists(at(_runtime.MARKER))
+    pending = [Action("wait", "the change of the container runtime", "it has not come to its end")] if begun else []
     return {
-        "changed": bool(found),
-        "removed": [line.strip() for line in lines],
-        "pending": ["a change of the container runtime has not come to its end"] if begun else [],
+        **_actions.result([*actions(found), *pending]),
         "diff": {"before_header": "this node", "after_header": "this node", "before": "".join(lines), "after": ""},
     }
 

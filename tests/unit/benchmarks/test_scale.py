@@ -6,6 +6,7 @@ import json
 import subprocess
 
 import pytest
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _steps
 
 from benchmarks import scale
 from lab.base import LabError
@@ -50,9 +51,13 @@ def test_stub_answers_for_the_module_and_prefers_the_host_s_own_answer(tmp_path)
         stub = str(tmp_path / "hosts" / "h001" / "python")
         return json.loads(subprocess.run([stub], input=sent, capture_output=True, text=True, check=True).stdout)
 
-    assert ask("component") == {"changed": False}
+    assert ask("component") == {"changed": False, "actions": []}
     facts = ask("host_facts")["found"]
     assert (facts["hostname"], facts["kernel"]) == ("h001", "6")
+
+
+def test_a_survey_answers_for_every_step():
+    assert sorted(scale.STEPS) == sorted(step.name for step in _steps.steps())
 
 
 def test_the_mean_of_runs():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.plainkube.cluster.plugins.action import firewall
 
-LOADED = {"changed": True, "probation": 15, "tables": ["x"]}
+ACTIONS = [{"verb": "apply", "subject": "nftables table inet plainkube", "reason": ""}]
+LOADED = {"changed": True, "actions": ACTIONS, "probation": 15}
 
 
 class Connection:
@@ -68,7 +69,7 @@ def test_a_module_that_fails(monkeypatch):
 def test_confirmed_over_a_connection_of_its_own(monkeypatch):
     host = Host(monkeypatch, LOADED, {"changed": True, "probation": 0})
     result = host.run()
-    assert (result["changed"], result["tables"]) == (True, ["x"])
+    assert (result["changed"], result["actions"]) == (True, ACTIONS)
     assert host.asked == [(False, 0), (True, 1)]
 
 
@@ -82,7 +83,7 @@ def test_cut_off_and_taken_back(monkeypatch):
     back = {"failed": True, "msg": "the previous rules are back."}
     host = Host(monkeypatch, LOADED, refused(), refused(), back)
     result = host.run()
-    assert (result["failed"], result["changed"]) == (True, False)
+    assert (result["failed"], result["changed"], result["actions"]) == (True, False, [])
     assert "keep the control node out (Connection timed out; the previous rules are back.)" in result["msg"]
 
 

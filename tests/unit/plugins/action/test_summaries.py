@@ -111,10 +111,21 @@ def test_an_answer_that_is_none(run, action, answer, where):
 
 
 def test_a_plan_of_answers_that_are_none(run):
-    odd = {"changed": True, "components": {"a": "b", "kubelet": {"restart": True, "reasons": []}}, "diff": ["x"]}
-    run.hostvars["n1"] = {"__node_result": odd}
-    run("plan_summary", cluster="c", hosts=["k1", "n1"])
-    assert "kubelet: the host does not say why" in "\n".join(run.lines)
+    restart = {"verb": "restart", "subject": "kubelet", "reason": ""}
+    odd = {
+        "changed": True,
+        "actions": ["x", restart, {**restart, "verb": "own"}, {**restart, "subject": "a\nk1  stop"}],
+    }
+    run.hostvars["n1"] = {"__node_result": odd, "__docker_result": {"changed": True}}
+    answer = run("plan_summary", cluster="c", hosts=["k1", "n1"])
+    assert run.lines[:-1] == [
+        "HOST  WOULD",
+        "n1    restart  kubelet: the host does not say why",
+        "               a k1 stop: the host does not say why",
+        "      ?        what this host answered has no valid actions",
+        "               what this host answered has no valid actions[0]",
+    ]
+    assert answer["msg"] == "c: would change 1 of 2 hosts, start 0 and restart 2 services"
 
 
 def status(run, pki, **more):

@@ -66,7 +66,8 @@ def ask(monkeypatch):
 
 
 STEPS = ["artifacts", "certificates", "flannel", "docker", "artifacts_images", "node", "node_object"]
-WELL = {name: {"changed": False} for name in STEPS}
+WELL = {name: {"changed": False, "actions": []} for name in STEPS}
+WORK = {"changed": True, "actions": [{"verb": "restart", "subject": "x", "reason": "its unit file changes"}]}
 
 
 def test_a_host_is_asked_for_the_steps_that_concern_it(ask):
@@ -87,10 +88,18 @@ def test_a_survey_does_not_wait_or_download(ask):
 
 
 def test_what_differs_is_to_do_with_what_builds_on_it(ask):
-    found, dummy = ask({**WELL, "docker": {"changed": True}})
+    found, dummy = ask({**WELL, "docker": WORK})
     assert found["to_do"] == ["docker", "artifacts_images", "node"]
     found, dummy = ask({**WELL, "node_object": {"failed": True, "msg": "no API server answers"}})
     assert found["to_do"] == ["node_object"]
+
+
+def test_pending_work_is_told_and_to_do(ask):
+    waits = {"changed": False, "actions": [{"verb": "wait", "subject": "/opt/plainkube/.staged", "reason": ""}]}
+    found, dummy = ask({**WELL, "artifacts": waits, "docker": WORK, "node": {"actions": ["wait"]}})
+    assert found["waiting"] == ["artifacts"]
+    assert "artifacts" in found["to_do"]
+    assert ask(WELL)[0]["waiting"] == []
 
 
 def test_each_survey_has_a_mark_of_its_own(ask):
@@ -110,7 +119,7 @@ def test_an_answer_that_is_missing_is_to_do(ask):
 
 
 def test_a_host_answers_for_its_steps_only(ask):
-    found, dummy = ask({**WELL, "etcd": {"changed": True}, "flannel_network": {"changed": True}})
+    found, dummy = ask({**WELL, "etcd": WORK, "flannel_network": WORK})
     assert found["to_do"] == []
     assert list(found["answers"]) == STEPS
     found, dummy = ask({**WELL, "docker": "nothing"})

@@ -17,7 +17,9 @@ def host(
     pending=(),
 ):
     """A host that was surveyed."""
-    component = {"components": {"x": {"running": running}}, "pending": list(pending)}
+    waits = [{"verb": "wait", "subject": "x", "reason": reason} for reason in pending]
+    write = {"verb": "write", "subject": "/x", "reason": ""}
+    component = {"components": {"x": {"running": running}}, "actions": [write, *waits]}
     member = {"live": live, "leader": leader, "answers": answers}
     return _turns.Host(name, to_do, {"etcd_member": member, "etcd": component, "control_plane": component}, state)
 
@@ -101,6 +103,13 @@ def test_running_control_planes_go_one_at_a_time_after_those_that_start():
 
 def test_a_control_plane_that_is_not_well_is_mended_first():
     assert control_planes(host("k1"), host("k2"), host("k3", pending=["not ready"])) == ([], ["k3", "k1", "k2"])
+
+
+@pytest.mark.parametrize("actions", [None, 1, "wait", {"verb": "wait"}, ["wait"], [{"verb": ["wait"]}], [{}]])
+def test_a_control_plane_may_answer_anything(actions):
+    liar = host("k2")
+    liar.answers["control_plane"]["actions"] = actions
+    assert control_planes(host("k1"), liar) == ([], ["k1", "k2"])
 
 
 def test_a_control_plane_that_could_not_be_looked_at_may_run():

@@ -95,14 +95,20 @@ CHANGES = [
 ]
 
 
+def installs(result):
+    """What is, or would be, installed, where there is nothing else to do."""
+    assert all((verb, reason) == ("install", "") for verb, dummy, reason in result["actions"])
+    return [subject for dummy, subject, dummies in result["actions"]]
+
+
 def test_a_bare_host_gets_everything(host):
     check = host.run(_ansible_check_mode=True, _ansible_diff=True)
     assert host.files() == {}
     assert not host.root.exists()
     result = host.run(_ansible_diff=True)
-    assert (result["changed"], result["changes"]) == (True, CHANGES)
+    assert (result["changed"], installs(result)) == (True, CHANGES)
     assert result["diff"] == {"prepared": "".join(f"{line}\n" for line in CHANGES)}
-    assert (check["changed"], check["changes"], check["diff"]) == (True, CHANGES, result["diff"])
+    assert (check["changed"], installs(check), check["diff"]) == (True, CHANGES, result["diff"])
     assert (host.files(), host.links()) == (INSTALLED, LINKED)
     assert {path: oct(os.stat(host.root / path).st_mode)[-4:] for path in INSTALLED} == {
         path: "0644" if path.startswith("images") else "0755" for path in INSTALLED
@@ -136,7 +142,7 @@ def test_the_second_run_needs_no_mirror_and_reads_no_file(host, monkeypatch):
     host.run()
     monkeypatch.setattr(_sums, "of_file", lambda path: pytest.fail(f"{path} was read"))
     result = host.run(mirror="http://mirror.invalid")
-    assert (result["changed"], result["changes"], result["missing"]) == (False, [], [])
+    assert (result["changed"], installs(result), result["missing"]) == (False, [], [])
 
 
 def test_a_touched_file_is_as_good_as_before(host):
@@ -157,7 +163,7 @@ def test_a_touched_file_is_as_good_as_before(host):
 def test_a_damaged_file_is_installed_again(host, damage):
     host.run()
     damage(host.root / "kubernetes/1.37.2/kubelet")
-    assert host.run()["changes"] == ["kubelet 1.37.2 (damaged) → 1.37.2"]
+    assert installs(host.run()) == ["kubelet 1.37.2 (damaged) → 1.37.2"]
     assert host.files() == INSTALLED
     assert not host.run(mirror="http://mirror.invalid")["changed"]
 
@@ -165,7 +171,7 @@ def test_a_damaged_file_is_installed_again(host, damage):
 def test_a_missing_file_is_installed_again(host):
     host.run()
     (host.root / "etcd/3.7.3/etcd").unlink()
-    assert host.run()["changes"] == ["etcd 3.7.3 (file is missing) → 3.7.3"]
+    assert installs(host.run()) == ["etcd 3.7.3 (file is missing) → 3.7.3"]
     assert host.files() == INSTALLED
 
 
@@ -174,10 +180,10 @@ def test_another_version_is_flipped_to_and_back_without_a_download(host):
     newer = {**KUBELET, "version": "1.38.0", "url": "https://dl.k8s.io/v1.38.0/kubelet"}
     newer["sums_url"] = f"{newer['url']}.sha256"
     host.publish(newer, b"kubelet 1.38.0")
-    assert host.run(newer)["changes"] == ["kubelet 1.37.2 → 1.38.0"]
+    assert installs(host.run(newer)) == ["kubelet 1.37.2 → 1.38.0"]
     assert host.links()["kubelet"] == "kubernetes/1.38.0/kubelet"
     back = host.run(KUBELET, mirror="http://mirror.invalid")
-    assert (back["changes"], back["missing"]) == (["kubelet 1.38.0 → 1.37.2"], [])
+    assert (installs(back), back["missing"]) == (["kubelet 1.38.0 → 1.37.2"], [])
     assert host.links() == LINKED
 
 
@@ -202,7 +208,7 @@ def test_a_pin_overrides_the_published_sum(host):
     assert "artifacts_checksums says" in result["msg"]
     (host.mirror / "dl.k8s.io/v1.37.2/kubelet").write_bytes(b"other")
     pinned = host.run(KUBELET, checksums={"v1.37.2/kubelet": other.upper()})
-    assert pinned["changes"] == ["kubelet 1.37.2 (not of the pinned SHA-256) → 1.37.2"]
+    assert installs(pinned) == ["kubelet 1.37.2 (not of the pinned SHA-256) → 1.37.2"]
     assert pinned["missing"] == ["dl.k8s.io/v1.37.2/kubelet"]
     assert host.files() == {"kubernetes/1.37.2/kubelet": b"other"}
     assert not host.run(KUBELET, checksums={"kubelet": other})["changed"]
@@ -306,7 +312,7 @@ def test_image_archives_need_a_mirror(host):
 
 def test_a_plan_names_what_to_copy_and_changes_nothing(host):
     plan = host.run(state="planned", mirror="")
-    assert (plan["changed"], plan["changes"]) == (False, CHANGES)
+    assert (plan["changed"], installs(plan)) == (False, CHANGES)
     assert plan["missing"] == [
         "dl.k8s.io/v1.37.2/kubelet",
         "dl.k8s.io/v1.37.2/kubelet.sha256",
@@ -321,7 +327,7 @@ def test_a_plan_names_what_to_copy_and_changes_nothing(host):
 
 
 def test_a_host_gets_what_is_for_its_kinds(host):
-    assert host.run(KUBELET, ETCD, PAUSE, kinds=["node"])["changes"] == [CHANGES[0], CHANGES[3]]
+    assert installs(host.run(KUBELET, ETCD, PAUSE, kinds=["node"])) == [CHANGES[0], CHANGES[3]]
 
 
 def test_what_a_killed_run_left_is_removed(host):
@@ -391,8 +397,8 @@ def test_a_run_that_another_one_does_not_let_in(host, monkeypatch):
     with _lock.held(str(host.root), 0):
         result = host.run()
         # What changes nothing needs no lock.
-        assert host.run(state="planned")["changes"] == CHANGES
-        assert host.run(_ansible_check_mode=True)["changes"] == CHANGES
+        assert installs(host.run(state="planned")) == CHANGES
+        assert installs(host.run(_ansible_check_mode=True)) == CHANGES
     assert result["failed"]
     assert result["msg"] == (
         f"Another run has been installing under {host.root} for 0.2 seconds: let it end, then run this again."
@@ -413,7 +419,7 @@ def test_a_run_that_another_one_overtakes_changes_nothing(host, monkeypatch):
 
     monkeypatch.setattr(artifacts._lock, "held", overtaken)
     result = host.run()
-    assert (result["changed"], result["changes"]) == (False, [])
+    assert (result["changed"], installs(result)) == (False, [])
     assert (host.files(), host.links()) == (INSTALLED, LINKED)
 
 
@@ -422,6 +428,9 @@ def test_packages_with_alternatives(host, monkeypatch):
     monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **dummy: (1, out, "no packages found"))
     result = host.run(packages=["docker.io|docker-ce", "iptables", "nftables", "socat"])
     assert result["missing_packages"] == ["iptables", "socat"]
+    assert installs(result) == [*CHANGES, "packages iptables, socat"]
+    again = host.run(packages=["docker.io|docker-ce", "iptables", "nftables", "socat"])
+    assert (again["changed"], installs(again)) == (False, ["packages iptables, socat"])
 
 
 # Staged: all hosts have what they need before anything changes on one
@@ -433,16 +442,16 @@ def staged(host):
 
 def test_staging_changes_nothing_that_is_in_use_and_the_rest_needs_no_mirror(host):
     result = host.run(state="staged", _ansible_diff=True)
-    assert (result["changed"], result["changes"], result["diff"]) == (False, CHANGES, {"prepared": ""})
+    assert (result["changed"], installs(result), result["diff"]) == (False, CHANGES, {"prepared": ""})
     assert result["replaced"] == [*(str(host.bin / name) for name in NAMES[:3]), str(host.root / "images/pause.tar")]
     assert (staged(host), host.links()) == ({*INSTALLED}, {})
     assert all(path.startswith(".staged/") for path in host.files())
     placed = host.run(mirror="http://mirror.invalid")
-    assert (placed["changed"], placed["changes"], placed["replaced"]) == (True, CHANGES, result["replaced"])
+    assert (placed["changed"], installs(placed), placed["replaced"]) == (True, CHANGES, result["replaced"])
     assert (host.files(), host.links()) == (INSTALLED, LINKED)
     assert not (host.root / ".staged").exists()
     again = host.run(state="staged", mirror="http://mirror.invalid")
-    assert (again["changes"], again["replaced"]) == ([], [])
+    assert (installs(again), again["replaced"]) == ([], [])
 
 
 def test_what_is_staged_is_not_fetched_again(host, monkeypatch):
@@ -481,16 +490,16 @@ def test_what_waits_and_is_no_longer_wanted_is_removed(host):
     host.run(KUBELET)
     host.run(ETCD, state="staged")
     planned = host.run(KUBELET, state="staged", _ansible_check_mode=True)
-    assert planned["pending"] == [f"{host.root}/.staged, of a run for other versions, is removed"]
+    assert planned["actions"] == [("wait", f"{host.root}/.staged", "a run for other versions left it")]
     assert "etcd/3.7.3/etcd" in staged(host)
     host.run(KUBELET, state="staged")
     assert not (host.root / ".staged").exists()
-    assert host.run(KUBELET, state="planned")["pending"] == []
+    assert host.run(KUBELET, state="planned")["actions"] == []
 
 
 def test_check_mode_tells_what_would_fail(host):
     check = {"state": "staged", "_ansible_check_mode": True}
-    assert host.run(**check)["changes"] == CHANGES
+    assert installs(host.run(**check)) == CHANGES
     assert not host.root.exists()
     (host.mirror / "dl.k8s.io/v1.37.2/kubelet").unlink()
     artifact = {**KUBELET, "setting": "cluster_version"}

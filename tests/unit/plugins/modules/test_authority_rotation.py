@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pathlib
 import subprocess
 
 import pytest
@@ -248,13 +249,19 @@ def test_all_at_once_and_only_what_was_asked_for(control):
 
 
 def test_check_mode_changes_nothing(control):
-    before = control.snapshot()
-    assert control.rotate("begin", *ALL, _ansible_check_mode=True)["changed"]
-    assert control.snapshot() == before
-    control.rotate("begin", *ALL)
-    before = control.snapshot()
-    assert control.rotate("advance", _ansible_check_mode=True)["changed"]
-    assert control.snapshot() == before
+    for step, names, options in (("begin", ALL, {}), ("advance", (), {}), ("advance", (), {"in_use": {"key-2": 1}})):
+        before = control.snapshot()
+        planned = control.rotate(step, *names, **options, _ansible_check_mode=True)
+        assert planned["changed"]
+        assert control.snapshot() == before
+        done = control.rotate(step, *names, **options)
+        assert done["actions"] == planned["actions"]
+        after = control.snapshot()
+        actions = [(verb, pathlib.Path(path).relative_to(control.directory)) for verb, path, dummy in done["actions"]]
+        written, removed = ({path for verb, path in actions if verb == one} for one in ("write", "remove"))
+        assert written >= {path for path, content in after.items() if before.get(path) != content}
+        assert removed == before.keys() - after.keys()
+        assert written <= after.keys()
 
 
 def test_keys_are_the_operators_alone(control):

@@ -35,22 +35,21 @@ def test_files_are_written_and_a_second_run_changes_nothing(install, tmp_path):
     assert not (tmp_path / "pki").exists()
     result = install(FILES)
     assert result["changed"]
-    assert {key: result[key] for key in ("changed", "diff", "paths")} == {
-        key: check[key] for key in ("changed", "diff", "paths")
-    }
+    assert result == check
+    assert result["actions"] == [("write", str(tmp_path / "pki" / name), "") for name in FILES]
     assert (tmp_path / "pki/etcd/a.crt").read_text() == PEM.format("A")
     assert (tmp_path / "pki/etcd/a.crt").stat().st_mode & 0o777 == 0o644
     assert (tmp_path / "pki/sa.key").stat().st_mode & 0o777 == 0o600
     second = install(FILES)
     assert not second["changed"]
-    assert second["paths"] == []
+    assert second["actions"] == []
 
 
 def test_only_what_differs_is_written(install, tmp_path):
     install(FILES)
     inode = (tmp_path / "pki/origin").stat().st_ino
     result = install({**FILES, "etcd/a.crt": {"content": PEM.format("B")}})
-    assert result["paths"] == [str(tmp_path / "pki/etcd/a.crt")]
+    assert result["actions"] == [("write", str(tmp_path / "pki/etcd/a.crt"), "")]
     assert (tmp_path / "pki/origin").stat().st_ino == inode
 
 

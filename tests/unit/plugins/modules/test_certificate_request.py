@@ -103,6 +103,7 @@ def test_owner_and_mode_are_corrected(ask, tmp_path):
     result = ask(files=files)
     assert result["changed"]
     assert check["diff"] == result["diff"]
+    assert result["actions"] == [("write", part["after_header"], "") for part in result["diff"]] == check["actions"]
     assert [
         mode(tmp_path / "pki" / name) for name in ("apiserver.key", "apiserver.crt", "ca.key", "ca.crt", "etcd")
     ] == [
@@ -148,5 +149,6 @@ def test_without_cryptography(ask, monkeypatch, tmp_path):
     assert "install the package python3-cryptography" in result["msg"]
     planned = ask(_ansible_check_mode=True)
     assert not planned.get("failed")
-    assert planned["pending"] == warnings == [result["msg"]]
+    assert warnings == [result["msg"]]
+    assert planned["actions"][-1] == ("wait", "the Python library cryptography", "it is missing on this host")
     assert not (tmp_path / "pki").exists()

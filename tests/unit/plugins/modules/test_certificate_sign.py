@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from ansible_collections.plainkube.cluster.plugins.module_utils import _certificates, _encryption
+from ansible_collections.plainkube.cluster.plugins.module_utils import _actions, _certificates, _encryption
 from ansible_collections.plainkube.cluster.plugins.modules import (
     authority_rotation,
     certificate_install,
@@ -143,12 +143,18 @@ def site(run_module, tmp_path):
 
 
 def reasons(result):
-    return {host: entry["reasons"] for host, entry in result["hosts"].items() if entry["reasons"]}
+    """Host -> certificate that is issued -> why."""
+    found = {}
+    for host, entry in result["hosts"].items():
+        actions = [_actions.Action(**action) for action in entry["actions"]]
+        assert all(action.verb == "issue" and action.reason for action in actions)
+        found[host] = {action.subject: action.reason for action in actions}
+    return {host: entry for host, entry in found.items() if entry}
 
 
 def quiet(result):
-    return not result["changed"] and all(
-        entry == {"files": [], "reasons": {}, "replaced": [], "secret_files": []} for entry in result["hosts"].values()
+    return (result["changed"], result["actions"]) == (False, []) and all(
+        entry == {"files": [], "actions": [], "replaced": [], "secret_files": []} for entry in result["hosts"].values()
     )
 
 
@@ -263,6 +269,9 @@ def test_check_mode_on_bare_hosts(site):
     result = site.sign(_ansible_check_mode=True)
     assert result["changed"]
     assert result["msg"] == f"Would make 3 CAs in {site.directory} and would issue 9 certificates for 3 hosts."
+    of_the_directory = [part["after_header"] for part in result["diff"] if part["after_header"].startswith("/")]
+    assert result["actions"] == [("write", path, "") for path in of_the_directory]
+    assert ("write", f"{site.directory}/sa.key", "") in result["actions"]
     assert result["hosts"]["k1"]["secret_files"] == ["ca.key", "sa.key", "encryption.yaml"]
     headers = [part["after_header"] for part in result["diff"]]
     assert {f"{site.directory}/ca.crt", "k1: /apiserver.crt"} <= set(headers)
@@ -377,7 +386,7 @@ def test_only_hosts_that_were_asked_are_signed_for(site):
 
 def test_a_host_that_needs_nothing(site):
     site.addresses["x"] = "10.0.0.5"
-    assert site.run()["hosts"]["x"] == {"files": [], "reasons": {}, "replaced": [], "secret_files": []}
+    assert site.run()["hosts"]["x"] == {"files": [], "actions": [], "replaced": [], "secret_files": []}
 
 
 def test_no_authority_is_made_without_those_who_may_have_one(site):

@@ -79,8 +79,7 @@ def apply(run_module, tmp_path, systemd):
         systemd.calls.clear()
         options = {"components": [{**arguments, **more}], "replaced": list(replaced)}
         result = run_module(component, **options, _ansible_check_mode=check)
-        # There is one component: its part of the result is what the tests are about.
-        return {**result, **result.get("components", {}).get("x", {})}, systemd.changes
+        return result, systemd.changes
 
     component._files.write = lambda module, wanted: original(module, {**wanted, "owner": OWNER, "group": GROUP})
     yield run
@@ -90,27 +89,37 @@ def apply(run_module, tmp_path, systemd):
 START = ["enable", "daemon-reload", "restart"]
 
 
-def test_check_do_check_again_do_again(apply, tmp_path):
+def starts(result):
+    return [action for action in result["actions"] if action[0] in ("start", "restart")]
+
+
+def test_check_do_check_again_do_again(apply, systemd, tmp_path):
     planned, calls = apply(check=True)
-    assert (planned["changed"], planned["restart"], calls) == (True, True, [])
+    assert planned["actions"] == [
+        ("write", f"{systemd.units}/x.service", ""),
+        ("write", f"{tmp_path}/x.yaml", ""),
+        ("start", "x", "it is not installed yet"),
+    ]
+    assert (planned["changed"], planned["components"], calls) == (True, {"x": {"running": False}}, [])
     assert not (tmp_path / "x.yaml").exists()
 
     done, calls = apply()
     assert calls == START
-    assert {key: done[key] for key in ("changed", "restart", "reasons", "diff")} == {
-        key: planned[key] for key in ("changed", "restart", "reasons", "diff")
+    assert {key: done[key] for key in ("changed", "actions", "diff")} == {
+        key: planned[key] for key in ("changed", "actions", "diff")
     }
     assert (tmp_path / "x.yaml").read_text() == "a: 1\n"
 
     for check in (True, False):
         result, calls = apply(check=check)
-        assert (result["changed"], result["restart"], result["diff"], calls) == (False, False, [], [])
+        assert (result["changed"], result["actions"], result["diff"], calls) == (False, [], [], [])
+        assert result["components"] == {"x": {"running": True}}
 
 
 def test_another_content_is_written_and_restarts(apply, tmp_path):
     apply()
     result, calls = apply(content="a: 2\n")
-    assert result["reasons"] == [f"{tmp_path}/x.yaml changes"]
+    assert starts(result) == [("restart", "x", f"{tmp_path}/x.yaml changes")]
     assert calls == ["daemon-reload", "restart"]
     assert (tmp_path / "x.yaml").read_text() == "a: 2\n"
 
@@ -119,7 +128,7 @@ def test_another_mode_restarts_nothing(apply, tmp_path):
     apply()
     (tmp_path / "x.yaml").chmod(0o666)
     result, calls = apply()
-    assert (result["changed"], result["restart"], calls) == (True, False, [])
+    assert (result["actions"], calls) == ([("write", f"{tmp_path}/x.yaml", "")], [])
     assert (tmp_path / "x.yaml").stat().st_mode & 0o777 == 0o644
 
 
@@ -127,16 +136,34 @@ def test_a_stopped_service_is_started(apply, systemd):
     apply()
     systemd.active = False
     result, calls = apply()
-    assert (result["reasons"], calls) == (["it is not running (inactive/dead)"], ["restart"])
+    assert (result["actions"], calls) == ([("start", "x", "it is not running (inactive/dead)")], ["restart"])
+    assert result["components"] == {"x": {"running": False}}
+
+
+def test_a_service_that_would_not_start_at_boot_is_enabled(apply, systemd):
+    apply()
+    systemd.enabled = False
+    planned, calls = apply(check=True)
+    assert (planned["changed"], planned["actions"], calls) == (
+        True,
+        [("enable", "x", "it would not start at boot")],
+        [],
+    )
+    done, calls = apply()
+    assert (done["actions"], calls) == (planned["actions"], ["enable", "daemon-reload"])
+    assert apply()[0]["actions"] == []
 
 
 def test_a_unit_that_systemd_has_not_read_is_pending(apply, systemd):
     apply()
     systemd.stale = True
     planned, dummy = apply(check=True)
-    assert (planned["changed"], planned["pending"]) == (False, ["systemd has not read x.service as it is"])
+    assert (planned["changed"], planned["actions"]) == (
+        False,
+        [("wait", "x", "systemd has not read its unit as it is")],
+    )
     result, calls = apply()
-    assert (result["changed"], result["pending"], calls) == (False, [], ["daemon-reload"])
+    assert (result["changed"], result["actions"], calls) == (False, [], ["daemon-reload"])
 
 
 def test_a_component_that_is_not_ready_is_pending(apply, monkeypatch):
@@ -145,11 +172,14 @@ def test_a_component_that_is_not_ready_is_pending(apply, monkeypatch):
     monkeypatch.setattr(_probe, "get", lambda *dummy: answers[-1])
     apply(ready_url=url)
     planned, dummy = apply(check=True, ready_url=url, wait=5)
-    assert (planned["changed"], planned["pending"]) == (False, [f"x is not ready: {url} answers 503 starting"])
+    assert (planned["changed"], planned["actions"]) == (
+        False,
+        [("wait", "x", f"it is not ready: {url} answers 503 starting")],
+    )
     # Who is not waited for may take its time.
-    assert apply(check=True, ready_url=url, wait=0)[0]["pending"] == []
+    assert apply(check=True, ready_url=url, wait=0)[0]["actions"] == []
     answers.append(_probe.Answer(200, "ok"))
-    assert apply(check=True, ready_url=url, wait=5)[0]["pending"] == []
+    assert apply(check=True, ready_url=url, wait=5)[0]["actions"] == []
 
 
 def test_a_user_that_was_deleted_is_made_again(apply, monkeypatch):
@@ -161,9 +191,10 @@ def test_a_user_that_was_deleted_is_made_again(apply, monkeypatch):
     apply(user="someone")
     made.clear()
     planned, dummy = apply(check=True, user="someone")
-    assert planned["changed"]
+    assert planned["actions"] == [("apply", "user someone", "it does not exist")]
     assert [entry["after_header"] for entry in planned["diff"]] == ["user someone"]
-    assert apply(user="someone")[0]["diff"] == planned["diff"]
+    done = apply(user="someone")[0]
+    assert (done["actions"], done["diff"]) == (planned["actions"], planned["diff"])
     assert not apply(user="someone")[0]["changed"]
 
 
@@ -173,7 +204,8 @@ def test_a_run_that_died_before_the_restart_is_healed(apply, systemd):
     apply(content="a: 2\n")
     systemd.stamp = before
     result, calls = apply(content="a: 2\n")
-    assert (result["restart"], calls) == (True, ["restart"])
+    why = "the process was started from an older unit, configuration or binary"
+    assert (result["actions"], calls) == ([("restart", "x", why)], ["restart"])
 
 
 def test_a_drop_in_of_the_administrator_is_an_input_and_stays(apply, systemd):
@@ -182,7 +214,7 @@ def test_a_drop_in_of_the_administrator_is_an_input_and_stays(apply, systemd):
     directory.mkdir()
     (directory / "own.conf").write_text("[Service]\nNice=5\n")
     result, calls = apply()
-    assert result["restart"]
+    assert [action[:2] for action in starts(result)] == [("restart", "x")]
     assert "restart" in calls
     assert (directory / "own.conf").read_text() == "[Service]\nNice=5\n"
     assert apply()[0]["changed"] is False
@@ -210,7 +242,7 @@ def test_ready_means_that_the_url_answers(apply, monkeypatch):
     assert next(answers, None) is None
 
 
-def test_the_old_process_is_not_taken_for_the_new_one(apply, systemd, monkeypatch):
+def test_the_old_process_is_not_taken_for_the_new_one(apply, systemd, tmp_path, monkeypatch):
     """systemd may not have got to the restart yet when it is asked."""
     apply()
     old = systemd.stamp
@@ -219,7 +251,7 @@ def test_the_old_process_is_not_taken_for_the_new_one(apply, systemd, monkeypatc
     asked = []
     monkeypatch.setattr(_probe, "get", lambda url, ca: asked.append(url) or _probe.Answer(200, "ok"))
     result, dummy = apply(content="a: 2\n", wait=5, ready_url="http://127.0.0.1:1/readyz")
-    assert result["restart"]
+    assert starts(result) == [("restart", "x", f"{tmp_path}/x.yaml changes")]
     assert len(asked) == 1
     assert next(stamps, None) is None
 
@@ -237,6 +269,7 @@ def test_several_are_written_and_announced_together_and_started_in_order(run_mod
         ["restart", "--no-block", "y.service"],
     ]
     assert list(result["components"]) == ["x", "y"]
+    assert [action[:2] for action in starts(result)] == [("start", "x"), ("start", "y")]
 
 
 def test_a_binary_that_this_run_replaces_is_in_the_plan(apply, tmp_path):
@@ -245,10 +278,10 @@ def test_a_binary_that_this_run_replaces_is_in_the_plan(apply, tmp_path):
     apply(binary=str(binary))
     assert not apply(binary=str(binary), check=True)[0]["changed"]
     planned, calls = apply(binary=str(binary), check=True, replaced=[str(binary)])
-    assert (planned["restart"], planned["reasons"], calls) == (True, [f"{binary} changes"], [])
+    assert (starts(planned), calls) == ([("restart", "x", f"{binary} changes")], [])
     binary.write_text("new")
     done, calls = apply(binary=str(binary), replaced=[str(binary)])
-    assert (done["restart"], done["reasons"]) == (True, planned["reasons"])
+    assert done["actions"] == planned["actions"]
     assert [entry["after_header"] for entry in done["diff"]] == [entry["after_header"] for entry in planned["diff"]]
     again, calls = apply(binary=str(binary), replaced=[str(binary)])
     assert (again["changed"], calls) == (False, [])
@@ -257,11 +290,11 @@ def test_a_binary_that_this_run_replaces_is_in_the_plan(apply, tmp_path):
 def test_absent_check_do_check_again_do_again(apply, systemd, tmp_path):
     apply()
     planned, calls = apply(check=True, state="absent")
-    assert (planned["changed"], planned["removed"], calls) == (True, True, [])
+    assert (planned["actions"], calls) == ([("remove", "x with its unit and files", "")], [])
     assert (tmp_path / "x.yaml").exists()
 
     done, calls = apply(state="absent")
-    assert (done["diff"], done["removed"], done["restart"]) == (planned["diff"], True, False)
+    assert (done["diff"], done["actions"]) == (planned["diff"], planned["actions"])
     assert [(one["before_header"], one["after_header"]) for one in done["diff"]] == [
         (str(tmp_path / "x.yaml"), "/dev/null"),
         (str(systemd.units / "x.service"), "/dev/null"),
@@ -271,7 +304,7 @@ def test_absent_check_do_check_again_do_again(apply, systemd, tmp_path):
 
     for check in (True, False):
         result, calls = apply(check=check, state="absent")
-        assert (result["changed"], result["removed"], result["diff"], calls) == (False, False, [], [])
+        assert (result["changed"], result["actions"], result["diff"], calls) == (False, [], [], [])
 
 
 def test_a_unit_of_somebody_else_stays(apply, systemd, tmp_path):
@@ -287,7 +320,7 @@ def test_a_removal_that_died_goes_on(apply, systemd, tmp_path):
     apply()
     (tmp_path / "x.yaml").unlink()
     result, dummy = apply(state="absent")
-    assert result["removed"]
+    assert result["actions"] == [("remove", "x with its unit and files", "")]
     assert not (systemd.units / "x.service").exists()
 
 
@@ -309,7 +342,7 @@ def test_the_user_goes_too_and_a_secret_is_not_shown(apply, systemd, tmp_path, m
 
 def test_no_components_are_nothing_to_do(run_module, systemd):
     result = run_module(component, components=[])
-    assert (result["changed"], result["components"], systemd.changes) == (False, {}, [])
+    assert (result["changed"], result["actions"], result["components"], systemd.changes) == (False, [], {}, [])
 
 
 # The operator's flags
@@ -371,7 +404,7 @@ def test_a_secret_is_written_and_in_no_answer(apply, tmp_path):
     assert (tmp_path / "s.conf").read_text() == "password"
     assert not apply(files=[{**secret, "mode": "0600"}])[0]["changed"]
     result, dummy = apply(files=[{**secret, "mode": "0600", "secret_content": "pass phrase"}])
-    assert result["reasons"] == [f"{tmp_path}/s.conf changes"]
+    assert starts(result) == [("restart", "x", f"{tmp_path}/s.conf changes")]
     assert "pass phrase" not in str(result)
 
 
@@ -384,8 +417,9 @@ def test_a_file_that_is_not_the_components_any_more_is_removed(apply, tmp_path):
     planned, dummy = apply(files=[file], stale=pattern, check=True)
     gone = [entry["before_header"] for entry in planned["diff"] if entry["after_header"] == "/dev/null"]
     assert (gone, old.exists()) == ([str(old)], True)
+    assert ("remove", str(old), "") in planned["actions"]
     done, dummy = apply(files=[file], stale=pattern)
-    assert (done["changed"], done["diff"]) == (True, planned["diff"])
+    assert (done["changed"], done["actions"], done["diff"]) == (True, planned["actions"], planned["diff"])
     assert (old.exists(), kept.exists(), foreign.exists()) == (False, True, True)
     assert not apply(files=[file], stale=pattern)[0]["changed"]
 
@@ -406,10 +440,10 @@ def test_variables_are_written_and_restart_and_are_seen_nowhere(apply, environme
     apply()
     for value in (PROXY, PROXY.replace("proxy", "other")):
         planned, calls = apply(check=True, environment={"HTTP_PROXY": value})
-        assert (planned["changed"], planned["reasons"], calls) == (True, [f"{environment} changes"], [])
+        assert (starts(planned), calls) == ([("restart", "x", f"{environment} changes")], [])
         done, calls = apply(environment={"HTTP_PROXY": value})
         assert calls == ["daemon-reload", "restart"]
-        assert (done["reasons"], done["diff"]) == (planned["reasons"], planned["diff"])
+        assert (done["actions"], done["diff"]) == (planned["actions"], planned["diff"])
         assert environment.read_text().endswith(f'HTTP_PROXY="{value}"\n')
         assert environment.stat().st_mode & 0o777 == 0o600
         assert "Geheim" not in str(done) + str(planned) + (systemd.units / "x.service").read_text()
@@ -419,7 +453,7 @@ def test_variables_are_written_and_restart_and_are_seen_nowhere(apply, environme
 def test_the_stamp_which_anybody_may_read_does_not_tell_the_variables(apply, environment, systemd, tmp_path):
     """Else a password could be guessed: of two first starts, the stamp is the same whatever the password is."""
     stamps = set()
-    for value in ("a", "b"):
+    for value in ("http://one", "http://two"):
         for path in (environment, tmp_path / "x.yaml", systemd.units / "x.service"):
             path.unlink(missing_ok=True)
         systemd.active = False
@@ -441,7 +475,7 @@ def test_a_run_that_died_before_it_wrote_the_variables_is_healed(apply, environm
     assert apply(environment={"HTTP_PROXY": PROXY})[0]["failed"]
     monkeypatch.setattr(component._files, "write", write)
     result, calls = apply(environment={"HTTP_PROXY": PROXY})
-    assert (result["reasons"], calls[-1]) == ([f"{environment} changes"], "restart")
+    assert (starts(result), calls[-1]) == ([("restart", "x", f"{environment} changes")], "restart")
     assert apply(environment={"HTTP_PROXY": PROXY})[1] == []
 
 
@@ -449,6 +483,7 @@ def test_variables_that_are_no_longer_wanted_go(apply, environment):
     apply(environment={"HTTP_PROXY": PROXY})
     planned, calls = apply(check=True)
     assert (planned["changed"], calls, environment.exists()) == (True, [], True)
+    assert ("remove", str(environment), "") in planned["actions"]
     done, calls = apply()
     assert (
         done["diff"]
@@ -469,7 +504,7 @@ def test_variables_that_are_no_longer_wanted_go(apply, environment):
 def test_variables_go_with_the_component(apply, environment):
     apply(environment={"HTTP_PROXY": PROXY})
     result, dummy = apply(state="absent")
-    assert result["removed"] is True
+    assert result["actions"] == [("remove", "x with its unit and files", "")]
     assert not environment.exists()
     assert "Geheim" not in str(result)
 

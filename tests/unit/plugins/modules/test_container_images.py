@@ -67,8 +67,11 @@ def test_missing_images_are_loaded_and_pulled(engine, run_module):
     assert engine.commands == []
     result = run(run_module, _ansible_diff=True)
     assert engine.commands == [["load", "--quiet", "--input", "/pause.tar"], ["pull", "--quiet", HELLO]]
-    assert result["changes"] == [f"{PAUSE} absent → loaded from /pause.tar", f"{HELLO} absent → pulled as {HELLO}"]
-    assert all(check[key] == result[key] for key in ("changed", "changes", "diff"))
+    assert result["actions"] == [
+        ("install", f"{PAUSE} absent → loaded from /pause.tar", ""),
+        ("install", f"{HELLO} absent → pulled as {HELLO}", ""),
+    ]
+    assert all(check[key] == result[key] for key in ("changed", "actions", "diff"))
     assert result["changed"] is True
 
 
@@ -76,7 +79,7 @@ def test_what_is_there_is_left_alone(engine, run_module):
     engine.images = {PAUSE, "hello:1"}
     assert run(run_module)["changed"] is False
     engine.images = {PAUSE}
-    assert run(run_module)["changes"] == [f"{HELLO} absent → pulled as {HELLO}"]
+    assert run(run_module)["actions"] == [("install", f"{HELLO} absent → pulled as {HELLO}", "")]
     assert engine.commands == [["pull", "--quiet", HELLO]]
 
 

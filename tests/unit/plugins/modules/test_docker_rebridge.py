@@ -172,6 +172,13 @@ RESTART = ["systemctl stop docker.socket docker.service", "systemctl start --no-
 REBUILD = [RESTART[0], "ip link delete docker0", RESTART[1]]
 
 
+def starts(result):
+    """verb -> the reasons for which Docker is started again."""
+    found = [action for action in result["actions"] if action[0] in ("start", "restart")]
+    assert all(subject == "docker" for dummy, subject, dummies in found)
+    return {verb: reason for verb, dummy, reason in found}
+
+
 def test_a_docker_that_never_ran(host, run):
     told = run(_ansible_check_mode=True)
     assert host.commands == []
@@ -179,7 +186,11 @@ def test_a_docker_that_never_ran(host, run):
     result = run()
     assert result == told
     assert result["changed"]
-    assert result["restart"]
+    assert [action[:2] for action in result["actions"]] == [
+        ("write", host.drop_in),
+        ("write", host.json),
+        ("start", "docker"),
+    ]
     assert result["bridge"] == {"address": "10.244.5.1/24", "mtu": 1450}
     assert host.commands == ["systemctl enable --quiet docker.service", *RESTART]
     assert json.loads(_files.read(host.json)) == OPTIONS
@@ -190,16 +201,26 @@ def test_a_second_run_does_nothing(host, run):
     run()
     before = host.files()
     result = run()
-    assert result == {**result, "changed": False, "restart": False, "reasons": [], "diff": []}
+    assert result == {**result, "changed": False, "actions": [], "diff": []}
     assert host.commands == []
     assert host.files() == before
+
+
+def test_a_docker_that_would_not_start_at_boot_is_enabled(host, run):
+    run()
+    host.enabled = False
+    told = run(_ansible_check_mode=True)
+    assert told["actions"] == [("enable", "docker", "it would not start at boot")]
+    assert run() == told
+    assert host.commands == ["systemctl enable --quiet docker.service"]
+    assert not run()["changed"]
 
 
 def test_a_docker_on_its_own_bridge(host, run):
     host.start()
     host.nat.append("-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE")
     result = run()
-    assert "docker0 has 172.17.0.1/16, flannel's subnet is 10.244.5.1/24" in result["reasons"]
+    assert "docker0 has 172.17.0.1/16, flannel's subnet is 10.244.5.1/24" in starts(result)["restart"]
     assert host.commands[1:] == REBUILD
     assert host.nat == ["-A POSTROUTING -j FLANNEL-POSTRTG"]
 
@@ -207,7 +228,7 @@ def test_a_docker_on_its_own_bridge(host, run):
 def test_another_lease(host, run):
     run()
     host.lease("10.244.9.1/24", 1400)
-    assert run(_ansible_check_mode=True)["restart"]
+    assert [*starts(run(_ansible_check_mode=True))] == ["restart"]
     result = run()
     assert result["bridge"] == {"address": "10.244.9.1/24", "mtu": 1400}
     assert host.commands == REBUILD
@@ -218,7 +239,7 @@ def test_a_changed_daemon_json_keeps_the_bridge(host, run):
     run()
     host.write(host.json, json.dumps({**OPTIONS, "debug": True}))
     result = run()
-    assert result["reasons"] == [f"{host.json} changed"]
+    assert starts(result) == {"restart": f"{host.json} changed"}
     assert host.commands == RESTART
     assert json.loads(_files.read(host.json))["debug"] is True
 
@@ -229,7 +250,7 @@ def test_a_run_that_died_before_the_restart_is_healed(host, run):
     run(docker_options={**OPTIONS, "debug": True})
     host.stamp = stamp
     result = run(docker_options={**OPTIONS, "debug": True})
-    assert result["restart"]
+    assert [*starts(result)] == ["restart"]
     assert host.commands == RESTART
 
 
@@ -325,7 +346,7 @@ def test_no_lease(host, run):
     result = run(_ansible_check_mode=True)
     assert result["changed"]
     assert result["bridge"] == {}
-    assert "flannel has no subnet yet" in result["reasons"]
+    assert "flannel has no subnet yet" in starts(result)["start"]
     assert host.subnet_file in run()["msg"]
 
 
@@ -333,7 +354,11 @@ def test_no_docker(host, run):
     os.unlink(f"{host.units}/docker.service")
     result = run(_ansible_check_mode=True)
     assert result["changed"]
-    assert result["restart"]
+    assert result["actions"] == [
+        ("write", host.json, ""),
+        ("write", host.drop_in, ""),
+        ("start", "docker", "Docker Engine is not installed yet"),
+    ]
     assert "install Docker Engine" in run()["msg"]
 
 
@@ -345,7 +370,7 @@ def test_drop_ins_of_others_are_part_of_the_command(host, run):
     run()
     assert "ExecStart=/opt/dockerd --bip=${FLANNEL_SUBNET}" in _files.read(host.drop_in)
     host.write(f"{host.etc}/docker.service.d/10-vendor.conf", "[Service]\nLimitNOFILE=2\n")
-    assert run()["restart"]
+    assert [*starts(run())] == ["restart"]
 
 
 def test_a_stopped_docker_with_live_containers_is_asked_whose_they_are(host, run):
@@ -354,7 +379,7 @@ def test_a_stopped_docker_with_live_containers_is_asked_whose_they_are(host, run
     os.makedirs(f"{host.interface}/brif/veth1")
     host.lease("10.244.9.1/24")
     host.containers = [MINE]
-    assert run(_ansible_check_mode=True)["restart"]
+    assert [*starts(run(_ansible_check_mode=True))] == ["start"]
     assert host.commands == []
     assert "mine" in run()["msg"]
     assert host.commands == RESTART[1:]
@@ -372,19 +397,19 @@ def test_a_part_of_the_subnet(host, run):
     assert host.part == ""
     result = run(**HALVES)
     assert result == told
-    assert "Docker gives containers addresses of 10.244.5.0/24, and has 10.244.5.0/25" in result["reasons"]
+    assert "Docker gives containers addresses of 10.244.5.0/24, and has 10.244.5.0/25" in starts(result)["restart"]
     assert host.commands == RESTART
     assert host.part == "10.244.5.0/25"
     for check in (True, False):
         assert not run(**HALVES, _ansible_check_mode=check)["changed"]
-    assert "and has 10.244.5.0/24" in "".join(run()["reasons"])
+    assert "and has 10.244.5.0/24" in starts(run())["restart"]
     assert host.part == ""
 
 
 def test_another_lease_with_pods_of_another_runtime(host, run):
     run(**HALVES)
     host.lease("10.244.9.1/24")
-    assert "docker0 has 10.244.5.1/24, flannel's subnet is 10.244.9.1/24" in run(**HALVES)["reasons"]
+    assert "docker0 has 10.244.5.1/24, flannel's subnet is 10.244.9.1/24" in starts(run(**HALVES))["restart"]
     assert host.commands == RESTART
     assert (host.address, host.part) == ("10.244.9.1/24", "10.244.9.0/25")
     assert not run(**HALVES)["changed"]
@@ -422,7 +447,7 @@ def test_variables_restart_docker_and_only_root_reads_them(host, run, environmen
     for proxy in (PROXY, {**PROXY, "HTTP_PROXY": "http://user:Geheim2@proxy:3128"}):
         told = run(environment=proxy, _ansible_check_mode=True)
         assert host.commands == []
-        assert f"{environment} changes" in told["reasons"]
+        assert f"{environment} changes" in starts(told)["restart"]
         result = run(environment=proxy)
         assert result == told
         assert host.commands == RESTART
@@ -432,7 +457,8 @@ def test_variables_restart_docker_and_only_root_reads_them(host, run, environmen
         assert "Geheim" not in str(result) + str(host.files())
         assert run(environment=proxy)["changed"] is False
     result = run()
-    assert (result["restart"], environment.exists()) == (True, False)
+    assert ([*starts(result)], environment.exists()) == (["restart"], False)
+    assert ("remove", str(environment), "") in result["actions"]
     assert run()["changed"] is False
 
 
@@ -442,7 +468,7 @@ def test_variables_of_an_earlier_run_go_when_docker_has_forgotten_them(host, run
     environment.parent.mkdir()
     environment.write_text("old", encoding="utf-8")
     told = run(_ansible_check_mode=True)
-    assert (told["changed"], told["restart"], environment.exists()) == (True, False, True)
+    assert (told["actions"], environment.exists()) == ([("remove", str(environment), "")], True)
     result = run()
     assert result == told
     assert (host.commands, environment.exists()) == ([], False)

@@ -22,8 +22,8 @@ def prepare(run_module, etcd_fleet, monkeypatch):
         plan = run_module(etcd_member, **options, _ansible_check_mode=True)
         done = run_module(etcd_member, **options)
         if not done.get("failed"):
-            assert {key: plan[key] for key in ("changed", "action", "diff")} == {
-                key: done[key] for key in ("changed", "action", "diff")
+            assert {key: plan[key] for key in ("changed", "action", "actions", "diff")} == {
+                key: done[key] for key in ("changed", "action", "actions", "diff")
             }
         return done
 
@@ -39,6 +39,7 @@ def join(run_module, etcd_fleet, prepare):
         etcd_fleet.ready(name)
         result = run_module(etcd_member, **etcd_fleet.options(name, *others), state="voting")
         assert result["changed"], result
+        assert result["actions"] == [("join", "etcd as a voting member", "")]
         again = run_module(etcd_member, **etcd_fleet.options(name, *others), state="voting")
         assert not again["changed"], again
 
@@ -51,7 +52,9 @@ def found(etcd_fleet, prepare):
 
     def run(*names):
         for name in names:
-            assert prepare(name, *(set(names) - {name}))["action"] == "found"
+            prepared = prepare(name, *(set(names) - {name}))
+            assert prepared["action"] == "found"
+            assert prepared["actions"] == [("write", str(etcd_fleet.host(name) / "first-start"), "")]
         etcd_fleet.start(*names)
         etcd_fleet.ready(*names)
 
@@ -63,7 +66,7 @@ def test_a_new_cluster_is_founded_once(etcd_fleet, prepare, found):
     assert etcd_fleet.members("k2") == {"k1": True, "k2": True, "k3": True}
     again = prepare("k1", "k2", "k3")
     assert (again["action"], again["changed"], again["live"], again["answers"]) == ("keep", False, True, True)
-    assert again["pending"] == []
+    assert again["actions"] == []
     assert not (etcd_fleet.host("k1") / "first-start").exists()
 
 
@@ -71,13 +74,20 @@ def test_growth_and_a_run_that_was_killed_in_it(etcd_fleet, run_module, prepare,
     found("k1")
     etcd_fleet.etcdctl("k1", "put", "a", "1")
     added = prepare("k2", "k1", "k3")
-    assert (added["action"], added["join"]) == ("add", ["etcd as a learner of k1"])
+    first_start = ("write", str(etcd_fleet.host("k2") / "first-start"), "")
+    assert (added["action"], added["actions"]) == ("add", [("join", "etcd as a learner of k1", ""), first_start])
     # Killed before the file was written, and again before etcd was started.
     (etcd_fleet.host("k2") / "first-start").unlink()
     again = prepare("k2", "k1", "k3")
-    assert (again["action"], again["changed"]) == ("go on", True)
+    waits = ("wait", "etcd", "k2 is a learner and is to have its vote")
+    joins = ("join", "etcd where it was added and has never started", "")
+    assert (again["action"], again["actions"]) == ("go on", [joins, first_start, waits])
     again = prepare("k2", "k1", "k3")
-    assert (again["action"], again["changed"]) == ("go on", False)
+    assert (again["action"], again["changed"], again["actions"]) == (
+        "go on",
+        False,
+        [("wait", "etcd", "k2 is a learner and is to have its vote")],
+    )
     refused = prepare("k3", "k1", "k2", wait=0)
     assert "learner" in refused["msg"]
     assert "one at a time" in refused["msg"]
@@ -87,7 +97,7 @@ def test_growth_and_a_run_that_was_killed_in_it(etcd_fleet, run_module, prepare,
     kept = prepare("k2", "k1", "k3")
     assert (kept["action"], kept["learner"]) == ("keep", True)
     # So that the next run's survey finds it, though nothing else is to do.
-    assert kept["pending"] == ["k2 is a learner and is to have its vote"]
+    assert kept["actions"] == [("wait", "etcd", "k2 is a learner and is to have its vote")]
     assert etcd_fleet.members("k1") == {"k1": True, "k2": False}
     join_again = run_module(etcd_member, **etcd_fleet.options("k2", "k1", "k3"), state="voting")
     assert join_again["changed"], join_again
@@ -111,7 +121,7 @@ def test_a_lost_disk_is_no_new_cluster(etcd_fleet, prepare, join, found):
 
     replaced = prepare("k2", "k1", "k3")
     assert replaced["action"] == "replace", replaced
-    assert "because its data is lost" in replaced["join"][0]
+    assert replaced["actions"][0] == ("join", "etcd again, as a learner of k1, k3, because its data is lost", "")
     join("k2", "k1", "k3")
     assert etcd_fleet.cluster("k2") == cluster
     assert etcd_fleet.members("k2") == {"k1": True, "k2": True, "k3": True}

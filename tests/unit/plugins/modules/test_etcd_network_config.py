@@ -61,6 +61,7 @@ def run(run_module, monkeypatch):
 def test_present(run, stored, check, changed, commands):
     result, ran = run(stored, network="10.244.0.0/16", _ansible_check_mode=check)
     assert result["changed"] is changed
+    assert result["actions"] == ([("write", KEY, "")] if changed else [])
     assert ran == commands
     assert (result["diff"]["before"] != result["diff"]["after"]) is changed
     expected = json.loads(stored.get(KEY, VALUE))
@@ -125,6 +126,7 @@ def test_another_error_fails_in_check_mode_too(run):
 def test_absent(run, stored, force, check, changed, commands):
     result, ran = run(stored, state="absent", force=force, _ansible_check_mode=check)
     assert result["changed"] is changed
+    assert result["actions"] == ([("remove", KEY, "")] if changed else [])
     assert ran == commands
     assert result["config"] == {}
 

@@ -39,6 +39,22 @@ def run(run_module, monkeypatch):
     return run_it
 
 
+COMMANDS = [
+    "role add flannel",
+    "role grant-permission flannel readwrite --prefix /coreos.com/network/",
+    "role add apiserver",
+    "role grant-permission apiserver readwrite --prefix /registry/",
+    "role grant-permission apiserver readwrite compact_rev_key",
+    "user add flanneld --no-password",
+    "user grant-role flanneld flannel",
+    "user add kube-apiserver --no-password",
+    "user grant-role kube-apiserver apiserver",
+    "user add root --no-password",
+    "user grant-role root root",
+    "auth enable",
+]
+CHANGED = ("role flannel", "role apiserver", "user flanneld", "user kube-apiserver", "user root", "auth")
+ACTIONS = [("apply", f"etcd's {name}", "") for name in CHANGED]
 READS = ["auth status", "role list", "user list"]
 
 
@@ -46,14 +62,14 @@ def test_check_mode_only_reads(run):
     result, commands = run(**WANTED, _ansible_check_mode=True)
     assert result["changed"]
     assert commands == READS
-    assert result["commands"][-1] == "auth enable"
+    assert result["actions"] == ACTIONS
     assert "auth: on" in result["diff"]["after"]
 
 
 def test_applies_what_check_mode_told(run):
     told, dummy = run(**WANTED, _ansible_check_mode=True)
     result, commands = run(**WANTED)
-    assert commands == READS + told["commands"]
+    assert commands == READS + COMMANDS
     assert result == told
 
 
@@ -77,6 +93,7 @@ def test_on_a_real_etcd(run_module, etcd):
     assert run(_ansible_check_mode=True)["changed"]
     first = run()
     assert first["changed"], first
+    assert first["actions"] == ACTIONS
     again = run()
     assert again["changed"] is False, again
     assert etcd.etcdctl("put", "/coreos.com/network/config", "{}", user="flanneld").returncode == 0
@@ -93,10 +110,7 @@ def test_on_a_real_etcd(run_module, etcd):
     etcd.etcdctl("user", "grant-role", "flanneld", "apiserver")
     assert etcd.etcdctl("get", "/registry/x", user="flanneld").returncode == 0
     narrowed = run()
-    assert narrowed["commands"] == [
-        "role revoke-permission flannel --prefix /registry/",
-        "user revoke-role flanneld apiserver",
-    ]
+    assert narrowed["actions"] == [("apply", "etcd's role flannel", ""), ("apply", "etcd's user flanneld", "")]
     assert "permission denied" in etcd.etcdctl("get", "/registry/x", user="flanneld").stderr
 
 

@@ -97,13 +97,21 @@ def guarded(host, run_module):
     return host
 
 
+APPLIES = ("apply", "nftables table inet plainkube", "")
+
+
+def writes():
+    return [("write", path, "") for path in (_firewall.RULES, _nft.UNIT_PATH)]
+
+
 def test_check_do_check_do(host, run_module):
     plan = run_module(firewall, **RULES, _ansible_check_mode=True)
-    assert (plan["changed"], plan["tables"], plan["probation"]) == (True, ["nftables table inet plainkube"], 0)
+    assert plan["actions"] == [*writes(), APPLIES]
+    assert (plan["changed"], plan["probation"]) == (True, 0)
     assert (host.live, on_disk()) == ("", [])
     done = run_module(firewall, **RULES)
-    assert {key: done[key] for key in ("changed", "tables", "diff")} == {
-        key: plan[key] for key in ("changed", "tables", "diff")
+    assert {key: done[key] for key in ("changed", "actions", "diff")} == {
+        key: plan[key] for key in ("changed", "actions", "diff")
     }
     assert done["probation"] == 15
     kept = run_module(firewall, **RULES, confirm=True)
@@ -113,7 +121,7 @@ def test_check_do_check_do(host, run_module):
     assert not os.path.exists(firewall.FORMER)
     for more in ({"_ansible_check_mode": True}, {}):
         again = run_module(firewall, **RULES, **more)
-        assert (again["changed"], again["diff"], again["probation"]) == (False, [], 0)
+        assert (again["changed"], again["actions"], again["diff"], again["probation"]) == (False, [], [], 0)
 
 
 def test_the_diff_is_the_text_of_the_rules(host, run_module):
@@ -158,7 +166,8 @@ def test_the_first_rules_ever_go_without_trace(host, run_module):
 def test_a_run_that_was_killed_on_probation(guarded, run_module):
     run_module(firewall, **OTHER)
     plan = run_module(firewall, **RULES, _ansible_check_mode=True)
-    assert plan["pending"]
+    why = "rules of a run that was killed are in force, and will go"
+    assert plan["actions"][-1] == ("wait", "nftables table inet plainkube", why)
     # What it left is taken back, so that nothing comes back later.
     done = run_module(firewall, **RULES)
     assert (done["changed"], done["probation"]) == (False, 0)
@@ -184,7 +193,7 @@ def test_a_file_edited_by_hand_is_mended_and_nobody_has_to_confirm_that(guarded,
     with open(_firewall.RULES, "a", encoding="utf-8") as stream:
         stream.write("# by hand\n")
     done = run_module(firewall, **RULES)
-    assert (done["changed"], done["probation"], done["tables"]) == (True, 0, [])
+    assert (done["changed"], done["probation"], done["actions"]) == (True, 0, [("write", _firewall.RULES, "")])
     assert "by hand" not in _files.read(_firewall.RULES)
 
 
@@ -194,7 +203,12 @@ def test_a_unit_that_would_not_come_back(guarded, run_module, state):
         guarded.enabled = False
     else:
         guarded.states[_firewall.UNIT] = "inactive"
-    assert run_module(firewall, **RULES)["changed"]
+    done = run_module(firewall, **RULES)
+    actions = {
+        "disabled": ("enable", "plainkube-firewall", "it would not start at boot"),
+        "stopped": ("start", "plainkube-firewall", "it is not running"),
+    }
+    assert (done["changed"], done["actions"]) == (True, [actions[state]])
     assert (guarded.enabled, guarded.states[_firewall.UNIT]) == (True, "active")
     assert not run_module(firewall, **RULES)["changed"]
 
@@ -225,9 +239,10 @@ def test_without_nft(host, run_module):
 
 def test_removed_again(guarded, run_module):
     plan = run_module(firewall, state="absent", _ansible_check_mode=True)
-    assert plan["removed"] == ["nftables table inet plainkube", _firewall.RULES, _nft.UNIT_PATH]
+    gone = ["nftables table inet plainkube", _firewall.RULES, _nft.UNIT_PATH]
+    assert plan["actions"] == [("remove", name, "") for name in gone]
     assert on_disk() == [_firewall.RULES, _nft.UNIT_PATH]
     done = run_module(firewall, state="absent")
-    assert (done["changed"], done["removed"], done["diff"]) == (True, plan["removed"], plan["diff"])
+    assert (done["changed"], done["actions"], done["diff"]) == (True, plan["actions"], plan["diff"])
     assert (guarded.live, on_disk(), guarded.enabled, guarded.states[_firewall.UNIT]) == ("", [], False, "inactive")
     assert not run_module(firewall, state="absent")["changed"]

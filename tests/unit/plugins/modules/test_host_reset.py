@@ -216,6 +216,7 @@ def test_a_bare_host_has_nothing_to_remove(host, run):
     result = run()
     assert result == {
         "changed": False,
+        "actions": [],
         "removed": {},
         "kept": [],
         "diff": {**result["diff"], "before": "", "after": ""},
@@ -234,6 +235,10 @@ def test_all_of_ours_goes_and_nothing_else(host, run):
     assert result == told
     assert result["changed"]
     assert "service kubelet\n" in result["diff"]["before"]
+    assert ("stop", "kubelet", "") in result["actions"]
+    others = [("remove", f"{kind} {name}", "") for kind, names in result["removed"].items() for name in names]
+    others = [action for action in others if not action[1].startswith("service ")]
+    assert [action for action in result["actions"] if action[0] != "stop"] == others
     assert host.files() == {**THEIRS, "/etc/docker/daemon.json": '{\n  "debug": true\n}\n'}
     gone = ("/etc/kubernetes", "/opt/plainkube", "/opt/cni", "/var/lib/etcd", "/etc/systemd/system/haproxy.service.d")
     assert [one for one in gone if os.path.exists(f"{host.root}{one}")] == []

@@ -58,7 +58,7 @@ def test_present(run, kubectl, check, differs, verbs):
     kubectl.answers = {"diff": [(1, DIFF, "")] if differs else [(0, "", "")], "apply": [(0, "", "")]}
     result = run(_ansible_check_mode=check)
     assert (result["changed"], kubectl.verbs) == (differs, verbs)
-    assert result["objects"] == (["v1.ConfigMap.default.a"] if differs else [])
+    assert result["actions"] == ([("apply", "v1.ConfigMap.default.a", "")] if differs else [])
     assert ("+kind: ConfigMap" in result["diff"]["prepared"]) is differs
     assert all(kwargs["data"] == MANIFEST for dummy, kwargs in kubectl.commands)
 
@@ -158,8 +158,9 @@ def test_a_rollout_that_does_not_end(run, kubectl):
 
 def test_check_mode_does_not_wait_for_rollouts(run, kubectl):
     kubectl.answers = {"diff": [(0, "", "")]}
-    run(available=[{"name": "a", "namespace": "b"}], _ansible_check_mode=True)
+    result = run(available=[{"name": "a", "namespace": "b"}], _ansible_check_mode=True)
     assert kubectl.verbs == ["diff"]
+    assert (result["changed"], result["actions"]) == (False, [("wait", "deployment/a", "it has to be available")])
 
 
 @pytest.mark.parametrize("check", [False, True])
@@ -171,5 +172,5 @@ def test_a_namespace_of_the_same_manifest(run_module, kubectl, check):
         kube_objects, manifest=manifest, kubeconfig=str(kubectl.kubeconfig), wait=0, _ansible_check_mode=check
     )
     assert (result["changed"], kubectl.verbs) == (True, ["diff"] if check else ["diff", "apply"])
-    assert result["objects"] == ([] if check else ["namespace/b"])
+    assert result["actions"] == [("apply", "all objects of the manifest" if check else "namespace/b", "")]
     assert result["diff"]["after"] == manifest

@@ -60,6 +60,11 @@ def path(tmp_path):
     return tmp_path / "kubeconfig"
 
 
+def why(result, path):
+    """Why the kubeconfig was written; None if it was not."""
+    return {subject: reason for verb, subject, reason in result["actions"] if verb == "write"}.get(str(path))
+
+
 def load(path):
     return _kubeconfig.parse(yaml.safe_load(path.read_text()))
 
@@ -67,7 +72,7 @@ def load(path):
 def test_a_kubeconfig_is_written(write, path, tmp_path):
     result = write()
     assert result["changed"]
-    assert result["reasons"] == ["it is absent"]
+    assert result["actions"] == [("write", f"{tmp_path}/.gitignore", ""), ("write", str(path), "it is absent")]
     assert (result["server"], result["reachable"], result["user"]) == (SERVERS[0], True, "anna")
     assert path.stat().st_mode & 0o777 == 0o600
     found = load(path)
@@ -102,8 +107,8 @@ def test_check_mode(write, path):
     assert check["changed"]
     assert not path.exists()
     result = write()
-    assert {key: check[key] for key in ("changed", "diff", "reasons")} == {
-        key: result[key] for key in ("changed", "diff", "reasons")
+    assert {key: check[key] for key in ("changed", "diff", "actions")} == {
+        key: result[key] for key in ("changed", "diff", "actions")
     }
     assert not write(_ansible_check_mode=True)["changed"]
 
@@ -162,7 +167,7 @@ def test_it_is_renewed_in_time_with_another_key(write, path):
     assert not write()["changed"]
     old = load(path)
     result = write(renew_before_days=31)
-    assert result["reasons"] == ["it expires in 30 days"]
+    assert why(result, path) == "it expires in 30 days"
     assert load(path).key != old.key
 
 
@@ -170,19 +175,19 @@ def test_another_server_keeps_the_key(write, path):
     write()
     old = load(path)
     result = write(servers=["https://127.0.0.1:6443"])
-    assert result["reasons"] == [f"the server is {SERVERS[0]} and should be https://127.0.0.1:6443"]
+    assert why(result, path) == f"the server is {SERVERS[0]} and should be https://127.0.0.1:6443"
     new = load(path)
     assert (new.server, new.key, new.certificate) == ("https://127.0.0.1:6443", old.key, old.certificate)
 
 
 def test_another_user_and_another_authority(write, path, tmp_path):
     write()
-    assert write(user="bert")["reasons"] == [
+    assert why(write(user="bert"), path) == (
         "the subject is CN=anna,O=plainkube:cluster-admins and should be CN=bert,O=plainkube:cluster-admins"
-    ]
+    )
     assert yaml.safe_load(path.read_text())["current-context"] == "bert@c"
     write_authority(tmp_path / "pki")
-    assert write(user="bert")["reasons"][-1] == "the CA is another"
+    assert why(write(user="bert"), path).endswith("; the CA is another")
     assert not write(user="bert")["changed"]
 
 
@@ -191,7 +196,7 @@ def test_a_key_that_cannot_be_used_is_replaced(write, path):
     document = yaml.safe_load(path.read_text())
     document["users"][0]["user"]["client-key-data"] = "anVuaw=="
     path.write_text(yaml.safe_dump(document))
-    assert write()["reasons"] == ["its key cannot be used"]
+    assert why(write(), path) == "its key cannot be used"
 
 
 def test_the_first_server_that_answers(write, answering):

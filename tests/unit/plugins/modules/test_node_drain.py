@@ -127,7 +127,7 @@ def check_do_again(cluster, state, **more):
     assert (cluster.node, cluster.verbs()) == (before, [])
     done = cluster.run(state, **more)
     assert "msg" not in done
-    assert all(check[key] == done[key] for key in ("changed", "pods", "cordoned", "diff"))
+    assert all(check[key] == done[key] for key in ("changed", "actions", "pods", "cordoned", "diff"))
     for again in (cluster.run(state, _ansible_check_mode=True, **more), cluster.run(state, **more)):
         assert (again["changed"], again["pods"], again["cordoned"]) == (False, [], done["cordoned"])
         assert again["diff"]["before"] == again["diff"]["after"] == done["diff"]["after"]
@@ -138,6 +138,8 @@ def test_drained_and_restored(cluster):
     cluster.set(node=node(), pods=[pod("web-2"), pod("web-1"), pod("agent", "DaemonSet")])
     done = check_do_again(cluster, "drained")
     assert (done["changed"], done["pods"]) == (True, ["default/web-1", "default/web-2"])
+    evicted = "default/web-1, default/web-2 evicted, and the node takes pods again at the end"
+    assert done["actions"] == [("drain", evicted, "")]
     assert done["diff"] == {
         "before_header": "node n1",
         "after_header": "node n1",
@@ -150,7 +152,7 @@ def test_drained_and_restored(cluster):
     assert 0 < int(drain[-1].removeprefix("--timeout=").removesuffix("s")) <= 60
     assert [found["metadata"]["name"] for found in cluster.pods] == ["agent"]
     cluster.set(node=cluster.node)
-    assert check_do_again(cluster, "restored")["changed"]
+    assert check_do_again(cluster, "restored")["actions"] == [("apply", "node n1", "it takes pods again")]
     assert (cluster.owner(), cluster.verbs()) == ((False, None), ["patch"])
 
 

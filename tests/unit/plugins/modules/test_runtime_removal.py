@@ -226,6 +226,9 @@ def there_and_nothing_again(node, run, wanted):
     assert result == told
     assert result["changed"]
     assert node.done[0] == "systemctl stop kubelet"
+    assert result["actions"][0] == ("stop", "kubelet", "")
+    parts = [f"{'service' if verb == 'stop' else ''} {name}".lstrip() for verb, name, dummy in result["actions"]]
+    assert "".join(f"{part}\n" for part in parts) == result["diff"]["before"]
     done = [*node.done]
     assert not run(wanted, _ansible_check_mode=True)["changed"]
     assert not run(wanted)["changed"]
@@ -334,10 +337,10 @@ def test_on_the_bridge_that_is_wanted_nothing_is_done(node, run):
 
 
 def test_a_change_that_has_not_come_to_its_end_is_told(node, run):
-    assert run(DOCKER)["pending"] == []
+    assert run(DOCKER)["actions"] == []
     node.write(_runtime.MARKER)
     result = run(DOCKER)
-    assert result["pending"] == ["a change of the container runtime has not come to its end"]
+    assert result["actions"] == [("wait", "the change of the container runtime", "it has not come to its end")]
     assert not result["changed"]
 
 

@@ -37,6 +37,7 @@ def test_it_says_what_a_module_would_do_and_does_nothing(run_module, certificate
     after = run_module(survey, steps=steps)
     assert not _survey.has_work(after["answers"]["certificates"])
     real = run_module(certificate_request, **certificates)
+    assert real["actions"] == []
     for key in set(real) - {"diff", "certificates"}:  # a request is signed, and no two signatures are alike
         assert after["answers"]["certificates"][key] == real[key]
     assert list(after["answers"]["certificates"]["certificates"]) == certificates["certificates"]
@@ -81,11 +82,12 @@ def test_a_module_that_raises_or_ends_by_itself(run_module, monkeypatch):
 @pytest.mark.parametrize(
     ("answer", "work"),
     [
-        ({"changed": False, "changes": [], "pending": []}, False),
-        ({"changed": True}, True),
+        ({"changed": False, "actions": []}, False),
+        ({"changed": False, "actions": [], "missing_packages": ["socat"]}, False),
+        ({"changed": True, "actions": [{"verb": "write", "subject": "/x", "reason": ""}]}, True),
         ({"changed": False, "failed": True}, True),
-        ({"changed": False, "missing_packages": ["socat"]}, True),
-        ({"changed": False, "pending": ["x is not ready"]}, True),
+        ({"changed": False, "actions": [{"verb": "install", "subject": "packages socat", "reason": ""}]}, True),
+        ({"changed": False, "actions": [{"verb": "wait", "subject": "x", "reason": "it is not ready"}]}, True),
     ],
 )
 def test_what_is_work(answer, work):
