@@ -60,7 +60,7 @@ def ensure_etcd() -> None:
             "build_directory": str(mirror.directory()),
             "build_architectures": [_host.ARCHITECTURES[platform.machine()]],
             # Of all that would be built.
-            "__build_artifacts": "{{ __artifacts_downloads | selectattr('component', 'eq', 'etcd') }}",
+            "__build_artifacts": "{{ __build_every | selectattr('component', 'eq', 'etcd') }}",
         }
         playbook("build.yml", "-e", json.dumps(variables))
     if not _intact(archive):

@@ -22,8 +22,7 @@ PLACES = ("a", "another/and/deeper")
 
 def selection(kinds: t.Sequence[str]) -> str:
     """An expression for the artifacts whose URLs name one of these, out of all that role build knows."""
-    every = "__artifacts_downloads + __artifacts_runtime_downloads + __artifacts_image_archives"
-    return f"{{{{ ({every}) | selectattr('url', 'search', '/({'|'.join(kinds)})[^/]*$') | list }}}}"
+    return f"{{{{ __build_every | selectattr('url', 'search', '/({'|'.join(kinds)})[^/]*$') | list }}}}"
 
 
 def digests(directory: pathlib.Path) -> dict[str, str]:
