@@ -12,12 +12,15 @@ import socket
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible.plugins.loader import init_plugin_loader
-from ansible.utils.collection_loader import AnsibleCollectionConfig
 
-# Templates find this collection's filters and lookups, as in ansible-playbook.
-if AnsibleCollectionConfig.collection_finder is None:
-    init_plugin_loader()
+# Templates find this collection's filters and lookups, as in ansible-playbook. ansible-test has no plugins where it tests modules, and a finder of its
+# own where it tests the others.
+with contextlib.suppress(ImportError):
+    from ansible.plugins.loader import init_plugin_loader
+    from ansible.utils.collection_loader import AnsibleCollectionConfig
+
+    if AnsibleCollectionConfig.collection_finder is None:
+        init_plugin_loader()
 
 from lab import artifacts
 
