@@ -34,7 +34,7 @@ def check_actions(result, exact=True):
     actions = [*result["actions"], *(one for host in result.get("hosts", {}).values() for one in host["actions"])]
     for one in actions:
         assert set(one) == {"verb", "subject", "reason"}, one
-        assert all(type(value) is str for value in one.values()), one
+        assert all(isinstance(value, str) for value in one.values()), one
         assert one["verb"] in _actions.VERBS
         assert one["subject"]
     changes = [one for one in actions if one["verb"] != "wait"]
