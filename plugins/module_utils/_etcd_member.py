@@ -125,7 +125,8 @@ def clusters(status: t.Iterable[t.Mapping[str, t.Any]]) -> dict[int, list[str]]:
 
 
 def names(things: t.Iterable[Host | Member]) -> str:
-    return ", ".join(thing.label if isinstance(thing, Member) else thing.name for thing in things)
+    # Sorted, because etcd lists its members by their random IDs.
+    return ", ".join(sorted(thing.label if isinstance(thing, Member) else thing.name for thing in things))
 
 
 def foreign(live: Live, hosts: t.Sequence[Host]) -> list[Member]:

@@ -165,3 +165,10 @@ def test_who_leads_next():
     assert _etcd_member.successor(THREE, THREE.members[0], found, able).name == "k3"
     assert _etcd_member.successor(THREE, THREE.members[0], found, able[:1]).name == "k2"
     assert _etcd_member.successor(THREE, THREE.members[0], found, []) is None
+
+
+def test_members_are_named_in_the_same_order_whatever_their_ids():
+    for first, second in ((1, 2), (2, 1)):
+        view = live(*sorted((member("b", second), member("a", first)), key=lambda one: one.id))
+        plan = decide("c", {"a": "member", "b": "member", "c": "none"}, view)
+        assert (plan.action, plan.words) == ("add", "as a learner of a, b")
