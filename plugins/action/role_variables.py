@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible import context
-from ansible.errors import AnsibleActionSkip, AnsibleError
+from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action.group_by import ActionModule as GroupBy
 from ansible_collections.plainkube.cluster.plugins.module_utils import _formats, _preflight, _proxy
@@ -38,7 +38,7 @@ class ActionModule(GroupBy):
         kinds = self._kinds(scope)
         # No variable of a host outside the cluster matters to the cluster.
         if kinds == [] and scope.variable("__cluster_hosts"):
-            raise AnsibleActionSkip("this host is in no group of the cluster")
+            return {"changed": False, "msg": "This host is in no group of the cluster."}
         by_role = _options.read()
         known = {name for options in by_role.values() for name in options}
         values, failures = self._evaluated(known, task_vars)

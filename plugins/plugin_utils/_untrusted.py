@@ -14,7 +14,6 @@ import time
 import typing as t
 
 from ansible import constants as C
-from ansible.errors import AnsibleActionSkip
 from ansible.plugins.action import ActionBase, normal
 from ansible.utils.display import Display
 from ansible_collections.plainkube.cluster.plugins.module_utils import _run
@@ -73,15 +72,8 @@ class OnHost(ActionBase):
     nobody looks again in that run. A variable would not do: in a role it would go before the user's ansible.cfg, and ansible-core takes no
     template for this one.
 
-    A step of site.yml (_steps.py) that the host does not have to take is skipped here, so that no task has to say so. One that it has taken in another
-    play keeps that play's result."""
-
-    def run(self, tmp: t.Any = None, task_vars: t.Any = None) -> dict[str, t.Any]:
-        if self._survey(task_vars):
-            name = _steps.name_of(self._task.register)
-            if not self._is_pending(name, task_vars):
-                raise AnsibleActionSkip(f"{name} has nothing to do", result=dict(_steps.taken(name, task_vars)))
-        return super().run(tmp, task_vars)
+    A step of site.yml (_steps.py) that the host does not have to take is not sent to it, so that no task has to have a condition for that. One that it
+    has taken in another play keeps that play's result."""
 
     def _survey(self, task_vars: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
         """What the survey found on this host, if this task is a step; empty in a play without a survey."""
@@ -124,8 +116,12 @@ class OnHost(ActionBase):
             variables = variables.get("ansible_delegated_vars", {}).get(self._task.delegate_to, {})
         if C.config.get_config_value("INTERPRETER_PYTHON", variables=variables) == "auto":
             variables["ansible_python_interpreter"] = "auto_silent"
-        answer = super()._execute_module(*args, task_vars=task_vars, **options)
         survey = self._survey(task_vars or {})
+        if survey:
+            name = _steps.name_of(self._task.register)
+            if not self._is_pending(name, task_vars):
+                return {**_steps.taken(name, task_vars), "changed": False}
+        answer = super()._execute_module(*args, task_vars=task_vars, **options)
         return {**answer, _steps.PASS: survey[_steps.PASS]} if survey else answer
 
 
