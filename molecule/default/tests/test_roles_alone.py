@@ -29,6 +29,10 @@ def test_a_role_alone_changes_nothing(cluster, role):
     assert f"plainkube.cluster.{role} :" in run.output
 
 
+def test_the_survey_needs_no_role(cluster):
+    assert runs.playbook(str(PLAYS.with_name("without_roles") / "survey"), cluster.inventory).demand().changed == 0
+
+
 @pytest.mark.parametrize(
     ("role", "sentence"),
     [
