@@ -52,8 +52,10 @@ class ActionModule(GroupBy):
         by_facts = _facts.injected(task_vars.get("ansible_facts", {}), known, by_role)
         troubles += [_facts.refusal(host, by_facts)] if by_facts else []
         troubles += self._home_troubles(values, task_vars)
-        foreign = [*arguments["foreign"], *(values.get("preflight_foreign_variables") or [])]
-        troubles += _preflight.unknown_variables(task_vars, known, by_role, map(str, foreign))
+        # One of the wrong type is reported above.
+        listed = values.get("preflight_foreign_variables")
+        foreign = [*arguments["foreign"], *(map(str, listed) if isinstance(listed, list) else ())]
+        troubles += _preflight.unknown_variables(task_vars, known, by_role, foreign)
         # A template that fails often depends on another, invalid variable.
         troubles = troubles or failures
         # All later plays would find no hosts, and the run would succeed.

@@ -131,6 +131,15 @@ def test_a_wrong_proxy_is_refused_and_its_password_is_in_no_message():
 def test_variables_of_others_can_be_listed():
     assert check({"node_exporter_port": 9100}, foreign=["node_exporter_*"])["failed"] is False
     assert check({"node_exporter_port": 9100}, foreign=["node_other_*"])["failed"] is True
+    variables = {"node_exporter_port": 9100, "preflight_foreign_variables": ["node_exporter_*"]}
+    assert check(variables)["failed"] is False
+
+
+@pytest.mark.parametrize("value", [5, "node_*", {"node_exporter_port": 1}])
+def test_a_list_of_variables_of_others_that_is_none(value):
+    result = check({"preflight_foreign_variables": value})
+    assert result["failed"]
+    assert [line.split()[0] for line in result["msg"].splitlines()] == ["preflight_foreign_variables"]
 
 
 @pytest.fixture
