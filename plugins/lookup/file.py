@@ -29,22 +29,11 @@ _raw:
   elements: str
 """
 
-import pathlib
-
-from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-
-ROLES = pathlib.Path(__file__).parents[2] / "roles"
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _roles
 
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables, direct=kwargs)
-        return [self._text(term) for term in terms]
-
-    def _text(self, term):
-        role, dummy, name = term.partition("/")
-        path = ROLES / role / "files" / name
-        if not path.is_file():
-            raise AnsibleLookupError(f"there is no file {term}: give ROLE/FILE, for roles/ROLE/files/FILE")
-        return path.read_text(encoding="utf-8")
+        return [_roles.file(term, "files").read_text(encoding="utf-8") for term in terms]

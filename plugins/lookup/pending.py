@@ -41,7 +41,5 @@ class LookupModule(LookupBase):
         unknown = set(terms) - {step.name for step in _steps.steps()}
         if unknown:
             raise AnsibleLookupError(f"there is no step {min(unknown)}: give the name of a step, such as etcd")
-        hosts = _steps.surveyed(variables)
-        changed = _steps.changed_network(hosts.values())
-        wanted = set(terms) or {step.name for step in _steps.steps()}
-        return [[name for name, host in hosts.items() if wanted & {*_steps.pending(host, changed)}]]
+        pending = _steps.pending_by_host(variables)
+        return [[name for name, steps in pending.items() if (set(terms) & set(steps) if terms else steps)]]

@@ -48,14 +48,12 @@ SERVICES = {
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
-        hosts = _steps.surveyed(variables)
-        changed = _steps.changed_network(hosts.values())
-        pending = {name: _steps.pending(host, changed) for name, host in hosts.items()}
+        pending = _steps.pending_by_host(variables)
         if not any(pending.values()):
             return [[]]
-        members, order = SERVICES[terms[0]]
-        everyone = _scope.Scope(self._templar, next(iter(hosts.values()))).variable(members)
-        known = [_host(name, host, pending[name]) for name, host in hosts.items() if name in everyone]
+        hosts, (members, order) = variables["hostvars"], SERVICES[terms[0]]
+        everyone = _scope.Scope(self._templar, hosts[next(iter(pending))]).variable(members)
+        known = [_host(name, hosts[name], steps) for name, steps in pending.items() if name in everyone]
         first, then = order(known, len(everyone))
         return [[batch for batch in (first, *([name] for name in then)) if batch]]
 

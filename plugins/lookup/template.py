@@ -33,13 +33,9 @@ _raw:
   elements: str
 """
 
-import pathlib
-
-from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.template import trust_as_template
-
-ROLES = pathlib.Path(__file__).parents[2] / "roles"
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _roles
 
 
 class LookupModule(LookupBase):
@@ -51,8 +47,5 @@ class LookupModule(LookupBase):
         return [templar.template(self._source(term), escape_backslashes=False) for term in terms]
 
     def _source(self, term):
-        role, dummy, name = term.partition("/")
-        path = ROLES / role / "templates" / name
-        if not path.is_file():
-            raise AnsibleLookupError(f"there is no template {term}: give ROLE/FILE, for roles/ROLE/templates/FILE")
+        path = _roles.file(term, "templates")
         return trust_as_template(self._loader.get_text_file_contents(str(path)))

@@ -165,26 +165,8 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+extends_documentation_fragment: [plainkube.cluster.actions]
 actions:
-  description:
-    - What was, or would be, done.
-  returned: success
-  type: list
-  elements: dict
-  contains:
-    verb:
-      description: The kind of action. V(wait) is pending work that does not count as a change.
-      returned: always
-      type: str
-      choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
-    subject:
-      description: What it affects.
-      returned: always
-      type: str
-    reason:
-      description: The reason, as text. Empty if there is nothing to say.
-      returned: always
-      type: str
   sample:
     - {verb: write, subject: "/var/lib/mirror/dl.k8s.io/v1.37.2/bin/linux/amd64/kubelet", reason: "it is not there"}
 path:

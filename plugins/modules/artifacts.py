@@ -162,28 +162,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+extends_documentation_fragment: [plainkube.cluster.actions]
 actions:
   description:
     - What was, or would be, done.
     - With O(state=staged) and O(state=planned), and for packages, what a later task has to install. That does not count as a change.
     - V(wait) if O(state=staged) must remove staged downloads of other versions.
-  returned: success
-  type: list
-  elements: dict
-  contains:
-    verb:
-      description: The kind of action. V(wait) is pending work that does not count as a change.
-      returned: always
-      type: str
-      choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
-    subject:
-      description: What it affects.
-      returned: always
-      type: str
-    reason:
-      description: The reason, as text. Empty if there is nothing to say.
-      returned: always
-      type: str
   sample:
     - {verb: install, subject: "kubelet 1.36.3 → 1.37.2", reason: ""}
 missing:

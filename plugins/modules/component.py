@@ -143,7 +143,7 @@ options:
     description:
       - Files that earlier tasks of this run replaced, or would replace in check mode - binaries, CAs, keys.
       - Check mode cannot see their future content, so it assumes that every component with one of them as an input will restart.
-        In a real run, they only affect the wording of RV(actions[].reason), so that it matches the plan.
+        In a real run, they only affect the wording of the reasons in RV(actions), so that it matches the plan.
     type: list
     elements: path
     default: []
@@ -178,28 +178,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+extends_documentation_fragment: [plainkube.cluster.actions]
 actions:
   description:
     - What was, or would be, done.
     - V(restart) if the service was running, so that it is interrupted; otherwise, V(start).
     - V(wait), in check mode, if systemd must reload a unit, or a component is not ready yet.
-  returned: success
-  type: list
-  elements: dict
-  contains:
-    verb:
-      description: The kind of action. V(wait) is pending work that does not count as a change.
-      returned: always
-      type: str
-      choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
-    subject:
-      description: What it affects.
-      returned: always
-      type: str
-    reason:
-      description: The reason, as text. Empty if there is nothing to say.
-      returned: always
-      type: str
   sample:
     - {verb: write, subject: "/etc/systemd/system/etcd.service", reason: ""}
     - {verb: restart, subject: "etcd", reason: "its unit file changes"}

@@ -10,6 +10,7 @@ import pathlib
 import typing as t
 
 import yaml
+from ansible.errors import AnsibleLookupError
 from ansible.template import trust_as_template
 
 ROLES = pathlib.Path(__file__).parents[2] / "roles"
@@ -20,9 +21,14 @@ SHARED = ROLES / "cluster" / "vars" / "main" / "host.yml"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+def parse(path: pathlib.Path) -> t.Any:
+    """The content of a YAML file of this collection."""
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+
+
 def load(path: pathlib.Path) -> t.Any:
-    """The content of a YAML file of this collection; its strings may be templates."""
-    return _trusted(yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER))
+    """The same; its strings may be templates."""
+    return _trusted(parse(path))
 
 
 def _trusted(value: t.Any) -> t.Any:
@@ -33,6 +39,17 @@ def _trusted(value: t.Any) -> t.Any:
     if isinstance(value, list):
         return [_trusted(one) for one in value]
     return value
+
+
+def file(term: str, kind: str) -> pathlib.Path:
+    """The file of a role that ROLE/FILE names, of the kind `files` or `templates`."""
+    role, dummy, name = term.partition("/")
+    path = ROLES / role / kind / name
+    if not path.is_file():
+        raise AnsibleLookupError(
+            f"there is no {kind.removesuffix('s')} {term}: give ROLE/FILE, for roles/ROLE/{kind}/FILE"
+        )
+    return path
 
 
 @functools.cache

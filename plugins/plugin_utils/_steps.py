@@ -175,6 +175,13 @@ def changed_network(hosts: t.Iterable[Variables]) -> bool:
     return any(taken(_FOR_ALL_HOSTS, host).get("changed") for host in hosts)
 
 
+def pending_by_host(variables: Variables) -> dict[str, list[str]]:
+    """The hosts that have been surveyed -> the steps that each still has to take."""
+    hosts = surveyed(variables)
+    changed = changed_network(hosts.values())
+    return {name: pending(host, changed) for name, host in hosts.items()}
+
+
 def replaced(host: Variables) -> list[str]:
     """The files that this run has replaced on a host so far, or would have if it changed anything: binaries, CAs, keys."""
     found = [path for name in results() for path in _replaced_by(_current(host, name))]

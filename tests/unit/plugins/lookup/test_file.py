@@ -7,6 +7,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.plainkube.cluster.plugins.lookup import file
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _roles
 
 TEXT = "#!/bin/sh\necho '{{ name }}' '{% if %}' \\\\n ü\n\n"
 
@@ -14,7 +15,7 @@ TEXT = "#!/bin/sh\necho '{{ name }}' '{% if %}' \\\\n ü\n\n"
 @pytest.fixture
 def lookup(tmp_path, monkeypatch):
     """The lookup, with the file aname/x.sh."""
-    monkeypatch.setattr(file, "ROLES", tmp_path)
+    monkeypatch.setattr(_roles, "ROLES", tmp_path)
     (tmp_path / "aname" / "files").mkdir(parents=True)
     (tmp_path / "aname" / "files" / "x.sh").write_text(TEXT, encoding="utf-8")
     made = file.LookupModule()

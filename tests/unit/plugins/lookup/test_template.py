@@ -8,6 +8,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.lookup.template import LookupModule as Builtin
 from ansible.template import Templar, trust_as_template
 from ansible_collections.plainkube.cluster.plugins.lookup import template
+from ansible_collections.plainkube.cluster.plugins.plugin_utils import _roles
 
 VARIABLES = {
     "name": "etcd",
@@ -44,7 +45,7 @@ OPTIONS = {
 @pytest.fixture
 def path(tmp_path, monkeypatch):
     """The file behind aname/x.j2."""
-    monkeypatch.setattr(template, "ROLES", tmp_path)
+    monkeypatch.setattr(_roles, "ROLES", tmp_path)
     path = tmp_path / "aname" / "templates" / "x.j2"
     path.parent.mkdir(parents=True)
     path.write_text(TEXT, encoding="utf-8")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import pathlib
 import sys
@@ -73,7 +74,17 @@ def verbs(call):
 
 
 def returned(name):
-    return yaml.safe_load(load(name).RETURN) or {}
+    """The documentation of what a module returns, with its fragments, as Ansible merges them."""
+    found = yaml.safe_load(load(name).RETURN) or {}
+    for fragment in found.pop("extends_documentation_fragment", []):
+        path = pathlib.Path(survey.__file__).parents[1] / "doc_fragments" / f"{fragment.rpartition('.')[2]}.py"
+        # ansible-test lets modules import nothing but module_utils.
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        source = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(source)
+        for key, value in yaml.safe_load(source.ModuleDocFragment.RETURN).items():
+            found[key] = {**value, **found[key]}
+    return found
 
 
 @pytest.mark.parametrize("name", NAMES)
