@@ -26,7 +26,7 @@ import typing as t
 from benchmarks import report
 from lab.base import CHECKOUT, LabError, say
 from lab.runs import Playbook, inventory_arguments
-from plugins.module_utils import _certificates
+from plugins.module_utils.keys import _certificates
 
 SIZES = (100, 500)
 FORKS = 50

@@ -16,7 +16,8 @@ import urllib.request
 
 from lab import machine, mirror
 from lab.base import CHECKOUT, LabError, cache, playbook, say
-from plugins.module_utils import _host, _sums
+from plugins.module_utils.artifacts import _sums
+from plugins.module_utils.host import _host
 
 # One address of each place that the roles download from.
 UPSTREAM = ("https://dl.k8s.io/release/stable.txt", "https://registry.k8s.io/v2/", "https://github.com/etcd-io/etcd")

@@ -15,7 +15,7 @@ from docker.errors import DockerException
 
 from lab import machine
 from lab.base import FILES, LabError, cache, lock, run, step
-from plugins.module_utils._wait import poll
+from plugins.module_utils.host._wait import poll
 
 RUNTIME = "bounded"
 USER_CONFIG = pathlib.Path("/etc/docker/daemon.json")

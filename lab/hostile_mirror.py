@@ -16,7 +16,7 @@ import time
 import typing as t
 
 from lab import https, mirror
-from plugins.module_utils import _host
+from plugins.module_utils.host import _host
 
 # What stands in for each download.
 CONTENT = b"#!/bin/sh\ntouch /run/plainkube-attacked\n"

@@ -15,7 +15,7 @@ from docker.types import Mount
 from lab import machine, ssh
 from lab.base import LabError
 from lab.network import LABEL
-from plugins.module_utils._wait import poll
+from plugins.module_utils.host._wait import poll
 
 HOST_LABEL = "plainkube.host"
 # Data that must not lie on the container's overlay file system: overlayfs cannot be stacked, and etcd's fsync is its own.

@@ -16,7 +16,7 @@ from docker.models.containers import Container
 
 from lab import artifacts, engine, hosts, image, inventory, isolation, machine, mirror, network, registry, ssh
 from lab.base import LabError, cache, lock, run, say, step
-from plugins.module_utils import _units
+from plugins.module_utils.services import _units
 
 HOSTS = ("k1", "n1", "n2")
 UNITS = [

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 
 from lab.base import LabError, run, step
-from plugins.module_utils import _host
+from plugins.module_utils.host import _host
 
 # Settings of the machine's apt without which downloads may fail here: they go into the hosts as well.
 APT_SETTING = re.compile(r'^Acquire::(?:https?::Proxy(?:::\S+)?|Check-Valid-Until|Check-Date) ".+";$', re.MULTILINE)

@@ -12,7 +12,7 @@ import typing as t
 
 from lab import artifacts, machine
 from lab.base import LabError, playbook, say
-from plugins.module_utils import _sums
+from plugins.module_utils.artifacts import _sums
 
 # What takes less than a minute, by its file's name: an archive and an image.
 SMALL = ("pause", "cni-plugins")

@@ -12,7 +12,7 @@ import subprocess
 import typing as t
 
 from lab.base import CHECKOUT, LabError, cache
-from plugins.module_utils._wait import poll
+from plugins.module_utils.host._wait import poll
 
 
 class Service(t.NamedTuple):

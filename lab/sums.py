@@ -19,7 +19,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
 from lab.base import CHECKOUT, say
-from plugins.plugin_utils import _roles
+from plugins.plugin_utils.run import _roles
 
 FILE = CHECKOUT / "roles" / "artifacts" / "files" / "sums.json"
 ARCHITECTURES = ("amd64", "arm64")
@@ -42,7 +42,7 @@ def taken(
     """The entries of the file, and why those that are empty are so. A sum that is known already is not fetched again."""
     # This program finds no collection by itself, and only here does it need modules that import others.
     sys.path.insert(0, str(CHECKOUT / ".venv" / "collections"))
-    from ansible_collections.plainkube.cluster.plugins.module_utils import _artifacts, _fetch, _sums  # noqa: PLC0415
+    from ansible_collections.plainkube.cluster.plugins.module_utils.artifacts import _artifacts, _fetch, _sums  # noqa: PLC0415
 
     entries, troubles = {}, []
     documents: dict[str, str] = {}

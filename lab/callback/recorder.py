@@ -32,7 +32,7 @@ import time
 
 from ansible import constants as C
 from ansible.plugins.callback import CallbackBase
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _plan
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.tables import _plan
 
 
 class CallbackModule(CallbackBase):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.plainkube.cluster.plugins.modules import authority_rotation
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _here
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.keys import _authority_rotation, _here
 
 
 class ActionModule(ActionBase):
@@ -14,5 +13,5 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        dummy, params = self.validate_argument_spec(authority_rotation.ARGUMENT_SPEC)
-        return {**result, **_here.run(authority_rotation, params, self._task.check_mode)}
+        dummy, params = self.validate_argument_spec(_authority_rotation.ARGUMENT_SPEC)
+        return {**result, **_here.run(_authority_rotation, params, self._task.check_mode)}

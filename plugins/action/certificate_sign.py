@@ -5,8 +5,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.plainkube.cluster.plugins.modules import certificate_sign
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _facts, _here
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers, _facts
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.keys import _certificate_sign, _here
 
 _CERTIFICATE = {
     "request": _answers.Optional(str),
@@ -43,9 +43,9 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        dummy, params = self.validate_argument_spec(certificate_sign.ARGUMENT_SPEC)
+        dummy, params = self.validate_argument_spec(_certificate_sign.ARGUMENT_SPEC)
         troubles = (_trouble(*one, params["state"]) for one in params["answers"].items())
         trouble = _facts.trouble(task_vars) or next(filter(None, troubles), "")
         if trouble:
             return {**result, "failed": True, "msg": trouble}
-        return {**result, **_here.run(certificate_sign, params, self._task.check_mode)}
+        return {**result, **_here.run(_certificate_sign, params, self._task.check_mode)}

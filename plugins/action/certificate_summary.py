@@ -6,14 +6,10 @@ import json
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.plainkube.cluster.plugins.module_utils import _authorities
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import (
-    _answers,
-    _certificate_table,
-    _directory,
-    _facts,
-    _steps,
-)
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers, _facts
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.keys import _authorities, _directory
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.tables import _certificate_table
 
 display = Display()
 

@@ -7,7 +7,7 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.connection import ConnectionBase
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _untrusted
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers, _untrusted
 
 # How long to try to reconnect after the host has restored the previous rules.
 _GRACE = 15

@@ -7,9 +7,10 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.utils.display import Display
-from ansible_collections.plainkube.cluster.plugins.module_utils import _host, _preflight
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _connected, _untrusted
-from ansible_collections.plainkube.cluster.plugins.plugin_utils._facts import checked, facts
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _host
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _connected, _untrusted
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts._facts import checked, facts
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _preflight
 
 display = Display()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _plan, _steps
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.tables import _plan
 
 display = Display()
 

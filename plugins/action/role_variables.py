@@ -8,15 +8,16 @@ from ansible import context
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action.group_by import ActionModule as GroupBy
-from ansible_collections.plainkube.cluster.plugins.module_utils import _formats, _preflight, _proxy
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import (
-    _facts,
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _proxy
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _facts
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import (
+    _formats,
     _operator_flags,
     _options,
-    _scope,
+    _preflight,
     _structured,
-    _whole_run,
 )
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _scope, _whole_run
 
 
 class ActionModule(GroupBy):

@@ -7,13 +7,10 @@ import os
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import (
-    _answers,
-    _directory,
-    _facts,
-    _status_table,
-    _steps,
-)
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers, _facts
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.keys import _directory
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.tables import _status_table
 
 display = Display()
 

@@ -6,10 +6,11 @@ import importlib
 import secrets
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _actions, _survey, _turns
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers, _scope, _steps, _untrusted
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _survey
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers, _untrusted
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _scope, _steps, _turns
 
-_MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils._modules"
+_MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils.modules"
 
 
 class ActionModule(_untrusted.OnHost):

@@ -29,7 +29,7 @@ _value:
   elements: dict
 """
 
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _structured
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _structured
 
 
 class FilterModule:

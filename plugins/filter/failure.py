@@ -28,7 +28,7 @@ _value:
   type: str
 """
 
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _answers
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers
 
 
 def failure(result) -> str:

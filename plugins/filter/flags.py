@@ -44,7 +44,7 @@ _value:
   type: str
 """
 
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _operator_flags
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _operator_flags
 
 
 class FilterModule:

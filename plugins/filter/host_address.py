@@ -34,7 +34,7 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.plainkube.cluster.plugins.module_utils import _addresses
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses
 
 
 def host_address(variables, required: bool = False) -> str:

@@ -37,7 +37,7 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.plainkube.cluster.plugins.module_utils import _artifacts
+from ansible_collections.plainkube.cluster.plugins.module_utils.artifacts import _artifacts
 
 
 def mirror_files(artifacts, kinds) -> list[str]:

@@ -37,7 +37,7 @@ _value:
 
 import socket
 
-from ansible_collections.plainkube.cluster.plugins.module_utils import _endpoint, _preflight
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _endpoint, _preflight
 
 
 def resolves(name: str) -> bool:

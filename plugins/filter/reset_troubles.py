@@ -47,7 +47,7 @@ _value:
 """
 
 from ansible.inventory.manager import split_host_pattern
-from ansible_collections.plainkube.cluster.plugins.module_utils import _reset
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _reset
 
 
 def reset_troubles(named, hosts, groups, play_hosts, limit="") -> list[str]:

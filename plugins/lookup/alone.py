@@ -45,7 +45,7 @@ from ansible import context
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _alone
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _alone
 
 display = Display()
 _LOOKS_ONLY = ("check", "syntax", "listhosts", "listtasks", "listtags")

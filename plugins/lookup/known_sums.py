@@ -29,7 +29,7 @@ import json
 import pathlib
 
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.plainkube.cluster.plugins.module_utils import _artifacts
+from ansible_collections.plainkube.cluster.plugins.module_utils.artifacts import _artifacts
 
 FILE = pathlib.Path(__file__).parents[2] / "roles" / "artifacts" / "files" / "sums.json"
 

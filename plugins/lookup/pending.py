@@ -33,7 +33,7 @@ _raw:
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _steps
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps
 
 
 class LookupModule(LookupBase):

@@ -36,8 +36,7 @@ _raw:
 """
 
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.plainkube.cluster.plugins.module_utils import _turns
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _scope, _steps
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _scope, _steps, _turns
 
 # Service -> the variable with its hosts, and their order.
 SERVICES = {

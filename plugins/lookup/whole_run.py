@@ -33,7 +33,7 @@ _raw:
 from ansible import context
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _prime, _whole_run
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _prime, _whole_run
 
 
 class LookupModule(LookupBase):

@@ -189,7 +189,7 @@ missing_packages:
   returned: always
 """
 
-from ansible_collections.plainkube.cluster.plugins.module_utils._modules.artifacts import main
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules.artifacts import main
 
 if __name__ == "__main__":
     main()

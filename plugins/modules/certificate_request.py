@@ -96,7 +96,7 @@ secret:
   type: dict
 """
 
-from ansible_collections.plainkube.cluster.plugins.module_utils._modules.certificate_request import main
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules.certificate_request import main
 
 if __name__ == "__main__":
     main()

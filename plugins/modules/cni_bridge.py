@@ -50,7 +50,7 @@ actions:
     - {verb: apply, subject: "cni0 has not flannel's 10.244.5.1/24", reason: ""}
 """
 
-from ansible_collections.plainkube.cluster.plugins.module_utils._modules.cni_bridge import main
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules.cni_bridge import main
 
 if __name__ == "__main__":
     main()

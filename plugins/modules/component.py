@@ -198,7 +198,7 @@ components:
       type: bool
 """
 
-from ansible_collections.plainkube.cluster.plugins.module_utils._modules.component import main
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules.component import main
 
 if __name__ == "__main__":
     main()

@@ -74,7 +74,7 @@ actions:
     - {verb: install, subject: "registry.k8s.io/pause:3.10.2 absent → loaded from /opt/plainkube/images/pause_3.10.2_amd64.tar", reason: ""}
 """
 
-from ansible_collections.plainkube.cluster.plugins.module_utils._modules.container_images import main
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules.container_images import main
 
 if __name__ == "__main__":
     main()

@@ -107,7 +107,7 @@ containers:
   elements: str
 """
 
-from ansible_collections.plainkube.cluster.plugins.module_utils._modules.docker_rebridge import main
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules.docker_rebridge import main
 
 if __name__ == "__main__":
     main()

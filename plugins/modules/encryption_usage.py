@@ -53,56 +53,7 @@ in_use:
   sample: {"key-2": 31, "key-1": 8}
 """
 
-import base64
-import typing as t
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils import _encryption
-from ansible_collections.plainkube.cluster.plugins.module_utils._etcdctl import OPTIONS, Etcdctl, EtcdError, decode
-
-# Base64 of as much of a value as names its key; a multiple of 4.
-_BEGINNING = 96
-
-
-def values(etcdctl: Etcdctl, resource: str, size: int) -> t.Iterator[bytes]:
-    """The beginnings of all values of a kind."""
-    prefix = f"/registry/{resource}/"
-    start, end = prefix, f"/registry/{resource}0"
-    last = ""
-    while True:
-        answer = etcdctl.patiently("get", start, end, f"--limit={size}")
-        found = [(decode(entry["key"]), entry.get("value", "")) for entry in answer.get("kvs") or []]
-        # A page begins with the last key of the one before.
-        for key, value in found:
-            if key != last:
-                yield base64.b64decode(value[:_BEGINNING])
-        if len(found) < size:
-            return
-        start = last = found[-1][0]
-
-
-def run(module: AnsibleModule) -> dict[str, t.Any]:
-    params = module.params
-    etcdctl = Etcdctl(module)
-    size = max(2, params["page"])
-    found = (value for resource in params["resources"] for value in values(etcdctl, resource, size))
-    return {"changed": False, "in_use": _encryption.uses(found)}
-
-
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **OPTIONS,
-            "resources": {"type": "list", "elements": "str", "default": [*_encryption.RESOURCES]},
-            "page": {"type": "int", "default": 50},
-        },
-        supports_check_mode=True,
-    )
-    try:
-        module.exit_json(**run(module))
-    except EtcdError as error:
-        module.fail_json(msg=f"Which encryption keys are in use could not be seen: {error}")
-
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules.encryption_usage import main
 
 if __name__ == "__main__":
     main()

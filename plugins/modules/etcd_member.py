@@ -149,7 +149,7 @@ learner:
   returned: with O(state=prepared)
 """
 
-from ansible_collections.plainkube.cluster.plugins.module_utils._modules.etcd_member import main
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules.etcd_member import main
 
 if __name__ == "__main__":
     main()

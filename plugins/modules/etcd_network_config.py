@@ -156,7 +156,7 @@ leases:
   elements: str
 """
 
-from ansible_collections.plainkube.cluster.plugins.module_utils._modules.etcd_network_config import main
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules.etcd_network_config import main
 
 if __name__ == "__main__":
     main()

@@ -105,7 +105,7 @@ actions:
     - {verb: apply, subject: "etcd's auth", reason: ""}
 """
 
-from ansible_collections.plainkube.cluster.plugins.module_utils._modules.etcd_rbac import main
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules.etcd_rbac import main
 
 if __name__ == "__main__":
     main()

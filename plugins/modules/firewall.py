@@ -135,7 +135,7 @@ probation:
   type: int
 """
 
-from ansible_collections.plainkube.cluster.plugins.module_utils._modules.firewall import main
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules.firewall import main
 
 if __name__ == "__main__":
     main()

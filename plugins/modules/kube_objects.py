@@ -100,7 +100,7 @@ msg:
   type: str
 """
 
-from ansible_collections.plainkube.cluster.plugins.module_utils._modules.kube_objects import main
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules.kube_objects import main
 
 if __name__ == "__main__":
     main()

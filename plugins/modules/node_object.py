@@ -78,7 +78,7 @@ msg:
   type: str
 """
 
-from ansible_collections.plainkube.cluster.plugins.module_utils._modules.node_object import main
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules.node_object import main
 
 if __name__ == "__main__":
     main()

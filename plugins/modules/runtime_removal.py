@@ -73,7 +73,7 @@ actions:
     - {verb: remove, subject: "container k8s_POD_hello_default_0", reason: ""}
 """
 
-from ansible_collections.plainkube.cluster.plugins.module_utils._modules.runtime_removal import main
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules.runtime_removal import main
 
 if __name__ == "__main__":
     main()

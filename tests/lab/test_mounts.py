@@ -12,8 +12,9 @@ import sys
 import types
 
 import pytest
-from ansible_collections.plainkube.cluster.plugins.module_utils import _command, _mounts, _parts, _trees
-from ansible_collections.plainkube.cluster.plugins.module_utils._docker_service import Trouble
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _mounts, _trees
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _parts
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import Trouble
 
 
 def run(*command):

@@ -13,7 +13,7 @@ import pytest
 
 from lab import registry
 from lab.registry_server import MANIFEST, Handler, Registry
-from plugins.module_utils import _archive
+from plugins.module_utils.artifacts import _archive
 
 NAME = "registry.k8s.io/coredns/coredns:v1"
 

@@ -26,9 +26,9 @@ from lab import artifacts
 
 
 def check_actions(result, exact=True):
-    """What every module that changes something returns: see module_utils/_actions.py. exact: whether `changed` follows from the actions."""
+    """What every module that changes something returns: see module_utils/run/_actions.py. exact: whether `changed` follows from the actions."""
     # Not before the plugin loader is there.
-    from ansible_collections.plainkube.cluster.plugins.module_utils import _actions
+    from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions
 
     # certificate_sign has the actions on each host in `hosts`.
     actions = [*result["actions"], *(one for host in result.get("hosts", {}).values() for one in host["actions"])]
@@ -47,8 +47,21 @@ INEXACT = ("artifacts",)
 
 
 @pytest.fixture
-def run_module(capfd):
-    """Run a module's main() with arguments as Ansible would; return its JSON result, with each action as a tuple (verb, subject, reason).
+def told():
+    """A module's result, checked, with each action as a tuple (verb, subject, reason)."""
+
+    def told(module, result):
+        if "actions" in result:
+            check_actions(result, exact=module.__name__.rpartition(".")[2] not in INEXACT)
+            result["actions"] = [(one["verb"], one["subject"], one["reason"]) for one in result["actions"]]
+        return result
+
+    return told
+
+
+@pytest.fixture
+def run_module(capfd, told):
+    """Run a module's main() with arguments as Ansible would; return its JSON result as fixture told has it.
 
     `_ansible_check_mode=True` and `_ansible_diff=True` may be among the arguments.
     """
@@ -58,10 +71,7 @@ def run_module(capfd):
             module.main()
         # What begins with _ansible_ is for Ansible itself, which takes it out: secrets to mask, for one. ansible-core 2.20 adds
         # the arguments.
-        result = json.loads(capfd.readouterr().out)
-        if "actions" in result:
-            check_actions(result, exact=module.__name__.rpartition(".")[2] not in INEXACT)
-            result["actions"] = [(one["verb"], one["subject"], one["reason"]) for one in result["actions"]]
+        result = told(module, json.loads(capfd.readouterr().out))
         return {name: value for name, value in result.items() if not name.startswith(("_ansible_", "invocation"))}
 
     return run

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from plugins.module_utils._wait import poll
+from plugins.module_utils.host._wait import poll
 
 BOTH = ("b1", "b2")
 # Seconds until the other host has noticed and taken the address (VRRP's three silent intervals), and one attempt to connect that waited

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from lab import authorizer, network, oidc
-from plugins.module_utils._wait import poll
+from plugins.module_utils.host._wait import poll
 
 TAINT = {"key": "plainkube.example/dedicated", "value": "batch", "effect": "PreferNoSchedule"}
 BY_HAND = "example.org/by-hand"

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from lab import hostile_mirror, network, runs
-from plugins.module_utils import _fetch
+from plugins.module_utils.artifacts import _fetch
 
 pytestmark = pytest.mark.turn("user")
 

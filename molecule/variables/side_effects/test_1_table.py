@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from lab import inventory, machine, mirror, network, runs
-from plugins.module_utils._wait import poll
+from plugins.module_utils.host._wait import poll
 from tests import variables
 
 TABLE = variables.load()

@@ -6,7 +6,7 @@ import json
 import subprocess
 
 import pytest
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _steps
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps
 
 from benchmarks import scale
 from lab.base import LabError

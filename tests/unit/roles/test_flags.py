@@ -9,7 +9,7 @@ import re
 
 import jinja2
 import pytest
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _operator_flags as _flags
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _operator_flags as _flags
 
 ROLES = pathlib.Path(__file__).parents[3] / "roles"
 UNITS = {

@@ -8,9 +8,8 @@ import importlib
 import types
 
 import pytest
-from ansible_collections.plainkube.cluster.plugins.module_utils import _pki
-from ansible_collections.plainkube.cluster.plugins.modules import certificate_sign
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _here
+from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.keys import _certificate_sign, _here
 
 ACTIONS = "ansible_collections.plainkube.cluster.plugins.action"
 
@@ -58,9 +57,9 @@ FAILED = {"failed": True, "msg": "kubelet on n1 does not start: exit code 1"}
 def pki(tmp_path):
     """A directory of authorities, and what a control plane of its cluster answers."""
     directory = tmp_path / "pki"
-    params = {name: option.get("default") for name, option in certificate_sign.ARGUMENT_SPEC.items()}
+    params = {name: option.get("default") for name, option in _certificate_sign.ARGUMENT_SPEC.items()}
     params.update(directory=str(directory), cluster_name="c", groups=[], answers={}, control_planes=["k1"])
-    _here.run(certificate_sign, params, False)
+    _here.run(_certificate_sign, params, False)
     host = tmp_path / "host"
     host.mkdir()
     for name in ("ca.crt", "sa.pub"):

@@ -16,18 +16,18 @@ import time
 import pytest
 from ansible.errors import AnsibleLookupError
 from ansible_collections.plainkube.cluster.plugins.lookup import alone
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _alone
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _alone
 
 # A run, in a process of its own. Forked from this one, which has threads, it could wait for ever for a lock that one of them held.
 RUN = """
 import os, sys
-from ansible_collections.plainkube.cluster.plugins.plugin_utils import _alone
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _alone
 other = _alone.take(sys.argv[1], "plainkube.cluster.site", 0, print)
 if "worker" not in sys.argv or os.fork():
     print(other or "taken", flush=True)
 sys.stdin.read()
 """
-ROOT = pathlib.Path(_alone.__file__).parents[5]
+ROOT = pathlib.Path(_alone.__file__).parents[6]
 
 
 @pytest.fixture

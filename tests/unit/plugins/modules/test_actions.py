@@ -1,53 +1,41 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The contract of `actions` (module_utils/_actions.py), of every module. Fixture run_module checks it in each real run of a module."""
+"""The contract of `actions` (module_utils/run/_actions.py), of every module. Fixture run_module checks it in each real run of a module."""
 
 from __future__ import annotations
 
 import ast
 import importlib
 import importlib.util
-import inspect
 import pathlib
-import sys
 
 import pytest
 import yaml
-from ansible_collections.plainkube.cluster.plugins.module_utils import _actions
-from ansible_collections.plainkube.cluster.plugins.modules import survey
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions
 
-PACKAGE = survey.__name__.rpartition(".")[0]
-NAMES = sorted(path.stem for path in pathlib.Path(survey.__file__).parent.glob("*.py") if path.stem != "__init__")
+PLUGINS = pathlib.Path(__file__).parents[4] / "plugins"
+NAMES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py"))
+# Only their action plugins have code.
+NO_CODE = {"certificate_summary", "plan_summary", "role_variables", "status_summary"}
 # They look, wait or print.
 NEVER_CHANGE = {
-    "certificate_summary",
+    *NO_CODE,
     "control_plane_gate",
     "encryption_usage",
     "host_facts",
     "kube_checkstatus",
     # What it writes again has no other content.
     "kube_rewrite",
-    "plan_summary",
-    "role_variables",
-    "status_summary",
     "survey",
 }
 
 
-def load(name):
-    return importlib.import_module(f"{PACKAGE}.{name}")
-
-
-def sources(name):
-    """The syntax of a module: of its own file, and of that with its code."""
-    module = load(name)
-    main = getattr(module, "main", None)
-    files = {module.__name__, main.__module__ if main else module.__name__}
-    return [ast.parse(inspect.getsource(sys.modules[file])) for file in sorted(files)]
-
-
 def nodes(name, kind):
-    return [node for tree in sources(name) for node in ast.walk(tree) if isinstance(node, kind)]
+    """The syntax of a module's code."""
+    files = (PLUGINS / f"module_utils/modules/{name}.py", PLUGINS / f"plugin_utils/keys/_{name}.py")
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in files if path.exists()]
+    assert len(trees) == (name not in NO_CODE)
+    return [node for tree in trees for node in ast.walk(tree) if isinstance(node, kind)]
 
 
 def called(call):
@@ -75,9 +63,10 @@ def verbs(call):
 
 def returned(name):
     """The documentation of what a module returns, with its fragments, as Ansible merges them."""
-    found = yaml.safe_load(load(name).RETURN) or {}
+    module = importlib.import_module(f"ansible_collections.plainkube.cluster.plugins.modules.{name}")
+    found = yaml.safe_load(module.RETURN) or {}
     for fragment in found.pop("extends_documentation_fragment", []):
-        path = pathlib.Path(survey.__file__).parents[1] / "doc_fragments" / f"{fragment.rpartition('.')[2]}.py"
+        path = PLUGINS / "doc_fragments" / f"{fragment.rpartition('.')[2]}.py"
         # ansible-test lets modules import nothing but module_utils.
         spec = importlib.util.spec_from_file_location(path.stem, path)
         source = importlib.util.module_from_spec(spec)

@@ -1,0 +1,181 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""Draining a Node: the owner of its cordon, the pods to evict, and what blocks their eviction."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.plainkube.cluster.plugins.module_utils.health import _status
+
+# On a Node that we cordoned. A cordon without it belongs to an administrator, and stays.
+ANNOTATION = "plainkube.io/drained"
+_MIRROR = "kubernetes.io/config.mirror"
+
+
+class Node(t.NamedTuple):
+    """What is worth knowing of a Node that is to be drained or restored."""
+
+    name: str
+    version: str  # of the object, so that a patch does not overwrite what it has not seen
+    cordoned: bool
+    reason: str | None  # what our annotation says; None where there is none
+    runtime: str  # as docker://26.1.5, what the kubelet reported last
+    troubles: list[str]  # why it is not Ready
+
+
+def parse_node(answer: dict[str, t.Any]) -> Node:
+    """A Node object as kubectl prints it."""
+    metadata, state = answer["metadata"], _status.node_state(answer["metadata"]["name"], answer)
+    not_ready = not state["ready"]
+    return Node(
+        name=metadata["name"],
+        version=metadata["resourceVersion"],
+        cordoned=not state["schedulable"],
+        reason=metadata.get("annotations", {}).get(ANNOTATION),
+        runtime=answer.get("status", {}).get("nodeInfo", {}).get("containerRuntimeVersion", ""),
+        troubles=[problem.text for problem in _status.node_problems(state)] if not_ready else [],
+    )
+
+
+def cordon(node: Node, reason: str) -> dict[str, t.Any] | None:
+    """The patch that cordons a Node and marks the cordon as ours; None if it is already cordoned."""
+    return None if node.cordoned else _patch(node, True, reason)
+
+
+def uncordon(node: Node) -> dict[str, t.Any] | None:
+    """The patch that removes our cordon; None if there is none."""
+    return None if node.reason is None else _patch(node, None, None)
+
+
+def _patch(node: Node, cordoned: bool | None, reason: str | None) -> dict[str, t.Any]:
+    metadata = {"resourceVersion": node.version, "annotations": {ANNOTATION: reason}}
+    return {"metadata": metadata, "spec": {"unschedulable": cordoned}}
+
+
+def lacks(node: Node | None, name: str, runtime: str) -> str:
+    """What a Node lacks to be given work again; empty where it lacks nothing.
+
+    A kubelet that ended a moment ago left its Node Ready: the runtime tells whether the new one has reported.
+    """
+    if node is None:
+        return f"node {name} does not exist"
+    if node.troubles:
+        return "; ".join(node.troubles)
+    if runtime and not node.runtime.startswith(f"{runtime}://"):
+        return f"the kubelet of node {name} has not reported {runtime} as its container runtime yet ({node.runtime or 'none'} so far)"
+    return ""
+
+
+# Pods
+
+
+class Pod(t.NamedTuple):
+    """A pod that a drained Node does not have."""
+
+    namespace: str
+    name: str
+    labels: frozenset[tuple[str, str]]
+    controlled: bool  # a controller recreates it elsewhere
+    ending: bool
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+def pods_to_go(answer: dict[str, t.Any], node: Node) -> list[Pod]:
+    """The pods of a Node that have to go: not those of DaemonSets, nor what the kubelet has from files.
+
+    Where no kubelet reports, nobody ends the containers of a pod that is being deleted, and there is no point in waiting.
+    """
+    items = [item for item in answer["items"] if _ANY_NODE_HAS.isdisjoint(_marks(item))]
+    pods = sorted((_parse_pod(item) for item in items), key=str)
+    return [pod for pod in pods if not (node.troubles and pod.ending)]
+
+
+_ANY_NODE_HAS = {"DaemonSet", _MIRROR}
+
+
+def _marks(item: dict[str, t.Any]) -> set[str]:
+    return {_controller(item), *item["metadata"].get("annotations", {})}
+
+
+def _controller(item: dict[str, t.Any]) -> str:
+    owners = item["metadata"].get("ownerReferences", [])
+    return next((owner["kind"] for owner in owners if owner.get("controller")), "")
+
+
+def _parse_pod(item: dict[str, t.Any]) -> Pod:
+    metadata = item["metadata"]
+    return Pod(
+        metadata["namespace"],
+        metadata["name"],
+        frozenset(metadata.get("labels", {}).items()),
+        bool(_controller(item)),
+        "deletionTimestamp" in metadata,
+    )
+
+
+def lost(pods: t.Sequence[Pod]) -> str:
+    """A warning about pods that no controller recreates; empty if there are none."""
+    names = [str(pod) for pod in pods if not pod.controlled]
+    return f"Nobody makes these pods again elsewhere, as they have no controller: {', '.join(names)}." if names else ""
+
+
+# What keeps them
+
+
+def keeps(budget: dict[str, t.Any], pod: Pod) -> bool:
+    """Whether a PodDisruptionBudget currently blocks the eviction of this pod."""
+    return (
+        budget["metadata"]["namespace"] == pod.namespace
+        and budget.get("status", {}).get("disruptionsAllowed", 0) == 0
+        and selects(budget["spec"].get("selector"), dict(pod.labels))
+    )
+
+
+def _balance(budget: dict[str, t.Any]) -> str:
+    metadata, status = budget["metadata"], budget.get("status", {})
+    healthy, needed = status.get("currentHealthy", 0), status.get("desiredHealthy", 0)
+    return f"{metadata['namespace']}/{metadata['name']} ({healthy} pods healthy, {needed} needed)"
+
+
+def selects(selector: dict[str, t.Any] | None, labels: dict[str, str]) -> bool:
+    """Whether a label selector means a pod with these labels; an empty one means all, none at all means none."""
+    if selector is None:
+        return False
+    same = all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
+    return same and all(_holds(one, labels) for one in selector.get("matchExpressions", []))
+
+
+def _holds(expression: dict[str, t.Any], labels: dict[str, str]) -> bool:
+    value, values = labels.get(expression["key"]), expression.get("values", [])
+    return {
+        "In": value in values,
+        "NotIn": value not in values,
+        "Exists": value is not None,
+        "DoesNotExist": value is None,
+    }[expression["operator"]]
+
+
+def obstacles(pods: t.Sequence[Pod], budgets: t.Sequence[dict[str, t.Any]], complaint: str) -> str:
+    """Why a Node still has these pods, and what to do; what kubectl complains of, where that cannot be seen from them."""
+    kept = [(budget, [str(pod) for pod in pods if not pod.ending and keeps(budget, pod)]) for budget in budgets]
+    found = [f"PodDisruptionBudget {_balance(budget)} keeps {', '.join(names)}" for budget, names in kept if names]
+    remedies = ["give these budgets more healthy pods on other nodes, or less to keep"] if found else []
+    ending = [str(pod) for pod in pods if pod.ending]
+    if ending:
+        found.append(f"{', '.join(ending)} did not end")
+        remedies.append("see why their containers do not end, or allow more time")
+    return f"{', and '.join(found)}; {', and '.join(remedies)}" if found else complaint
+
+
+# The diff
+
+
+def describe(cordoned: bool, reason: str | None, pods: t.Iterable[str]) -> str:
+    """A Node's state as one side of a diff."""
+    names = "".join(f"\n- {name}" for name in pods) or " []"
+    annotation = "" if reason is None else f"{ANNOTATION}: {reason}\n"
+    return f"cordoned: {str(cordoned).lower()}\n{annotation}pods to evict:{names}\n"

@@ -1,0 +1,63 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""The code of module cni_bridge; here, so that module survey can import it."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command
+from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
+from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _systemd
+
+SPEC: dict[str, t.Any] = {
+    "script": {"type": "path", "default": "/etc/kubernetes/plainkube-cni"},
+    "wait": {"type": "int", "default": 60},
+}
+SERVICE, PATH = "plainkube-cni.service", "plainkube-cni.path"
+
+
+def differences(module: AnsibleModule) -> list[str]:
+    """What is not as flannel's subnet makes it, in words."""
+    script = module.params["script"]
+    if not os.path.exists(script):
+        return [f"{script} is not there yet"]
+    code, out, err = _command.run(module, [script, "check"])
+    if code != 0:
+        module.fail_json(msg=f"`{script} check` failed: {(err or out).strip()[-500:]}")
+    watched = _systemd.show(module, PATH).get("ActiveState") == "active"
+    return [*out.splitlines(), *([] if watched else [f"{PATH} is not active, so another subnet would not be followed"])]
+
+
+def mend(module: AnsibleModule) -> None:
+    """Let the service repair it, and check the result. Pods with a wrong address are gone once the kubelet has noticed that they ended."""
+
+    def attempt() -> list[str]:
+        _systemd.systemctl(module, "start", PATH, SERVICE)
+        return differences(module)
+
+    left = poll(attempt, lambda left: not left, module.params["wait"], interval=0.5)
+    if left:
+        module.fail_json(
+            msg=f"The pods' network is not as it should be after {module.params['wait']} s: {left[0]}; "
+            f"read `journalctl --unit {SERVICE}`."
+        )
+
+
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    found = differences(module)
+    if found and not module.check_mode:
+        mend(module)
+    actions = [Action("apply", line) for line in found]
+    return {**_actions.result(actions), "diff": {"prepared": "".join(f"{line}\n" for line in found)}}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    with _run.held(module):
+        module.exit_json(**run(module))

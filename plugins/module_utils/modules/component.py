@@ -1,0 +1,358 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""The code of module component; here, so that module survey can import it."""
+
+from __future__ import annotations
+
+import glob
+import os
+import pwd
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
+from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import (
+    _component,
+    _environment,
+    _flags,
+    _stamp,
+    _systemd,
+)
+
+UNITS = "/etc/systemd/system"
+SYSUSERS = "/etc/sysusers.d"
+
+
+FILE_OPTIONS = {
+    **_files.FILE_OPTIONS,
+    "content": {"type": "str"},
+    "secret_content": {"type": "str", "no_log": True},
+}
+
+
+def settle(params: dict) -> dict:
+    """The component's options with one name for a file's content, secret or not."""
+    files = []
+    for file in params["files"]:
+        secret = file.get("secret_content")
+        files.append(file if secret is None else {**file, "content": secret, "secret": True})
+    return {**params, "files": files}
+
+
+def owned_files(params: dict) -> list[dict]:
+    """The component's configuration files, the variables of its process, and the declaration of its user."""
+    files = [*params["files"], *_environment.wanted(params["name"], params["environment"])]
+    if params["user"]:
+        line = f'u {params["user"]} - "{params["name"]}, run by plainkube.cluster" -\n'
+        declaration = {"path": f"{SYSUSERS}/plainkube-{params['user']}.conf", "content": line, "secret": False}
+        files.append({**declaration, "owner": "root", "group": "root", "mode": "0644"})
+    return files
+
+
+def running(params: dict, state: dict[str, str]) -> _component.Process:
+    pid = int(state.get("MainPID") or 0)
+    return _component.Process(
+        active_state=state.get("ActiveState", ""),
+        sub_state=state.get("SubState", ""),
+        pid=pid,
+        stamp=_stamp.of_process(pid),
+        other_binary=_stamp.other_binary(pid, params["binary"]),
+    )
+
+
+def replaced(module: AnsibleModule) -> dict[str, _stamp.Pending]:
+    """The files that this run would have replaced by now, were it not a plan."""
+    return {path: _stamp.Pending() for path in module.params["replaced"]} if module.check_mode else {}
+
+
+def make_plan(module: AnsibleModule, params: dict) -> dict:
+    """The current state, the desired state, and the resulting actions."""
+    files = owned_files(params)
+    contents = {file["path"]: file["content"] for file in params["files"]}
+    found = {wanted["path"]: _files.look(wanted["path"]) for wanted in [*params["directories"], *files]}
+    mended = [path for path, content in contents.items() if (there := found[path]) is None or there.content != content]
+    mended += _environment.differs(params["name"], params["environment"])
+
+    unit_path = f"{UNITS}/{params['name']}.service"
+    unit_found = _files.look(unit_path)
+    on_disk = unit_found.content if unit_found else None
+    drop_ins = glob.glob(f"{unit_path}.d/*.conf")
+    inputs = [*params["inputs"], params["binary"], *contents, *drop_ins]
+    known = {**replaced(module), **contents}
+    text = _component.wanted_unit(params["unit"], inputs, known, on_disk, mended)
+    unit = {"path": unit_path, "content": text, "owner": "root", "group": "root", "mode": "0600"}
+
+    stale = stale_files(params) + _environment.left_over(params["name"], params["environment"])
+    state = _systemd.show(module, f"{params['name']}.service")
+    process = running(params, state)
+    found[unit_path] = unit_found
+    different = [
+        wanted for wanted in [unit, *params["directories"], *files] if not _files.matches(found[wanted["path"]], wanted)
+    ]
+    return {
+        "different": different,
+        "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different] + _files.removal_diff(stale),
+        "stale": stale,
+        "reasons": _component.restart_reasons(text, on_disk, known, mended, process, module.params["replaced"]),
+        "running": process.runs,
+        "user": bool(params["user"]) and not user_exists(params["user"]),
+        "reload": unit in different or state.get("NeedDaemonReload") == "yes",
+        "unread": unit not in different and state.get("NeedDaemonReload") == "yes",
+        "enable": state.get("UnitFileState") != "enabled",
+        "stamp": str(_stamp.split(text)[2]),
+        "state": f"{state.get('ActiveState')}/{state.get('SubState')}",
+    }
+
+
+def stale_files(params: dict) -> list[str]:
+    """The files that were the component's, and are not among its files any more."""
+    wanted = {file["path"] for file in params["files"]}
+    return sorted({path for pattern in params["stale"] for path in glob.glob(pattern)} - wanted)
+
+
+def flag_trouble(module: AnsibleModule, params: dict) -> str:
+    """What the program itself has against the operator's flags; empty where it takes them, or is not on the host yet.
+
+    With --help behind them it reads them, prints its help and ends. Asked before anything is written: hosts that are changed side by side
+    would all lose the component to a flag that it does not know.
+    """
+    binary, name = params["binary"], params["name"]
+    pending = module.check_mode and binary in module.params["replaced"]
+    if not params["flags"] or pending or not os.access(binary, os.X_OK):
+        return ""
+    given = [argument for dummy, argument in _flags.arguments(name, params["flags"])]
+    code, out, err = _command.run(module, [binary, *given, "--help"])
+    complaint = _flags.complaint(code, f"{err}\n{out}")
+    return (
+        complaint
+        and f"{name} refuses its flags ({_flags.VARIABLES.get(name, 'flags')}): {complaint}; nothing of it was changed."
+    )
+
+
+def user_diff(params: dict, plan: dict) -> list[dict]:
+    """The user's part of the diff."""
+    if not plan["user"]:
+        return []
+    header = f"user {params['user']}"
+    return [{"before_header": header, "after_header": header, "before": "", "after": "present\n"}]
+
+
+def service_diff(name: str, plan: dict) -> list[dict]:
+    """The service's own part of the diff."""
+    after = ["enabled"] if plan["enable"] else []
+    after += [f"restarted: {reason}" for reason in plan["reasons"]]
+    if not after:
+        return []
+    header = f"{name}.service"
+    before = f"{plan['state']}\n"
+    return [{"before_header": header, "after_header": header, "before": before, "after": "\n".join(after) + "\n"}]
+
+
+def whole_diff(params: dict, plan: dict) -> list[dict]:
+    return [*user_diff(params, plan), *plan["diff"], *service_diff(params["name"], plan)]
+
+
+def user_exists(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def ensure_user(module: AnsibleModule, user: str | None) -> None:
+    if user and not user_exists(user):
+        code, dummy, err = _command.run(module, ["systemd-sysusers", f"{SYSUSERS}/plainkube-{user}.conf"])
+        if code != 0:
+            module.fail_json(msg=f"systemd-sysusers could not create the user {user}: {err.strip()}")
+
+
+def write(module: AnsibleModule, user: str | None, different: list[dict]) -> None:
+    """The user's declaration and the user first, because files may belong to it; then in the order of the plan."""
+    declarations = [wanted for wanted in different if wanted["path"].startswith(f"{SYSUSERS}/")]
+    for wanted in declarations:
+        _files.write(module, wanted)
+    ensure_user(module, user)
+    for wanted in different:
+        if "content" not in wanted:
+            _files.make_directory(wanted)
+        elif wanted not in declarations:
+            _files.write(module, wanted)
+
+
+def prepare(module: AnsibleModule, components: list[dict], plans: dict[str, dict]) -> None:
+    """Write everything, then tell systemd once: it takes longer over that than over all files together."""
+    for params in components:
+        write(module, params["user"], plans[params["name"]]["different"])
+    enable = [f"{name}.service" for name, plan in plans.items() if plan["enable"]]
+    if enable:
+        _systemd.systemctl(module, "enable", "--quiet", "--no-reload", *enable)
+    if enable or any(plan["reload"] for plan in plans.values()):
+        _systemd.systemctl(module, "daemon-reload")
+
+
+def tidy(plans: t.Iterable[dict]) -> None:
+    """Remove what is stale, once nothing starts from it any more."""
+    for plan in plans:
+        for path in plan["stale"]:
+            os.unlink(path)
+
+
+def start(module: AnsibleModule, params: dict, plan: dict) -> None:
+    """Start or restart a component where that is needed, and see that it is ready either way."""
+    if plan["reasons"]:
+        _systemd.systemctl(module, "restart", "--no-block", f"{params['name']}.service")
+    wait_until_ready(module, params, plan["stamp"])
+
+
+def readiness(module: AnsibleModule, params: dict, stamp: str) -> str:
+    """Why the component is not ready yet; empty when it is."""
+    state = _systemd.show(module, f"{params['name']}.service")
+    if state.get("ActiveState") != "active":
+        return f"systemd calls it {state.get('ActiveState')}/{state.get('SubState')}"
+    # A restart is asked for and not waited for: for a moment the old process is still there, and well.
+    if _stamp.of_process(int(state.get("MainPID") or 0)) != stamp:
+        return "its process is still the old one"
+    url = params["ready_url"]
+    if not url:
+        return ""
+    answer = _probe.get(url, params["ready_ca"])
+    return "" if answer.ok else f"{url} answers {answer.status or ''} {answer.text.strip()[-300:]}"
+
+
+def wait_until_ready(module: AnsibleModule, params: dict, stamp: str) -> None:
+    seconds = params["wait"]
+    trouble = poll(lambda: readiness(module, params, stamp), lambda trouble: not trouble, seconds) if seconds else ""
+    if trouble:
+        name = params["name"]
+        lines = _systemd.journal(module, f"{name}.service")
+        module.fail_json(
+            msg=f"{name} is not ready after {seconds} s: {trouble}. The last lines of its journal "
+            f"(journalctl -u {name} has more): {lines}"
+        )
+
+
+COMPONENT_OPTIONS = {
+    "name": {"type": "str", "required": True},
+    "unit": {"type": "str", "required": True},
+    "user": {"type": "str"},
+    "directories": {"type": "list", "elements": "dict", "default": [], "options": _files.DIRECTORY_OPTIONS},
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": FILE_OPTIONS,
+        "required_one_of": [("content", "secret_content")],
+        "mutually_exclusive": [("content", "secret_content")],
+    },
+    "stale": {"type": "list", "elements": "str", "default": []},
+    "environment": {"type": "dict", "default": {}, "no_log": True},
+    "inputs": {"type": "list", "elements": "path", "default": []},
+    "binary": {"type": "path", "required": True},
+    "flags": {"type": "dict", "default": {}},
+    "ready_url": {"type": "str"},
+    "ready_ca": {"type": "path"},
+    "wait": {"type": "int", "default": 90},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+
+SPEC = {
+    "components": {"type": "list", "elements": "dict", "required": True, "options": COMPONENT_OPTIONS},
+    "replaced": {"type": "list", "elements": "path", "default": []},
+}
+
+
+def pending(module: AnsibleModule, params: dict, plan: dict) -> list[Action]:
+    """What a run would do though it changes nothing: have systemd read the unit, and wait for what is not ready."""
+    reasons = ["systemd has not read its unit as it is"] if plan["unread"] else []
+    if params["wait"] and not plan["reasons"]:
+        trouble = readiness(module, params, plan["stamp"])
+        reasons += [f"it is not ready: {trouble}"] if trouble else []
+    return [Action("wait", params["name"], reason) for reason in reasons]
+
+
+# --- removal of a component ---
+
+
+def removal_plan(module: AnsibleModule, params: dict) -> dict:
+    """What is there of a component: its files, its unit, its user. Nothing where the unit is not this collection's."""
+    unit_path = f"{UNITS}/{params['name']}.service"
+    unit = _files.look(unit_path)
+    if unit is None or _stamp.split(unit.content or "")[2] is None:
+        return {"paths": [], "user": False, "diff": []}
+    secret = {_environment.path(params["name"]): True, **{file["path"]: file["secret"] for file in owned_files(params)}}
+    there = [(path, found) for path in [*secret, unit_path] for found in [_files.look(path)] if found is not None]
+    user = bool(params["user"]) and user_exists(params["user"])
+    header = f"user {params['user']}"
+    gone = [{"before_header": header, "after_header": "/dev/null", "before": "present\n", "after": ""}] if user else []
+    for path, file in there:
+        text = "# secret content\n" if secret.get(path) else file.content or ""
+        gone.append({"before_header": path, "after_header": "/dev/null", "before": text, "after": ""})
+    return {"paths": [path for path, dummy in there], "user": user, "diff": gone}
+
+
+def remove(module: AnsibleModule, params: dict, plan: dict) -> None:
+    """Stop the service and remove what is its own; the unit last, which tells a next run that there is more to do."""
+    if not plan["paths"]:
+        return
+    _systemd.systemctl(module, "disable", "--quiet", "--now", f"{params['name']}.service")
+    if plan["user"]:
+        _command.run(module, ["userdel", params["user"]], check_rc=True)
+    for path in plan["paths"]:
+        os.unlink(path)
+    _systemd.systemctl(module, "daemon-reload")
+
+
+def actions(params: dict, plan: dict) -> list[Action]:
+    """What changes of a component."""
+    name, paths = params["name"], [wanted["path"] for wanted in plan["different"]]
+    found = [*_actions.writes(paths), *_actions.removals(plan["stale"])]
+    if plan["user"] and not any(path.startswith(f"{SYSUSERS}/") for path in paths):
+        found.append(Action("apply", f"user {params['user']}", "it does not exist"))
+    if plan["enable"] and not plan["reasons"]:
+        found.append(Action("enable", name, "it would not start at boot"))
+    return found + _actions.starts(name, plan["reasons"], plan["running"])
+
+
+def run(module: AnsibleModule) -> dict:
+    wanted = [settle(params) for params in module.params["components"]]
+    components = [params for params in wanted if params["state"] == "present"]
+    leaving = [params for params in wanted if params["state"] == "absent"]
+    plans = {params["name"]: make_plan(module, params) for params in components}
+    removals = {params["name"]: removal_plan(module, params) for params in leaving}
+    # A running process has accepted its flags.
+    refused = (flag_trouble(module, params) for params in components if plans[params["name"]]["reasons"])
+    trouble = next(filter(None, refused), "")
+    if trouble:
+        module.fail_json(msg=trouble)
+    waiting: list[Action] = []
+    if module.check_mode:
+        waiting = [one for params in components for one in pending(module, params, plans[params["name"]])]
+    else:
+        prepare(module, components, plans)
+        for params in components:
+            start(module, params, plans[params["name"]])
+        tidy(plans.values())
+        for params in leaving:
+            remove(module, params, removals[params["name"]])
+    done = [one for params in components for one in actions(params, plans[params["name"]])]
+    done += _actions.removals(f"{name} with its unit and files" for name, plan in removals.items() if plan["paths"])
+    kept = {name: {"running": plan["running"]} for name, plan in plans.items()}
+    return {
+        **_actions.result([*done, *waiting]),
+        "components": {**kept, **{name: {} for name in removals}},
+        "diff": [entry for params in components for entry in whole_diff(params, plans[params["name"]])]
+        + [entry for plan in removals.values() for entry in plan["diff"]],
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    with _run.held(module):
+        module.exit_json(**run(module))

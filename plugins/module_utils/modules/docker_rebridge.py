@@ -1,0 +1,515 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""The code of module docker_rebridge; here, so that module survey can import it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host
+from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
+from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
+    _bridge,
+    _docker,
+    _docker_api,
+    _docker_service,
+)
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import (
+    Trouble,
+    output,
+    systemctl,
+)
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import (
+    _component,
+    _environment,
+    _stamp,
+    _systemd,
+)
+
+SERVICE = _docker_service.SERVICE
+NAME = SERVICE.removesuffix(".service")
+# Where systemd looks for units, the first one wins.
+UNIT_DIRECTORIES = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+DROP_IN = _docker.DROP_IN
+STOP_SECONDS = 10
+
+
+class Plan(t.NamedTuple):
+    """What should be, and what has to be done for it."""
+
+    files: list[dict[str, t.Any]]  # those that differ
+    stale: list[str]  # files of an earlier run, to be removed
+    found: dict[str, _files.Found | None]
+    subnet: _bridge.Subnet | None
+    reasons: list[str]  # to start it again
+    runs: bool
+    rebuild: bool  # of docker0
+    enable: bool
+    active: bool
+    owned: list[str]  # ids of Kubernetes' containers to stop
+    foreign: dict[str, str]  # id and name of others to stop and start
+
+
+# --- looking -------------------------------------------------------------------------------------------------------
+
+
+def unit_paths(unit: str) -> list[str]:
+    """The files that make up a unit: its own, then its drop-ins but ours, as systemd reads them."""
+    main = [path for path in (f"{directory}/{unit}" for directory in UNIT_DIRECTORIES) if os.path.exists(path)]
+    drop_ins: dict[str, str] = {}
+    for directory in reversed(UNIT_DIRECTORIES):
+        with contextlib.suppress(OSError):
+            names = [name for name in os.listdir(f"{directory}/{unit}.d") if name.endswith(".conf")]
+            drop_ins.update({name: f"{directory}/{unit}.d/{name}" for name in names})
+    return main[:1] + [path for name, path in sorted(drop_ins.items()) if name != DROP_IN]
+
+
+def drop_in_path(unit: str) -> str:
+    return f"{UNIT_DIRECTORIES[0]}/{unit}.d/{DROP_IN}"
+
+
+def read_all(paths: t.Sequence[str]) -> list[str]:
+    return [_files.read(path) or "" for path in paths]
+
+
+def dockerd_version(module: AnsibleModule, command: str) -> _docker.Version:
+    program = _docker.binary(command)
+    code, out, err = _command.run(module, [program, "--version"])
+    if code != 0:
+        module.fail_json(msg=f"`{program} --version` failed: {(err or out).strip()}; install Docker Engine again.")
+    version = _docker.parse_version(out)
+    if version < _docker.OLDEST:
+        raise ValueError(f"Docker Engine is {'.'.join(map(str, version))}; 20.10 or later is needed, so upgrade it")
+    return version
+
+
+def live_bridge(module: AnsibleModule, active: bool) -> _bridge.Bridge:
+    """docker0 as the kernel and, when it runs, Docker have it."""
+    out = output(module, "ip", "-json", "-4", "address", "show")
+    address, mtu = _bridge.parse_addresses(out).get(_bridge.NAME, ("", 0))
+    try:
+        ports = len(os.listdir(f"{_bridge.INTERFACE}/brif"))
+    except OSError:
+        ports = 0
+    described = _docker_api.call("GET", "/networks/bridge") if active else None
+    network, network_mtu, addresses = _bridge.parse_network(described) if described else ("", 0, "")
+    return _bridge.Bridge(address, mtu, ports, network, network_mtu, addresses)
+
+
+def wanted_part(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
+    return _bridge.docker_part(module.params["fixed_cidr"], module.params["pod_range"], subnet)
+
+
+def lease(module: AnsibleModule) -> _bridge.Subnet | None:
+    """flannel's lease, once there is one; None in check mode where there is none."""
+    path = module.params["subnet_file"]
+
+    def attempt() -> _bridge.Subnet | ValueError:
+        try:
+            return _bridge.parse_subnet(_files.read(path), path)
+        except ValueError as error:
+            return error
+
+    seconds = 0 if module.check_mode else module.params["wait"]
+    found = poll(attempt, lambda found: isinstance(found, _bridge.Subnet), seconds)
+    if isinstance(found, _bridge.Subnet):
+        return found
+    if module.check_mode:
+        return None
+    raise found
+
+
+def environment_files(units: t.Sequence[str], subnet_file: str) -> list[str]:
+    paths = [path.lstrip("-") for path in _docker.settings(units, "EnvironmentFile")]
+    return [path for path in paths if path != subnet_file and "*" not in path]
+
+
+class Wanted(t.NamedTuple):
+    """Docker's configuration as it should be."""
+
+    program: str
+    drop_in: str
+    json_path: str
+    json_before: str | None
+    json_text: str | None  # None: there is no daemon.json, and none is needed
+    containerd: str | None  # None: needs no drop-in
+    environment: dict[str, str]
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """daemon.json by its path, where there should be one."""
+        return {} if self.json_text is None else {self.json_path: self.json_text}
+
+    @property
+    def mended(self) -> list[str]:
+        changed = [self.json_path] if self.json_text != self.json_before else []
+        return changed + _environment.differs(NAME, self.environment)
+
+    @property
+    def live_restore(self) -> bool:
+        return _docker.parse_daemon_json(self.json_text).get("live-restore", True) is True
+
+    def files(self) -> list[dict[str, t.Any]]:
+        """The drop-in first: it carries the stamp, which no process can have before it was started again."""
+        wanted = {drop_in_path(SERVICE): self.drop_in, **self.contents}
+        if self.containerd is not None:
+            wanted[drop_in_path("containerd.service")] = self.containerd
+        return [file_entry(path, content) for path, content in wanted.items()] + _environment.wanted(
+            NAME, self.environment
+        )
+
+
+def file_entry(path: str, content: str) -> dict[str, t.Any]:
+    """A file to write; daemon.json keeps the owner and mode it has. Proxies in it may carry passwords, and the drop-in repeats it."""
+    ours = path.endswith(DROP_IN)
+    found = None if ours else _files.look(path)
+    owner, group, mode = found[1:] if found else ("root", "root", "0600" if ours else "0644")
+    secret = not ours and int(mode, 8) & 0o004 == 0
+    return {"path": path, "content": content, "owner": owner, "group": group, "mode": mode, "secret": secret}
+
+
+def make_wanted(module: AnsibleModule) -> Wanted:
+    params = module.params
+    paths = unit_paths(SERVICE)
+    units = read_all(paths)
+    command = _docker.start_command(units)
+    version = dockerd_version(module, command)
+    extra_files = environment_files(units, params["subnet_file"])
+    variables = {name: value for text in read_all(extra_files) for name, value in _docker.environment(text).items()}
+    flags = _docker.flag_settings(command, variables)
+
+    json_path = os.path.realpath(flags.get("config-file", _docker.DAEMON_JSON))
+    before = _files.read(json_path)
+    current = _docker.parse_daemon_json(before, json_path)
+    on_disk = _files.read(drop_in_path(SERVICE))
+    options = params["docker_options"]
+    merged, ours = _docker.merge(current, _docker.recorded(on_disk), options, flags, version)
+    trouble = _docker.problem(merged, flags, options)
+    if trouble:
+        raise ValueError(trouble)
+
+    bounded = not _host.has_capability(_files.read("/proc/1/status") or "", _host.CAP_SYS_RESOURCE)
+    variables_file = _environment.path(NAME) if params["environment"] else ""
+    body = _docker.drop_in(command, version, bounded, ours, params["subnet_file"], params["fixed_cidr"], variables_file)
+    containerd = _docker.containerd_drop_in(read_all(unit_paths("containerd.service")), bounded)
+    after = _docker.render_daemon_json(before, current, merged)
+    wanted = Wanted(_docker.binary(command), body, json_path, before, after, containerd, params["environment"])
+    inputs = [json_path, *paths, *extra_files]
+    text = _component.wanted_unit(body, inputs, wanted.contents, on_disk, wanted.mended)
+    return wanted._replace(drop_in=text)
+
+
+def process_of(wanted: Wanted, state: dict[str, str]) -> _component.Process:
+    pid = int(state.get("MainPID") or 0)
+    return _component.Process(
+        active_state=state.get("ActiveState", ""),
+        sub_state=state.get("SubState", ""),
+        pid=pid,
+        stamp=_stamp.of_process(pid),
+        other_binary=_stamp.other_binary(pid, wanted.program),
+    )
+
+
+def restart_reasons(wanted: Wanted, process: _component.Process) -> list[str]:
+    """Why Docker has to be started again, apart from its bridge."""
+    on_disk = _files.read(drop_in_path(SERVICE)) or ""
+    return _component.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.mended, process)
+
+
+def live_restores() -> bool:
+    """Whether the running Docker lets containers outlive it."""
+    return bool((_docker_api.call("GET", "/info") or {}).get("LiveRestoreEnabled"))
+
+
+def wake(module: AnsibleModule, subnet: _bridge.Subnet | None, state: dict[str, str]) -> dict[str, str]:
+    """Start a Docker that is stopped while containers still live on another bridge than they should.
+
+    They outlived it by live-restore; they have to be stopped, and it alone knows whose they are.
+    """
+    bridge = live_bridge(module, active=False)
+    # Those of another runtime are not Docker's.
+    others = bool(module.params["pod_range"])
+    if state.get("ActiveState") == "active" or others or not bridge.ports or not subnet:
+        return state
+    if not _bridge.reasons(subnet, bridge):
+        return state
+    with contextlib.suppress(Trouble):
+        _docker_service.start(module, module.params["wait"])
+    return _systemd.show(module, SERVICE)
+
+
+def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
+    subnet = lease(module)
+    if not module.check_mode:
+        state = wake(module, subnet, state)
+    wanted = make_wanted(module)
+    files = wanted.files()
+    found = {file["path"]: _files.look(file["path"]) for file in files}
+    active = state.get("ActiveState") == "active"
+    bridge_reasons, part_reasons = ["flannel has no subnet yet"], []
+    if subnet:
+        part, bridge = wanted_part(module, subnet), live_bridge(module, active)
+        bridge_reasons = _bridge.reasons(subnet, bridge)
+        part_reasons = _bridge.part_reasons(part, bridge)
+    network_reasons = bridge_reasons or part_reasons
+    process = process_of(wanted, state)
+    reasons = restart_reasons(wanted, process) + network_reasons
+    owned: list[t.Any] = []
+    foreign: list[t.Any] = []
+    if reasons and active:
+        containers = _docker_api.call("GET", "/containers/json") or []
+        outlive = bool(containers) and wanted.live_restore and live_restores()
+        owned, foreign = _bridge.to_stop(containers, bool(network_reasons), outlive)
+    return Plan(
+        files=[file for file in files if not _files.matches(found[file["path"]], file)],
+        stale=_environment.left_over(NAME, module.params["environment"]),
+        found=found,
+        subnet=subnet,
+        reasons=reasons,
+        runs=process.runs,
+        # Pods of another runtime are on it, and would be cut off; Docker gives a bridge that is there another address as well.
+        rebuild=bool(bridge_reasons) and not module.params["pod_range"],
+        enable=state.get("UnitFileState") != "enabled",
+        active=active,
+        owned=[container["Id"] for container in owned],
+        foreign={container["Id"]: _bridge.name(container) for container in foreign},
+    )
+
+
+def refuse(module: AnsibleModule, plan: Plan) -> None:
+    """Fail where containers of others would be stopped and nobody has allowed it."""
+    if plan.foreign and module.params["foreign_containers"] == "refuse":
+        module.fail_json(
+            msg=f"Docker has to be restarted ({'; '.join(plan.reasons)}), which would stop containers that Kubernetes does "
+            f"not own: {', '.join(sorted(plan.foreign.values()))}; stop them, or set foreign_containers=restart."
+        )
+
+
+# --- doing ---------------------------------------------------------------------------------------------------------
+
+
+def stop_containers(ids: t.Sequence[str]) -> None:
+    """Stop containers, all at once."""
+    # Imported here: it would cost every run 12 ms, and few need it.
+    from multiprocessing.pool import ThreadPool
+
+    def stop(identifier: str) -> None:
+        _docker_api.call("POST", f"/containers/{identifier}/stop?t={STOP_SECONDS}", timeout=STOP_SECONDS + 20)
+
+    if ids:
+        try:
+            with ThreadPool(min(16, len(ids))) as pool:
+                pool.map(stop, ids)
+        except OSError as error:
+            raise Trouble(f"a container could not be stopped: {error}") from None
+
+
+def trouble_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
+    """What is not yet as it should be, in words; empty when all is."""
+    bridge = live_bridge(module, active=True)
+    if not bridge.address:
+        return f"there is no {_bridge.NAME}"
+    wrong = _bridge.reasons(subnet, bridge) or _bridge.part_reasons(wanted_part(module, subnet), bridge)
+    if wrong:
+        return wrong[0]
+    rules = output(module, "iptables", "-w", "-t", "nat", "-S")
+    tables = "" if "FLANNEL-POSTRTG" in rules else output(module, "nft", "list", "tables")
+    return _bridge.masquerade_trouble(subnet, rules, tables)
+
+
+def verify(module: AnsibleModule, subnet: _bridge.Subnet) -> None:
+    def attempt() -> str:
+        try:
+            return trouble_with(module, subnet)
+        except OSError as error:
+            return str(error)
+
+    trouble = poll(attempt, lambda trouble: not trouble, min(15, module.params["wait"]), interval=0.3)
+    if trouble:
+        raise Trouble(trouble)
+
+
+def write(module: AnsibleModule, files: t.Sequence[dict[str, t.Any]]) -> None:
+    for file in files:
+        _files.write(module, file)
+
+
+def restore(module: AnsibleModule, plan: Plan) -> str:
+    """Put back what was there and start it again; what that came to, in words."""
+    try:
+        _docker_service.stop(module, plan.rebuild)
+        for file in plan.files:
+            found = plan.found[file["path"]]
+            if found is None:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(file["path"])
+            else:
+                _files.write(module, {**file, **found._asdict()})
+        systemctl(module, "daemon-reload")
+        if not plan.active:
+            return "the old configuration is back, and Docker is stopped as it was"
+        _docker_service.start(module, module.params["wait"])
+    except (Trouble, OSError) as error:
+        return f"the old configuration could not be put back either ({error})"
+    return "the old configuration is back, and Docker runs with it"
+
+
+def start_again(module: AnsibleModule, foreign: dict[str, str]) -> None:
+    """Start the containers that were stopped on the way."""
+    for identifier, name in foreign.items():
+        try:
+            _docker_api.call("POST", f"/containers/{identifier}/start", timeout=30)
+        except OSError as error:
+            module.warn(f"Container {name} was stopped and could not be started again: {error}")
+
+
+def kubelet_runs(module: AnsibleModule) -> bool:
+    return _systemd.show(module, "kubelet.service").get("ActiveState") == "active"
+
+
+def restart(module: AnsibleModule, plan: Plan) -> None:
+    """From the old bridge to the new one, or back."""
+    try:
+        write(module, plan.files)
+        systemctl(module, "daemon-reload")
+        _docker_service.stop(module, plan.rebuild)
+        _docker_service.start(module, module.params["wait"])
+        verify(module, t.cast(_bridge.Subnet, plan.subnet))
+    except (Trouble, OSError) as error:
+        raise Trouble(f"{str(error).rstrip('.;')}; {restore(module, plan)}") from None
+
+
+def restart_around_containers(module: AnsibleModule, plan: Plan) -> None:
+    """Restart Docker while the containers that may not run then are stopped.
+
+    kubelet is stopped as well, else it would make its containers again on the old bridge.
+    """
+    kubelet = bool(plan.owned) and kubelet_runs(module)
+    try:
+        if kubelet:
+            systemctl(module, "stop", "kubelet.service")
+        stop_containers([*plan.owned, *plan.foreign])
+        restart(module, plan)
+    finally:
+        start_again(module, plan.foreign)
+        if kubelet:
+            systemctl(module, "start", "--no-block", "kubelet.service")
+
+
+def apply(module: AnsibleModule, plan: Plan) -> None:
+    if plan.enable:
+        _systemd.systemctl(module, "enable", "--quiet", SERVICE)
+    if plan.reasons:
+        restart_around_containers(module, plan)
+    elif plan.files:
+        write(module, plan.files)
+        _systemd.systemctl(module, "daemon-reload")
+    for path in plan.stale:
+        os.unlink(path)
+
+
+# --- telling -------------------------------------------------------------------------------------------------------
+
+
+def plan_actions(plan: Plan) -> list[Action]:
+    found = [*_actions.written(plan.files), *_actions.removals(plan.stale)]
+    found += [Action("enable", NAME, "it would not start at boot")] if plan.enable and not plan.reasons else []
+    return found + _actions.starts(NAME, plan.reasons, plan.runs)
+
+
+def plan_diff(plan: Plan, state: dict[str, str]) -> list[dict[str, str]]:
+    diff = [_files.diff(plan.found[file["path"]], file) for file in plan.files] + _files.removal_diff(plan.stale)
+    after = ["enabled"] if plan.enable else []
+    after += [f"restarted: {reason}" for reason in plan.reasons]
+    after += [f"container {name}: stopped, and started again" for name in sorted(plan.foreign.values())]
+    if plan.owned:
+        after.append(f"containers of Kubernetes stopped, which kubelet makes again: {len(plan.owned)}")
+    if after:
+        before = f"{state.get('ActiveState')}/{state.get('SubState')}\n"
+        text = "\n".join(after) + "\n"
+        diff.append({"before_header": SERVICE, "after_header": SERVICE, "before": before, "after": text})
+    return diff
+
+
+def expected_files(module: AnsibleModule) -> list[dict[str, str]]:
+    """The diff of what is written once there is a Docker. The drop-in extends a command that only its package knows."""
+    before = _files.read(_docker.DAEMON_JSON)
+    current = _docker.parse_daemon_json(before)
+    merged = _docker.merge(current, {}, module.params["docker_options"], {}, _docker.OLDEST)[0]
+    text = _docker.render_daemon_json(before, current, merged)
+    wanted = [] if text is None else [file_entry(_docker.DAEMON_JSON, text)]
+    note = "# The command of docker.service, once it is installed, with flags that put docker0 on flannel's subnet.\n"
+    wanted += [file_entry(drop_in_path(SERVICE), note), *_environment.wanted(NAME, module.params["environment"])]
+    found = [(_files.look(file["path"]), file) for file in wanted]
+    return [_files.diff(there, file) for there, file in found if not _files.matches(there, file)]
+
+
+def not_installed(module: AnsibleModule) -> None:
+    """Docker's package is not there: an error, but in check mode it may be this very run that would install it."""
+    if not module.check_mode:
+        module.fail_json(
+            msg="docker.service is not on this host; install Docker Engine first (package docker.io or docker-ce)."
+        )
+    reason = "Docker Engine is not installed yet"
+    headers = {"before_header": SERVICE, "after_header": SERVICE}
+    files = expected_files(module)
+    diff = [*files, {**headers, "before": "", "after": f"started on flannel's subnet: {reason}\n"}]
+    actions = [
+        *_actions.writes(file["after_header"] for file in files),
+        *_actions.starts(NAME, [reason], running=False),
+    ]
+    module.exit_json(**_actions.result(actions), bridge={}, containers=[], diff=diff)
+
+
+SPEC = {
+    "subnet_file": {"type": "path", "default": "/var/lib/flannel/subnet.env"},
+    "docker_options": {"type": "dict", "default": {}},
+    "foreign_containers": {"type": "str", "choices": ["refuse", "restart"], "default": "refuse"},
+    "fixed_cidr": {"type": "str", "default": ""},
+    "pod_range": {"type": "str", "default": ""},
+    "environment": {"type": "dict", "default": {}, "no_log": True},
+    "wait": {"type": "int", "default": 60},
+}
+
+
+def run(module: AnsibleModule) -> dict:
+    state = _systemd.show(module, SERVICE)
+    if not unit_paths(SERVICE):
+        not_installed(module)
+    if state.get("LoadState") == "masked":
+        module.fail_json(msg="docker.service is masked; run `systemctl unmask docker.service` first.")
+    try:
+        plan = make_plan(module, state)
+    except (ValueError, OSError) as error:
+        module.fail_json(msg=f"{error}.")
+    refuse(module, plan)
+    try:
+        if not module.check_mode:
+            apply(module, plan)
+    except Trouble as error:
+        module.fail_json(msg=f"{error}.")
+    bridge = {"address": plan.subnet.address, "mtu": plan.subnet.mtu} if plan.subnet else {}
+    return {
+        **_actions.result(plan_actions(plan)),
+        "bridge": bridge,
+        "containers": sorted(plan.foreign.values()),
+        "diff": plan_diff(plan, state),
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    with _run.held(module):
+        module.exit_json(**run(module))

@@ -1,0 +1,301 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""The code of module etcd_member; here, so that module survey can import it."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _etcdctl, _member
+from ansible_collections.plainkube.cluster.plugins.module_utils.etcd._member import Host, Live, Member, Plan
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
+from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _systemd
+
+# What passes by itself: members that started less than 5 s ago count as unhealthy, and a learner has to catch up.
+_PASSING = ("unhealthy cluster", "not enough started members", "in sync with leader", "too many learner")
+# What choosing a leader may take on a slow machine.
+_ELECTION = 10
+
+
+class View(t.NamedTuple):
+    """The members' responses."""
+
+    live: Live | None
+    answering: tuple[str, ...]  # client URLs
+    silence: str  # why there is no live cluster
+
+
+def ctl(module: AnsibleModule, endpoints: t.Sequence[str]) -> _etcdctl.Etcdctl:
+    etcd = _etcdctl.Etcdctl(module, {**module.params, "endpoints": endpoints, "wait": 0})
+    etcd.environment.update(_etcdctl.SHORT_TIMEOUTS)
+    return etcd
+
+
+def look(module: AnsibleModule, hosts: t.Sequence[Host]) -> View:
+    """Query all reachable members. A member without quorum, or a learner, cannot list the members."""
+    troubles = {host.client_url: _etcdctl.dial(host.client_url) for host in hosts}
+    listening = [url for url, trouble in troubles.items() if not trouble]
+    silence = "; ".join(f"{url}: {trouble}" for url, trouble in troubles.items() if trouble)
+    if not listening:
+        return View(None, (), silence)
+    try:
+        status = ctl(module, listening).of_each("endpoint", "status")
+    except _etcdctl.Unreachable as error:
+        return View(None, (), str(error))
+    _member.refuse_two_clusters(_member.clusters(status), module.params["data_directory"])
+    answering = tuple(entry["Endpoint"] for entry in status)
+    for entry in status:
+        if entry["Status"].get("leader") and not entry["Status"].get("isLearner"):
+            try:
+                members = _member.parse_members(ctl(module, [entry["Endpoint"]]).call("member", "list"))
+                return View(Live(members, entry["Status"]["leader"]), answering, "")
+            except _etcdctl.Unreachable as error:
+                silence = str(error)
+    return View(None, answering, silence or f"{', '.join(listening)} know no leader")
+
+
+def healthy(module: AnsibleModule, view: View) -> list[str]:
+    """The client URLs behind which a member takes part in the cluster."""
+    if not view.answering:
+        return []
+    return [
+        entry["endpoint"] for entry in ctl(module, view.answering).of_each("endpoint", "health") if entry.get("health")
+    ]
+
+
+class Task:
+    """One run of the module on one host."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        params = module.params
+        self.hosts = [Host(one["name"], one["peer_url"], one["client_url"], one["state"]) for one in params["members"]]
+        found = [host for host in self.hosts if host.name == params["name"]]
+        if not found:
+            raise _member.Refusal(f"name is {params['name']!r}, which is none of members")
+        self.has_data = self.look_for_data()
+        self.first_start = _files.read(params["first_start"])
+        state = _member.state_of(self.has_data, self.first_start, os.path.exists(params["unit"]))
+        # The other hosts' are what was found at the beginning of the run; this one's may be newer.
+        self.me = found[0]._replace(state=state)
+        self.hosts[self.hosts.index(found[0])] = self.me
+
+    def look_for_data(self) -> bool:
+        return bool(glob.glob(os.path.join(self.module.params["data_directory"], _member.WAL)))
+
+    def look(self) -> View:
+        return look(self.module, self.hosts)
+
+    def patiently(self, attempt: t.Callable[[], str]) -> str:
+        """Try until there is no trouble; what remains of it."""
+        return poll(attempt, lambda trouble: not trouble, self.module.params["wait"], 0.5)
+
+    def change(self, view: View, *arguments: str) -> None:
+        """A change of the membership, as soon as etcd takes it."""
+
+        def attempt() -> str:
+            try:
+                ctl(self.module, view.answering).call("member", *arguments)
+            except _etcdctl.EtcdError as error:
+                if not any(sign in str(error) for sign in _PASSING):
+                    raise
+                return str(error)
+            return ""
+
+        trouble = self.patiently(attempt)
+        if trouble:
+            raise _etcdctl.EtcdError(trouble)
+
+    # Before etcd starts
+
+    def decide(self) -> tuple[View, Plan]:
+        """A host without data waits for the members that this run has just started."""
+        if self.has_data and len(self.hosts) == 1:
+            return View(None, (), ""), _member.KEEP
+        waits = not self.has_data and any(host.state == _member.MEMBER for host in self.hosts)
+        view = poll(
+            self.look, lambda view: view.live is not None or not (waits or view.answering), self.patience(waits), 0.5
+        )
+        if waits and view.live is None and self.module.check_mode:
+            return view, Plan("add", "as a learner")
+        directory = self.module.params["data_directory"]
+        return view, _member.decide(self.me, self.has_data, self.hosts, view.live, view.silence, directory)
+
+    def patience(self, waits: bool) -> float:
+        """Seconds to wait for a cluster that has a quorum. Members that have just lost their leader choose another one."""
+        seconds = self.module.params["wait"]
+        if self.module.check_mode:
+            return 0
+        return seconds if waits else min(seconds, _ELECTION) if self.me.state == _member.MEMBER else 0
+
+    def prepare(self) -> dict[str, t.Any]:
+        """Everything that has to be before etcd is started, or started again."""
+        view, plan = self.decide()
+        mine = view.live.find(self.me) if view.live else None
+        content = self.content(view.live, plan)
+        if not self.module.check_mode:
+            self.act(view, plan, mine, content)
+        path = self.module.params["first_start"]
+        actions = _actions.writes([path]) if content != self.first_start else []
+        if plan.action in ("add", "replace") or (plan.action != "found" and actions):
+            actions.insert(0, Action("join", f"etcd {plan.words}"))
+        if mine and mine.learner:
+            actions.append(Action("wait", "etcd", f"{self.me.name} is a learner and is to have its vote"))
+        return {
+            **_actions.result(actions),
+            "action": plan.action,
+            "live": view.live is not None,
+            "answers": self.me.client_url in view.answering,
+            "leader": bool(mine and view.live and view.live.leader == mine.id),
+            "learner": bool(mine and mine.learner),
+            "diff": _diff(path, self.first_start, content),
+        }
+
+    def content(self, live: Live | None, plan: Plan) -> str | None:
+        """The environment file of the first start."""
+        if plan.action == "keep":
+            return self.first_start
+        if plan.action == "found":
+            return _member.environment([(host.name, host.peer_url) for host in self.hosts], new=True)
+        return _member.environment(_member.joined(live, self.me, self.hosts), new=False)
+
+    def act(self, view: View, plan: Plan, mine: Member | None, content: str | None) -> None:
+        if plan.action == "keep":
+            if mine and self.me.client_url in view.answering:
+                self.step_aside(mine)
+            return
+        if plan.action == "replace" and mine:
+            self.see_that_it_can_be_spared(mine, "its data is lost, and it cannot be replaced")
+        self.clear()
+        if plan.action == "replace" and mine:
+            self.change(view, "remove", f"{mine.id:x}")
+        if plan.action in ("add", "replace"):
+            self.change(view, "add", self.me.name, "--learner", f"--peer-urls={self.me.peer_url}")
+        if content is not None and content != self.first_start:
+            path = self.module.params["first_start"]
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            _files.write(self.module, {"path": path, "content": content, "mode": "0644", **_files.me()})
+
+    def clear(self) -> None:
+        """Before a first start: nobody writes where the data will be, and nothing is there, like a database without its log."""
+        if os.path.exists(self.module.params["unit"]):
+            _systemd.systemctl(self.module, "stop", "etcd.service")
+        if self.look_for_data():
+            raise _etcdctl.EtcdError(
+                f"etcd on {self.me.name} came to have data just now; run plainkube.cluster.site again"
+            )
+        directory = self.module.params["data_directory"]
+        if os.path.exists(directory):
+            shutil.rmtree(f"{directory}.old", ignore_errors=True)
+            os.rename(directory, f"{directory}.old")
+
+    def step_aside(self, mine: Member) -> None:
+        """Before a restart: ensure that etcd keeps its quorum without this member, and that another one leads."""
+        view, able = self.see_that_it_can_be_spared(mine, "it is not restarted")
+        if view.live is None or view.live.leader != mine.id:
+            return
+        successor = _member.successor(view.live, mine, self.hosts, able)
+        if successor:
+            ctl(self.module, [self.me.client_url]).call("move-leader", f"{successor.id:x}")
+
+    def see_that_it_can_be_spared(self, mine: Member, otherwise: str) -> tuple[View, list[str]]:
+        seen: tuple[View, list[str]] = (View(None, (), ""), [])
+
+        def attempt() -> str:
+            nonlocal seen
+            view = self.look()
+            seen = view, healthy(self.module, view)
+            return _member.spare_troubles(view.live, mine, seen[1]) if view.live else view.silence
+
+        trouble = self.patiently(attempt)
+        if trouble:
+            raise _member.Refusal(
+                f"without {self.me.name} etcd would have no quorum ({trouble}), so {otherwise}: start or repair these members first"
+            )
+        return seen
+
+    # After it has started
+
+    def vote(self) -> dict[str, t.Any]:
+        """Promote the learner as soon as it is in sync, and wait until it serves."""
+        if self.module.check_mode:
+            return {**self.voting(True), "diff": []}
+        promoted = False
+
+        def attempt() -> str:
+            nonlocal promoted
+            view = self.look()
+            mine = view.live.find(self.me) if view.live else None
+            if view.live is None or mine is None:
+                return view.silence or f"the members do not list {self.me.name}"
+            if mine.learner:
+                voters = [url for member in view.live.voters for url in member.client_urls if url in view.answering]
+                try:
+                    ctl(self.module, voters).call("member", "promote", f"{mine.id:x}")
+                    promoted = True
+                except _etcdctl.EtcdError as error:
+                    if not isinstance(error, _etcdctl.Unreachable) and not any(one in str(error) for one in _PASSING):
+                        raise
+                    return str(error)
+            return "" if self.me.client_url in healthy(self.module, view) else f"{self.me.client_url} is not healthy"
+
+        trouble = self.patiently(attempt)
+        if trouble:
+            seconds = self.module.params["wait"]
+            raise _etcdctl.EtcdError(
+                f"{self.me.name} has no vote in etcd after {seconds} s: {trouble}; read `journalctl --unit etcd` on it"
+            )
+        return {**self.voting(promoted), "diff": []}
+
+    @staticmethod
+    def voting(promoted: bool) -> dict[str, t.Any]:
+        return _actions.result([Action("join", "etcd as a voting member")] if promoted else [])
+
+
+def _diff(path: str, before: str | None, after: str | None) -> list[dict[str, str]]:
+    if before == after:
+        return []
+    return [{"before_header": path, "after_header": path, "before": before or "", "after": after or ""}]
+
+
+SPEC = {
+    "name": {"type": "str", "required": True},
+    "members": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "peer_url": {"type": "str", "required": True},
+            "client_url": {"type": "str", "required": True},
+            "state": {"type": "str", "default": ""},
+        },
+    },
+    "state": {"type": "str", "choices": ["prepared", "voting"], "default": "prepared"},
+    "data_directory": {"type": "path", "default": _member.DATA},
+    "first_start": {"type": "path", "default": _member.FIRST_START},
+    "unit": {"type": "path", "default": _member.UNIT},
+    **{name: option for name, option in _etcdctl.OPTIONS.items() if name != "endpoints"},
+}
+
+
+def run(module: AnsibleModule) -> dict:
+    try:
+        task = Task(module)
+        return task.prepare() if module.params["state"] == "prepared" else task.vote()
+    except (_member.Refusal, _etcdctl.EtcdError) as error:
+        return module.fail_json(msg=f"{error}.")
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    with _run.held(module):
+        module.exit_json(**run(module))

@@ -1,0 +1,95 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""The code of module etcd_rbac; here, so that module survey can import it."""
+
+from __future__ import annotations
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _etcdctl, _rbac
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
+from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
+
+
+def read(etcd: _etcdctl.Etcdctl, want: _rbac.Rbac) -> _rbac.Rbac:
+    """The roles and users that are wanted, as far as they exist, and whether authentication is on."""
+    auth = bool(etcd.patiently("auth", "status").get("enabled"))
+    roles = etcd.call("role", "list").get("roles") or []
+    users = etcd.call("user", "list").get("users") or []
+    return _rbac.Rbac(
+        roles={role: _rbac.permissions(etcd.call("role", "get", role)) for role in want.roles if role in roles},
+        users={
+            user: frozenset(etcd.call("user", "get", user).get("roles") or []) for user in want.users if user in users
+        },
+        auth=auth,
+    )
+
+
+def compare(module: AnsibleModule) -> dict:
+    """Compare, and apply the difference."""
+    params = module.params
+    want = _rbac.wanted(params["roles"], params["users"], params["auth"])
+    trouble = _rbac.problem(want)
+    if trouble:
+        raise _etcdctl.EtcdError(trouble)
+    etcd = _etcdctl.Etcdctl(module)
+    try:
+        before = read(etcd, want)
+    except _etcdctl.Unreachable:
+        if not module.check_mode:
+            raise
+        before = _rbac.Rbac({}, {}, False)
+    commands = _rbac.commands(before, want)
+    for command in [] if module.check_mode else commands:
+        etcd.call(*command)
+    return {
+        **_actions.result([Action("apply", subject) for subject in _rbac.subjects(commands)]),
+        "diff": {
+            "before_header": "etcd",
+            "after_header": "etcd",
+            "before": _rbac.describe(before),
+            "after": _rbac.describe(_rbac.after(before, want)),
+        },
+    }
+
+
+PERMISSION = {
+    "key": {"type": "str", "required": True, "no_log": False},
+    "prefix": {"type": "bool", "default": False},
+    "access": {"type": "str", "choices": ["readwrite", "read", "write"], "default": "readwrite"},
+}
+SPEC = {
+    "roles": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "permissions": {"type": "list", "elements": "dict", "default": [], "options": PERMISSION},
+        },
+    },
+    "users": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "roles": {"type": "list", "elements": "str", "default": []},
+        },
+    },
+    "auth": {"type": "bool", "default": True},
+    **_etcdctl.OPTIONS,
+}
+
+
+def run(module: AnsibleModule) -> dict:
+    try:
+        return compare(module)
+    except _etcdctl.EtcdError as error:
+        return module.fail_json(msg=f"{error}.")
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    with _run.held(module):
+        module.exit_json(**run(module))

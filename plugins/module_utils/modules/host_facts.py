@@ -1,0 +1,183 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""The code of module host_facts."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import socket
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
+from ansible_collections.plainkube.cluster.plugins.module_utils.health import _sockets, _status
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host
+from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _nft
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _runtime
+
+_DOCKER_PID = "/run/docker.pid"
+_UNITS = "/etc/systemd/system"
+_SUBNET = "/var/lib/flannel/subnet.env"
+_BINARIES = "/usr/local/bin"
+_VERSIONED = ("kube-apiserver", "kubelet", "etcd")
+_RESOLV_CONF = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
+
+
+def resolves(name: str) -> bool:
+    """Whether this host knows an IPv4 address of a DNS name."""
+    try:
+        return bool(socket.getaddrinfo(name, None, socket.AF_INET))
+    except (OSError, UnicodeError):
+        return False
+
+
+def output(module: AnsibleModule, *command: str) -> str:
+    """What a command prints; nothing where the host has no such command or it fails."""
+    if module.get_bin_path(command[0]) is None:
+        return ""
+    return _command.run(module, command)[1]
+
+
+def docker_runs() -> bool:
+    """Asking a stopped Docker would start it."""
+    pid = (_files.read(_DOCKER_PID) or "").strip()
+    return pid.isdigit() and "docker" in _sockets.name(int(pid))
+
+
+def docker_networks(module: AnsibleModule) -> list[dict[str, t.Any]]:
+    if not docker_runs():
+        return []
+    # Here, because HTTP and TLS take 30 ms to load.
+    from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker_api
+
+    try:
+        return _docker_api.call("GET", "/networks", timeout=2)
+    except OSError as error:
+        module.warn(f"Docker does not answer ({error}): its networks are known by their interfaces only.")
+        return []
+
+
+def networks(module: AnsibleModule, addresses: str) -> list[dict[str, str]]:
+    return _host.host_networks(_host.interface_networks(addresses), docker_networks(module))
+
+
+def readable(path: str) -> str:
+    """The text of a file; nothing where there is none, or only root may read it and this is not root."""
+    try:
+        return _files.read(path) or ""
+    except PermissionError:
+        return ""
+
+
+def free_mb(directory: str) -> int:
+    while not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    return shutil.disk_usage(directory).free >> 20
+
+
+def containerd_version(module: AnsibleModule) -> str:
+    """The version in `containerd github.com/containerd/containerd 1.7.24~ds1 …`."""
+    return ".".join(map(str, _host.parse_version(output(module, "containerd", "--version"))))
+
+
+def installed() -> bool:
+    """Whether anything is in place; what only waits to be, in directories that begin with a dot, does not count."""
+    try:
+        return any(not name.startswith(".") for name in os.listdir(_status.RELEASES))
+    except FileNotFoundError:
+        return False
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions of what is in place, by the name of the program."""
+    releases = os.path.realpath(_status.RELEASES)
+    found = {name: _status.version_of(os.path.realpath(os.path.join(_BINARIES, name)), releases) for name in _VERSIONED}
+    return {name: version for name, version in found.items() if version}
+
+
+def udp_ports(module: AnsibleModule) -> list[int]:
+    """Those to look for; none where flannel's interface is there, which has them."""
+    return [] if os.path.exists("/sys/class/net/flannel.1") else module.params["udp_ports"]
+
+
+def etcd_state() -> str:
+    has_data = bool(glob.glob(os.path.join(_member.DATA, _member.WAL)))
+    return _member.state_of(has_data, _files.read(_member.FIRST_START), os.path.exists(_member.UNIT))
+
+
+def look(module: AnsibleModule) -> dict:
+    release = _host.parse_os_release(_files.read("/etc/os-release") or "")
+    kernel = os.uname()
+    addresses = output(module, "ip", "-json", "-4", "address", "show")
+    runtime = _runtime.of_kubelet(readable(_runtime.KUBELET))
+    return {
+        "addresses": _host.interface_addresses(addresses),
+        "architecture": _host.ARCHITECTURES.get(kernel.machine, kernel.machine),
+        "bounded": not _host.has_capability(readable("/proc/1/status"), _host.CAP_SYS_RESOURCE),
+        "cgroup_version": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
+        "containerd": containerd_version(module) if module.params["containerd"] else "",
+        "crictl": module.get_bin_path("crictl") is not None,
+        "distribution": release.get("ID", ""),
+        "distribution_version": release.get("VERSION_ID", ""),
+        "etcd_state": etcd_state(),
+        "firewall": os.path.exists(_nft.UNIT_PATH),
+        "foreign_listeners": _sockets.foreign_listeners(
+            module.params["ports"], os.path.realpath(_status.RELEASES), udp_ports(module)
+        ),
+        "free_mb": {path: free_mb(path) for path in module.params["directories"]},
+        "hostname": kernel.nodename,
+        "installed": installed(),
+        "installed_versions": installed_versions(),
+        "interfaces": sorted(name for name in os.listdir("/sys/class/net") if not name.startswith("veth")),
+        "kernel": kernel.release,
+        "linked": {
+            path: os.path.realpath(path) for path in module.params["service_directories"] if os.path.islink(path)
+        },
+        "machine_id": (_files.read("/etc/machine-id") or "").strip(),
+        "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
+        "networks": networks(module, addresses),
+        "nftables": _host.nftables_usable(kernel.release, output(module, "nft", "--version")),
+        "pki": _pki.look(module.params["pki"], module.params["pki_files"]),
+        "pod_bridge": _runtime.pod_bridge(runtime, readable(_runtime.CONFLIST)),
+        "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
+        "runtime": runtime,
+        "runtime_change": os.path.exists(_runtime.MARKER),
+        "services": sorted(
+            os.path.basename(path)[: -len(".service")] for path in glob.glob(f"{_UNITS}/plainkube-*.service")
+        ),
+        "settled": _host.settled(
+            readable(f"{_UNITS}/kube-apiserver.service"), readable(_SUBNET), readable(_runtime.KUBELET)
+        ),
+        "swap": _host.swaps(_files.read("/proc/swaps") or ""),
+        "systemd": os.path.isdir("/run/systemd/system"),
+        "unresolved": [name for name in module.params["resolve"] if not resolves(name)],
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "ports": {"type": "list", "elements": "int", "default": []},
+            "udp_ports": {"type": "list", "elements": "int", "default": []},
+            "directories": {"type": "list", "elements": "path", "default": []},
+            "service_directories": {"type": "list", "elements": "path", "default": []},
+            "containerd": {"type": "bool", "default": False},
+            "resolve": {"type": "list", "elements": "str", "default": []},
+            "pki": {"type": "path", "default": "/etc/kubernetes/pki"},
+            "pki_files": {"type": "list", "elements": "str", "default": _pki.FILES},
+            # The action plugin's.
+            "address": {"type": "str"},
+            "needs": {"type": "dict"},
+        },
+        supports_check_mode=True,
+    )
+    _run.begin(module)
+    facts = look(module)
+    # The action plugin of this name, which knows the control node's clock, makes clock_offset of `time`.
+    module.exit_json(changed=False, found=facts, time=time.time())

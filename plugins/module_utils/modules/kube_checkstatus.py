@@ -1,0 +1,374 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""The code of module kube_checkstatus."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import datetime
+import glob
+import json
+import os
+import re
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.plainkube.cluster.plugins.module_utils.artifacts import _artifacts
+from ansible_collections.plainkube.cluster.plugins.module_utils.etcd._etcdctl import SHORT_TIMEOUTS, Etcdctl, EtcdError
+from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe, _status
+from ansible_collections.plainkube.cluster.plugins.module_utils.health._sockets import listeners, program, socket_inodes
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
+from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _nft
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp, _systemd
+
+_OBJECT_LIMIT = 1 << 20
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+
+
+class Look(t.NamedTuple):
+    """The findings of one inspection of the host."""
+
+    components: list[dict]
+    etcd: dict | None
+    node: dict | None
+    deployments: list[dict] | None
+    problems: list[_status.Problem]
+
+
+# Processes
+
+
+def outdated(state: dict, pid: int, stamped: str | None) -> str:
+    """Why the process is not what its unit and files on disk would start; stamped is the file that carries the stamp."""
+    binary = _status.program_of(state.get("ExecStart", ""))
+    # A unit that starts its program through a shell says nothing about the file that runs.
+    same_name = os.path.basename(binary) == os.path.basename(program(pid).partition(" (deleted)")[0])
+    return _stamp.mismatch(_files.read(stamped or state["FragmentPath"]) or "", pid, binary if same_name else "")
+
+
+# Components
+
+
+def health(component: dict) -> dict:
+    answer = _probe.get(component["health_url"], component["health_ca"])
+    return {
+        "url": component["health_url"],
+        "status": answer.status,
+        "ok": answer.ok,
+        "text": _status.beginning(answer.text),
+    }
+
+
+def version(module: AnsibleModule, component: dict, pid: int) -> str:
+    if not component["version_command"]:
+        return _status.version_of(program(pid), os.path.realpath(_status.RELEASES))
+    try:
+        code, out, dummy = _command.run(module, component["version_command"], handle_exceptions=False)
+    except OSError:
+        return ""
+    return _status.find_version(out) if code == 0 else ""
+
+
+def inspect(module: AnsibleModule, component: dict, state: dict, sockets: list[_status.Listener]) -> dict:
+    """What there is to know of one component."""
+    active, pid = state.get("ActiveState", ""), int(state.get("MainPID") or 0)
+    up = active == "active" and pid > 0
+    since = _status.parse_timestamp(state.get("ActiveEnterTimestamp" if up else "InactiveEnterTimestamp", ""))
+    inodes = socket_inodes(pid) if up else set()
+    stale = outdated(state, pid, component["stamped"]) if up and component["managed"] else ""
+    if not stale and state.get("NeedDaemonReload") == "yes":
+        stale = "its unit was changed on disk and systemd has not read it"
+    return {
+        "name": component["name"],
+        "load": state.get("LoadState", ""),
+        "active": active,
+        "sub": state.get("SubState", ""),
+        "result": state.get("Result", ""),
+        "enabled": state.get("UnitFileState", ""),
+        "pid": pid,
+        "since": _status.iso_time(since) if since else "",
+        "seconds": max(0, int(time.time()) - since) if since else 0,
+        "restarts": int(state.get("NRestarts") or 0),
+        "invocation": state.get("InvocationID", ""),
+        "listening": sorted({str(listener) for listener in sockets if listener.inode in inodes}),
+        "health": health(component) if up and component["health_url"] else {},
+        "version": version(module, component, pid) if up else "",
+        "version_wanted": component["version"] or "",
+        "outdated": stale,
+    }
+
+
+# etcd and the Node
+
+
+def foreign(etcdctl: Etcdctl, kind: str, expected: list[str]) -> dict[str, list[str]]:
+    """Users or roles that nobody expects, and the roles that a user has."""
+    if not expected:
+        return {}
+    names = [name for name in etcdctl.call(kind, "list").get(f"{kind}s") or [] if name not in expected]
+    return {name: (etcdctl.call(kind, "get", name).get("roles") or []) if kind == "user" else [] for name in names}
+
+
+def inspect_etcd(module: AnsibleModule) -> dict:
+    params = module.params["etcd"]
+    etcd = {"endpoints": params["endpoints"], "members": [], "leader": "", "alarms": [], "error": "", "expected": []}
+    etcd.update(foreign_users={}, foreign_roles=[])
+    etcdctl = Etcdctl(module, {**params, "wait": 0})
+    etcdctl.environment.update(SHORT_TIMEOUTS)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:
+            listed = pool.submit(etcdctl.call, "member", "list")
+            strange = {kind: pool.submit(foreign, etcdctl, kind, params[f"{kind}s"]) for kind in ("user", "role")}
+            answers = etcdctl.call("endpoint", "status")
+        members = _status.etcd_members(listed.result(), answers)
+        foreign_users, foreign_roles = strange["user"].result(), [*strange["role"].result()]
+    except EtcdError as error:
+        return {**etcd, "error": str(error)}
+    leader = next((member["name"] for member in members if member["leader"]), "")
+    found = {"members": members, "leader": leader, "alarms": _status.etcd_alarms(members)}
+    found.update(foreign_users=foreign_users, foreign_roles=foreign_roles)
+    return {**etcd, **found, "expected": params["members"]}
+
+
+def ask_api(kubeconfig: str, path: str, missing: str) -> tuple[dict, str]:
+    """The object at a path of the API, and why there is none (empty where there is; missing where the API knows none)."""
+    access = _status.parse_kubeconfig(_files.read(kubeconfig) or "", os.path.dirname(kubeconfig))
+    if access is None:
+        return (
+            {},
+            f"{kubeconfig} on this host does not exist, or does not name a server and certificates by path; run plainkube.cluster.site",
+        )
+    url = f"{access.server}{path}"
+    answer = _probe.get(url, access.ca, client=(access.cert, access.key), limit=_OBJECT_LIMIT)
+    if answer.ok:
+        return json.loads(answer.text), ""
+    if answer.status == 404:
+        return {}, missing
+    return {}, f"{url} says {answer.status or 'no answer'}: {_status.beginning(answer.text)}"
+
+
+def inspect_node(module: AnsibleModule) -> dict:
+    name = module.params["node"]["name"]
+    missing = "the API server knows no such node; read `journalctl --unit kubelet`"
+    answer, error = ask_api(module.params["node"]["kubeconfig"], f"/api/v1/nodes/{name}", missing)
+    return _status.node_unknown(name, error) if error else _status.node_state(name, answer)
+
+
+def inspect_bridge(module: AnsibleModule) -> list[_status.Problem]:
+    """What is wrong with the pods' bridge. A lease that was lost while Docker ran leaves docker0 on a subnet of another host."""
+    path = module.params["subnet_file"]
+    if not path:
+        return []
+    dummy, out, _err = _command.run(module, ["ip", "-json", "-4", "address", "show"])
+    name = module.params["bridge"]
+    address = _bridge.parse_addresses(out).get(name, ("", 0))[0]
+    return _status.bridge_problems(name, address, _files.read(path))
+
+
+def inspect_firewall(module: AnsibleModule) -> list[_status.Problem]:
+    why = _nft.drift(module) if module.params["firewall"] else ""
+    return [_status.Problem(f"the firewall of this host {why}; run plainkube.cluster.site")] if why else []
+
+
+def inspect_deployment(module: AnsibleModule, name: str) -> dict:
+    namespace, dummy, short = name.partition("/")
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{short}"
+    missing = "the API server knows no such deployment; run plainkube.cluster.site"
+    return _status.deployment_state(name, *ask_api(module.params["workloads"]["kubeconfig"], path, missing))
+
+
+# Certificates
+
+
+def certificate_paths(paths: list[str]) -> list[str]:
+    found = []
+    for path in paths:
+        if glob.has_magic(path):
+            found += sorted(glob.glob(path))
+        else:
+            found += sorted(glob.glob(f"{path}/**/*.crt", recursive=True)) if os.path.isdir(path) else [path]
+    return found
+
+
+def inspect_certificates_of(path: str, x509: t.Any, now: datetime.datetime) -> list[dict]:
+    """All certificates in a file: of two CAs while one takes the other's place, and what a server's is sent with."""
+    unknown = {"path": path, "subject": "", "issuer": "", "not_after": "", "days_left": 0, "error": ""}
+    try:
+        with open(path, "rb") as stream:
+            texts = _CERTIFICATE.findall(stream.read())
+        if not texts:
+            raise ValueError("there is no certificate in it")
+        return [inspect_certificate(unknown, x509.load_pem_x509_certificate(text), x509, now) for text in texts]
+    except (OSError, ValueError) as error:
+        return [{**unknown, "error": getattr(error, "strerror", None) or str(error)}]
+
+
+def inspect_certificate(certificate: dict, parsed: t.Any, x509: t.Any, now: datetime.datetime) -> dict:
+    # not_valid_after_utc came with cryptography 42; Debian 12 has 38.
+    end = getattr(parsed, "not_valid_after_utc", None) or parsed.not_valid_after.replace(tzinfo=datetime.timezone.utc)
+    return {
+        **certificate,
+        "subject": common_name(parsed.subject, x509),
+        "issuer": common_name(parsed.issuer, x509),
+        "not_after": _status.iso_time(end.timestamp()),
+        "days_left": (end - now).days,
+    }
+
+
+def common_name(name: t.Any, x509: t.Any) -> str:
+    names = name.get_attributes_for_oid(x509.oid.NameOID.COMMON_NAME)
+    return str(names[0].value) if names else name.rfc4514_string()
+
+
+def inspect_certificates(module: AnsibleModule) -> list[dict]:
+    paths = certificate_paths(module.params["certificates"])
+    if not paths:
+        return []
+    try:
+        from cryptography import x509
+    except ImportError:
+        module.fail_json(
+            msg=missing_required_lib("cryptography (Debian: python3-cryptography)", reason="to read certificates")
+        )
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return [one for path in paths for one in inspect_certificates_of(path, x509, now)]
+
+
+def installed_artifacts(root: str) -> list[dict]:
+    """What every manifest of role artifacts says."""
+    paths = sorted(
+        glob.glob(os.path.join(root, "*", _artifacts.MANIFEST))
+        + glob.glob(os.path.join(root, "*", "*", _artifacts.MANIFEST))
+    )
+    return [one for path in paths for one in _artifacts.provenance(path, _files.read(path) or "")]
+
+
+# All together
+
+
+def look(module: AnsibleModule) -> Look:
+    """One look at everything that may change while one waits; what takes a request or a command, side by side."""
+    params = module.params
+    wanted = params["components"]
+    states = (
+        _systemd.show_all(module, [f"{one['name']}.service" for one in wanted], *_status.PROPERTIES) if wanted else []
+    )
+    sockets = listeners()
+    with concurrent.futures.ThreadPoolExecutor(max_workers=len(wanted) + 2) as pool:
+        asked = [pool.submit(inspect, module, one, state, sockets) for one, state in zip(wanted, states)]
+        etcd = pool.submit(inspect_etcd, module) if params["etcd"] else None
+        node = pool.submit(inspect_node, module) if params["node"] else None
+        names = params["workloads"]["deployments"] if params["workloads"] else []
+        deployments = [pool.submit(inspect_deployment, module, name).result() for name in names]
+    problems = []
+    components = []
+    for one, answer in zip(wanted, asked):
+        component = answer.result()
+        found = _status.component_problems(component, one["ports"], one["grace"])
+        components.append({**component, "healthy": not found})
+        problems += found
+    if etcd:
+        problems += _status.etcd_problems(etcd.result())
+    if node:
+        problems += _status.node_problems(node.result())
+    problems += inspect_bridge(module)
+    for deployment in deployments:
+        problems += _status.deployment_problems(deployment)
+    return Look(
+        components, etcd.result() if etcd else None, node.result() if node else None, deployments or None, problems
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "components": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "ports": {"type": "list", "elements": "int", "default": []},
+                    "health_url": {"type": "str"},
+                    "health_ca": {"type": "path"},
+                    "version": {"type": "str"},
+                    "version_command": {"type": "list", "elements": "str"},
+                    "managed": {"type": "bool", "default": True},
+                    "stamped": {"type": "path"},
+                    "grace": {"type": "int", "default": 0},
+                },
+            },
+            "certificates": {"type": "list", "elements": "path", "default": []},
+            "certificate_warning_days": {"type": "int", "default": 30},
+            "authorities": {"type": "path"},
+            "etcd": {
+                "type": "dict",
+                "options": {
+                    "endpoints": {"type": "list", "elements": "str", "required": True},
+                    "ca": {"type": "path", "required": True},
+                    "cert": {"type": "path", "required": True},
+                    # A path, no secret.
+                    "key": {"type": "path", "required": True, "no_log": False},
+                    "members": {"type": "list", "elements": "str", "default": []},
+                    "users": {"type": "list", "elements": "str", "default": []},
+                    "roles": {"type": "list", "elements": "str", "default": []},
+                },
+            },
+            "node": {
+                "type": "dict",
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "kubeconfig": {"type": "path", "required": True},
+                },
+            },
+            "workloads": {
+                "type": "dict",
+                "options": {
+                    "deployments": {"type": "list", "elements": "str", "required": True},
+                    "kubeconfig": {"type": "path", "required": True},
+                },
+            },
+            "artifacts": {"type": "path"},
+            "subnet_file": {"type": "path"},
+            "bridge": {"type": "str", "default": "docker0"},
+            "firewall": {"type": "bool", "default": False},
+            "release": {"type": "bool", "default": True},
+            "wait": {"type": "int", "default": 0},
+            "poll": {"type": "float", "default": 0.5},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+        certificates_read = pool.submit(inspect_certificates, module)
+        seen = poll(
+            lambda: look(module),
+            lambda seen: not any(problem.passing for problem in seen.problems),
+            params["wait"],
+            params["poll"],
+        )
+    certificates = certificates_read.result()
+    problems = list(seen.problems)
+    for certificate in certificates:
+        problems += _status.certificate_problems(certificate, params["certificate_warning_days"])
+    problems += inspect_firewall(module)
+    result = {"components": seen.components, "certificates": certificates, "etcd": seen.etcd, "node": seen.node}
+    result["deployments"] = seen.deployments
+    result["artifacts"] = installed_artifacts(params["artifacts"]) if params["artifacts"] else None
+    result["pki"] = _pki.look(params["authorities"], _pki.FILES) if params["authorities"] else None
+    if params["release"]:
+        _run.end(module)
+    else:
+        _run.renew(module)
+    module.exit_json(
+        changed=False,
+        healthy=not problems,
+        problems=[problem.text for problem in problems],
+        **{key: value for key, value in result.items() if value is not None},
+    )

@@ -1,0 +1,207 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""The code of module kubeconfig."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import typing as t
+import urllib.parse
+
+try:
+    import yaml
+except ImportError:
+    yaml = None
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _certificates
+from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _kubeconfig
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions
+from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
+
+Error = _certificates.CertificateError
+
+
+def load_authority(directory: str, now: datetime.datetime) -> _certificates.Authority:
+    path = os.path.join(directory, _certificates.AUTHORITIES["kubernetes"])
+    certificate, key = _files.read(f"{path}.crt"), _files.read(f"{path}.key")
+    if certificate is None or key is None:
+        raise Error(
+            f"certificates_directory {directory} does not hold the cluster's CA (ca.crt and ca.key): "
+            "run plainkube.cluster.site from here first, or set certificates_directory to the directory that holds it."
+        )
+    return _certificates.load_authority("kubernetes", certificate, key, path, now)
+
+
+def load(path: str, cluster: str) -> _kubeconfig.Kubeconfig:
+    """The kubeconfig that is there. One that is not this cluster's alone is not ours to overwrite."""
+    try:
+        found = _kubeconfig.parse(yaml.safe_load(_files.read(path) or ""))
+    except yaml.YAMLError:
+        found = None
+    if found is None:
+        raise Error(f"kubeconfig_path {path} is no kubeconfig: choose another path, or move the file away.")
+    others = [name for name in found.clusters if name != cluster]
+    if others:
+        raise Error(f"kubeconfig_path {path} also holds {', '.join(others)}, which would be lost: choose another path.")
+    return found
+
+
+def default_user() -> str:
+    return _files.me()["owner"]
+
+
+def check_user(user: str) -> str:
+    if user.startswith("system:"):
+        raise Error(
+            f"kubeconfig_user is {user!r}, and names that begin with system: are Kubernetes' own: choose another."
+        )
+    return user
+
+
+def check_servers(servers: t.Sequence[str]) -> None:
+    if not servers:
+        raise Error("There is no control plane whose address is known: set cluster_api_endpoint or kubeconfig_server.")
+    for server in servers:
+        parts = urllib.parse.urlsplit(server)
+        if parts.scheme != "https" or not parts.hostname:
+            raise Error(f"kubeconfig_server is {server!r}: write it as a URL, like https://127.0.0.1:6443.")
+
+
+def find_server(servers: t.Sequence[str], current: str, ca: str) -> tuple[str, str]:
+    """The first server that answers, and an empty string; or the first one, and why it does not."""
+    troubles = {}
+    for server in _kubeconfig.in_order(servers, current):
+        found = _probe.get(f"{server}/readyz", ca)
+        # An API server that is not ready or asks who we are is one all the same.
+        if found.status:
+            return server, ""
+        troubles[server] = found.text
+    return next(iter(troubles.items()))
+
+
+class Credentials(t.NamedTuple):
+    """The user's certificate and key, and why they were made anew."""
+
+    certificate: str
+    key: str
+    reasons: list[str]
+
+
+def reasons_to_issue(
+    found: _kubeconfig.Kubeconfig, wanted: _certificates.Wanted, authority: t.Any, now: t.Any, days: int
+) -> list[str]:
+    if not found.key:
+        return ["it is absent"]
+    try:
+        public_key = _certificates.load_key(found.key, "the kubeconfig").public_key()
+    except Error:
+        return ["its key cannot be used"]
+    return _certificates.reasons_to_issue(found.certificate, wanted, public_key, authority, now, days)
+
+
+def credentials(module: AnsibleModule, found: _kubeconfig.Kubeconfig, user: str, now: datetime.datetime) -> Credentials:
+    params = module.params
+    authority = load_authority(params["directory"], now)
+    wanted = _certificates.Wanted("kubernetes", user, params["group"], (), ("client",))
+    reasons = reasons_to_issue(found, wanted, authority, now, params["renew_before_days"])
+    if not reasons:
+        return Credentials(found.certificate, found.key, [])
+    key = _certificates.new_key()
+    certificate = _certificates.issue(wanted, key.public_key(), authority, now, params["validity_days"])
+    return Credentials(_certificates.certificate_text(certificate), _certificates.key_text(key), reasons)
+
+
+def other_reasons(found: _kubeconfig.Kubeconfig, server: str, ca: str) -> list[str]:
+    reasons = [f"the server is {found.server} and should be {server}"] if found.server != server else []
+    return reasons + (["the CA is another"] if found.ca != ca else [])
+
+
+def ignored(path: str) -> list[dict[str, t.Any]]:
+    """The .gitignore to write beside the kubeconfig, because an inventory's directory is often a repository; none if it has the kubeconfig already."""
+    directory, name = os.path.split(path)
+    # git does not follow it (gitignore(5)), and it is somebody's.
+    if os.path.islink(os.path.join(directory, ".gitignore")):
+        return []
+    there = _files.look(os.path.join(directory, ".gitignore"))
+    lines = ((there and there.content) or "").splitlines()
+    if {f"/{name}", name, "*"} & {line.strip() for line in lines}:
+        return []
+    content = "".join(f"{line}\n" for line in [*lines, f"/{name}"])
+    return [
+        {
+            "path": os.path.join(directory, ".gitignore"),
+            "content": content,
+            "mode": there.mode if there else "0644",
+            **_files.me(),
+        }
+    ]
+
+
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    params, now = module.params, datetime.datetime.now(datetime.timezone.utc)
+    days = params["validity_days"], params["renew_before_days"]
+    _certificates.check_days(*days, "kubeconfig_validity_days", "certificates_renew_before_days")
+    check_servers(params["servers"])
+    user = check_user(params["user"] or default_user())
+    before = _files.look(params["path"])
+    found = load(params["path"], params["cluster_name"])
+    mine = credentials(module, found, user, now)
+    ca_path = os.path.join(params["directory"], "ca.crt")
+    ca = _files.read(ca_path) or ""
+    server, trouble = find_server(params["servers"], found.server, ca_path)
+
+    reasons = mine.reasons + (other_reasons(found, server, ca) if found.key else [])
+    content = before.content if before else ""
+    if reasons:
+        content = _kubeconfig.render(params["cluster_name"], server, ca, user, mine.certificate, mine.key)
+    wanted = {"path": params["path"], "content": content, "mode": "0600", "secret": True, **_files.me()}
+    # The file with the key last.
+    files = [(_files.look(one["path"]), one) for one in (*ignored(params["path"]), wanted)]
+    changes = [(there, one) for there, one in files if not _files.matches(there, one)]
+    for _there, one in [] if module.check_mode else changes:
+        _files.write(module, one)
+    whys = {params["path"]: "; ".join(reasons)}
+    actions = [Action("write", one["path"], whys.get(one["path"], "")) for dummy, one in changes]
+    return {
+        **_actions.result(actions),
+        "diff": [_files.diff(there, one) for there, one in changes],
+        "path": params["path"],
+        "reachable": not trouble,
+        "server": server,
+        "trouble": trouble,
+        "user": user,
+        "valid_until": f"{_certificates.not_after(_certificates.load_certificate(mine.certificate)):%Y-%m-%d}",
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "directory": {"type": "path", "required": True},
+            "cluster_name": {"type": "str", "required": True},
+            "user": {"type": "str", "default": ""},
+            "group": {"type": "str", "default": "plainkube:cluster-admins"},
+            "servers": {"type": "list", "elements": "str", "required": True},
+            "validity_days": {"type": "int", "default": 365},
+            "renew_before_days": {"type": "int", "default": 30},
+        },
+        supports_check_mode=True,
+    )
+    for library, missing in (("cryptography", _certificates.MISSING), ("PyYAML", yaml is None)):
+        if missing:
+            module.fail_json(
+                msg=f"The Python library {library} is missing on the control node: install it beside ansible-core."
+            )
+    try:
+        result = run(module)
+    except Error as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"The kubeconfig cannot be written: {error}.")
+    module.exit_json(**result)

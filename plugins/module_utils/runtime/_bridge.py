@@ -1,0 +1,175 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""docker0: its desired state according to flannel's lease, its current state, and the owners of its containers."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import typing as t
+
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker import environment
+
+NAME = "docker0"
+INTERFACE = f"/sys/class/net/{NAME}"
+_POD = "io.kubernetes.pod.name"
+_MTU = "com.docker.network.driver.mtu"
+
+
+class Subnet(t.NamedTuple):
+    """flannel's subnet file."""
+
+    address: str  # of the bridge, with prefix length
+    mtu: int
+    masquerade: bool
+
+    @property
+    def network(self) -> str:
+        return str(ipaddress.IPv4Interface(self.address).network)
+
+
+class Bridge(t.NamedTuple):
+    """docker0 in the kernel, and Docker's network bridge on it."""
+
+    address: str = ""  # empty: no docker0, or one without address
+    mtu: int = 0
+    ports: int = 0
+    network: str = ""  # Docker's subnet; empty: Docker does not run
+    network_mtu: int = 0
+    addresses: str = ""  # the part of it that Docker gives containers addresses of; empty: all of it
+
+
+HALVES = ("lower", "upper")
+
+
+def part(name: str, value: str, subnet: Subnet) -> ipaddress.IPv4Network:
+    """The part of flannel's subnet that an option means; all of it where the option is empty. Raises ValueError with a sentence."""
+    whole = ipaddress.IPv4Network(subnet.network)
+    if not value:
+        return whole
+    if value in HALVES:
+        return list(whole.subnets())[HALVES.index(value)]
+    try:
+        found = ipaddress.IPv4Network(value)
+    except ValueError:
+        raise ValueError(
+            f"{name} is {value!r}, which is no network; take lower, upper, or one like {subnet.network}"
+        ) from None
+    if not found.subnet_of(whole):
+        raise ValueError(
+            f"{name} is {value}, which is not inside of flannel's subnet {whole} of this host; take lower or upper, which follow it"
+        )
+    return found
+
+
+def docker_part(fixed_cidr: str, pod_range: str, subnet: Subnet) -> str:
+    """The part of flannel's subnet that is Docker's; empty where that is all of it. Raises ValueError where pods have some of it too."""
+    docker = part("fixed_cidr", fixed_cidr, subnet)
+    pods = part("pod_range", pod_range, subnet) if pod_range else None
+    if pods and docker.overlaps(pods):
+        mine = f"fixed_cidr is {fixed_cidr!r} ({docker})"
+        raise ValueError(
+            f"{mine}, which overlaps the pods' {pods} (pod_range is {pod_range!r}); take another part of {subnet.network}"
+        )
+    return str(docker) if fixed_cidr else ""
+
+
+def parse_subnet(text: str | None, path: str) -> Subnet:
+    """flannel's subnet file; raises ValueError with a sentence where it is missing or no lease."""
+    if text is None:
+        raise ValueError(f"flannel's subnet file {path} does not exist; is flanneld running? (journalctl -u flanneld)")
+    values = environment(text)
+    try:
+        interface = ipaddress.IPv4Interface(values["FLANNEL_SUBNET"])
+        return Subnet(str(interface), int(values["FLANNEL_MTU"]), values.get("FLANNEL_IPMASQ") == "true")
+    except (KeyError, ValueError):
+        raise ValueError(
+            f"flannel's subnet file {path} has no FLANNEL_SUBNET and FLANNEL_MTU; restart flanneld, which writes it"
+        ) from None
+
+
+def parse_addresses(text: str) -> dict[str, tuple[str, int]]:
+    """First IPv4 address and MTU of each interface, out of `ip -json -4 address show`."""
+    found = {}
+    for link in json.loads(text or "[]"):
+        for address in link.get("addr_info", [])[:1]:
+            found[link["ifname"]] = (f"{address['local']}/{address['prefixlen']}", int(link["mtu"]))
+    return found
+
+
+def parse_network(answer: t.Mapping[str, t.Any]) -> tuple[str, int, str]:
+    """Subnet, MTU, and the part of the subnet that is given out, of a network as Docker's API describes it."""
+    config = ((answer.get("IPAM") or {}).get("Config") or [{}])[0]
+    mtu = int((answer.get("Options") or {}).get(_MTU) or 1500)
+    return config.get("Subnet", ""), mtu, config.get("IPRange", "")
+
+
+def reasons(subnet: Subnet, bridge: Bridge) -> list[str]:
+    """Why docker0 must be recreated, as text."""
+    if not bridge.address:
+        return [f"there is no {NAME}, flannel's subnet is {subnet.address}"] if bridge.network else []
+    if bridge.address != subnet.address:
+        return [f"{NAME} has {bridge.address}, flannel's subnet is {subnet.address}"]
+    if not bridge.network:
+        return []
+    if bridge.network != subnet.network:
+        return [f"Docker gives containers addresses of {bridge.network}, flannel's subnet is {subnet.network}"]
+    if bridge.network_mtu != subnet.mtu:
+        return [f"Docker gives containers an MTU of {bridge.network_mtu}, flannel's is {subnet.mtu}"]
+    if bridge.mtu != subnet.mtu:
+        return [f"{NAME} has an MTU of {bridge.mtu}, flannel's is {subnet.mtu}"]
+    return []
+
+
+def part_reasons(wanted: str, bridge: Bridge) -> list[str]:
+    """Why Docker has to start again for another part of the subnet; the bridge stays as it is."""
+    if not bridge.network or wanted == bridge.addresses:
+        return []
+    return [
+        f"Docker gives containers addresses of {bridge.addresses or bridge.network}, and has {wanted or bridge.network}"
+    ]
+
+
+def name(container: t.Mapping[str, t.Any]) -> str:
+    """A container's name, as `docker ps` shows it."""
+    names = container.get("Names") or []
+    return names[0].lstrip("/") if names else str(container.get("Id", ""))[:12]
+
+
+def of_kubernetes(container: t.Mapping[str, t.Any]) -> bool:
+    """Whether the kubelet owns a container, and recreates it when it is gone."""
+    return _POD in (container.get("Labels") or {})
+
+
+def to_stop(
+    containers: t.Sequence[t.Mapping[str, t.Any]], rebuild: bool, live_restore: bool
+) -> tuple[list[t.Mapping], list[t.Mapping]]:
+    """The containers that Kubernetes owns, and the others, that a restart of Docker would stop.
+
+    With live-restore a restart stops none, but while one runs Docker keeps its old network: for another bridge all must
+    be stopped.
+    """
+    if live_restore and not rebuild:
+        return [], []
+    owned = [container for container in containers if of_kubernetes(container)] if rebuild else []
+    return owned, [container for container in containers if not of_kubernetes(container)]
+
+
+def docker_masquerades(rules: str) -> list[str]:
+    """Rules of `iptables -t nat -S` by which Docker masquerades what leaves docker0."""
+    return [
+        rule
+        for rule in rules.splitlines()
+        if rule.startswith("-A POSTROUTING -s ") and rule.endswith(f"! -o {NAME} -j MASQUERADE")
+    ]
+
+
+def masquerade_trouble(subnet: Subnet, rules: str, nftables: str) -> str:
+    """What is wrong with masquerading, in words; empty when Docker does not and flannel does where it says so."""
+    for rule in docker_masquerades(rules):
+        if f"-s {subnet.network} " in rule:
+            return f"Docker masquerades {subnet.network}, so pods on other hosts would see the host's address"
+    if subnet.masquerade and "FLANNEL-POSTRTG" not in rules and "flannel" not in nftables:
+        return "flannel does not masquerade though its subnet file says so, so pods could not reach beyond the cluster"
+    return ""

@@ -1,0 +1,79 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""Decides what a component needs: its unit's text, and whether and why its process must be restarted."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
+
+
+class Process(t.NamedTuple):
+    """The service as it runs now."""
+
+    active_state: str  # systemd's ActiveState
+    sub_state: str
+    pid: int
+    stamp: str  # of the running process; empty where it has none
+    other_binary: str  # why it does not run the wanted binary; empty where it does
+
+    @property
+    def runs(self) -> bool:
+        return self.pid > 0 and self.active_state in ("active", "activating", "reloading")
+
+
+def _next_generation(stamp: _stamp.Stamp | None) -> str:
+    return str(int(stamp.generation) + 1) if stamp and stamp.generation.isdigit() else "1"
+
+
+def wanted_unit(
+    body: str,
+    inputs: t.Sequence[str],
+    contents: _stamp.Contents,
+    on_disk: str | None,
+    mended: t.Sequence[str],
+) -> str:
+    """The text that the unit file should have.
+
+    mended names the component's own files that are on disk with another content than they should have. A process may
+    have been started from those, so the generation goes up: a stamp that no process can carry yet. The unit is written
+    before the files are, so a run that dies in between leaves the same work for the next one.
+    """
+    found_body, dummy, stamp = _stamp.split(on_disk or "")
+    total = _stamp.compute(body, inputs, contents)
+    same = stamp is not None and not mended and found_body == f"{body.rstrip()}\n"
+    generation = stamp.generation if same and stamp else _next_generation(stamp)
+    return _stamp.append(body, inputs, _stamp.Stamp(total, generation), contents)
+
+
+def restart_reasons(
+    unit: str,
+    on_disk: str | None,
+    contents: _stamp.Contents,
+    mended: t.Sequence[str],
+    process: Process,
+    replaced: t.Sequence[str] = (),
+) -> list[str]:
+    """Why the process has to be started again, in words; empty where it runs and is what the files say.
+
+    replaced names the inputs that other tasks of this run write; they are worded as this component's own files are, before
+    they are written (a plan) and after.
+    """
+    if on_disk is None and not process.runs:
+        return ["it is not installed yet"]
+    if not process.runs:
+        return [f"it is not running ({process.active_state}/{process.sub_state})"]
+    body, dummy, stamp = _stamp.split(unit)
+    if process.stamp == str(stamp):
+        return [process.other_binary] if process.other_binary else []
+    reasons = [f"{path} changes" for path in mended]
+    if _stamp.split(on_disk or "")[0] != body:
+        reasons.append("its unit file changes")
+    reasons += [
+        f"{path} {'changes' if path in replaced else 'changed'}"
+        for path in _stamp.changed_inputs(on_disk or "", contents)
+        if path not in mended
+    ]
+    return reasons or ["the process was started from an older unit, configuration or binary"]

@@ -1,0 +1,110 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""The facts that this collection sets of a host, and what a host may say of itself. No I/O."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import typing as t
+
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _options
+
+NAMES = frozenset({"plainkube", "plainkube_unreached", "plainkube_address"})
+
+
+def facts(found: dict[str, t.Any] | None = None, unreached: bool = False, address: str = "") -> dict[str, t.Any]:
+    """Always all of them: with a fact cache, facts of an earlier run would otherwise be used for missing ones."""
+    return {"plainkube": found or {}, "plainkube_unreached": unreached, "plainkube_address": address}
+
+
+def _is_network(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.IPv4Network(text))
+    return False
+
+
+_ADDRESS = _answers.Passing(_addresses.is_ipv4)
+# What tells whose cluster a host is of (module_utils/keys/_pki.py).
+PKI = {"public": _answers.Each(str), "secret": [str], "encryption": _answers.Optional([str])}
+# What module host_facts tells. Nothing else that a host says is taken.
+SHAPE: dict[str, t.Any] = {
+    "addresses": [{"interface": str, "address": _ADDRESS, "prefix": int}],
+    "architecture": _answers.Passing(lambda text: "/" not in text),
+    "bounded": bool,
+    "cgroup_version": int,
+    "containerd": str,
+    "crictl": bool,
+    "distribution": str,
+    "distribution_version": str,
+    "etcd_state": str,
+    "firewall": bool,
+    "foreign_listeners": [
+        {"protocol": str, "address": str, "port": int, "pid": _answers.Optional(int), "process": str}
+    ],
+    "free_mb": _answers.Each(int),
+    "hostname": str,
+    "installed": bool,
+    "installed_versions": _answers.Each(str),
+    "interfaces": [str],
+    "kernel": str,
+    "linked": _answers.Each(str),
+    "machine_id": str,
+    "memory_mb": int,
+    "networks": [{"name": str, "network": _answers.Passing(_is_network)}],
+    "nftables": bool,
+    "pki": PKI,
+    "pod_bridge": str,
+    "resolv_conf": str,
+    "runtime": str,
+    "runtime_change": bool,
+    "services": [str],
+    "settled": _answers.Each(str),
+    "swap": bool,
+    "systemd": bool,
+    "unresolved": [str],
+}
+
+
+def checked(host: str, told: t.Any) -> tuple[dict[str, t.Any], str]:
+    """What a host told of itself, without what nobody asked for; and why it cannot be used, in a sentence."""
+    wrong = _answers.misfit(told, SHAPE)
+    if wrong:
+        said = f"no valid {wrong.lstrip('.')}" if wrong != "." else "no facts"
+        return (
+            {},
+            f"Host {host} answered module plainkube.cluster.host_facts with {said}: run this again with -vvv, and inspect that host.",
+        )
+    return {name: told[name] for name in SHAPE}, ""
+
+
+def injected(facts: t.Mapping[str, t.Any], known: t.Collection[str], roles: t.Iterable[str]) -> list[str]:
+    """The facts of a host that stand in for variables of this collection: Ansible makes variables of facts, which override the inventory's."""
+    internal = tuple(f"__{role}_" for role in roles)
+    return sorted(
+        name
+        for name in map(str, facts)
+        if name in known or name.startswith(internal) or (name.startswith("plainkube") and name not in NAMES)
+    )
+
+
+def trouble(task_vars: t.Mapping[str, t.Any]) -> str:
+    """Whether a host of the play has such facts by now, in a sentence: any module that ran on it may have returned them."""
+    by_role = _options.read()
+    known = {name for options in by_role.values() for name in options}
+    for host in task_vars.get("ansible_play_hosts_all", ()):
+        names = injected(task_vars["hostvars"][host].get("ansible_facts", {}), known, by_role)
+        if names:
+            return refusal(host, names)
+    return ""
+
+
+def refusal(host: str, names: t.Sequence[str]) -> str:
+    """Why a run ends whose host has such facts."""
+    return (
+        f"{host} sets {', '.join(names)} by facts, which override the inventory: remove them from its facts (set_fact with cacheable, a fact cache, "
+        "facts.d), or find out who has control of that host."
+    )

@@ -1,0 +1,197 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""What is wrong with the API's outside address: an endpoint that leads nowhere, a virtual IP that nobody can have. No I/O."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import typing as t
+
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses
+
+Host = t.Mapping[str, t.Any]
+
+
+class Api(t.NamedTuple):
+    """The variables."""
+
+    endpoint: str  # cluster_api_endpoint
+    port: int
+    balancers: t.Sequence[str]
+    balancer_port: int
+    virtual_ip: str
+    interface: str  # cluster_virtual_ip_interface
+    control_planes: t.Sequence[str]
+    # The ports of all components by name, and those of NodePorts, as LOW-HIGH.
+    ports: t.Mapping[str, t.Sequence[int]] = {}
+    node_ports: str = ""
+
+
+# The ports of these are what the variables are about.
+_CONFIGURABLE = ("kube-apiserver", "plainkube-load-balancer")
+
+
+def split(endpoint: str) -> tuple[str, int] | None:
+    """Host and port (0 where none is given) of an endpoint; None where it is neither HOST nor HOST:PORT."""
+    found = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9.-]*)(?::([1-9][0-9]{0,4}))?", endpoint)
+    port = int(found.group(2) or 0) if found else 0
+    return (found.group(1), port) if found and port <= 65535 else None
+
+
+# --- before any host was asked --------------------------------------------------------------------------------------
+
+
+def input_troubles(api: Api, resolves: t.Callable[[str], bool]) -> list[str]:
+    """What is wrong with the variables as such; resolves tells whether the control node knows a DNS name."""
+    return [
+        *_name_troubles(api.endpoint, resolves),
+        *(
+            f"cluster_api_balancers has {one!r}, which is no IPv4 address: write the addresses of your balancers."
+            for one in api.balancers
+            if not _addresses.is_ipv4(str(one))
+        ),
+        *_port_troubles(api),
+        *_virtual_ip_input_troubles(api),
+    ]
+
+
+def _name_troubles(endpoint: str, resolves: t.Callable[[str], bool]) -> list[str]:
+    if not endpoint:
+        return []
+    parts = split(endpoint)
+    if parts is None:
+        return [
+            f"cluster_api_endpoint is {endpoint!r}: write HOST or HOST:PORT, with a DNS name or an IPv4 address, and without https://."
+        ]
+    if _addresses.is_ipv4(parts[0]) or resolves(parts[0]):
+        return []
+    return [
+        f"cluster_api_endpoint is {endpoint!r}, and {parts[0]} does not resolve on the control node: put it into DNS or /etc/hosts, "
+        "or correct it."
+    ]
+
+
+def _port_troubles(api: Api) -> list[str]:
+    """API servers listen on all addresses of their hosts, including loopback."""
+    several = len(api.control_planes) > 1
+    # (variable, its value, port)
+    wanted = [("cluster_api_port", api.port, api.port)]
+    if several:
+        wanted += [("cluster_load_balancer_port", api.balancer_port, api.balancer_port + more) for more in (0, 1)]
+    troubles = [
+        f"{name} is {value}, and {owner}: choose another port."
+        for name, value, port in wanted
+        if (owner := _owner(api, port))
+    ]
+    if several and api.port in (api.balancer_port, api.balancer_port + 1):
+        troubles.append(
+            f"cluster_load_balancer_port is {api.balancer_port}, of which it takes the next one as well, and cluster_api_port is {api.port}: "
+            "choose ports that differ."
+        )
+    return troubles
+
+
+def _owner(api: Api, port: int) -> str:
+    """What else a port is for, on any host of the cluster: what a host does in it may change."""
+    for name, ports in api.ports.items():
+        if name not in _CONFIGURABLE and port in ports:
+            return f"{'the kubelet' if name == 'kubelet' else name} listens on port {port}"
+    low, _dash, high = api.node_ports.partition("-")
+    return f"port {port} is one of the NodePorts ({api.node_ports})" if low and int(low) <= port <= int(high) else ""
+
+
+def _virtual_ip_input_troubles(api: Api) -> list[str]:
+    if not api.virtual_ip:
+        return []
+    if not _addresses.is_ipv4(api.virtual_ip):
+        return [
+            f"cluster_virtual_ip is {api.virtual_ip!r}, which is no IPv4 address: write one, without a prefix length."
+        ]
+    if len(api.control_planes) == 1:
+        return [
+            f"cluster_virtual_ip is {api.virtual_ip}, and {api.control_planes[0]} is the only control plane, so it could never move: "
+            "add control planes, or leave it empty."
+        ]
+    return []
+
+
+# --- with what the hosts have ---------------------------------------------------------------------------------------
+
+
+def host_troubles(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
+    """What is wrong with the variables on these hosts. Of each, its address in the cluster, its addresses and its interfaces."""
+    return [*_endpoint_troubles(api, hosts), *_virtual_ip_troubles(api, hosts)]
+
+
+def _endpoint_troubles(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
+    """Whether an endpoint that is an IPv4 address leads anywhere, and to a port that somebody listens on."""
+    host, port = split(api.endpoint) or ("", 0)
+    if not _addresses.is_ipv4(host) or host in api.balancers:
+        return []
+    own = {hosts[name]["address"]: name for name in api.control_planes if name in hosts}
+    if host not in own and host != api.virtual_ip:
+        return [
+            f"cluster_api_endpoint is {api.endpoint!r}, which is the address of no balancer: it is no control plane's, not cluster_virtual_ip, "
+            "and not in cluster_api_balancers. Correct it, or list your own balancer there."
+        ]
+    if port in (0, api.port):
+        return []
+    return [
+        f"cluster_api_endpoint is {api.endpoint!r}, and {own.get(host, 'cluster_virtual_ip')} is reached at port {api.port} (cluster_api_port): "
+        "correct one of them."
+    ]
+
+
+def _virtual_ip_troubles(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
+    """Whether every control plane can hold the virtual IP, and no other host has it."""
+    if not api.virtual_ip:
+        return []
+    return [
+        trouble
+        for name, known in hosts.items()
+        for trouble in _holder_troubles(api, name, known) or _link_troubles(api, name, known)
+    ]
+
+
+def _holder_troubles(api: Api, name: str, known: Host) -> list[str]:
+    """Whether a host has the virtual IP as an address of its own. keepalived's is a /32 on a control plane."""
+    keeps = 32 if name in api.control_planes else None
+    links = [
+        one["interface"] for one in known["addresses"] if one["address"] == api.virtual_ip and one["prefix"] != keeps
+    ]
+    if not links and known["address"] != api.virtual_ip:
+        return []
+    where = f" ({links[0]})" if links else ""
+    return [f"cluster_virtual_ip is {api.virtual_ip}, which {name} has already{where}: choose an unused address."]
+
+
+def _link_troubles(api: Api, name: str, known: Host) -> list[str]:
+    """Whether a control plane has the interface, and the virtual IP lies in a network of that. Nothing is known of one that is down."""
+    if name not in api.control_planes or not known["interfaces"]:
+        return []
+    if api.interface and api.interface not in known["interfaces"]:
+        there = ", ".join(one for one in known["interfaces"] if one != "lo")
+        return [
+            f"cluster_virtual_ip_interface is {api.interface!r}, and {name} has no such interface: take one of {there}."
+        ]
+    links = [
+        one
+        for one in known["addresses"]
+        if (one["interface"] == api.interface if api.interface else one["address"] == known["address"])
+    ]
+    networks = [ipaddress.IPv4Interface(f"{one['address']}/{one['prefix']}").network for one in links]
+    if any(ipaddress.IPv4Address(api.virtual_ip) in network for network in networks if network.prefixlen < 32):
+        return []
+    if not links:
+        where = (
+            f"no IPv4 address on {api.interface}" if api.interface else f"{known['address']} on none of its interfaces"
+        )
+        return [
+            f"cluster_virtual_ip is {api.virtual_ip}, and {name} has {where}: set cluster_virtual_ip_interface to one that has."
+        ]
+    return [
+        f"cluster_virtual_ip is {api.virtual_ip}, and {name} is in {' and '.join(map(str, networks))} ({links[0]['interface']}): "
+        "choose an unused address there."
+    ]

@@ -1,0 +1,398 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""The operator's component flags: which are refused and why, and how flags are written to a unit. No I/O."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.plainkube.cluster.plugins.module_utils.services._flags import VARIABLES, arguments, texts
+
+UNSAFE = "cluster_unsafe_flags"
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_OWN = re.compile(r"--([a-z][a-z0-9_-]*)(=|$)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+_CIPHERS = (
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+)
+
+
+class Rule(t.NamedTuple):
+    """Flags that are refused (names; `*` at the end stands for any ending), why, and the values that are well all the same.
+
+    With `only`, just these values are not well. The reason goes on after "is refused: "."""
+
+    flags: tuple[str, ...]
+    reason: str
+    safe: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+    def means(self, flag: str) -> bool:
+        return any(flag.startswith(one[:-1]) if one.endswith("*") else flag == one for one in self.flags)
+
+    def allows(self, values: t.Sequence[str]) -> bool:
+        items = [item for value in values for item in value.split(",")]
+        if self.only:
+            return not set(items) & set(self.only)
+        return bool(items) and all(item in self.safe for item in items)
+
+
+def _rule(flags: str, reason: str, safe: str = "", only: str = "") -> Rule:
+    return Rule(tuple(flags.split()), reason, tuple(safe.split()), tuple(only.split()))
+
+
+def _instead(flags: str, variable: str) -> Rule:
+    return _rule(flags, f"set {variable} instead, which other parts of the cluster read too")
+
+
+_HARDENED = "which docs/hardening.md promises"
+_EXITS = _rule("help h version buildinfo write-config-to", "with it, the program prints something and ends")
+_PROFILING = _rule(
+    "profiling contention-profiling", f"it switches profiling on, which is off everywhere, {_HARDENED}", "false"
+)
+_TLS = (
+    _rule("tls-min-version", f"no version of TLS before 1.2 is spoken, {_HARDENED}", "VersionTLS12 VersionTLS13"),
+    _rule("tls-cipher-suites", f"only four ciphers are used, {_HARDENED}", " ".join(_CIPHERS)),
+)
+_CERTIFICATES = (
+    "the certificates and authorities are the collection's, which renews and replaces them (docs/certificates.md)"
+)
+_CREDENTIALS = "the collection makes this file, and systemd hands it to the process"
+_SERVICES = _instead("service-cluster-ip-range", "cluster_service_network")
+
+# Of controller manager and scheduler.
+_LEADERS = (
+    _EXITS,
+    _PROFILING,
+    *_TLS,
+    _rule("kubeconfig master authentication-kubeconfig authorization-kubeconfig", _CREDENTIALS),
+    _rule("tls-cert-file tls-private-key-file cert-dir client-ca-file requestheader-*", _CERTIFICATES),
+    _rule(
+        "bind-address secure-port",
+        "it serves loopback alone, at the port that plainkube.cluster.status and the firewall know",
+    ),
+    _rule(
+        "authorization-always-allow-paths authentication-tolerate-lookup-failure authentication-skip-lookup",
+        f"without a certificate or token nobody learns more than whether it is well, {_HARDENED}",
+    ),
+    _rule("leader-elect", "one of several has to lead, and a restart waits until one does", "true"),
+    _rule("leader-elect-resource-*", "a restart of another control plane waits for the lease by its name"),
+)
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "kube-apiserver": (
+        _EXITS,
+        _PROFILING,
+        *_TLS,
+        _rule(
+            "oidc-*",
+            "the API server takes no --oidc flag beside --authentication-config; set control_plane_authentication_jwt instead",
+        ),
+        _rule(
+            "anonymous-auth",
+            f"anonymous requests see health paths alone, {_HARDENED}, and the API server does not take it beside --authentication-config",
+        ),
+        _rule("authentication-config", "set control_plane_authentication_jwt instead, which goes into that file"),
+        _rule("token-auth-file", "static tokens never end, and the CIS benchmark forbids them (docs/hardening.md)"),
+        _rule(
+            "authorization-mode authorization-policy-file authorization-webhook-* authorization-config",
+            "set control_plane_authorization_webhooks instead; Node and RBAC always decide too",
+        ),
+        _rule(
+            "admission-control-config-file",
+            "set control_plane_pod_security_enforce, control_plane_pod_security_exempt_namespaces and control_plane_event_rate_limits instead",
+        ),
+        _rule(
+            "enable-admission-plugins",
+            "set control_plane_extra_admission_plugins instead, which adds to those of the collection",
+        ),
+        _rule(
+            "disable-admission-plugins",
+            f"NodeRestriction, PodSecurity, EventRateLimit and DenyServiceExternalIPs are on, {_HARDENED}",
+            only="NodeRestriction PodSecurity EventRateLimit DenyServiceExternalIPs",
+        ),
+        _rule("audit-policy-file", "set control_plane_audit_policy_rules instead"),
+        _rule("audit-log-path", f"the audit log is /var/log/kube-apiserver/audit.log, {_HARDENED}"),
+        _instead("advertise-address", "cluster_address"),
+        _instead("secure-port", "cluster_api_port"),
+        _rule(
+            "bind-address",
+            "balancers, plainkube.cluster.status and the host's own clients reach it at the host's address and at loopback",
+        ),
+        _rule(
+            "etcd-servers* etcd-cafile etcd-certfile etcd-keyfile etcd-prefix",
+            "etcd's members, users and rights are the collection's",
+        ),
+        _rule(
+            "etcd-compaction-interval",
+            "etcd compacts itself (etcd_auto_compaction_retention), and the API server has no right to",
+            "0",
+        ),
+        _rule(
+            "encryption-provider-config*", "the collection makes and replaces the key (plainkube.cluster.encryption)"
+        ),
+        _rule(
+            "client-ca-file tls-cert-file tls-private-key-file cert-dir kubelet-certificate-authority kubelet-client-* proxy-client-* requestheader-*",
+            _CERTIFICATES,
+        ),
+        _rule("service-account-key-file service-account-signing-*", _CERTIFICATES),
+        _rule("service-account-extend-token-expiration", f"tokens end when they say, {_HARDENED}", "false"),
+        _rule("service-account-lookup", f"a deleted account's token is worth nothing, {_HARDENED}", "true"),
+        _rule("enable-bootstrap-token-auth", f"bootstrap tokens are off, {_HARDENED}", "false"),
+        _SERVICES,
+        _rule("service-node-port-range", "the firewall opens 30000-32767 for NodePorts"),
+        _rule(
+            "shutdown-*",
+            "the time that systemd gives it to stop follows from control_plane_shutdown_delay; set that instead",
+        ),
+    ),
+    "kube-controller-manager": (
+        *_LEADERS,
+        _rule("root-ca-file service-account-private-key-file", _CERTIFICATES),
+        _rule(
+            "cluster-signing-cert-file cluster-signing-key-file cluster-signing-kube* cluster-signing-legacy*",
+            _CERTIFICATES,
+        ),
+        _rule(
+            "use-service-account-credentials",
+            "each controller has its own rights, as the CIS benchmark demands (docs/hardening.md)",
+            "true",
+        ),
+        _rule("allocate-node-cidrs", "flannel gives each host its subnet", "false"),
+        _SERVICES,
+    ),
+    "kube-scheduler": (
+        *_LEADERS,
+        _rule("config", "the scheduler does not read --kubeconfig and --leader-elect beside it"),
+    ),
+    "etcd": (
+        _EXITS,
+        _rule("enable-pprof", f"it switches profiling on, which is off everywhere, {_HARDENED}", "false"),
+        _rule("name data-dir wal-dir", "membership, snapshots and resets go by the inventory's name and /var/lib/etcd"),
+        _rule(
+            "listen-* advertise-client-urls",
+            "API servers, flanneld, plainkube.cluster.status and the firewall know these addresses and ports",
+        ),
+        _rule("initial-* discovery*", "plainkube.cluster.site decides whom a member joins"),
+        _rule("force-new-cluster*", "each start of the service would throw the other members out"),
+        _rule("config-file", "etcd reads no flags beside it"),
+        _rule("client-cert-auth peer-client-cert-auth", f"nobody without a certificate is let in, {_HARDENED}", "true"),
+        _rule("auto-tls peer-auto-tls", _CERTIFICATES, "false"),
+        _rule(
+            "trusted-ca-file cert-file key-file client-cert-file client-key-file client-cert-allowed-* peer-trusted-ca-file "
+            "peer-cert-file peer-key-file peer-client-cert-file peer-client-key-file peer-cert-allowed-*",
+            _CERTIFICATES,
+        ),
+        _rule(
+            "tls-min-version",
+            f"no version of TLS before 1.2 is spoken, {_HARDENED}, and etcd takes no 1.3 beside --cipher-suites",
+            "TLS1.2",
+        ),
+        _rule("tls-max-version", "etcd takes no --cipher-suites beside TLS 1.3", "TLS1.2"),
+        _rule("cipher-suites", f"only four ciphers are used, {_HARDENED}", " ".join(_CIPHERS)),
+        _rule(
+            "unsafe-no-fsync",
+            "the unit stops etcd without mercy, because all that it has acknowledged is on disk",
+            "false",
+        ),
+        _rule("strict-reconfig-check", "without it a change of members may end the quorum", "true"),
+    ),
+    "flanneld": (
+        _EXITS,
+        _rule("etcd-*", "etcd's members, users and rights are the collection's"),
+        _rule(
+            "kube-subnet-mgr kube-api-url kube-annotation-prefix kubeconfig-file net-config-path",
+            "flannel's state is in etcd",
+            "false",
+        ),
+        _rule("subnet-file", "Docker and containerd get their subnet from /var/lib/flannel/subnet.env"),
+        _rule("iface* public-ip*", "set cluster_address instead, which other parts of the cluster read too"),
+        _rule("healthz-*", "it tells its health at loopback alone, at the port that plainkube.cluster.status knows"),
+        _rule("ip-masq", "Docker and containerd leave that to flannel", "true"),
+    ),
+    "kubelet": (
+        _EXITS,
+        _PROFILING,
+        _rule("config config-dir", "set node_kubelet_config instead, which goes into that file"),
+        _rule("kubeconfig bootstrap-kubeconfig cert-dir", "the collection makes these files"),
+        _rule("hostname-override", "the Node has the inventory's name, as its certificate has"),
+        _instead("node-ip address", "cluster_address"),
+        _rule("node-labels", "set node_labels instead, which live Nodes follow"),
+        _rule("register-with-taints", "set node_taints instead, which live Nodes follow"),
+        _rule("register-node", "plainkube.cluster.site waits for the Node", "true"),
+        _rule("root-dir", "the collection looks after /var/lib/kubelet"),
+        _rule("container-runtime-endpoint image-service-endpoint", "set cluster_runtime instead"),
+        _rule("anonymous-auth", f"the kubelet knows no anonymous requests, {_HARDENED}", "false"),
+        _rule("authentication-token-webhook", f"the API server decides who may do what, {_HARDENED}", "true"),
+        _rule("authorization-mode", f"the API server decides who may do what, {_HARDENED}", "Webhook"),
+        _rule("client-ca-file tls-cert-file tls-private-key-file rotate-server-certificates", _CERTIFICATES),
+        *_TLS,
+        _rule("rotate-certificates", "its client certificate would end", "true"),
+        _rule("read-only-port", f"there is no read-only port, {_HARDENED}", "0"),
+        _rule(
+            "seccomp-default",
+            f"pods have the runtime's seccomp profile, {_HARDENED}; node_kubelet_config takes seccompDefault",
+            "true",
+        ),
+        _rule(
+            "protect-kernel-defaults",
+            f"it refuses a kernel with other settings, {_HARDENED}; node_kubelet_config takes protectKernelDefaults",
+            "true",
+        ),
+        _rule("make-iptables-util-chains", "the CIS benchmark demands it (docs/hardening.md)", "true"),
+        _rule(
+            "port healthz-port healthz-bind-address", "plainkube.cluster.status and the firewall know where it listens"
+        ),
+        _rule(
+            "fail-swap-on fail-cgroupv1",
+            "plainkube.cluster.site reads node_kubelet_config to know whether the kubelet would start; set it there",
+        ),
+        _instead("cluster-dns", "cluster_dns_address"),
+        _instead("cluster-domain", "cluster_domain"),
+        _rule("pod-max-pids", "set node_pod_pids_limit instead"),
+    ),
+    "kube-proxy": (
+        _EXITS,
+        _rule("cleanup init-only", "with it, kube-proxy does something and ends", "false"),
+        _rule("config", "set node_kube_proxy_config instead, which goes into that file"),
+        _rule("hostname-override", "the Node has the inventory's name, as its certificate has"),
+    ),
+    "cri-dockerd": (
+        _EXITS,
+        _rule(
+            "container-runtime-endpoint cri-dockerd-root-directory docker-endpoint",
+            "the kubelet, Docker and plainkube.cluster.status know this place",
+        ),
+        _rule("network-plugin cni-* pod-cidr", "pods are on docker0, which lies on flannel's subnet"),
+        _rule(
+            "pod-infra-container-image", "set cluster_pause_version instead; plainkube.cluster.site loads that image"
+        ),
+        _rule("streaming-bind-addr", "exec, attach and port-forward come by the kubelet alone, over loopback"),
+    ),
+}
+# With --config, kube-proxy reads no other flags than these (cmd/kube-proxy/app/options.go); silently, so they are refused.
+_KUBE_PROXY_READS = (
+    "v",
+    "vmodule",
+    "logging-format",
+    "log-flush-frequency",
+    "log-json-*",
+    "log-text-*",
+    "hostname-override",
+    "config",
+)
+_KUBE_PROXY_SILENT = "kube-proxy does not read it beside --config; set it in node_kube_proxy_config instead"
+
+
+def normal(name: str) -> str:
+    """The name that Kubernetes' programs take this one for."""
+    return name.replace("_", "-")
+
+
+def quoted(argument: str) -> str:
+    """An argument as systemd.service(5) reads it back: nothing in it is a specifier, a variable or the end of a word."""
+    text = argument.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$")
+    if re.search(r"[\s\"'\\]", text):
+        return '"' + text.replace('"', '\\"') + '"'
+    return text
+
+
+def merged(lines: str, component: str, flags: t.Mapping[str, t.Any]) -> str:
+    """The lines of a unit that hold our own flags, one a line, without those that the operator sets, and then the operator's.
+
+    Ours are in systemd's syntax already (%d, ${VARIABLE}). With no flags of the operator, the text is the same."""
+    given = {normal(name) for name in flags}
+    kept = []
+    for line in lines.splitlines():
+        text = line.strip().rstrip("\\").strip()
+        own = _OWN.match(text.lstrip('"'))
+        if text and not (own and normal(own.group(1)) in given):
+            kept.append(text)
+    kept += [quoted(argument) for dummy, argument in arguments(component, flags)]
+    return " \\\n".join(f"  {one}" for one in kept) + "\n"
+
+
+# What is refused
+
+
+def _form_trouble(name: t.Any, value: t.Any) -> str:
+    """What is wrong with the form of a flag, whatever it means."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return "write the flag's name without leading dashes, of small letters, digits and dashes, and its value after a colon"
+    values = value if isinstance(value, (list, tuple)) else [value]
+    if any(one is None or isinstance(one, (dict, list, tuple)) for one in values):
+        return "give it a text, a number, true or false, or a list of these"
+    if any(_CONTROL.search(str(one)) for one in values):
+        return "leave control characters and line breaks out of its value"
+    return ""
+
+
+def _reason(component: str, name: str, value: t.Any) -> str:
+    """Why a flag is refused; empty where it is not."""
+    flag = normal(name)
+    for rule in RULES[component]:
+        if rule.means(flag) and not rule.allows(texts(value)):
+            return rule.reason
+    if component == "kube-proxy" and not Rule(_KUBE_PROXY_READS, "").means(flag):
+        return _KUBE_PROXY_SILENT
+    if component == "kube-apiserver" and flag == "service-account-issuer":
+        return _issuer_reason(texts(value))
+    return ""
+
+
+def _issuer_reason(values: t.Sequence[str]) -> str:
+    if any(one.startswith("https://kubernetes.default.svc.") for one in values):
+        return ""
+    return (
+        "the tokens of running pods would be worth nothing; give a list that has "
+        "https://kubernetes.default.svc.CLUSTER_DOMAIN in it as well"
+    )
+
+
+def component_troubles(component: str, flags: t.Mapping[str, t.Any], unsafe: t.Collection[str]) -> list[str]:
+    """What is wrong with the flags of one component."""
+    variable, troubles = VARIABLES[component], []
+    for name, value in flags.items():
+        form = _form_trouble(name, value)
+        if form:
+            troubles.append(f"{variable} has {name!r}, which has not the form of a flag: {form}.")
+            continue
+        entry = f"{component}/{normal(name)}"
+        reason = "" if entry in unsafe else _reason(component, name, value)
+        if reason:
+            troubles.append(
+                f"{variable} has {name!r}, which is refused: {reason}. If you must, list {entry} in {UNSAFE}."
+            )
+    return troubles
+
+
+def unsafe_troubles(entries: t.Iterable[t.Any]) -> list[str]:
+    """Entries of cluster_unsafe_flags that mean no flag."""
+    return [
+        f"{UNSAFE} has {entry!r}: write COMPONENT/FLAG, like kube-apiserver/anonymous-auth, where COMPONENT is one of {', '.join(VARIABLES)}."
+        for entry in entries
+        if not _is_entry(entry)
+    ]
+
+
+def _is_entry(entry: t.Any) -> bool:
+    component, dummy, flag = str(entry).partition("/")
+    return component in VARIABLES and bool(_NAME.fullmatch(flag))
+
+
+def troubles(variables: t.Mapping[str, t.Any]) -> list[str]:
+    """What is wrong with the flags in a host's variables."""
+    listed = variables.get(UNSAFE)
+    unsafe = [str(entry) for entry in listed] if isinstance(listed, (list, tuple)) else []
+    allowed = {f"{component}/{normal(flag)}" for component, dummy, flag in (one.partition("/") for one in unsafe)}
+    found = unsafe_troubles(unsafe)
+    for component, variable in VARIABLES.items():
+        flags = variables.get(variable)
+        found += component_troubles(component, flags, allowed) if isinstance(flags, dict) else []
+    return found

@@ -1,0 +1,549 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""Problems with the inputs or with a host, as sentences that say what to do. No I/O."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import ipaddress
+import itertools
+import re
+import typing as t
+
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses, _firewall, _flannel_network
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _formats
+
+# The systems that are tested, by ID of os-release(5), and the least version of each.
+DISTRIBUTIONS = {"debian": (12,)}
+ARCHITECTURES = ("amd64", "arm64")
+# The minor versions of Kubernetes that the units and configurations of this collection are written for.
+KUBERNETES = ((1, 35), (1, 37))
+# The clock skew that certificates, leases and tokens tolerate, in seconds.
+CLOCK_SECONDS = 2
+OLDEST_CONTAINERD = (1, 7)
+# Components whose port is a variable of the cluster.
+PORT_VARIABLES = {"kube-apiserver": "cluster_api_port", "plainkube-load-balancer": "cluster_load_balancer_port"}
+NO_HOME = (
+    "certificates_directory has no default, because the inventory is a list of hosts (-i HOST,) and no file: set it to a directory outside of the "
+    "collection that you back up, or use an inventory file."
+)
+# What role artifacts knows of upstream's, by variable.
+LEAST_UPSTREAM = {"cluster_containerd_version": "2.0.0", "cluster_cni_plugins_version": "1.1.1"}
+# Older versions leak data past their access control (GHSA-q8m4-xhhv-38mg, GHSA-rfx7-8w68-q57q, GHSA-xg4h-6gfc-h4m8).
+LEAST_ETCD: dict[tuple[int, ...], tuple[int, ...]] = {(3, 6): (3, 6, 14), (3, 7): (3, 7, 1)}
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".") if part.isdigit())
+
+
+def network_troubles(networks: t.Mapping[str, str]) -> list[str]:
+    """Networks by variable name: each in CIDR notation without host bits, and no two that overlap."""
+    troubles = [
+        f"{name} is {value!r}, {wrong}." for name, value in networks.items() if (wrong := _formats.network(value))
+    ]
+    if troubles:
+        return troubles
+    return [
+        f"{name} ({value}) overlaps {other_name} ({other}): choose networks that share no address."
+        for (name, value), (other_name, other) in itertools.combinations(networks.items(), 2)
+        if ipaddress.IPv4Network(value).overlaps(ipaddress.IPv4Network(other))
+    ]
+
+
+def version_troubles(versions: t.Mapping[str, str]) -> list[str]:
+    """Versions by variable name: each in full, or empty where that means the distribution's, and those that are known to work."""
+    troubles = [
+        f"{name} is {version!r}: write the version in full and without a leading v, like 1.37.2."
+        for name, version in versions.items()
+        if not re.fullmatch(r"\d+\.\d+\.\d+", str(version)) and (version or name not in LEAST_UPSTREAM)
+    ]
+    if troubles:
+        return troubles
+    return [
+        *kubernetes_version_troubles(versions["cluster_version"]),
+        *etcd_version_troubles(versions["cluster_etcd_version"]),
+        *upstream_troubles({name: versions.get(name, "") for name in LEAST_UPSTREAM}),
+    ]
+
+
+def kubernetes_version_troubles(version: str) -> list[str]:
+    """Whether this collection knows how to run it."""
+    least, last = KUBERNETES
+    if least <= _version(version)[:2] <= last:
+        return []
+    words = " to ".join(".".join(map(str, minor)) for minor in KUBERNETES)
+    return [
+        f"cluster_version is {version!r}, and this release of plainkube.cluster runs Kubernetes {words}: take one of these, "
+        "or another release of the collection."
+    ]
+
+
+def etcd_version_troubles(version: str) -> list[str]:
+    """Whether this etcd version enforces its access control correctly."""
+    found = _version(version)
+    least = LEAST_ETCD.get(found[:2], (3, 7, 1))
+    if found >= least:
+        return []
+    advice = ".".join(str(part) for part in least)
+    return [f"cluster_etcd_version is {version!r}, whose access control has known holes: take {advice} or newer."]
+
+
+def upstream_troubles(versions: t.Mapping[str, str]) -> list[str]:
+    """Whether containerd and its plugins, by variable, are both upstream's or both (empty) the distribution's, and known here."""
+    wanted = {name: version for name, version in versions.items() if version}
+    empty = [name for name in versions if name not in wanted]
+    if wanted and empty:
+        said = ", ".join(f"{name} is {version!r}" for name, version in wanted.items())
+        return [
+            f"{said} and {' and '.join(empty)} is empty: set both for upstream's (like 2.2.9 and 1.9.1), or neither for the distribution's."
+        ]
+    return [
+        f"{name} is {version!r}, which is too old: take {LEAST_UPSTREAM[name]} or newer."
+        for name, version in wanted.items()
+        if _version(version) < _version(LEAST_UPSTREAM[name])
+    ]
+
+
+def member_troubles(members: t.Sequence[str], group: str) -> list[str]:
+    """Whether the number of etcd members is odd."""
+    if len(members) % 2:
+        return []
+    return [
+        f"There are {len(members)} etcd members ({', '.join(members)}), which survive no more failures than one less: "
+        f"add one to the group {group} or remove one."
+    ]
+
+
+def host_name_troubles(names: t.Sequence[str]) -> list[str]:
+    """Whether inventory names can name hosts of a cluster: RFC 1123, and short enough for a certificate's common name of 64."""
+    return [
+        f"{name} cannot name a host of the cluster: use small letters, digits, dashes and dots, 52 at most, as its name in "
+        "the inventory (its address may stand in ansible_host)."
+        for name in names
+        if len(name) > 52 or not _formats.SUBDOMAIN.fullmatch(name)
+    ]
+
+
+def subnet_troubles(network: str, length: int) -> list[str]:
+    """Whether flannel can cut the pod network into subnets of this length, by the rules of module etcd_network_config."""
+    try:
+        _flannel_network.build(network, length)
+    except ValueError as error:
+        return [
+            f"cluster_pod_network is {network!r} and flannel_subnet_length is {length}, which flannel refuses: {error}."
+        ]
+    return []
+
+
+def dns_address_troubles(address: str, network: str) -> list[str]:
+    """Whether the DNS Service can have this cluster IP. The first address is that of the Service `kubernetes`."""
+    there, services = ipaddress.IPv4Address(address), ipaddress.IPv4Network(network)
+    taken = {
+        services[0]: "is the network address",
+        services[1]: "the Service kubernetes has",
+        services[-1]: "is the broadcast address",
+    }
+    if there in services and there not in taken:
+        return []
+    reason = taken[there] if there in services else f"is outside of cluster_service_network ({network})"
+    return [
+        f"cluster_dns_address is {address!r}, which {reason}: use another address of {network}, or remove it to get the tenth."
+    ]
+
+
+def source_troubles(sources: t.Mapping[str, t.Sequence[str]]) -> list[str]:
+    """Whether the firewall can be told these sources, by variable name."""
+    return [
+        trouble
+        for name, some in sources.items()
+        for trouble in _firewall.source_troubles(name, some, () if name == "firewall_hosts" else _firewall.GROUPS)
+    ]
+
+
+def input_troubles(settings: t.Mapping[str, t.Any]) -> list[str]:
+    """What is wrong with the variables of role cluster and the groups."""
+    if not settings["control_planes"]:
+        group = settings["control_plane_group"]
+        return [f"The inventory has no host in the group {group} (cluster_control_plane_group): add a control plane."]
+    networks = network_troubles(settings["networks"])
+    return [
+        *member_troubles(settings["etcd_members"], settings["etcd_group"]),
+        *host_name_troubles(settings["hosts"]),
+        *(networks or subnet_troubles(settings["networks"]["cluster_pod_network"], settings["subnet_length"])),
+        *(
+            []
+            if networks
+            else dns_address_troubles(settings["dns_address"], settings["networks"]["cluster_service_network"])
+        ),
+        *version_troubles(settings["versions"]),
+        *source_troubles(settings.get("sources", {})),
+        *_firewall.rule_troubles("firewall_accept", settings.get("firewall_accept", [])),
+    ]
+
+
+def _same(hosts: t.Mapping[str, t.Mapping[str, t.Any]], key: str) -> dict[str, list[str]]:
+    """What several hosts have of a kind, and which hosts."""
+    holders: dict[str, list[str]] = {}
+    for host, known in hosts.items():
+        holders.setdefault(known[key], []).append(host)
+    return {value: names for value, names in holders.items() if value and len(names) > 1}
+
+
+def firewall_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], networks: t.Sequence[str]) -> list[str]:
+    """Hosts that the firewalls of the other hosts would not accept."""
+    addresses = {host: known["address"] for host, known in hosts.items()}
+    return [
+        f"firewall_hosts ({', '.join(networks)}) leaves out {host} ({addresses[host]}), which no other host would let in: add it."
+        for host in (_firewall.hosts_left_out(addresses, networks) if networks else [])
+    ]
+
+
+def settled_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], settings: t.Mapping[str, str]) -> list[str]:
+    """Settings that an existing cluster cannot change, because running pods use its addresses, names and tokens. Reported once, for the first host."""
+    known = {
+        name: (value, host) for host in reversed([*hosts]) for name, value in hosts[host].get("settled", {}).items()
+    }
+    services = "cluster_service_network"
+    if settings.get(services) != known.get(services, (settings.get(services), ""))[0]:
+        # It is an address in that network, so it is wrong as well.
+        known.pop("cluster_dns_address", None)
+    return [
+        f"{name} is {settings[name]!r}, and the cluster that {host} is of has {value}, which cannot change while it lives: "
+        f"set {name} to that, or rebuild the cluster (plainkube.cluster.reset, then plainkube.cluster.site)."
+        for name, (value, host) in known.items()
+        if settings.get(name, value) != value
+    ]
+
+
+def clock_spread_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
+    """The two clocks that are furthest apart, where each by itself is near enough to the control node's."""
+    offsets = sorted((known.get("clock_offset", 0.0), host) for host, known in hosts.items())
+    if not offsets or offsets[-1][0] - offsets[0][0] <= CLOCK_SECONDS:
+        return []
+    (least, early), (most, late) = offsets[0], offsets[-1]
+    return [
+        f"{late}'s clock is {most - least:.1f} s ahead of {early}'s, and more than {CLOCK_SECONDS} s breaks certificates and leases: "
+        "set both by NTP (timedatectl set-ntp true)."
+    ]
+
+
+def address_trouble(host: str, known: t.Mapping[str, t.Any]) -> str:
+    """What is wrong with a host's address, which etcd, flannel and the kubelet listen on: nobody else reaches the host by it, or the host lacks it."""
+    address, given = known["address"], known.get("given", False)
+    if not address:
+        return (
+            f"The IPv4 address of {host} is not known, because its name does not resolve on the control node, or to several addresses while {host} is "
+            "down: set cluster_address for it in the inventory."
+        )
+    if not _addresses.is_unicast(address):
+        source = "cluster_address" if given else "ansible_host"
+        return (
+            f"{host} has the address {address} ({source}), which no other host can reach it by: set cluster_address for it in the "
+            "inventory."
+        )
+    there = {one["address"]: one["interface"] for one in known.get("addresses", [])}
+    # Nothing is known of a host that is down.
+    if not there or address in there:
+        return ""
+    words = ", ".join(f"{one} ({interface})" for one, interface in there.items())
+    if given:
+        return (
+            f"{host} has cluster_address {address!r}, which is not an address of that host ({words}): use one of these, or remove it to get "
+            "the one that Ansible connects to."
+        )
+    return (
+        f"Ansible connects to {host} by {address}, which is not an address of that host ({words}), as behind NAT: set cluster_address for it to one of "
+        "these in the inventory."
+    )
+
+
+def hosts_troubles(subject: t.Mapping[str, t.Any]) -> list[str]:
+    """What is wrong between hosts: everybody has an address, a machine-id and a name, and nobody another's."""
+    hosts = subject["hosts"]
+    return [
+        *firewall_troubles(hosts, subject.get("firewall_hosts", [])),
+        *clock_spread_troubles({host: hosts[host] for host in subject.get("here", hosts)}),
+        *settled_troubles(hosts, subject.get("settled", {})),
+        *filter(None, (address_trouble(host, known) for host, known in hosts.items())),
+        *(
+            f"{host} has the address {known['address']}, which lies in {name} ({network}): choose another network for {name}."
+            for host, known in hosts.items()
+            for name, network in subject["networks"].items()
+            if known["address"] and ipaddress.IPv4Address(known["address"]) in ipaddress.IPv4Network(network)
+        ),
+        *(
+            f"{' and '.join(names)} have the same address {address}: set cluster_address for them in the inventory."
+            for address, names in _same(hosts, "address").items()
+        ),
+        *(
+            f"{' and '.join(names)} have the same machine-id {machine}, as copies of one machine do: give each its own "
+            "(rm /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup; reboot)."
+            for machine, names in _same(hosts, "machine_id").items()
+        ),
+        *(
+            f"{' and '.join(names)} have the same host name {name}: give each its own (hostnamectl set-hostname NAME)."
+            for name, names in _same(hosts, "hostname").items()
+        ),
+    ]
+
+
+def kubelet_troubles(facts: t.Mapping[str, t.Any], host: str, kubelet_config: t.Mapping[str, t.Any]) -> list[str]:
+    """Conditions on which the kubelet would exit, unless node_kubelet_config overrides that."""
+    troubles = []
+    if facts["swap"] and kubelet_config.get("failSwapOn", True):
+        troubles.append(
+            f"{host} swaps, which the kubelet refuses: switch swap off (swapoff -a, and in /etc/fstab), "
+            "or set failSwapOn: false in node_kubelet_config."
+        )
+    if facts["cgroup_version"] == 1 and kubelet_config.get("failCgroupV1", True):
+        troubles.append(
+            f"{host} has cgroup v1, which the kubelet refuses: boot it with cgroup v2 (systemd's default), "
+            "or set failCgroupV1: false in node_kubelet_config."
+        )
+    return troubles
+
+
+def space_troubles(facts: t.Mapping[str, t.Any], host: str, memory_mb: int, disk_mb: int) -> list[str]:
+    """Too little memory, or disk where nothing is installed yet: a host that has filled its disk since must stay mendable."""
+    troubles = []
+    if facts["memory_mb"] < memory_mb:
+        troubles.append(
+            f"{host} has {facts['memory_mb']} MiB of memory and preflight_memory_mb asks for {memory_mb}: "
+            "give it more, or lower preflight_memory_mb."
+        )
+    short = {path: free for path, free in facts["free_mb"].items() if free < disk_mb}
+    if short and not facts["installed"]:
+        troubles.append(
+            f"{host} has {min(short.values())} MiB of free disk for {' and '.join(short)} and preflight_disk_mb asks for {disk_mb}: "
+            "free some or give it a larger disk, or lower preflight_disk_mb."
+        )
+    return troubles
+
+
+def overlap_troubles(facts: t.Mapping[str, t.Any], host: str, networks: t.Mapping[str, str]) -> list[str]:
+    """The cluster's networks that overlap one that the host is in already."""
+    return [
+        f"{name} ({network}) overlaps {there['network']} of {there['name']} on {host}: choose another network for {name}."
+        for name, network in networks.items()
+        for there in facts["networks"]
+        if ipaddress.IPv4Network(network).overlaps(ipaddress.IPv4Network(there["network"]))
+    ]
+
+
+def endpoint_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+    """Whether the host, which reaches the API by its outside address, knows the DNS name in that."""
+    return [
+        f"cluster_api_endpoint has the name {name}, which does not resolve on {host}, whose kubelet reaches the API by it: add it to DNS or to the "
+        "host's /etc/hosts, or use an IPv4 address."
+        for name in facts.get("unresolved", [])
+    ]
+
+
+def link_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+    """Directories of services that are symbolic links: systemd starts none that has one (ELOOP, mkdir_label in exec-invoke.c)."""
+    return [
+        f"{host} has the symbolic link {path} to {target}, with which systemd does not start the service that keeps its data there: make a bind "
+        f"mount of it (rm {path}; mkdir {path}; in /etc/fstab: {target} {path} none bind 0 0), or make a directory above it the link."
+        for path, target in facts.get("linked", {}).items()
+    ]
+
+
+def port_troubles(facts: t.Mapping[str, t.Any], host: str, components: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
+    """Ports of components on which something else listens."""
+    needs = {
+        (protocol, int(port)): component["name"]
+        for component in components
+        for protocol, key in (("tcp", "ports"), ("udp", "udp_ports"))
+        for port in component.get(key, [])
+    }
+    troubles = []
+    for there in facts["foreign_listeners"]:
+        who = (
+            f"{there['process']} (pid {there['pid']})" if there["pid"] else "something that is no process of this host"
+        )
+        needed_by = needs[there["protocol"], there["port"]]
+        kind = "UDP port" if there["protocol"] == "udp" else "port"
+        variable = PORT_VARIABLES.get(needed_by)
+        other = f", or set {variable} to another port" if variable else ""
+        troubles.append(
+            f"{host}: {who} listens on {there['address']}, and {needed_by} needs {kind} {there['port']}: "
+            f"stop it or give it another port{other}."
+        )
+    return troubles
+
+
+def _label_trouble(key: t.Any, value: t.Any) -> str:
+    wrong = _formats.label_key(key) if isinstance(key, str) else "which is not text: write it in quotes"
+    if wrong:
+        return wrong
+    # A number prints as it was written, but for 1.10 and the like.
+    if not isinstance(value, str) and (not isinstance(value, int) or isinstance(value, bool)):
+        return f"whose value is {_formats.shown(value)}, where text is needed: write it in quotes"
+    if _formats.label_value(str(value)):
+        return f"with the value {value!r}, {_formats.label_value(str(value))}"
+    return ""
+
+
+def label_troubles(host: str, labels: t.Mapping[str, t.Any]) -> list[str]:
+    """Labels that no Node can have."""
+    found = ((key, _label_trouble(key, value)) for key, value in labels.items())
+    return [f"{host} has '{key}' in node_labels, {trouble}." for key, trouble in found if trouble]
+
+
+def step_troubles(facts: t.Mapping[str, t.Any], host: str, versions: t.Mapping[str, t.Mapping[str, str]]) -> list[str]:
+    """Versions of which the one that is installed goes to no other minor than the next. A kubelet may be behind, but does not go back.
+
+    Sources: kubernetes.io, version skew policy; etcd.io, upgrading etcd clusters.
+    """
+    troubles = []
+    for name, wanted in versions.items():
+        there = facts.get("installed_versions", {}).get(name, wanted["version"])
+        old, new = _version(there)[:2], _version(wanted["version"])[:2]
+        over = new[0] != old[0] or new[1] > old[1] + 1
+        if new < old or (over and name != "kubelet"):
+            troubles.append(
+                f"{wanted['variable']} is {wanted['version']!r}, and {name} on {host} is {there}, which goes to no minor version but the next: take "
+                f"one of {old[0]}.{old[1]} or {old[0]}.{old[1] + 1}, or rebuild the host (plainkube.cluster.reset)."
+            )
+    return troubles
+
+
+def clock_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+    """A clock that differs from the control node's, as far as it could be measured."""
+    offset = facts.get("clock_offset", 0)
+    if abs(offset) <= CLOCK_SECONDS:
+        return []
+    return [
+        f"{host}'s clock is {abs(offset):.1f} s {'ahead of' if offset > 0 else 'behind'} the control node's, and more than "
+        f"{CLOCK_SECONDS} s breaks certificates and leases: set both by NTP (timedatectl set-ntp true)."
+    ]
+
+
+def system_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+    """An unsupported operating system or architecture."""
+    troubles = []
+    name, version = facts["distribution"], facts["distribution_version"]
+    if name not in DISTRIBUTIONS or _version(version) < DISTRIBUTIONS[name]:
+        troubles.append(f"{host} runs {name} {version}: use Debian 12 or newer.")
+    if not facts["systemd"]:
+        troubles.append(f"{host} was not started by systemd, which runs all components: use a host that is.")
+    if facts["architecture"] not in ARCHITECTURES:
+        troubles.append(f"{host} is {facts['architecture']}: use a host that is {' or '.join(ARCHITECTURES)}.")
+    if not facts["machine_id"]:
+        troubles.append(f"{host} has no /etc/machine-id: make one (systemd-machine-id-setup) and reboot.")
+    return troubles
+
+
+def runtime_troubles(facts: t.Mapping[str, t.Any], host: str, runtime: t.Mapping[str, t.Any]) -> list[str]:
+    """A container runtime that cannot be: Docker without Docker Engine, or a containerd that is too old for the kubelet."""
+    if runtime["name"] == "docker":
+        if runtime["docker"]:
+            return []
+        return [
+            f"{host} has cluster_runtime docker and docker_enabled false, and pods would have no runtime: "
+            "set docker_enabled to true, or cluster_runtime to containerd."
+        ]
+    # Of what is not installed yet, the distribution's is known.
+    old = facts["distribution"] == "debian" and _version(facts["distribution_version"]) < (13,)
+    found = facts["containerd"] or ("1.6" if old else "")
+    if runtime["containerd_version"] or not found or _version(found) >= OLDEST_CONTAINERD:
+        return []
+    return [
+        f"{host} has cluster_runtime containerd, and its distribution's containerd is {found}, too old for the kubelet: take upstream's "
+        "(cluster_containerd_version, like 2.2.0, and cluster_cni_plugins_version, like 1.9.0), or set cluster_runtime to docker."
+    ]
+
+
+def docker_part_troubles(host: str, runtime: t.Mapping[str, t.Any], pod_network: str) -> list[str]:
+    """A part for Docker's own containers that no subnet of flannel's has, or that pods have. Whether a network is inside of the host's
+    subnet is known once flannel has it: docker_rebridge refuses it then."""
+    value, pods = runtime["docker_part"], runtime["pod_range"]
+    if not runtime["docker"]:
+        return []
+    if value in ("", *_bridge.HALVES):
+        if pods and value in ("", pods):
+            return [
+                f"{host} has docker_fixed_cidr {value!r}, and the {pods} half of flannel's subnet is the pods': take the other half."
+            ]
+        return []
+    try:
+        if ipaddress.IPv4Network(value).subnet_of(ipaddress.IPv4Network(pod_network)):
+            return []
+    except ValueError:
+        pass
+    return [
+        f"{host} has docker_fixed_cidr {value!r}, which is no network inside of cluster_pod_network ({pod_network}): "
+        "take lower or upper, a half of the host's subnet of it, or a network inside of that."
+    ]
+
+
+def pull_troubles(host: str, digests: t.Mapping[str, str]) -> list[str]:
+    """Images that would be pulled by tag, where each download must be pinned. `digests` has each image of the host."""
+    without = [name for name, digest in digests.items() if not digest]
+    if not without:
+        return []
+    return [
+        f"{host} has artifacts_require_pins true, and artifacts_image_digests has no digest for {', '.join(without)}: add it, from a source that you "
+        "trust, or set artifacts_images to 'archive', or artifacts_require_pins to false."
+    ]
+
+
+def host_troubles(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str, t.Any]) -> list[str]:
+    """What keeps a host, as module host_facts saw it, from being part of a cluster."""
+    config, runtime = needs["kubelet_config"], needs.get("runtime")
+    return [
+        *system_troubles(facts, host),
+        *(runtime_troubles(facts, host, runtime) if runtime else []),
+        *(docker_part_troubles(host, runtime, needs["networks"]["cluster_pod_network"]) if runtime else []),
+        *(kubelet_troubles(facts, host, config) if config is not None else []),
+        *space_troubles(facts, host, needs["memory_mb"], needs["disk_mb"]),
+        *overlap_troubles(facts, host, needs["networks"]),
+        *filter(None, [address_trouble(host, {**facts, **needs["address"]})] if "address" in needs else []),
+        *endpoint_troubles(facts, host),
+        *link_troubles(facts, host),
+        *port_troubles(facts, host, needs["components"]),
+        *clock_troubles(facts, host),
+        *label_troubles(host, needs.get("node_labels", {})),
+        *pull_troubles(host, needs.get("image_digests", {})),
+        *step_troubles(facts, host, needs.get("versions", {})),
+    ]
+
+
+def unreachable(host: str, address: str, error: str) -> str:
+    """Why a host was not reached, and what to do about it."""
+    # What ssh itself says, without Ansible's introduction.
+    reason = re.sub(r"^.* (?:via|over) ssh: ", "", error.strip(), flags=re.DOTALL).rstrip(".")
+    return (
+        f"{host} ({address}) is unreachable ({reason}): start it or fix the connection to it (ansible_host, ansible_port, ansible_user), "
+        f"or leave it out with --limit '!{host}'."
+    )
+
+
+# Unknown variables
+
+
+def unknown_variables(
+    names: t.Iterable[str], known: t.Collection[str], roles: t.Iterable[str], foreign: t.Iterable[str]
+) -> list[str]:
+    """Variables that are named as if they were this collection's and are not. Values are not shown: some are passwords."""
+    prefixes = tuple(f"{role}_" for role in roles)
+    # A role may have a family of variables with a name of its own: kubeconfig_.
+    prefixes += tuple({f"{name.partition('_')[0]}_" for name in known if not name.startswith(prefixes)})
+    unknown = [
+        name
+        for name in sorted(names)
+        if name.startswith(prefixes)
+        and name not in known
+        and not any(fnmatch.fnmatchcase(name, one) for one in foreign)
+    ]
+    return [f"{name} is no variable of plainkube.cluster: {_advice(name, known)}." for name in unknown]
+
+
+def _advice(name: str, known: t.Collection[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+    start = f"did you mean {close[0]}? If not, remove it" if close else "remove it"
+    return f"{start}, or list it in preflight_foreign_variables if something else reads it"

@@ -1,0 +1,68 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""The variables of all roles. A play knows only those of the roles that it imports; whoever compares a host with the desired state needs all of them."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+import typing as t
+
+import yaml
+from ansible.errors import AnsibleLookupError
+from ansible.template import trust_as_template
+
+ROLES = pathlib.Path(__file__).parents[3] / "roles"
+# In this file, each variable refers only to those above it. Many others refer to them, and Ansible compiles a template every time.
+SHARED = ROLES / "cluster" / "vars" / "main" / "host.yml"
+
+# The C parser takes 1 ms a file, the other one 10.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def parse(path: pathlib.Path) -> t.Any:
+    """The content of a YAML file of this collection."""
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+
+
+def load(path: pathlib.Path) -> t.Any:
+    """The same; its strings may be templates."""
+    return _trusted(parse(path))
+
+
+def _trusted(value: t.Any) -> t.Any:
+    if isinstance(value, str):
+        return trust_as_template(value)
+    if isinstance(value, dict):
+        return {key: _trusted(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_trusted(one) for one in value]
+    return value
+
+
+def file(term: str, kind: str) -> pathlib.Path:
+    """The file of a role that ROLE/FILE names, of the kind `files` or `templates`."""
+    role, dummy, name = term.partition("/")
+    path = ROLES / role / kind / name
+    if not path.is_file():
+        raise AnsibleLookupError(
+            f"there is no {kind.removesuffix('s')} {term}: give ROLE/FILE, for roles/ROLE/{kind}/FILE"
+        )
+    return path
+
+
+@functools.cache
+def variables() -> dict[str, t.Any]:
+    """Defaults and variables of all roles, by name. No name is in two roles, because each begins with its role's."""
+    found: dict[str, t.Any] = {}
+    for place in ("defaults/main.yml", "vars/main.yml", "vars/main/*.yml"):
+        for path in sorted(ROLES.glob(f"*/{place}")):
+            found.update(load(path) or {})
+    return found
+
+
+@functools.cache
+def shared() -> tuple[str, ...]:
+    """The variables to evaluate once, in this order."""
+    return tuple(load(SHARED))

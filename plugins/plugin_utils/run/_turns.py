@@ -1,0 +1,83 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""Who is started or changed together with others, and who in a turn of his own. No I/O.
+
+What does not run is started together: a member of etcd is not ready without the others. What runs is changed one host at a time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions
+
+
+class Host(t.NamedTuple):
+    """The run's knowledge about a host."""
+
+    name: str
+    to_do: t.Collection[str]  # names of steps
+    answers: t.Mapping[str, t.Mapping[str, t.Any]]  # of module survey, by step; empty where nothing was to be asked
+    etcd_state: str
+
+    def has_to(self, *steps: str) -> bool:
+        return bool(set(steps) & set(self.to_do))
+
+    def answer(self, step: str) -> t.Mapping[str, t.Any]:
+        return self.answers.get(step, {})
+
+    def runs(self, step: str) -> bool:
+        return may_run(step, self.answers)
+
+
+def may_run(step: str, answers: t.Mapping[str, t.Mapping[str, t.Any]]) -> bool:
+    """Whether a component of this step runs. Where the step could not be looked at, it might."""
+    if step not in answers:
+        return False
+    components = answers[step].get("components")
+    return not isinstance(components, dict) or any(
+        not isinstance(one, dict) or one.get("running", True) for one in components.values()
+    )
+
+
+class Turns(t.NamedTuple):
+    """Names of hosts: those that change together, then those that change one at a time, in this order."""
+
+    first: list[str]
+    then: list[str]
+
+
+def etcd(hosts: t.Sequence[Host], total: int) -> Turns:
+    """The turns of etcd's members, of which this run looks at these and the inventory has so many in total."""
+    busy = [host for host in hosts if host.has_to("etcd_member", "etcd")]
+    if total == 1:
+        return Turns([host.name for host in busy], [])
+    # Without a quorum there is nothing to lose, and only all members together can reach one.
+    live = any(host.answer("etcd_member").get("live") for host in hosts)
+    cluster = live or len(hosts) < total or any(host.etcd_state == _member.MEMBER for host in hosts)
+    running = [host for host in busy if live and host.runs("etcd")]
+    joining = [
+        host
+        for host in busy
+        if host not in running and cluster and host.etcd_state not in (_member.MEMBER, _member.FOUNDING)
+    ]
+    # Members that do not respond are repaired before healthy ones change; the leader comes last.
+    running.sort(key=lambda host: (bool(host.answer("etcd_member").get("answers")), _leads(host)))
+    first = [host.name for host in busy if host not in joining and host not in running]
+    return Turns(first, [host.name for host in (*joining, *running)])
+
+
+def _leads(host: Host) -> bool:
+    return bool(host.answer("etcd_member").get("leader"))
+
+
+def control_planes(hosts: t.Sequence[Host], total: int) -> Turns:
+    """The turns of the control planes; empty if no running one, of several, is interrupted, and all may change in parallel."""
+    busy = [host for host in hosts if host.has_to("control_plane")]
+    running = [host for host in busy if host.runs("control_plane")]
+    if total == 1 or not running:
+        return Turns([], [])
+    running.sort(key=lambda host: not _actions.is_pending(host.answer("control_plane")))
+    return Turns([host.name for host in busy if host not in running], [host.name for host in running])

@@ -1,0 +1,202 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""Combines the results of kube_checkstatus for each host: one JSON document, and one page of tables."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers
+
+Row = t.Sequence[str]
+
+# systemd's words for a unit that is not active, as people say it.
+_STATES = {"inactive": "stopped", "activating": "starting", "deactivating": "stopping"}
+
+
+# What kube_checkstatus answers, as far as it is shown. A host may send anything; what does not look like this is no status.
+_COMPONENT = {
+    "name": str,
+    "load": str,
+    "active": str,
+    "healthy": bool,
+    "since": str,
+    "seconds": int,
+    "restarts": int,
+    "version": str,
+    "listening": [str],
+    "health": {"ok": _answers.Optional(bool)},
+}
+_CERTIFICATE = {"path": str, "subject": str, "issuer": str, "not_after": str, "days_left": int, "error": str}
+_MEMBER = {
+    "id": str,
+    "name": str,
+    "leader": bool,
+    "learner": bool,
+    "version": str,
+    "db_size": int,
+    "db_size_in_use": int,
+}
+_ARTIFACT = dict.fromkeys(("component", "version", "name", "sha256", "source", "source_sha256", "verified_by"), str)
+_NODE = {"name": str, "ready": bool, "schedulable": bool, "version": str, "runtime": str, "error": str}
+_DEPLOYMENT = {"name": str, "wanted": int, "available": int, "error": str}
+STATUS = {
+    "healthy": bool,
+    "problems": [str],
+    "components": _answers.Optional([_COMPONENT]),
+    "certificates": _answers.Optional([_CERTIFICATE]),
+    "artifacts": _answers.Optional([_ARTIFACT]),
+    "etcd": _answers.Optional({"members": [_MEMBER]}),
+    "node": _answers.Optional(_NODE),
+    "deployments": _answers.Optional([_DEPLOYMENT]),
+}
+
+
+def reason(result: t.Mapping[str, t.Any]) -> str:
+    """Why a host has no status, to follow its name; empty where it has one."""
+    if "healthy" not in result or result.get("lost"):
+        return _answers.trouble(result)
+    where = _answers.misfit(result, STATUS)
+    return f"could not be checked: its answer has no valid {where.lstrip('.')}" if where else ""
+
+
+def document(
+    cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]], problems: t.Sequence[str] = ()
+) -> dict[str, t.Any]:
+    """The whole status. The hosts are in the order of the inventory; `problems` are the control node's own."""
+    hosts = {}
+    for host, result in results.items():
+        trouble = reason(result)
+        seen = {} if trouble else result
+        hosts[host] = {
+            "checked": not trouble,
+            "healthy": bool(seen.get("healthy", False)),
+            "problems": [f"{host} {trouble}"] if trouble else list(seen["problems"]),
+            "components": list(seen.get("components") or []),
+            "certificates": list(seen.get("certificates") or []),
+            "artifacts": list(seen.get("artifacts") or []),
+            "etcd": seen.get("etcd"),
+            "node": seen.get("node"),
+            "deployments": list(seen.get("deployments") or []),
+        }
+    healthy = not problems and all(host["healthy"] for host in hosts.values())
+    return {"cluster": cluster, "healthy": healthy, "problems": list(problems), "hosts": hosts}
+
+
+def age(seconds: int) -> str:
+    """Seconds in the largest unit that leaves a number to look at."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def state(component: t.Mapping[str, t.Any]) -> str:
+    """One word for a component."""
+    if component["load"] != "loaded":
+        return "absent"
+    if component["active"] != "active":
+        return _STATES.get(component["active"], component["active"])
+    if not component["healthy"]:
+        return "FAULTY"
+    return "starting" if component["health"] and not component["health"].get("ok") else "ok"
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"
+
+
+def align(rows: t.Sequence[Row]) -> list[str]:
+    """Rows of cells as lines, each column as wide as its widest cell."""
+    rows = [[_answers.line(cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def component_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
+    rows: list[Row] = [("HOST", "COMPONENT", "STATE", "SINCE", "RESTARTS", "VERSION", "LISTENS ON")]
+    for name, host in hosts.items():
+        first = name
+        if not host["checked"]:
+            rows.append((name, "-", "UNKNOWN", "", "", "", ""))
+        for one in host["components"]:
+            up = age(one["seconds"]) if one["since"] else ""
+            cells = (one["name"], state(one), up, str(one["restarts"]), one["version"] or "-")
+            rows.append((first, *cells, " ".join(one["listening"])))
+            first = ""
+    return rows
+
+
+def certificate_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
+    rows: list[Row] = [("HOST", "CERTIFICATES", "FIRST TO EXPIRE", "DAYS LEFT")]
+    for name, host in hosts.items():
+        if host["certificates"]:
+            first = min(host["certificates"], key=lambda one: (one["days_left"], one["path"]))
+            rows.append((name, str(len(host["certificates"])), first["path"], str(first["days_left"])))
+    return rows
+
+
+def node_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
+    rows: list[Row] = [("NODE", "STATE", "VERSION", "RUNTIME")]
+    for node in (host["node"] for host in hosts.values() if host["node"]):
+        word = "UNKNOWN" if node["error"] else "Ready" if node["ready"] else "NOT READY"
+        shown = word if node["schedulable"] else f"{word}, cordoned"
+        rows.append((node["name"], shown, node["version"] or "-", node["runtime"] or "-"))
+    return rows
+
+
+def etcd_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
+    """Every member was asked on its own host, and knows the others' names."""
+    members: dict[str, t.Mapping[str, t.Any]] = {}
+    for etcd in (host["etcd"] for host in hosts.values() if host["etcd"]):
+        for member in etcd["members"]:
+            if member["version"] or member["id"] not in members:
+                members[member["id"]] = member
+    rows: list[Row] = [("ETCD MEMBER", "ROLE", "VERSION", "DATABASE", "IN USE")]
+    for member in sorted(members.values(), key=lambda one: one["name"]):
+        role = "leader" if member["leader"] else "learner" if member["learner"] else "follower"
+        size = (megabytes(member[key]) if member["version"] else "-" for key in ("db_size", "db_size_in_use"))
+        rows.append((member["name"] or member["id"], role, member["version"] or "-", *size))
+    return rows
+
+
+def deployment_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
+    """Every control plane was asked for the same ones."""
+    found = {one["name"]: one for host in hosts.values() for one in host["deployments"]}
+    rows: list[Row] = [("DEPLOYMENT", "AVAILABLE")]
+    for name, one in found.items():
+        rows.append((name, "UNKNOWN" if one["error"] else f"{one['available']} of {one['wanted']}"))
+    return rows
+
+
+def problem_lines(hosts: t.Mapping[str, t.Any]) -> list[str]:
+    return [
+        f"  {problem}" if problem.startswith(f"{name} ") else f"  {name}: {problem}"
+        for name, host in hosts.items()
+        for problem in map(_answers.line, host["problems"])
+    ]
+
+
+def verdict(found: t.Mapping[str, t.Any]) -> str:
+    """All of it in one sentence."""
+    hosts = found["hosts"]
+    ill = [name for name, host in hosts.items() if not host["healthy"]]
+    if not hosts:
+        return f"{found['cluster']}: no host of the cluster was checked"
+    if not ill and not found["problems"]:
+        return f"{found['cluster']}: all is well on {len(hosts)} host{'s' if len(hosts) > 1 else ''}"
+    count = sum(len(hosts[name]["problems"]) for name in ill) + len(found["problems"])
+    where = [*ill, *(["the control node"] if found["problems"] else [])]
+    return f"{found['cluster']}: {count} problem{'s' if count > 1 else ''} on {', '.join(where)}"
+
+
+def page(found: t.Mapping[str, t.Any]) -> list[str]:
+    """The lines that a person reads; the verdict and what is wrong come last, where the eye is."""
+    hosts = found["hosts"]
+    lines: list[str] = []
+    tables = (component_rows, certificate_rows, node_rows, etcd_rows, deployment_rows)
+    for rows in (table(hosts) for table in tables):
+        if len(rows) > 1:
+            lines += ["", *align(rows)]
+    return [*lines, "", verdict(found), *problem_lines(hosts), *(f"  {problem}" for problem in found["problems"])]

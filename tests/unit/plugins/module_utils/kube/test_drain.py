@@ -1,0 +1,86 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import pytest
+from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _drain
+
+
+def parsed(spec=None, annotations=None, ready="True"):
+    return _drain.parse_node(
+        {
+            "metadata": {"name": "n1", "resourceVersion": "7", **({"annotations": annotations} if annotations else {})},
+            "spec": spec or {},
+            "status": {"conditions": [{"type": "Ready", "status": ready}]},
+        }
+    )
+
+
+def test_a_node_of_which_nothing_is_known():
+    node = _drain.parse_node({"metadata": {"name": "n1", "resourceVersion": "1"}})
+    assert (node.cordoned, node.reason, node.runtime) == (False, None, "")
+    assert "has not reported yet" in node.troubles[0]
+
+
+def test_patches_say_what_they_have_seen():
+    patch = _drain.cordon(parsed(), "why")
+    assert patch == {
+        "metadata": {"resourceVersion": "7", "annotations": {_drain.ANNOTATION: "why"}},
+        "spec": {"unschedulable": True},
+    }
+    cordoned = parsed({"unschedulable": True})
+    assert _drain.cordon(cordoned, "why") is None
+    assert _drain.uncordon(cordoned) is None
+    # An annotation that says nothing is ours as well.
+    patch = _drain.uncordon(parsed({"unschedulable": True}, {_drain.ANNOTATION: ""}))
+    assert patch["spec"] == {"unschedulable": None}
+    assert patch["metadata"]["annotations"] == {_drain.ANNOTATION: None}
+
+
+def test_pods_to_go():
+    def pod(name, **metadata):
+        return {"metadata": {"namespace": "b", "name": name, **metadata}}
+
+    daemon = pod("daemon", ownerReferences=[{"kind": "DaemonSet", "controller": True}])
+    static = pod("static", annotations={"kubernetes.io/config.mirror": "1"})
+    owned = pod("owned", ownerReferences=[{"kind": "DaemonSet"}, {"kind": "Job", "controller": True}])
+    ending = pod("ending", deletionTimestamp="2026-11-26T00:00:00Z")
+    answer = {"items": [static, owned, daemon, ending, pod("bare")]}
+    pods = _drain.pods_to_go(answer, parsed())
+    assert [str(one) for one in pods] == ["b/bare", "b/ending", "b/owned"]
+    assert [one.controlled for one in pods] == [False, False, True]
+    assert [str(one) for one in _drain.pods_to_go(answer, parsed(ready="Unknown"))] == ["b/bare", "b/owned"]
+
+
+@pytest.mark.parametrize(
+    ("selector", "means"),
+    [
+        (None, False),
+        ({}, True),
+        ({"matchLabels": {"app": "web"}}, True),
+        ({"matchLabels": {"app": "web", "tier": "x"}}, False),
+        ({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web"]}]}, True),
+        ({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]}, False),
+        ({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["web"]}]}, True),
+        ({"matchExpressions": [{"key": "app", "operator": "Exists"}]}, True),
+        ({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, False),
+        ({"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, False),
+    ],
+)
+def test_selects(selector, means):
+    assert _drain.selects(selector, {"app": "web"}) is means
+
+
+@pytest.mark.parametrize(("namespace", "allowed", "keeps"), [("a", 0, True), ("a", 1, False), ("b", 0, False)])
+def test_what_keeps_pods(namespace, allowed, keeps):
+    one, two, ending = (_drain.Pod("a", name, frozenset(), True, name == "ending") for name in ("one", "two", "ending"))
+    status = {"disruptionsAllowed": allowed, "currentHealthy": 2, "desiredHealthy": 2}
+    budgets = [{"metadata": {"namespace": namespace, "name": "web"}, "spec": {"selector": {}}, "status": status}]
+    words = (
+        "PodDisruptionBudget a/web (2 pods healthy, 2 needed) keeps a/one, a/two; "
+        "give these budgets more healthy pods on other nodes, or less to keep"
+    )
+    assert _drain.obstacles([one, two], budgets, "no idea") == (words if keeps else "no idea")
+    both = _drain.obstacles([one, ending], budgets, "no idea")
+    assert ("keeps a/one, and a/ending did not end; give" in both) is keeps
+    assert both.endswith("see why their containers do not end, or allow more time")

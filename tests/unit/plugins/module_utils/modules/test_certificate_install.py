@@ -1,0 +1,66 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+
+import pytest
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules import certificate_install
+
+PEM = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
+
+
+@pytest.fixture
+def install(run_module, tmp_path):
+    me = {"owner": pwd.getpwuid(os.geteuid()).pw_name, "group": grp.getgrgid(os.getegid()).gr_name}
+
+    def run(files, **arguments):
+        listed = [{"path": str(tmp_path / "pki" / name), **me, **options} for name, options in files.items()]
+        return run_module(certificate_install, files=listed, _ansible_diff=True, **arguments)
+
+    return run
+
+
+FILES = {
+    "etcd/a.crt": {"content": PEM.format("A")},
+    "sa.key": {"content": "SECRET", "mode": "0600", "secret": True},
+    "origin": {"content": "place\n"},
+}
+
+
+def test_files_are_written_and_a_second_run_changes_nothing(install, tmp_path):
+    check = install(FILES, _ansible_check_mode=True)
+    assert not (tmp_path / "pki").exists()
+    result = install(FILES)
+    assert result["changed"]
+    assert result == check
+    assert result["actions"] == [("write", str(tmp_path / "pki" / name), "") for name in FILES]
+    assert (tmp_path / "pki/etcd/a.crt").read_text() == PEM.format("A")
+    assert (tmp_path / "pki/etcd/a.crt").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "pki/sa.key").stat().st_mode & 0o777 == 0o600
+    second = install(FILES)
+    assert not second["changed"]
+    assert second["actions"] == []
+
+
+def test_only_what_differs_is_written(install, tmp_path):
+    install(FILES)
+    inode = (tmp_path / "pki/origin").stat().st_ino
+    result = install({**FILES, "etcd/a.crt": {"content": PEM.format("B")}})
+    assert result["actions"] == [("write", str(tmp_path / "pki/etcd/a.crt"), "")]
+    assert (tmp_path / "pki/origin").stat().st_ino == inode
+
+
+def test_the_diff_has_no_secret_and_no_pem(install):
+    text = str(install(FILES)["diff"])
+    assert "SECRET" not in text
+    assert "BEGIN" not in text
+    assert "place" in text
+
+
+def test_pem_that_differs_is_seen_in_the_diff(install):
+    install(FILES)
+    (part,) = install({**FILES, "etcd/a.crt": {"content": PEM.format("B")}})["diff"]
+    assert part["before"] != part["after"]

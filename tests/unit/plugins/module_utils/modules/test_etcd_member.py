@@ -1,0 +1,215 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""On real members of etcd, as processes; role etcd's unit is played by the fleet."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules import etcd_member
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _systemd
+
+
+@pytest.fixture
+def prepare(run_module, etcd_fleet, monkeypatch):
+    """Run the module on a host: in check mode and then really. Both answer alike."""
+    monkeypatch.setattr(
+        _systemd, "systemctl", lambda module, verb, unit, **dummy: etcd_fleet.stop(module.params["name"])
+    )
+
+    def run(name, *others, **more):
+        options = {**etcd_fleet.options(name, *others), **more}
+        plan = run_module(etcd_member, **options, _ansible_check_mode=True)
+        done = run_module(etcd_member, **options)
+        if not done.get("failed"):
+            assert {key: plan[key] for key in ("changed", "action", "actions", "diff")} == {
+                key: done[key] for key in ("changed", "action", "actions", "diff")
+            }
+        return done
+
+    return run
+
+
+@pytest.fixture
+def join(run_module, etcd_fleet, prepare):
+    """Start what was prepared, and give it its vote."""
+
+    def run(name, *others):
+        etcd_fleet.start(name)
+        etcd_fleet.ready(name)
+        result = run_module(etcd_member, **etcd_fleet.options(name, *others), state="voting")
+        assert result["changed"], result
+        assert result["actions"] == [("join", "etcd as a voting member", "")]
+        again = run_module(etcd_member, **etcd_fleet.options(name, *others), state="voting")
+        assert not again["changed"], again
+
+    return run
+
+
+@pytest.fixture
+def found(etcd_fleet, prepare):
+    """A cluster of these hosts."""
+
+    def run(*names):
+        for name in names:
+            prepared = prepare(name, *(set(names) - {name}))
+            assert prepared["action"] == "found"
+            assert prepared["actions"] == [("write", str(etcd_fleet.host(name) / "first-start"), "")]
+        etcd_fleet.start(*names)
+        etcd_fleet.ready(*names)
+
+    return run
+
+
+def test_a_new_cluster_is_founded_once(etcd_fleet, prepare, found):
+    found("k1", "k2", "k3")
+    assert etcd_fleet.members("k2") == {"k1": True, "k2": True, "k3": True}
+    again = prepare("k1", "k2", "k3")
+    assert (again["action"], again["changed"], again["live"], again["answers"]) == ("keep", False, True, True)
+    assert again["actions"] == []
+    assert not (etcd_fleet.host("k1") / "first-start").exists()
+
+
+def test_growth_and_a_run_that_was_killed_in_it(etcd_fleet, run_module, prepare, join, found):
+    found("k1")
+    etcd_fleet.etcdctl("k1", "put", "a", "1")
+    added = prepare("k2", "k1", "k3")
+    first_start = ("write", str(etcd_fleet.host("k2") / "first-start"), "")
+    assert (added["action"], added["actions"]) == ("add", [("join", "etcd as a learner of k1", ""), first_start])
+    # Killed before the file was written, and again before etcd was started.
+    (etcd_fleet.host("k2") / "first-start").unlink()
+    again = prepare("k2", "k1", "k3")
+    waits = ("wait", "etcd", "k2 is a learner and is to have its vote")
+    joins = ("join", "etcd where it was added and has never started", "")
+    assert (again["action"], again["actions"]) == ("go on", [joins, first_start, waits])
+    again = prepare("k2", "k1", "k3")
+    assert (again["action"], again["changed"], again["actions"]) == (
+        "go on",
+        False,
+        [("wait", "etcd", "k2 is a learner and is to have its vote")],
+    )
+    refused = prepare("k3", "k1", "k2", wait=0)
+    assert "learner" in refused["msg"]
+    assert "one at a time" in refused["msg"]
+    # Killed before the promotion.
+    etcd_fleet.start("k2")
+    etcd_fleet.ready("k2")
+    kept = prepare("k2", "k1", "k3")
+    assert (kept["action"], kept["learner"]) == ("keep", True)
+    # So that the next run's survey finds it, though nothing else is to do.
+    assert kept["actions"] == [("wait", "etcd", "k2 is a learner and is to have its vote")]
+    assert etcd_fleet.members("k1") == {"k1": True, "k2": False}
+    join_again = run_module(etcd_member, **etcd_fleet.options("k2", "k1", "k3"), state="voting")
+    assert join_again["changed"], join_again
+
+    assert prepare("k3", "k1", "k2")["action"] == "add"
+    join("k3", "k1", "k2")
+    assert etcd_fleet.members("k3") == {"k1": True, "k2": True, "k3": True}
+    assert etcd_fleet.etcdctl("k3", "get", "a")["count"] == 1
+
+
+def test_a_lost_disk_is_no_new_cluster(etcd_fleet, prepare, join, found):
+    found("k1", "k2", "k3")
+    cluster = etcd_fleet.cluster("k1")
+    etcd_fleet.etcdctl("k1", "put", "a", "1")
+    etcd_fleet.lose("k2")
+    # By itself it comes to nothing.
+    etcd_fleet.start("k2")
+    assert etcd_fleet.processes["k2"].wait(timeout=etcd_fleet.SECONDS) != 0
+    etcd_fleet.stop("k2")
+    etcd_fleet.serves("k1")
+
+    replaced = prepare("k2", "k1", "k3")
+    assert replaced["action"] == "replace", replaced
+    assert replaced["actions"][0] == ("join", "etcd again, as a learner of k1, k3, because its data is lost", "")
+    join("k2", "k1", "k3")
+    assert etcd_fleet.cluster("k2") == cluster
+    assert etcd_fleet.members("k2") == {"k1": True, "k2": True, "k3": True}
+    assert etcd_fleet.etcdctl("k2", "get", "a")["count"] == 1
+
+
+def test_a_lost_disk_without_a_quorum(etcd_fleet, prepare, found):
+    found("k1", "k2", "k3")
+    etcd_fleet.lose("k2")
+    etcd_fleet.stop("k3")
+    refused = prepare("k2", "k1", "k3", wait=0)
+    assert refused["failed"]
+    for part in ("k1, k3 have", "must not found a second cluster", "restore a backup"):
+        assert part in refused["msg"], refused
+    assert not (etcd_fleet.host("k2") / "first-start").exists()
+
+
+def test_no_data_left_at_all(etcd_fleet, prepare, found):
+    found("k1")
+    etcd_fleet.lose("k1")
+    refused = prepare("k1")
+    assert "restore a backup" in refused["msg"]
+    assert "reset_hosts=k1" in refused["msg"]
+
+
+def test_an_interrupted_foundation_goes_on(etcd_fleet, prepare):
+    names = ("k1", "k2", "k3")
+    assert prepare("k1", "k2", "k3")["action"] == "found"
+    etcd_fleet.start("k1")
+    # It has data and waits for the others, of which nothing is there yet.
+    assert poll(lambda: etcd_fleet.has_data("k1"), bool, etcd_fleet.SECONDS)
+    for name in ("k2", "k3"):
+        assert prepare(name, *(set(names) - {name}))["action"] == "found"
+    etcd_fleet.start("k2", "k3")
+    etcd_fleet.ready(*names)
+    assert len(etcd_fleet.members("k1")) == 3
+
+
+def test_data_of_another_cluster(etcd_fleet, prepare, found):
+    found("k1")
+    found("k2")
+    refused = prepare("k1", "k2", "k3")
+    assert "different clusters" in refused["msg"]
+    etcd_fleet.stop("k2")
+    refused = prepare("k2", "k1", "k3")
+    assert "data of another cluster" in refused["msg"]
+    assert "the live members are k1" in refused["msg"]
+    # And nobody is added while it is in the inventory's way.
+    assert etcd_fleet.members("k1") == {"k1": True}
+
+
+def test_a_member_that_is_not_in_the_inventory(etcd_fleet, prepare, found):
+    found("k1", "x", "y")
+    refused = prepare("k2", "k1", "k3", wait=0)
+    assert "which is no etcd host of the inventory" in refused["msg"]
+    assert "etcdctl member remove" in refused["msg"]
+
+
+def test_who_has_not_been_looked_at_may_have_data(etcd_fleet, prepare):
+    options = etcd_fleet.options("k1", "k2", "k3")
+    options["members"][2]["state"] = ""
+    refused = prepare("k1", "k2", "k3", members=options["members"])
+    assert "nobody has looked whether k3 has etcd data" in refused["msg"]
+
+
+def test_the_leader_steps_aside(etcd_fleet, prepare, found):
+    found("k1", "k2", "k3")
+    identities = {one["ID"]: one["name"] for one in etcd_fleet.etcdctl("k1", "member", "list")["members"]}
+
+    def leader_is_prepared():
+        """On a busy machine, another one may lead by the time that the module looks."""
+        identity = etcd_fleet.etcdctl("k1", "endpoint", "status")[0]["Status"]["leader"]
+        leader = identities[identity]
+        others = sorted({"k1", "k2", "k3"} - {leader})
+        result = prepare(leader, *others)
+        assert not result["changed"]
+        return result["leader"] and (leader, others[0], identity)
+
+    leader, successor, identity = poll(leader_is_prepared, bool, etcd_fleet.SECONDS)
+    to = next(one for one, name in identities.items() if name == successor)
+    assert f"{identity:x} [term" in etcd_fleet.log(leader)
+    assert f"starts to transfer leadership to {to:x}" in etcd_fleet.log(leader)
+
+
+def test_nobody_is_restarted_whom_the_quorum_needs(etcd_fleet, prepare, found):
+    found("k1", "k2", "k3")
+    etcd_fleet.stop("k3")
+    etcd_fleet.serves("k2")
+    refused = prepare("k2", "k1", "k3", wait=1)
+    assert refused["failed"]
+    assert "without k2 etcd would have no quorum (k3 of the 2 other members is not healthy)" in refused["msg"]

@@ -1,0 +1,216 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _certificates, _encryption, _pki
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules import host_facts
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker_api
+
+
+@pytest.fixture(autouse=True)
+def no_docker(monkeypatch, tmp_path):
+    """Whether this machine runs Docker does not matter."""
+    monkeypatch.setattr(host_facts, "_DOCKER_PID", str(tmp_path / "docker.pid"))
+
+
+def test_facts_agree_with_other_witnesses(run_module):
+    result = run_module(host_facts)
+    facts = result["found"]
+    assert result["changed"] is False
+    assert facts["hostname"] == os.uname().nodename
+    assert facts["architecture"] == subprocess.check_output(["dpkg", "--print-architecture"], text=True).strip()
+    assert facts["memory_mb"] == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    assert facts["systemd"] is os.path.isdir("/run/systemd/system")
+
+
+def test_names_that_the_host_does_not_know(run_module, monkeypatch):
+    def resolve(name, port, family):
+        if name != "api.example.org":
+            raise socket.gaierror("Name or service not known")
+        return [family]
+
+    monkeypatch.setattr(host_facts.socket, "getaddrinfo", resolve)
+    names = ["api.example.org", "nowhere.example.org", "a" * 64]
+    assert run_module(host_facts, resolve=names)["found"]["unresolved"] == names[1:]
+    assert run_module(host_facts)["found"]["unresolved"] == []
+
+
+def test_an_old_nft_means_no_nftables_mode(run_module, monkeypatch):
+    monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda self, name, **dummy: f"/usr/sbin/{name}")
+    said = {
+        "nft": "nftables v0.9.8 (E.D.S.)\n",
+        "ip": "[]",
+        "containerd": "containerd github.com/containerd/containerd 1.7.24~ds1\n",
+    }
+    monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **dummy: (0, said[command[0]], ""))
+    facts = run_module(host_facts, containerd=True)["found"]
+    assert (facts["nftables"], facts["containerd"]) == (False, "1.7.24")
+
+
+def test_containerd_is_asked_only_where_its_version_matters(run_module, monkeypatch):
+    asked = []
+    monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda self, name, **dummy: f"/usr/sbin/{name}")
+    monkeypatch.setattr(
+        AnsibleModule, "run_command", lambda self, command, **dummy: asked.append(command[0]) or (0, "[]", "")
+    )
+    assert run_module(host_facts)["found"]["containerd"] == ""
+    assert "containerd" not in asked
+
+
+def test_what_listens_on_a_port_that_is_needed(run_module, reserved_port):
+    port = reserved_port()
+    with socket.create_server(("127.0.0.1", port)):
+        found = run_module(host_facts, ports=[port])["found"]["foreign_listeners"]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind(("127.0.0.1", port))
+            both = run_module(host_facts, ports=[port], udp_ports=[port])["found"]["foreign_listeners"]
+    assert [(one["port"], one["pid"]) for one in found] == [(port, os.getpid())]
+    assert [(one["protocol"], one["pid"]) for one in both] == [("tcp", os.getpid()), ("udp", os.getpid())]
+
+
+def test_free_disk_is_that_of_the_nearest_directory(run_module, tmp_path):
+    missing = f"{tmp_path}/not/there"
+    free = run_module(host_facts, directories=[missing])["found"]["free_mb"]
+    assert abs(free[missing] - (shutil.disk_usage(tmp_path).free >> 20)) < 500
+
+
+def test_what_waits_to_be_installed_is_not_installed(run_module, monkeypatch, tmp_path):
+    def installed():
+        return run_module(host_facts)["found"]["installed"]
+
+    monkeypatch.setattr(host_facts._status, "RELEASES", str(tmp_path / "opt"))
+    assert installed() is False
+    (tmp_path / "opt/.staged").mkdir(parents=True)
+    assert installed() is False
+    (tmp_path / "opt/etcd").mkdir()
+    assert installed() is True
+
+
+def test_a_host_with_a_firewall_of_ours(run_module, monkeypatch, tmp_path):
+    unit = tmp_path / "plainkube-firewall.service"
+    monkeypatch.setattr(host_facts._nft, "UNIT_PATH", str(unit))
+    assert run_module(host_facts)["found"]["firewall"] is False
+    unit.touch()
+    assert run_module(host_facts)["found"]["firewall"] is True
+
+
+def test_encryption_keys_are_told_apart_to_who_may_read_them(run_module, tmp_path, monkeypatch):
+    key = _encryption.new_key(3)
+    (tmp_path / "encryption.yaml").write_text(_encryption.render([key]))
+    found = run_module(host_facts, pki=str(tmp_path))["found"]["pki"]
+    assert found["secret"] == ["encryption.yaml"]
+    assert [one.split()[0] for one in found["encryption"]] == ["key-3"]
+    assert key.secret not in str(found)
+
+    def refuse(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(host_facts._files, "read", refuse)
+    assert _pki.encryption_keys(str(tmp_path / "encryption.yaml")) == []
+
+
+def test_authorities_are_told_and_keys_only_named(run_module, tmp_path):
+    for name in ("ca.crt", "sa.key", "origin"):
+        (tmp_path / name).write_text(f"content of {name}")
+    result = run_module(host_facts, pki=str(tmp_path))
+    assert result["found"]["pki"] == {
+        "public": {"ca.crt": "content of ca.crt", "origin": "content of origin"},
+        "secret": ["sa.key"],
+        "encryption": [],
+    }
+    assert {f"{stem}.crt" for stem in _certificates.AUTHORITIES.values()} < {*_pki.FILES}
+
+
+def test_networks_of_interfaces_agree_with_the_kernels_routes(run_module):
+    found = run_module(host_facts)["found"]["networks"]
+    routes = subprocess.check_output(["ip", "-4", "route", "show", "scope", "link", "proto", "kernel"], text=True)
+    kernels = {line.split()[0] for line in routes.splitlines() if "docker0" not in line}
+    assert kernels <= {one["network"] for one in found}
+
+
+def test_docker_is_asked_only_while_it_runs(run_module, monkeypatch, tmp_path):
+    answer = [{"Name": "backend", "Id": "0" * 64, "Options": {}, "IPAM": {"Config": [{"Subnet": "10.9.0.0/24"}]}}]
+    monkeypatch.setattr(_docker_api, "call", lambda *dummy, **more: answer)
+
+    def names():
+        return [one["name"] for one in run_module(host_facts)["found"]["networks"]]
+
+    assert "the Docker network backend" not in names()
+    # A pid that another process has by now.
+    (tmp_path / "docker.pid").write_text(str(os.getpid()))
+    assert "the Docker network backend" not in names()
+    monkeypatch.setattr(host_facts._sockets, "name", lambda pid: "dockerd")
+    assert "the Docker network backend" in names()
+
+    def silent(*dummy, **more):
+        raise OSError("timed out")
+
+    warned = []
+    monkeypatch.setattr(_docker_api, "call", silent)
+    monkeypatch.setattr(AnsibleModule, "warn", lambda self, text, **dummy: warned.append(text))
+    result = run_module(host_facts)
+    assert [entry["name"] for entry in result["found"]["networks"]] == names()
+    assert warned == ["Docker does not answer (timed out): its networks are known by their interfaces only."] * 2
+
+
+def test_the_hosts_time_is_told(run_module):
+    before = time.time()
+    assert before <= run_module(host_facts)["time"] <= time.time()
+
+
+def test_services_and_settings_are_those_on_disk(run_module, monkeypatch, tmp_path):
+    monkeypatch.setattr(host_facts, "_UNITS", str(tmp_path))
+    monkeypatch.setattr(host_facts, "_SUBNET", str(tmp_path / "subnet.env"))
+
+    def found():
+        facts = run_module(host_facts)["found"]
+        return facts["services"], facts["settled"]
+
+    assert found() == ([], {})
+    for name in ("plainkube-load-balancer.service", "kubelet.service", "plainkube-other.timer"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "kube-apiserver.service").write_text("  --service-cluster-ip-range=10.96.0.0/16 \\\n")
+    assert found() == (["plainkube-load-balancer"], {"cluster_service_network": "10.96.0.0/16"})
+
+
+def test_links_where_systemd_makes_a_directory(run_module, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "etcd").symlink_to(tmp_path / "data")
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    paths = [str(tmp_path / name) for name in ("etcd", "broken", "data", "none")]
+    found = run_module(host_facts, service_directories=paths)["found"]["linked"]
+    assert found == {paths[0]: paths[2], paths[1]: str(tmp_path / "nowhere")}
+
+
+def test_versions_are_those_in_place(run_module, monkeypatch, tmp_path):
+    monkeypatch.setattr(host_facts, "_BINARIES", str(tmp_path))
+
+    def found():
+        return run_module(host_facts)["found"]["installed_versions"]
+
+    assert found() == {}
+    (tmp_path / "kubelet").symlink_to("/opt/plainkube/kubelet/v1.36.2/kubelet")
+    (tmp_path / "etcd").symlink_to("/usr/bin/etcd")
+    assert found() == {"kubelet": "1.36.2"}
+
+
+def test_a_file_that_only_root_may_read_tells_nothing(monkeypatch):
+    def denied(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(host_facts._files, "read", denied)
+    assert host_facts.readable("/etc/systemd/system/etcd.service") == ""
+
+
+def test_interfaces_and_addresses_agree_with_the_kernel(run_module):
+    facts = run_module(host_facts)["found"]
+    assert "lo" in facts["interfaces"]
+    assert {one["interface"] for one in facts["addresses"]} <= {*facts["interfaces"]}

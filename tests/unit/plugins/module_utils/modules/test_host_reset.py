@@ -1,0 +1,482 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import pwd
+import types
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules import host_reset
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _parts
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker_api
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
+
+STAMP = _stamp.Stamp("a" * 64, "1")
+PAUSE = "registry.k8s.io/pause:3.10.2"
+POD = {"Id": "p", "Names": ["/k8s_POD"], "Labels": {"io.kubernetes.pod.name": "x"}, "State": "running", "ImageID": "i1"}
+MINE = {"Id": "m", "Names": ["/mine"], "Labels": {}, "State": "running", "ImageID": "i2"}
+OPTIONS = {
+    "certificates": ["origin", "ca.crt", "etcd/flannel.key"],
+    "images": [PAUSE],
+    "pod_network": "10.244.0.0/16",
+    "wait": 0,
+}
+UNITS = {
+    "kubelet": ["/etc/kubernetes/kubelet.yaml", "/usr/local/bin/kubelet"],
+    "cri-dockerd": [],
+    "flanneld": ["/etc/sysctl.d/60-plainkube.conf"],
+    "etcd": [],
+    "kube-apiserver": [],
+}
+RULES = "*nat\n:FLANNEL-POSTRTG - [0:0]\n-A POSTROUTING -j FLANNEL-POSTRTG\n-A POSTROUTING -j MINE\nCOMMIT\n"
+OURS = {
+    "/etc/kubernetes/kubelet.yaml": "x",
+    "/etc/kubernetes/pki/origin": "x",
+    "/etc/kubernetes/pki/ca.crt": "x",
+    "/etc/kubernetes/pki/etcd/flannel.key": "x",
+    "/etc/kubernetes/.plainkube-abc": "x",
+    "/etc/network-environment": "# Written by plainkube.cluster\n",
+    "/etc/sysctl.d/60-plainkube-kubelet.conf": "# Written by plainkube.cluster.\n",
+    "/etc/sysctl.d/60-plainkube.conf": "# Written by plainkube.cluster.\n",
+    "/etc/sysusers.d/plainkube-etcd.conf": "u",
+    "/opt/plainkube/kubernetes/1/kubelet": "x",
+    "/var/lib/etcd/data/db": "x",
+    "/var/lib/flannel/subnet.env": "FLANNEL_NETWORK=10.244.0.0/16\n",
+    "/var/lib/kubelet/pods/p/token": "x",
+    "/var/log/kube-apiserver/audit.log": "x",
+    "/run/cri-dockerd.sock": "",
+    "/etc/systemd/system/haproxy.service.d/plainkube.conf": "[Unit]\n",
+    "/etc/systemd/system/keepalived.service.d/plainkube.conf": "[Unit]\n",
+    "/sys/class/net/flannel.1/mtu": "1450",
+}
+THEIRS = {
+    "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+    "/etc/docker/daemon.json": '{"debug": true}\n',
+    "/etc/systemd/system/mine.service": "[Service]\n",
+    "/etc/systemd/system/kubelet.service.d/10-mine.conf": "[Service]\n",
+    "/etc/systemd/system/keepalived.service.d/10-mine.conf": "[Service]\n",
+    "/usr/local/bin/mine": "x",
+    "/proc/1/status": "CapBnd:\tffffffffffffffff\n",
+    "/proc/self/mountinfo": "",
+}
+
+
+class Killed(BaseException):
+    """The run ends here, as by SIGKILL."""
+
+
+class FakeHost:
+    """Files below a directory, and as much of systemd, Docker and the network as a reset asks for."""
+
+    def __init__(self, root):
+        self.root = root
+        self.states = {name: "active" for name in [*UNITS, "docker"]}
+        self.enabled = {*self.states}
+        self.stamp = ""
+        self.containers, self.images = [], []
+        self.rules, self.restored = "", ""
+        self.network = ""  # what Docker keeps of docker0
+        self.done = []
+        self.kill_at = None
+        self.stuck = False
+        for path, text in THEIRS.items():
+            self.write(path, text)
+
+    def write(self, path, text):
+        place = pathlib.Path(f"{self.root}{path}")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8")
+
+    def install(self):
+        """What site.yml leaves."""
+        for path, text in OURS.items():
+            self.write(path, text)
+        for name, inputs in UNITS.items():
+            self.write(f"/etc/systemd/system/{name}.service", _stamp.append("[Service]\n", inputs, STAMP))
+        record = 'X-PlainkubeDaemonJson={"live-restore": true}'
+        drop_in = _stamp.append(f"[Service]\n{record}\n", [f"{'/etc/docker/daemon.json'}"], STAMP)
+        self.write("/etc/systemd/system/docker.service.d/zz-plainkube.conf", drop_in)
+        self.write("/etc/docker/daemon.json", json.dumps({"debug": True, "live-restore": True}, indent=2))
+        self.write("/etc/passwd", THEIRS["/etc/passwd"] + "etcd:x:995:995:etcd, run by plainkube.cluster:/:/x\n")
+        self.write("/proc/self/mountinfo", "1 2 0:1 / /var/lib/kubelet/pods/p/v rw - tmpfs tmpfs rw\n")
+        os.symlink("/opt/plainkube/kubernetes/1/kubelet", f"{self.root}/usr/local/bin/kubelet")
+        os.makedirs(f"{self.root}/opt/cni/bin")
+        os.symlink("/opt/plainkube/cni-plugins/1/bridge", f"{self.root}/opt/cni/bin/bridge")
+        self.stamp, self.network = str(STAMP), "10.244.5.0/24"
+        self.containers, self.images = [POD], [{"Id": "i1", "RepoTags": [PAUSE]}]
+        self.rules = RULES
+
+    def files(self):
+        return {
+            str(path)[len(self.root) :]: path.read_text(encoding="utf-8")
+            for path in pathlib.Path(self.root).rglob("*")
+            if path.is_file()
+        }
+
+    def act(self, what):
+        """Something changes; here a run may be killed."""
+        self.done.append(what)
+        if self.kill_at == len(self.done):
+            raise Killed
+
+    def systemctl(self, verb, *arguments):
+        names = [word.removesuffix(".service") for word in arguments if word.endswith(".service")]
+        if verb == "cat":
+            return "[Service]\nExecStart=/usr/sbin/dockerd -H fd://\n"
+        if verb == "show":
+            state = self.states.get(names[0], "inactive")
+            file_state = "enabled" if names[0] in self.enabled else ""
+            pid = 7 if state == "active" else 0
+            return f"ActiveState={state}\nUnitFileState={file_state}\nMainPID={pid}\nOOMScoreAdjust=0\n"
+        if verb == "stop":
+            self.states.update(dict.fromkeys(names, "inactive"))
+            self.stamp = "" if "docker" in names else self.stamp
+        elif verb == "start":
+            self.states.update(dict.fromkeys(names, "active"))
+            drop_ins = [
+                f"{self.root}{top}/systemd/system/docker.service.d/zz-plainkube.conf" for top in ("/etc", "/run")
+            ]
+            self.stamp = str(STAMP) if any(map(os.path.exists, drop_ins)) else ""
+            # Docker keeps the network of docker0 over a start with a bridge.
+            if os.path.exists(drop_ins[1]):
+                self.network = ""
+        elif verb == "disable":
+            self.enabled -= {*names}
+        if verb != "reset-failed":
+            self.act(f"systemctl {verb} {' '.join(names)}".strip())
+        return ""
+
+    def run_command(self, command, data=None, **dummy):
+        program, *words = command
+        if program == "systemctl":
+            return 0, self.systemctl(*words), ""
+        if command == ["iptables-save"]:
+            return 0, self.rules, ""
+        if program == "iptables-restore":
+            self.restored, self.rules = data, ""
+        elif command[:3] == ["ip", "link", "delete"]:
+            os.unlink(f"{self.root}/sys/class/net/{command[3]}/mtu")
+            os.rmdir(f"{self.root}/sys/class/net/{command[3]}")
+        elif program == "ip":
+            address = [{"ifname": "docker0", "mtu": 1450, "addr_info": [{"local": "10.244.5.1", "prefixlen": 24}]}]
+            return 0, json.dumps(address if "address" in command else []), ""
+        elif program == "umount":
+            if self.stuck:
+                return 32, "", "umount: target is busy."
+            self.write("/proc/self/mountinfo", "")
+        elif program == "userdel":
+            self.write("/etc/passwd", THEIRS["/etc/passwd"])
+        else:
+            return 0, "", ""
+        self.act(" ".join(command))
+        return 0, "", ""
+
+    def call(self, method, path, **dummy):
+        assert self.states["docker"] == "active", "the API's socket would start Docker"
+        if path.startswith("/containers/json"):
+            return self.containers
+        if path == "/images/json":
+            return self.images
+        if path.startswith("/containers/"):
+            self.containers = [one for one in self.containers if f"{_bridge.name(one)}?" not in path]
+        else:
+            self.images = []
+        self.act(f"{method} {path}")
+        return None
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    fake = FakeHost(str(tmp_path))
+    monkeypatch.setattr(_parts, "ROOT", fake.root)
+    monkeypatch.setattr(_bridge, "INTERFACE", f"{fake.root}/sys/class/net/docker0")
+    monkeypatch.setattr(_docker_api, "call", fake.call)
+    monkeypatch.setattr(_stamp, "of_process", lambda pid: fake.stamp if pid else "")
+    monkeypatch.setattr(
+        AnsibleModule, "run_command", lambda self, command, **options: fake.run_command(command, **options)
+    )
+    user, known = types.SimpleNamespace(pw_uid=54321, pw_gid=54321), pwd.getpwnam
+    monkeypatch.setattr(pwd, "getpwnam", lambda name: user if name == "etcd" else known(name))
+    return fake
+
+
+@pytest.fixture
+def run(host, run_module):
+    def run_it(**arguments):
+        host.done.clear()
+        return run_module(host_reset, **{**OPTIONS, **arguments})
+
+    return run_it
+
+
+def test_a_bare_host_has_nothing_to_remove(host, run):
+    host.write("/var/lib/kubelet/mine", "x")
+    result = run()
+    assert result == {
+        "changed": False,
+        "actions": [],
+        "removed": {},
+        "kept": [],
+        "diff": {**result["diff"], "before": "", "after": ""},
+    }
+    assert host.done == []
+    assert host.files() == {**THEIRS, "/var/lib/kubelet/mine": "x"}
+
+
+def test_all_of_ours_goes_and_nothing_else(host, run):
+    host.install()
+    before = host.files()
+    told = run(_ansible_check_mode=True)
+    assert host.done == []
+    assert host.files() == before
+    result = run()
+    assert result == told
+    assert result["changed"]
+    assert "service kubelet\n" in result["diff"]["before"]
+    assert ("stop", "kubelet", "") in result["actions"]
+    others = [("remove", f"{kind} {name}", "") for kind, names in result["removed"].items() for name in names]
+    others = [action for action in others if not action[1].startswith("service ")]
+    assert [action for action in result["actions"] if action[0] != "stop"] == others
+    assert host.files() == {**THEIRS, "/etc/docker/daemon.json": '{\n  "debug": true\n}\n'}
+    gone = ("/etc/kubernetes", "/opt/plainkube", "/opt/cni", "/var/lib/etcd", "/etc/systemd/system/haproxy.service.d")
+    assert [one for one in gone if os.path.exists(f"{host.root}{one}")] == []
+    assert host.restored == "*nat\n-D POSTROUTING -j FLANNEL-POSTRTG\n-F FLANNEL-POSTRTG\n-X FLANNEL-POSTRTG\nCOMMIT\n"
+    assert (host.containers, host.images, host.stamp, host.states["docker"]) == ([], [], "", "active")
+    assert not run()["changed"]
+    assert host.done == []
+
+
+def test_the_kubelet_is_stopped_before_its_containers_are_removed(host, run):
+    host.install()
+    run()
+    removed = next(number for number, what in enumerate(host.done) if what.startswith("DELETE /containers"))
+    assert host.done[0] == "systemctl stop kubelet"
+    assert removed < host.done.index("umount /var/lib/kubelet/pods/p/v")
+
+
+def test_a_run_killed_anywhere_is_finished_by_the_next(tmp_path, host, run, run_module):
+    host.install()
+    run()
+    steps, left = len(host.done), host.files()
+    assert steps > 12
+    for step in range(1, steps + 1):
+        host.__init__(host.root)
+        host.install()
+        host.kill_at = step
+        with pytest.raises(Killed):
+            run()
+        host.kill_at = None
+        run()
+        assert host.files() == left, step
+        assert (host.containers, host.images, host.stamp, host.states["docker"], host.rules) == (
+            [],
+            [],
+            "",
+            "active",
+            "",
+        )
+        assert not run()["changed"], step
+
+
+def test_units_of_others_keep_what_is_theirs(host, run):
+    host.write("/etc/systemd/system/kubelet.service", "[Service]\nExecStart=/usr/bin/kubelet\n")
+    for path in (
+        "/var/lib/kubelet/pods/x",
+        "/etc/kubernetes/pki/ca.crt",
+        "/etc/kubernetes/kubelet.yaml",
+        "/etc/network-environment",
+    ):
+        host.write(path, "theirs")
+    host.containers, host.images, host.rules = [POD], [{"Id": "i1", "RepoTags": [PAUSE]}], RULES
+    before = host.files()
+    assert not run()["changed"]
+    assert host.done == []
+    assert host.files() == before
+
+
+def test_files_of_others_keep_their_directory(host, run):
+    host.install()
+    host.write("/etc/kubernetes/pki/mine.crt", "x")
+    run()
+    assert [path for path in host.files() if path.startswith("/etc/kubernetes")] == ["/etc/kubernetes/pki/mine.crt"]
+
+
+def test_containers_of_others_keep_docker_as_it_is_and_a_way_out(host, run):
+    host.install()
+    host.containers = [POD, MINE]
+    result = run()
+    assert "would stop mine: run plainkube.cluster.reset once more" in result["kept"][0]
+    assert host.containers == [MINE]
+    assert "systemctl stop docker" not in host.done
+    assert "-A POSTROUTING -s 10.244.5.0/24 ! -o docker0 -j MASQUERADE\nCOMMIT" in host.restored
+    assert not run()["changed"]
+    host.containers = [{**MINE, "State": "exited"}]
+    assert run()["removed"] == {"Docker's process": ["restarted, so that docker0 is its own again"]}
+    assert host.done == [
+        "systemctl stop docker",
+        "systemctl daemon-reload",
+        "systemctl start docker",
+        "systemctl stop docker",
+        "systemctl daemon-reload",
+        "systemctl start docker",
+    ]
+    assert (host.stamp, host.network) == ("", "")
+
+
+def test_an_image_that_a_container_of_others_needs_stays(host, run):
+    host.install()
+    host.containers = [{**MINE, "State": "exited", "ImageID": "i1"}]
+    result = run()
+    assert result["kept"] == [f"Images that containers of others use stay: {PAUSE}."]
+    assert host.images
+
+
+def test_nothing_is_deleted_below_a_mount_that_stays(host, run):
+    host.install()
+    host.stuck = True
+    result = run()
+    assert "`umount /var/lib/kubelet/pods/p/v` failed: umount: target is busy" in result["msg"]
+    assert "/var/lib/kubelet/pods/p/token" in host.files()
+
+
+def link(host, path, target):
+    """Put what is at a path somewhere else, and a link there."""
+    os.makedirs(os.path.dirname(f"{host.root}{target}"), exist_ok=True)
+    os.rename(f"{host.root}{path}", f"{host.root}{target}")
+    os.symlink(f"{host.root}{target}", f"{host.root}{path}")
+
+
+def test_a_link_above_is_followed_to_mounts_and_data(host, run):
+    host.install()
+    link(host, "/var/lib", "/data/lib")
+    host.write("/proc/self/mountinfo", "1 2 0:1 / /data/lib/kubelet/pods/p/v rw - tmpfs tmpfs rw\n")
+    told = run(_ansible_check_mode=True)
+    assert told["removed"]["mount"] == ["/data/lib/kubelet/pods/p/v"]
+    result = run()
+    assert "umount /data/lib/kubelet/pods/p/v" in host.done
+    assert result == told
+    assert host.files() == {**THEIRS, "/etc/docker/daemon.json": '{\n  "debug": true\n}\n'}
+    assert os.listdir(f"{host.root}/data/lib") == []
+    assert os.path.islink(f"{host.root}/var/lib")
+    assert not run()["changed"]
+
+
+@pytest.mark.parametrize("only", [None, "/var/lib/kubelet", "/etc/kubernetes"])
+def test_links_stay_with_the_directories_that_they_lead_to(host, run, only):
+    host.install()
+    links = {
+        path: f"/data/{number}"
+        for number, path in enumerate(
+            [
+                *("/var/lib/kubelet", "/var/lib/etcd", "/var/lib/flannel", "/var/log/kube-apiserver", "/opt/plainkube"),
+                *("/etc/kubernetes/pki", "/etc/kubernetes", "/opt/cni"),
+            ]
+        )
+        if only in (None, path)
+    }
+    # Of the kubelet only what it writes itself.
+    for path, text in (
+        ("/var/lib/kubelet/pods/0a1b2c3d-0000-0000-0000-000000000000/x", "x"),
+        ("/var/lib/etcd/data/member/x", "x"),
+    ):
+        host.write(path, text)
+    os.unlink(f"{host.root}/var/lib/kubelet/pods/p/token")
+    os.rmdir(f"{host.root}/var/lib/kubelet/pods/p")
+    for path, target in links.items():
+        link(host, path, target)
+    place = links.get("/var/lib/kubelet", "/var/lib/kubelet")
+    host.write(
+        "/proc/self/mountinfo", f"1 2 0:1 / {place}/pods/0a1b2c3d-0000-0000-0000-000000000000/v rw - tmpfs tmpfs rw\n"
+    )
+    told = run(_ansible_check_mode=True)
+    result = run()
+    assert result == told
+    assert ("/var/lib/kubelet/" in result["removed"]["data"]) == ("/var/lib/kubelet" in links)
+    assert any(step.startswith(f"umount {place}/pods/") for step in host.done)
+    assert host.files() == {**THEIRS, "/etc/docker/daemon.json": '{\n  "debug": true\n}\n'}
+    for path, target in links.items():
+        if path != "/etc/kubernetes/pki":  # went to where /etc/kubernetes is
+            assert os.path.islink(f"{host.root}{path}"), path
+            assert [name for name in os.listdir(f"{host.root}{target}") if name not in ("pki", "bin")] == [], path
+    assert not run()["changed"]
+    assert host.done == []
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_link_to_a_directory_with_more_in_it_is_refused_before_any_change(host, run, check):
+    host.install()
+    host.write("/data/canary", "mine")
+    for name in os.listdir(f"{host.root}/var/lib/kubelet"):
+        os.rename(f"{host.root}/var/lib/kubelet/{name}", f"{host.root}/data/{name}")
+    os.rmdir(f"{host.root}/var/lib/kubelet")
+    os.symlink(f"{host.root}/data", f"{host.root}/var/lib/kubelet")
+    before = host.files()
+    assert run(_ansible_check_mode=check)["msg"] == (
+        "Nothing was removed: /var/lib/kubelet is a link to /data, which also holds canary, and that is not the cluster's: "
+        "move it to another directory, and run the reset again."
+    )
+    assert host.done == []
+    assert host.files() == before
+
+
+def test_a_mount_point_with_more_in_it_is_refused_too(host, run):
+    host.install()
+    host.write("/proc/self/mountinfo", "1 2 8:1 /data /var/lib/flannel rw - ext4 /dev/sda1 rw\n")
+    host.write("/var/lib/flannel/canary", "mine")
+    assert "/var/lib/flannel is a mount point, and also holds canary" in run()["msg"]
+    assert host.done == []
+    os.unlink(f"{host.root}/var/lib/flannel/canary")
+    assert "/var/lib/flannel/" in run()["removed"]["data"]
+    assert os.listdir(f"{host.root}/var/lib/flannel") == []
+
+
+def test_a_link_in_a_directory_of_ours_is_refused_where_nobody_knows_what_it_leads_to(host, run):
+    host.install()
+    host.write("/data/plugins/canary", "mine")
+    os.symlink(f"{host.root}/data/plugins", f"{host.root}/var/lib/kubelet/plugins")
+    assert (
+        "/var/lib/kubelet/plugins is a link to /data/plugins, and what is there may not be the cluster's"
+        in run()["msg"]
+    )
+    assert host.done == []
+
+
+def test_the_pods_directory_may_be_a_link(host, run):
+    host.install()
+    uid = "0a1b2c3d-0000-0000-0000-000000000000"
+    os.rename(f"{host.root}/var/lib/kubelet/pods/p", f"{host.root}/var/lib/kubelet/pods/{uid}")
+    host.write("/var/lib/kubelet/pki/x", "x")
+    link(host, "/var/lib/kubelet/pods", "/data/pods")
+    host.write("/proc/self/mountinfo", f"1 2 0:1 / /data/pods/{uid}/v rw - tmpfs tmpfs rw\n")
+    result = run()
+    assert result["removed"]["mount"] == [f"/data/pods/{uid}/v"]
+    assert {"/var/lib/kubelet/pods/", "/var/lib/kubelet/"} <= {*result["removed"]["data"]}
+    assert os.listdir(f"{host.root}/data/pods") == []
+    assert os.path.islink(f"{host.root}/var/lib/kubelet/pods")
+    assert not run()["changed"]
+
+
+def test_docker_that_cannot_start_without_us_is_told_of(host, run, monkeypatch):
+    host.install()
+    host.write("/proc/1/status", "CapBnd:\t0000000000000000\n")
+    show = host.systemctl
+    monkeypatch.setattr(
+        host, "systemctl", lambda *words: show(*words).replace("OOMScoreAdjust=0", "OOMScoreAdjust=-500")
+    )
+    assert "Docker is stopped: its unit asks for a negative OOMScoreAdjust" in run()["kept"][-1]
+    assert host.states["docker"] == "inactive"
+
+
+def test_a_service_that_was_kept_from_starting_does_not_start_at_boot_either(host, run):
+    host.install()
+    host.enabled |= {"haproxy", "keepalived"}
+    assert run()["removed"]["hold on"] == ["haproxy.service", "keepalived.service"]
+    assert not {"haproxy", "keepalived"} & host.enabled
+    # Without a hold of ours, it is somebody's.
+    host.enabled.add("haproxy")
+    assert not run()["changed"]
+    assert "haproxy" in host.enabled

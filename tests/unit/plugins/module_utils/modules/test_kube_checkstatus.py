@@ -1,0 +1,379 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import contextlib
+import datetime
+import http.server
+import json
+import os
+import pathlib
+import socket
+import threading
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.artifacts import _artifacts
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules import kube_checkstatus
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+SHOW = """\
+ActiveEnterTimestamp=@1732383480
+ActiveState={active}
+FragmentPath={fragment}
+InactiveEnterTimestamp=
+InvocationID=0123
+LoadState={load}
+MainPID={pid}
+NRestarts=0
+NeedDaemonReload=no
+Result=success
+SubState={sub}
+UnitFileState=enabled
+"""
+
+
+class Host:
+    """A host whose commands answer as told, and who notes them."""
+
+    def __init__(self):
+        self.commands = []
+        self.looks = 0
+        self.units = {}
+        self.etcd = {}
+
+    def unit(self, name, active="active", sub="running", load="loaded", pid=None, fragment="/dev/null"):
+        pid = os.getpid() if pid is None else pid
+        self.units[f"{name}.service"] = SHOW.format(active=active, sub=sub, load=load, pid=pid, fragment=fragment)
+
+    def run_command(self, command, **kwargs):
+        self.commands.append(command)
+        if command[:2] == ["systemctl", "show"]:
+            self.looks += 1
+            units = [word for word in command if word.endswith(".service")]
+            return 0, "\n".join(self.units[unit] for unit in units), ""
+        if any("etcdctl" in word for word in command):
+            return self.etcd[command[-1]]
+        if command == ["docker", "version"]:
+            return 0, "26.1.5+dfsg1\n", ""
+        raise AssertionError(f"nobody expects {command}")
+
+
+@pytest.fixture
+def host(monkeypatch):
+    fake = Host()
+    monkeypatch.setattr(AnsibleModule, "run_command", fake.run_command)
+    return fake
+
+
+@pytest.fixture
+def server():
+    """A health endpoint that listens in this process; its answer can be changed."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(self.server.code)
+            self.end_headers()
+            self.wfile.write(b"[-]etcd failed" if self.server.code != 200 else b"ok")
+
+        def log_message(self, *dummy):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as one:
+        one.code = 200
+        threading.Thread(target=one.serve_forever, daemon=True).start()
+        yield one
+        one.shutdown()
+
+
+def test_a_healthy_component(host, server, run_module):
+    host.unit("kubelet")
+    port = server.server_port
+    url = f"http://127.0.0.1:{port}/healthz"
+    result = run_module(
+        kube_checkstatus, components=[{"name": "kubelet", "ports": [port], "health_url": url, "managed": False}]
+    )
+    assert (result["healthy"], result["problems"], result["changed"]) == (True, [], False)
+    (kubelet,) = result["components"]
+    assert f"127.0.0.1:{port}" in kubelet["listening"]
+    assert kubelet["health"] == {"url": url, "status": 200, "ok": True, "text": "ok"}
+    assert (kubelet["since"], kubelet["pid"], kubelet["invocation"]) == ("2024-11-23T17:38:00Z", os.getpid(), "0123")
+    assert kubelet["seconds"] > 0
+    assert "etcd" not in result
+    assert "node" not in result
+
+
+def test_other_processes_ports_do_not_count(host, run_module):
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = other.getsockname()[1]
+        host.unit("kubelet", pid=1)
+        result = run_module(kube_checkstatus, components=[{"name": "kubelet", "ports": [port], "managed": False}])
+    assert f"kubelet on this host does not listen on port {port}" in result["problems"][0]
+
+
+def test_all_units_are_read_by_one_command(host, run_module):
+    for name in ("etcd", "kubelet", "kube-proxy"):
+        host.unit(name)
+    run_module(
+        kube_checkstatus, components=[{"name": name, "managed": False} for name in ("etcd", "kubelet", "kube-proxy")]
+    )
+    assert [command[:2] for command in host.commands] == [["systemctl", "show"]]
+    assert host.commands[0][-3:] == ["etcd.service", "kubelet.service", "kube-proxy.service"]
+
+
+def test_a_stopped_component(host, run_module):
+    host.unit("kubelet", active="inactive", sub="dead", pid=0)
+    result = run_module(
+        kube_checkstatus, components=[{"name": "kubelet", "ports": [10250], "health_url": "http://127.0.0.1:1/"}]
+    )
+    assert result["problems"] == [
+        "kubelet on this host is stopped (inactive/dead); start it with plainkube.cluster.site"
+    ]
+    assert (result["healthy"], result["components"][0]["healthy"], result["components"][0]["health"]) == (
+        False,
+        False,
+        {},
+    )
+
+
+def test_a_unit_that_is_absent(host, run_module):
+    host.unit("kubelet", active="inactive", sub="dead", load="not-found", pid=0, fragment="")
+    result = run_module(kube_checkstatus, components=[{"name": "kubelet"}])
+    assert "kubelet is not installed on this host" in result["problems"][0]
+
+
+def test_a_process_from_an_older_configuration(host, run_module, tmp_path):
+    unit, config = tmp_path / "kubelet.service", tmp_path / "config.yaml"
+    config.write_text("a: 1\n")
+    text = "[Service]\nExecStart=/usr/local/bin/kubelet\n"
+    stamp = _stamp.Stamp(_stamp.compute(text, [str(config)]), "0")
+    unit.write_text(_stamp.append(text, [str(config)], stamp))
+    host.unit("kubelet", fragment=str(unit))
+    result = run_module(kube_checkstatus, components=[{"name": "kubelet"}])
+    assert "the process was started from an older unit" in result["problems"][0]
+    config.write_text("a: 2\n")
+    result = run_module(kube_checkstatus, components=[{"name": "kubelet"}])
+    assert "changed on disk" in result["problems"][0]
+
+
+def test_docker_tells_its_version(host, run_module):
+    host.unit("docker")
+    docker = {"name": "docker", "version": "26.1.4", "version_command": ["docker", "version"], "managed": False}
+    result = run_module(kube_checkstatus, components=[docker])
+    assert result["components"][0]["version"] == "26.1.5"
+    assert result["problems"] == [
+        "docker on this host runs version 26.1.5, 26.1.4 is wanted; run plainkube.cluster.site"
+    ]
+
+
+def test_waits_for_what_time_heals(host, server, run_module, monkeypatch):
+    host.unit("kube-apiserver")
+    server.code = 500
+    real, looks = kube_checkstatus.look, []
+
+    def look(module):
+        looks.append(real(module))
+        server.code = 200 if len(looks) == 3 else 500
+        return looks[-1]
+
+    monkeypatch.setattr(kube_checkstatus, "look", look)
+    url = f"http://127.0.0.1:{server.server_port}/readyz"
+    component = {"name": "kube-apiserver", "health_url": url, "managed": False}
+    result = run_module(kube_checkstatus, components=[component], wait=30, poll=0.01)
+    assert result["healthy"]
+    assert len(looks) == 4
+
+
+def test_gives_up_after_wait(host, server, run_module):
+    host.unit("kube-apiserver")
+    server.code = 500
+    url = f"http://127.0.0.1:{server.server_port}/readyz"
+    component = {"name": "kube-apiserver", "health_url": url, "managed": False}
+    result = run_module(kube_checkstatus, components=[component], wait=1, poll=0.4)
+    assert result["problems"] == [f"kube-apiserver on this host is not healthy: {url} says 500: [-]etcd failed"]
+    assert 2 <= host.looks <= 4
+
+
+def test_does_not_wait_for_what_time_does_not_heal(host, run_module):
+    host.unit("kubelet", active="inactive", sub="dead", pid=0)
+    run_module(kube_checkstatus, components=[{"name": "kubelet"}], wait=60)
+    assert host.looks == 1
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """Write a certificate that ends in so many days."""
+
+    def write(name, days):
+        key = ec.generate_private_key(ec.SECP256R1())
+        now = datetime.datetime.now(datetime.timezone.utc)
+        subject = x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, name)])
+        builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        builder = builder.not_valid_before(now - datetime.timedelta(days=400))
+        signed = builder.not_valid_after(now + datetime.timedelta(days=days, hours=1)).sign(key, hashes.SHA256())
+        path = tmp_path / "pki" / f"{name}.crt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+        return str(path)
+
+    return write
+
+
+def test_certificates_in_a_directory(run_module, certificate, tmp_path):
+    old, soon = certificate("old", -3), certificate("soon", 12)
+    certificate("fresh", 365)
+    (tmp_path / "pki" / "fresh.key").write_text("not a certificate")
+    result = run_module(kube_checkstatus, certificates=[str(tmp_path / "pki"), str(tmp_path / "absent.crt")])
+    days = {certificate["subject"]: certificate["days_left"] for certificate in result["certificates"]}
+    assert days == {"fresh": 365, "old": -3, "soon": 12, "": 0}
+    assert len(result["problems"]) == 3
+    assert f"the certificate {old} on this host expired on" in result["problems"][0]
+    assert f"the certificate {soon} on this host expires in 12 days" in result["problems"][1]
+    assert "absent.crt on this host cannot be read: No such file or directory" in result["problems"][2]
+
+
+def test_a_file_with_several_certificates(run_module, certificate, tmp_path):
+    both = tmp_path / "both-current.pem"
+    texts = [pathlib.Path(certificate(name, days)).read_text() for name, days in (("old", 12), ("new", 400))]
+    both.write_text("-----BEGIN EC PRIVATE KEY-----\nx\n-----END EC PRIVATE KEY-----\n".join(texts))
+    result = run_module(kube_checkstatus, certificates=[str(tmp_path / "*-current.pem"), str(tmp_path / "*-none.pem")])
+    assert [(one["subject"], one["days_left"]) for one in result["certificates"]] == [("old", 12), ("new", 400)]
+    assert [problem.rpartition("; ")[2] for problem in result["problems"]] == ["read `journalctl --unit kubelet`"]
+
+
+def test_a_file_that_is_no_certificate(run_module, tmp_path):
+    broken = tmp_path / "a.crt"
+    broken.write_text("hello")
+    result = run_module(kube_checkstatus, certificates=[str(broken)])
+    assert "cannot be read" in result["problems"][0]
+
+
+ETCD = {"endpoints": ["https://127.0.0.1:2379"], "ca": "/dev/null", "cert": "/dev/null", "key": "/dev/null"}
+
+
+@pytest.fixture
+def etcd_port(monkeypatch):
+    """The options for an etcd of which a port answers, and etcdctl as the host tells it."""
+    monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda self, name, *a, **k: f"/usr/local/bin/{name}")
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server:
+        yield {**ETCD, "endpoints": [f"https://127.0.0.1:{server.getsockname()[1]}"]}
+
+
+def test_etcd(host, run_module, etcd_port):
+    status = {"header": {"member_id": 10}, "version": "3.7.3", "dbSize": 20480, "leader": 10}
+    host.etcd["status"] = 0, json.dumps([{"Endpoint": "x", "Status": status}]), ""
+    host.etcd["list"] = 0, json.dumps({"members": [{"ID": 10, "name": "cp1"}]}), ""
+    result = run_module(kube_checkstatus, etcd=etcd_port, _ansible_check_mode=True)
+    assert (result["healthy"], result["etcd"]["leader"], result["etcd"]["members"][0]["db_size"]) == (
+        True,
+        "cp1",
+        20480,
+    )
+
+
+def test_etcd_that_does_not_answer(host, run_module, etcd_port):
+    host.etcd["status"] = (
+        1,
+        "null\n",
+        '{"level":"warn","error":"context deadline exceeded"}\nFailed to get the status\n',
+    )
+    result = run_module(kube_checkstatus, etcd=etcd_port)
+    assert result["problems"] == [
+        f"the state of etcd is unknown: `etcdctl endpoint status` failed at {etcd_port['endpoints'][0]}: context deadline exceeded"
+    ]
+
+
+def test_users_and_roles_that_nobody_expects(etcd, run_module):
+    for arguments in (["role", "add", "flannel"], ["role", "add", "spy"], ["user", "add", "mallory", "--no-password"]):
+        assert etcd.etcdctl(*arguments).returncode == 0
+    assert etcd.etcdctl("user", "grant-role", "mallory", "spy").returncode == 0
+    assert etcd.etcdctl("user", "add", "flanneld", "--no-password").returncode == 0
+    options = {name: value for name, value in etcd.options().items() if name != "wait"}
+    remedy = "add it to etcd_foreign_users if it is yours, or find out who created it, and remove it with `etcdctl"
+    result = run_module(kube_checkstatus, etcd={**options, "users": ["flanneld"], "roles": ["flannel"]}, wait=10)
+    assert result["problems"] == [
+        f"etcd has the user mallory (spy), which plainkube.cluster did not create: {remedy} user delete mallory`",
+        f"etcd has the role spy, which plainkube.cluster did not create: {remedy} role delete spy`",
+    ]
+    assert result["etcd"]["foreign_users"] == {"mallory": ["spy"]}
+    known = {**options, "users": ["flanneld", "mallory"], "roles": ["flannel", "spy"]}
+    assert run_module(kube_checkstatus, etcd=known, wait=10)["problems"] == []
+
+
+def test_artifacts_have_their_origin(host, run_module, tmp_path):
+    origin = {"sha256": "a", "source": "http://mirror/etcd", "source_sha256": "b", "verified_by": "SHA256SUMS"}
+    for directory, name in (("etcd/3.7.3", "etcd"), ("images", "pause.tar"), ("kubernetes/1.37.2", "kubelet")):
+        (tmp_path / directory).mkdir(parents=True)
+        text = _artifacts.render_manifest({name: {**origin, "size": 1}} if name != "kubelet" else {name: {}})
+        (tmp_path / directory / _artifacts.MANIFEST).write_text(text)
+    (tmp_path / "other").mkdir()
+    found = run_module(kube_checkstatus, artifacts=str(tmp_path))["artifacts"]
+    assert found == [
+        {"component": "etcd", "version": "3.7.3", "name": "etcd", **origin},
+        {"component": "images", "version": "", "name": "pause.tar", **origin},
+        {"component": "kubernetes", "version": "1.37.2", "name": "kubelet", **dict.fromkeys(origin, "")},
+    ]
+    assert "artifacts" not in run_module(kube_checkstatus)
+
+
+def test_a_real_etcd(etcd, run_module):
+    options = {name: value for name, value in etcd.options().items() if name != "wait"}
+    result = run_module(kube_checkstatus, etcd=options, wait=10)
+    assert result["problems"] == []
+    (member,) = result["etcd"]["members"]
+    assert (result["etcd"]["leader"], member["name"], member["leader"]) == ("default", "default", True)
+    assert member["db_size"] > 0
+
+
+def test_a_host_without_etcdctl(run_module, monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    result = run_module(kube_checkstatus, etcd=ETCD)
+    assert "etcdctl" in result["problems"][0]
+
+
+KUBECONFIG = "server: {server}\ncertificate-authority: ca\nclient-certificate: cert\nclient-key: key\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "problem"),
+    [
+        (200, json.dumps({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}), None),
+        (
+            404,
+            "",
+            "the state of node n1 is unknown: the API server knows no such node; read `journalctl --unit kubelet`",
+        ),
+        (403, "forbidden", "the state of node n1 is unknown: https://a:6443/api/v1/nodes/n1 says 403: forbidden"),
+        (0, "timed out", "the state of node n1 is unknown: https://a:6443/api/v1/nodes/n1 says no answer: timed out"),
+    ],
+)
+def test_node(run_module, monkeypatch, tmp_path, code, text, problem):
+    asked = []
+
+    def get(url, ca, client, limit):
+        asked.append((url, ca, client))
+        return kube_checkstatus._probe.Answer(code, text)
+
+    monkeypatch.setattr(kube_checkstatus._probe, "get", get)
+    kubeconfig = tmp_path / "kubelet.conf"
+    kubeconfig.write_text(KUBECONFIG.format(server="https://a:6443"))
+    result = run_module(kube_checkstatus, node={"name": "n1", "kubeconfig": str(kubeconfig)})
+    paths = (f"{tmp_path}/ca", (f"{tmp_path}/cert", f"{tmp_path}/key"))
+    assert asked == [("https://a:6443/api/v1/nodes/n1", *paths)]
+    assert result["problems"] == ([problem] if problem else [])
+
+
+@pytest.mark.parametrize("why", ["", "was changed by hand"])
+def test_a_firewall(run_module, monkeypatch, why):
+    monkeypatch.setattr(kube_checkstatus._nft, "drift", lambda module: why)
+    expected = [f"the firewall of this host {why}; run plainkube.cluster.site"] if why else []
+    assert run_module(kube_checkstatus, firewall=True)["problems"] == expected
+    assert run_module(kube_checkstatus)["problems"] == []
+
+
+def test_node_without_kubeconfig(run_module):
+    result = run_module(kube_checkstatus, node={"name": "n1", "kubeconfig": "/nonexistent"})
+    assert "/nonexistent on this host does not exist" in result["problems"][0]

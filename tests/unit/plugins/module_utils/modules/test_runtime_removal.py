@@ -1,0 +1,394 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules import runtime_removal
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _containerd_parts, _parts
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker_api, _runtime
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
+
+STAMP = _stamp.Stamp("a" * 64, "1")
+PAUSE = "registry.k8s.io/pause:3.10.2"
+POD = {"Id": "p", "Names": ["/k8s_POD"], "Labels": {"io.kubernetes.pod.name": "x"}, "State": "running", "ImageID": "i2"}
+MINE = {"Id": "m", "Names": ["/mine"], "Labels": {}, "State": "running", "ImageID": "i3"}
+RULES = (
+    "*nat\n:CNI-HOSTPORT-DNAT - [0:0]\n:MINE - [0:0]\n-A PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT\n"
+    "-A PREROUTING -j MINE\n-A CNI-HOSTPORT-DNAT -j MINE\nCOMMIT\n"
+)
+BOTH = {"runtime": "containerd", "bridge": "docker0", "docker": True}
+ALONE = {"runtime": "containerd", "bridge": "cni0", "docker": False}
+DOCKER = {"runtime": "docker", "bridge": "docker0", "docker": True}
+THEIRS = {
+    "/etc/docker/daemon.json": '{\n  "debug": true\n}\n',
+    "/etc/cni/net.d/99-mine.conflist": "{}",
+    "/proc/1/status": "CapBnd:\tffffffffffffffff\n",
+    "/proc/self/mountinfo": "",
+    "/usr/local/bin/mine": "x",
+}
+
+
+class Killed(BaseException):
+    """The run ends here, as by SIGKILL."""
+
+
+class FakeNode:
+    """Files below a directory, and as much of systemd, Docker and containerd as is asked for."""
+
+    def __init__(self, root):
+        self.root = root
+        self.done, self.kill_at = [], None
+        for path, text in THEIRS.items():
+            self.write(path, text)
+        self.states = dict.fromkeys(["kubelet", "containerd", "docker"], "active")
+        self.enabled = {"docker", "containerd"}
+        self.containers, self.images = [], []
+        self.pods, self.pod_images = [], []
+        self.rules = "*nat\n:MINE - [0:0]\n-A PREROUTING -j MINE\nCOMMIT\n"
+
+    def write(self, path, text=""):
+        place = pathlib.Path(f"{self.root}{path}")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8")
+
+    def unit(self, name):
+        self.write(f"/etc/systemd/system/{name}.service", _stamp.append("[Service]\n", [], STAMP))
+
+    def with_docker(self):
+        """A node of Docker's and cri-dockerd's."""
+        self.unit("kubelet")
+        self.unit("cri-dockerd")
+        self.states["cri-dockerd"] = "active"
+        self.enabled.add("cri-dockerd")
+        self.docker_on_flannel()
+        self.write("/var/lib/cri-dockerd/x")
+        self.write("/opt/plainkube/cri-dockerd/1/cri-dockerd")
+        pathlib.Path(f"{self.root}/usr/local/bin").mkdir(parents=True, exist_ok=True)
+        os.symlink("/opt/plainkube/cri-dockerd/1/cri-dockerd", f"{self.root}/usr/local/bin/cri-dockerd")
+        self.containers = [POD]
+        self.images = [
+            {"Id": "i1", "RepoTags": [PAUSE]},
+            {"Id": "i2", "RepoTags": ["pulled:1"]},
+            {"Id": "i3", "RepoTags": ["mine:1"]},
+        ]
+
+    def docker_on_flannel(self):
+        record = 'X-PlainkubeDaemonJson={"live-restore": true}'
+        drop_in = _stamp.append(f"[Service]\n{record}\n", ["/etc/docker/daemon.json"], STAMP)
+        self.write("/etc/systemd/system/docker.service.d/zz-plainkube.conf", drop_in)
+        self.write("/etc/docker/daemon.json", json.dumps({"debug": True, "live-restore": True}, indent=2))
+
+    def with_containerd(self, bridge):
+        """A node of our containerd."""
+        self.unit("kubelet")
+        self.unit("containerd")
+        self.states["plainkube-cni.path"] = "active"
+        plugins = [{"type": "bridge", "bridge": bridge}]
+        self.write("/etc/cni/net.d/10-plainkube.conflist", json.dumps({"plugins": plugins}))
+        for path in (
+            "/etc/containerd/plainkube.toml",
+            "/etc/kubernetes/plainkube-cni",
+            "/etc/kubernetes/plainkube-cni.json",
+            "/run/netns/cni-1",
+        ):
+            self.write(path)
+        self.write("/etc/systemd/system/plainkube-cni.path")
+        self.write("/var/lib/cni/networks/plainkube/10.244.5.130")
+        self.write("/var/lib/cni/results/cni-loopback-p-lo")
+        self.write("/run/containerd/io.containerd.grpc.v1.cri/sandboxes/p/x")
+        self.write(
+            "/proc/self/mountinfo",
+            "1 2 0:1 / /run/containerd/io.containerd.grpc.v1.cri/sandboxes/p/shm rw - tmpfs tmpfs rw\n",
+        )
+        if bridge == "cni0":
+            self.write("/sys/class/net/cni0/mtu")
+            self.states["docker"] = "inactive"
+            self.enabled.discard("docker")
+        else:
+            self.docker_on_flannel()
+        self.pods, self.pod_images, self.rules = ["p"], [PAUSE, "pulled:1"], RULES
+
+    def files(self):
+        return {
+            str(path)[len(self.root) :]
+            for path in pathlib.Path(self.root).rglob("*")
+            if path.is_file() or path.is_symlink()
+        }
+
+    def act(self, what):
+        self.done.append(what)
+        if self.kill_at == len(self.done):
+            raise Killed
+
+    def systemctl(self, verb, *arguments):
+        names = [word.removesuffix(".service") for word in arguments if not word.startswith("-")]
+        if verb == "cat":
+            return "[Service]\nExecStart=/usr/sbin/dockerd -H fd://\n"
+        if verb == "show":
+            state = self.states.get(names[0], "inactive")
+            return f"ActiveState={state}\nUnitFileState={'enabled' if names[0] in self.enabled else 'disabled'}\nMainPID=7\nOOMScoreAdjust=0\n"
+        if verb == "stop":
+            self.states.update(dict.fromkeys(names, "inactive"))
+        elif verb == "start":
+            self.states.update(dict.fromkeys(names, "active"))
+        elif verb == "disable":
+            self.enabled -= {*names}
+        if verb != "reset-failed":
+            self.act(f"systemctl {verb} {' '.join(names)}".strip())
+        return ""
+
+    def ctr(self, kind, verb, *arguments):
+        assert self.states["containerd"] == "active"
+        if verb == "list":
+            return "\n".join(self.pod_images if kind == "images" else self.pods)
+        if kind == "containers":
+            self.pods = []
+        elif kind == "images":
+            self.pod_images = []
+        self.act(f"ctr {kind} {verb} {' '.join(arguments)}")
+        return ""
+
+    def run_command(self, command, data=None, **dummy):
+        program, *words = command
+        if program == "systemctl":
+            return 0, self.systemctl(*words), ""
+        if program == "ctr":
+            return 0, self.ctr(*words[2:]), ""
+        if program == "iptables-save":
+            return 0, self.rules, ""
+        if program == "iptables-restore":
+            assert data.splitlines()[1] == "-D PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT"
+            self.rules = "*nat\n:MINE - [0:0]\n-A PREROUTING -j MINE\nCOMMIT\n"
+        elif command[:3] == ["ip", "link", "delete"]:
+            shutil.rmtree(f"{self.root}/sys/class/net/{command[3]}")
+        elif command[:3] == ["ip", "netns", "delete"]:
+            os.unlink(f"{self.root}/run/netns/{command[3]}")
+        elif program == "umount":
+            self.write("/proc/self/mountinfo", "")
+        else:
+            return 0, "", ""
+        self.act(" ".join(command))
+        return 0, "", ""
+
+    def call(self, method, path, **dummy):
+        assert self.states["docker"] == "active", "the API's socket would start Docker"
+        if path.startswith("/containers/json"):
+            return self.containers
+        if path == "/images/json":
+            return self.images
+        if path.startswith("/containers/"):
+            self.containers = [one for one in self.containers if f"{_bridge.name(one)}?" not in path]
+        else:
+            self.images = [one for one in self.images if not path.endswith(one["RepoTags"][0])]
+        self.act(f"{method} {path}")
+        return None
+
+
+@pytest.fixture
+def node(tmp_path, monkeypatch):
+    fake = FakeNode(str(tmp_path))
+    monkeypatch.setattr(_parts, "ROOT", fake.root)
+    monkeypatch.setattr(_bridge, "INTERFACE", f"{fake.root}/sys/class/net/docker0")
+    monkeypatch.setattr(_docker_api, "call", fake.call)
+    monkeypatch.setattr(
+        AnsibleModule, "run_command", lambda self, command, **options: fake.run_command(command, **options)
+    )
+    return fake
+
+
+@pytest.fixture
+def run(node, run_module):
+    def run_it(wanted, **arguments):
+        node.done.clear()
+        return run_module(runtime_removal, **{**wanted, "images": [PAUSE], "wait": 0, **arguments})
+
+    return run_it
+
+
+def there_and_nothing_again(node, run, wanted):
+    """Check, do, check again, do again; what was done."""
+    before = node.files()
+    told = run(wanted, _ansible_check_mode=True)
+    assert node.done == []
+    assert node.files() == before
+    result = run(wanted)
+    assert result == told
+    assert result["changed"]
+    assert node.done[0] == "systemctl stop kubelet"
+    assert result["actions"][0] == ("stop", "kubelet", "")
+    parts = [f"{'service' if verb == 'stop' else ''} {name}".lstrip() for verb, name, dummy in result["actions"]]
+    assert "".join(f"{part}\n" for part in parts) == result["diff"]["before"]
+    done = [*node.done]
+    assert not run(wanted, _ansible_check_mode=True)["changed"]
+    assert not run(wanted)["changed"]
+    assert node.done == []
+    return done
+
+
+def test_from_docker_to_containerd_beside_it(node, run):
+    node.with_docker()
+    node.containers.append(MINE)
+    there_and_nothing_again(node, run, BOTH)
+    assert (node.containers, node.images) == ([MINE], [{"Id": "i3", "RepoTags": ["mine:1"]}])
+    assert node.states["docker"] == "active"
+    assert node.files() == {
+        *THEIRS,
+        "/etc/systemd/system/kubelet.service",
+        "/etc/systemd/system/docker.service.d/zz-plainkube.conf",
+    }
+
+
+def test_from_docker_to_containerd_alone(node, run):
+    node.with_docker()
+    done = there_and_nothing_again(node, run, ALONE)
+    assert (node.containers, node.images) == ([], [{"Id": "i3", "RepoTags": ["mine:1"]}])
+    assert node.states["docker"] == node.states["docker.socket"] == "inactive"
+    assert "docker" not in node.enabled
+    # Once without a bridge, to forget its address.
+    assert "systemctl start docker" in done
+    assert node.files() == {*THEIRS, "/etc/systemd/system/kubelet.service"}
+    assert json.loads(pathlib.Path(f"{node.root}/etc/docker/daemon.json").read_text(encoding="utf-8")) == {
+        "debug": True
+    }
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_others_keep_behind_a_link_is_told_of_before_any_change(node, run, check):
+    node.with_docker()
+    os.rename(f"{node.root}/var/lib/cri-dockerd", f"{node.root}/data")
+    os.symlink(f"{node.root}/data", f"{node.root}/var/lib/cri-dockerd")
+    before = node.files()
+    assert run(BOTH, _ansible_check_mode=check)["msg"] == (
+        "Nothing was removed: /var/lib/cri-dockerd is a link to /data, which also holds x, and that is not the cluster's: "
+        "move it to another directory, and run plainkube.cluster.site again."
+    )
+    assert node.done == []
+    assert node.files() == before
+    # What stays on the node is not looked at.
+    assert "msg" not in run(DOCKER, _ansible_check_mode=True)
+
+
+def test_links_stay_and_what_is_behind_them_goes(node, run):
+    node.with_docker()
+    os.rename(f"{node.root}/var/lib/cri-dockerd/x", f"{node.root}/var/lib/cri-dockerd/sandbox")
+    for path, target in {"/var/lib/cri-dockerd": "/data", "/opt": "/disk"}.items():
+        os.rename(f"{node.root}{path}", f"{node.root}{target}")
+        os.symlink(f"{node.root}{target}", f"{node.root}{path}")
+    there_and_nothing_again(node, run, BOTH)
+    assert os.path.islink(f"{node.root}/var/lib/cri-dockerd")
+    assert os.listdir(f"{node.root}/data") == []
+    assert os.listdir(f"{node.root}/disk/plainkube") == []
+
+
+def test_docker_does_not_stop_under_containers_of_others(node, run):
+    node.with_docker()
+    node.containers.append(MINE)
+    for check in (True, False):
+        message = run(ALONE, _ansible_check_mode=check)["msg"]
+        assert message.endswith(
+            "runs containers that Kubernetes does not own: mine; stop them, or set docker_enabled to true."
+        )
+        assert node.done == []
+
+
+def test_a_docker_that_never_was_ours_is_left_alone(node, run):
+    node.containers.append(MINE)
+    assert not run(ALONE)["changed"]
+    assert node.states["docker"] == "active"
+
+
+@pytest.mark.parametrize("bridge", ["cni0", "docker0"])
+def test_from_containerd_to_docker(node, run, bridge):
+    node.with_containerd(bridge)
+    there_and_nothing_again(node, run, DOCKER)
+    assert (node.pods, node.pod_images) == ([], [])
+    assert "CNI-" not in node.rules
+    kept = {"/etc/systemd/system/kubelet.service"}
+    kept |= {"/etc/systemd/system/docker.service.d/zz-plainkube.conf"} if bridge == "docker0" else set()
+    assert node.files() == {*THEIRS, *kept}
+    # Docker goes on with the containerd of its package.
+    assert node.states["containerd"] == ("active" if bridge == "docker0" else "inactive")
+
+
+def test_from_one_bridge_to_the_other(node, run):
+    node.with_containerd("cni0")
+    there_and_nothing_again(node, run, BOTH)
+    assert (node.pods, node.pod_images) == ([], [PAUSE, "pulled:1"])
+    assert {"/etc/systemd/system/containerd.service", "/etc/containerd/plainkube.toml"} <= node.files()
+    assert not {"/sys/class/net/cni0/mtu", "/etc/cni/net.d/10-plainkube.conflist", "/run/netns/cni-1"} & node.files()
+
+
+def test_on_the_bridge_that_is_wanted_nothing_is_done(node, run):
+    node.with_containerd("docker0")
+    before = node.files()
+    assert not run(BOTH)["changed"]
+    assert (node.pods, node.files()) == (["p"], before)
+
+
+def test_a_change_that_has_not_come_to_its_end_is_told(node, run):
+    assert run(DOCKER)["actions"] == []
+    node.write(_runtime.MARKER)
+    result = run(DOCKER)
+    assert result["actions"] == [("wait", "the change of the container runtime", "it has not come to its end")]
+    assert not result["changed"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [("docker", BOTH), ("docker", ALONE), ("cni0", DOCKER), ("docker0", DOCKER), ("cni0", BOTH), ("docker0", ALONE)],
+)
+def test_a_run_killed_anywhere_is_finished_by_the_next(node, run, kind, wanted):
+    def install():
+        shutil.rmtree(node.root)
+        node.__init__(node.root)
+        node.with_docker() if kind == "docker" else node.with_containerd(kind)
+
+    install()
+    run(wanted)
+    steps, left = len(node.done), node.files()
+    ended = (node.pods, node.containers, node.states["docker"], node.rules)
+    assert steps > 5
+    for step in range(1, steps + 1):
+        install()
+        node.kill_at = step
+        with pytest.raises(Killed):
+            run(wanted)
+        node.kill_at = None
+        run(wanted)
+        assert node.files() == left, step
+        assert (node.pods, node.containers, node.states["docker"], node.rules) == ended, step
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("/usr/local/bin/containerd-shim-runc-v2", "-namespace", "k8s.io", "-id", "x"), True),
+        (("/usr/bin/containerd-shim-runc-v2", "-namespace", "moby", "-id", "x"), False),
+        (("/usr/bin/sleep", "k8s.io"), False),
+        (("",), False),
+    ],
+)
+def test_whose_a_process_is(words, expected):
+    assert _containerd_parts.is_shim("\0".join(words)) is expected
+
+
+def test_a_shim_that_lives_on_is_ended(node, run, monkeypatch):
+    """As containerd 2 leaves those of sandboxes."""
+    node.with_containerd("cni0")
+    node.write("/proc/523/cmdline", "/usr/local/bin/containerd-shim-runc-v2\0-namespace\0k8s.io\0-id\0x\0")
+    node.write("/proc/524/cmdline", "/usr/local/bin/containerd-shim-runc-v2\0-namespace\0moby\0-id\0y\0")
+    ended = []
+
+    def kill(pid, number):
+        ended.append(pid)
+        node.write(f"/proc/{pid}/cmdline", "")
+
+    monkeypatch.setattr(_containerd_parts.os, "kill", kill)
+    run(DOCKER)
+    assert ended == [523]

@@ -1,0 +1,343 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker
+
+# As in Debian 12's docker.io, and in Docker's own docker-ce.
+DEBIAN = """[Unit]
+Description=Docker
+# ExecStart=/bin/false
+[Service]
+Type=notify
+EnvironmentFile=-/etc/default/docker
+ExecStart=/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock $DOCKER_OPTS
+ExecReload=/bin/kill -s HUP $MAINPID
+OOMScoreAdjust=-500
+"""
+COMMAND = "/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock $DOCKER_OPTS"
+PROXY = "[Service]\nEnvironment=HTTP_PROXY=http://proxy:3128\n"
+OVERRIDE = "[Service]\nExecStart=\nExecStart=/usr/bin/dockerd \\\n  # a comment in between\n  -H fd:// \\\n  --debug\n"
+OLD, NEW = (20, 10, 24), (28, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("Docker version 20.10.24+dfsg1, build 297e128\n", (20, 10, 24)),
+        ("Docker version 29.0.0-rc.1, build 3b01d64", (29, 0, 0)),
+        ("Docker version 28.2, build 1", (28, 2, 0)),
+    ],
+)
+def test_parse_version(text, version):
+    assert _docker.parse_version(text) == version
+
+
+def test_parse_version_refuses():
+    with pytest.raises(ValueError, match="names no version"):
+        _docker.parse_version("podman")
+
+
+@pytest.mark.parametrize(
+    ("units", "command"),
+    [
+        ([DEBIAN], COMMAND),
+        ([DEBIAN, PROXY], COMMAND),
+        ([DEBIAN, OVERRIDE, PROXY], "/usr/bin/dockerd      -H fd://    --debug"),
+    ],
+)
+def test_start_command(units, command):
+    assert _docker.start_command(units).split() == command.split()
+
+
+@pytest.mark.parametrize("drop_in", ["[Service]\nExecStart=/usr/sbin/dockerd\n", "[Service]\nExecStart=\n"])
+def test_start_command_must_be_one(drop_in):
+    with pytest.raises(ValueError, match="must have one"):
+        _docker.start_command([DEBIAN, drop_in])
+
+
+def test_settings_ignores_other_sections_and_comments():
+    assert _docker.settings([DEBIAN, "[Unit]\nExecStart=/no\n; ExecStart=/no\n"], "ExecStart") == [COMMAND]
+
+
+@pytest.mark.parametrize("command", ["/usr/bin/dockerd -H x", "-/usr/bin/dockerd", "@/usr/bin/dockerd name"])
+def test_binary(command):
+    assert _docker.binary(command) == "/usr/bin/dockerd"
+
+
+def test_environment():
+    text = '# A="1"\nA="1 2"\nexport B=\'3\'\n  C=4  \nnonsense\nD\n'
+    assert _docker.environment(text) == {"A": "1 2", "B": "3", "C": "4"}
+
+
+@pytest.mark.parametrize(
+    ("command", "variables", "settings"),
+    [
+        (COMMAND, {}, {"containerd": "/run/containerd/containerd.sock"}),
+        (
+            "/d --log-driver journald ${OPTS} --debug --icc=false",
+            {"OPTS": "--log-opt max-size=5m --mtu=1400"},
+            {"log-driver": "journald", "log-opts": "max-size=5m", "mtu": "1400", "debug": "true", "icc": "false"},
+        ),
+        ("/d --debug $OPTS", {}, {"debug": "true"}),
+    ],
+)
+def test_flag_settings(command, variables, settings):
+    assert _docker.flag_settings(command, variables) == settings
+
+
+@pytest.mark.parametrize(
+    ("command", "version", "left"),
+    [
+        (COMMAND, OLD, COMMAND),
+        ("/d --bip=1.2.3.4/24 -H fd:// --mtu 1400 --ip-masq --userland-proxy=false $O", OLD, "/d -H fd:// $O"),
+        ("/d --ip-masq -H fd:// --mtu-like=1", OLD, "/d -H fd:// --mtu-like=1"),
+        ("/d --allow-direct-routing", OLD, "/d --allow-direct-routing"),
+        ("/d --allow-direct-routing", NEW, "/d"),
+        ("/d '--label=a  b'", OLD, "/d '--label=a  b'"),
+    ],
+)
+def test_without_owned_flags(command, version, left):
+    assert _docker.without_owned_flags(command, version) == left
+
+
+@pytest.mark.parametrize("text", [None, "", " \n"])
+def test_parse_daemon_json_takes_an_empty_one(text):
+    assert _docker.parse_daemon_json(text) == {}
+
+
+@pytest.mark.parametrize("text", ["{,}", "[]", "nonsense"])
+def test_parse_daemon_json_refuses(text):
+    with pytest.raises(ValueError, match="/etc/docker/daemon.json is not"):
+        _docker.parse_daemon_json(text)
+
+
+OPTIONS = {"live-restore": True, "log-driver": "json-file", "log-opts": {"max-size": "50m"}}
+
+
+@pytest.mark.parametrize(
+    ("current", "recorded", "flags", "merged", "ours"),
+    [
+        pytest.param({}, {}, {}, OPTIONS, OPTIONS, id="nothing there"),
+        pytest.param(OPTIONS, OPTIONS, {}, OPTIONS, OPTIONS, id="a second run"),
+        pytest.param(
+            {"bip": "1.2.3.4/24", "mtu": 9000, "ip-masq": True, "dns": ["1.1.1.1"]},
+            {},
+            {},
+            {"dns": ["1.1.1.1"], **OPTIONS},
+            OPTIONS,
+            id="owned settings go, others stay",
+        ),
+        pytest.param(
+            {"live-restore": False},
+            {},
+            {"log-opts": "max-size=7m"},
+            {"live-restore": False, "log-driver": "json-file"},
+            {"log-driver": "json-file"},
+            id="the administrator's settings and flags win",
+        ),
+        pytest.param(
+            {"live-restore": True, "log-opts": {"max-size": "1g"}},
+            {"live-restore": True, "log-opts": {"max-size": "50m"}},
+            {},
+            {"live-restore": True, "log-opts": {"max-size": "1g"}, "log-driver": "json-file"},
+            {"live-restore": True, "log-driver": "json-file"},
+            id="what somebody changed is his",
+        ),
+        pytest.param(
+            {"debug": True, **OPTIONS, "log-opts": {"max-size": "10m"}},
+            {**OPTIONS, "log-opts": {"max-size": "10m"}, "debug": True},
+            {},
+            OPTIONS,
+            OPTIONS,
+            id="what the options no longer say goes, what they say anew comes",
+        ),
+    ],
+)
+def test_merge(current, recorded, flags, merged, ours):
+    assert _docker.merge(current, recorded, OPTIONS, flags, OLD) == (merged, ours)
+
+
+def test_merge_keeps_the_order():
+    merged, dummy = _docker.merge({"z": 1, "live-restore": True, "a": 2}, {"live-restore": True}, OPTIONS, {}, OLD)
+    assert list(merged) == ["z", "live-restore", "a", "log-driver", "log-opts"]
+
+
+def test_allow_direct_routing_is_ours_from_28_2_on():
+    current = {"allow-direct-routing": False}
+    assert _docker.merge(current, {}, {}, {}, OLD)[0] == current
+    assert _docker.merge(current, {}, {}, {}, NEW)[0] == {}
+
+
+@pytest.mark.parametrize(
+    ("merged", "flags", "options", "sentence"),
+    [
+        ({}, {}, {}, ""),
+        ({"log-driver": "json-file"}, {}, {}, ""),
+        ({"log-driver": "journald"}, {}, {}, "log-driver is journald"),
+        ({}, {"log-driver": "syslog"}, {}, "log-driver is syslog"),
+        ({"bridge": "br0"}, {}, {}, "bridge is br0"),
+        ({"firewall-backend": "nftables"}, {}, {}, "firewall-backend is nftables"),
+        ({}, {}, {"bip": "1.2.3.4/24"}, "docker_options contains bip"),
+    ],
+)
+def test_problem(merged, flags, options, sentence):
+    found = _docker.problem(merged, flags, options)
+    assert sentence in found
+    assert bool(found) == bool(sentence)
+
+
+def test_render_daemon_json_keeps_every_byte():
+    text = '{ "dns":["1.1.1.1"]}'
+    assert _docker.render_daemon_json(text, {"dns": ["1.1.1.1"]}, {"dns": ["1.1.1.1"]}) == text
+    assert _docker.render_daemon_json(None, {}, {}) is None
+    assert _docker.render_daemon_json(None, {}, {"debug": True}) == '{\n  "debug": true\n}\n'
+    assert _docker.render_daemon_json('{\n\t"a": 1\n}', {"a": 1}, {"b": "é"}) == '{\n\t"b": "é"\n}\n'
+
+
+@pytest.mark.parametrize(
+    ("version", "present", "missing"),
+    [
+        (OLD, ["ip link set dev docker0 mtu"], ["DOCKER-USER", "allow-direct-routing", "NO_IPTABLES_RAW"]),
+        ((26, 1, 5), [], ["DOCKER-USER", "allow-direct-routing", "NO_IPTABLES_RAW", "ip link"]),
+        ((28, 1, 0), ["DOCKER-USER", "NO_IPTABLES_RAW=1"], ["allow-direct-routing"]),
+        ((28, 2, 0), ["DOCKER-USER", "--allow-direct-routing"], ["NO_IPTABLES_RAW"]),
+        ((29, 0, 0), ["DOCKER-USER", "--allow-direct-routing"], ["NO_IPTABLES_RAW"]),
+    ],
+)
+def test_drop_in_by_version(version, present, missing):
+    text = _docker.drop_in(COMMAND, version, False, {}, "/s.env")
+    assert all(part in text for part in present)
+    assert not any(part in text for part in missing)
+    assert "OOMScoreAdjust" not in text
+
+
+def test_drop_in():
+    text = _docker.drop_in(COMMAND, (26, 1, 5), True, {"debug": True}, "/s.env")
+    flags = "--bip=${FLANNEL_SUBNET} --mtu=${FLANNEL_MTU} --ip-masq=false --userland-proxy=false"
+    assert _docker.start_command([DEBIAN, text]) == f"{COMMAND} {flags}"
+    assert _docker.settings([DEBIAN, text], "EnvironmentFile") == ["-/etc/default/docker", f"-{_docker.LEASE_FILE}"]
+    assert _docker.settings([DEBIAN, text], "OOMScoreAdjust")[-1] == "0"
+    assert _docker.recorded(text) == {"debug": True}
+
+
+@pytest.mark.parametrize("text", [None, "", "X-PlainkubeDaemonJson={broken", "[Service]\n"])
+def test_recorded_nothing(text):
+    assert _docker.recorded(text) == {}
+
+
+@pytest.mark.parametrize(
+    ("units", "bounded", "needed"),
+    [
+        (["[Service]\nOOMScoreAdjust=-999\n"], True, True),
+        (["[Service]\nOOMScoreAdjust=-999\n"], False, False),
+        (["[Service]\nOOMScoreAdjust=-999\n", "[Service]\nOOMScoreAdjust=0\n"], True, False),
+        ([], True, False),
+    ],
+)
+def test_containerd_drop_in(units, bounded, needed):
+    assert bool(_docker.containerd_drop_in(units, bounded)) is needed
+
+
+@pytest.mark.parametrize(
+    ("journal", "reason"),
+    [
+        ("Starting\nfailed to start daemon: no bridge\ndocker.service: Failed\n", "failed to start daemon: no bridge"),
+        ("one\ntwo\n", "two"),
+        ("", "its journal is empty"),
+    ],
+)
+def test_failure(journal, reason):
+    assert _docker.failure(journal) == reason
+
+
+def test_the_record_survives_json():
+    ours = {"log-opts": {"max-file": "3", "labels": 'a"b%c'}}
+    assert _docker.recorded(_docker.drop_in(COMMAND, OLD, False, ours, "/s")) == json.loads(json.dumps(ours))
+
+
+def test_unmerge_takes_back_what_merge_put_there():
+    mine = {"runtimes": {"bounded": {}}, "log-driver": "json-file"}
+    options = {"live-restore": True, "log-driver": "json-file", "log-opts": {"max-size": "50m"}}
+    merged, ours = _docker.merge(mine, {}, options, {}, (26, 1, 5))
+    assert _docker.unmerge(merged, ours) == mine
+    assert _docker.unmerge({**merged, "live-restore": False}, ours) == {**mine, "live-restore": False}
+    assert _docker.unmerge({}, ours) == {}
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """A function that does what systemd does before it starts dockerd, and returns what dockerd gets as environment, and the drop-in."""
+    subnet_file, lease_file = tmp_path / "subnet.env", tmp_path / "docker.env"
+    monkeypatch.setattr(_docker, "LEASE_FILE", str(lease_file))
+
+    def run(lease, half=""):
+        lease_file.unlink(missing_ok=True)
+        if lease is not None:
+            subnet_file.write_text(lease, encoding="utf-8")
+        text = _docker.drop_in("/usr/sbin/dockerd", (26, 1, 5), False, {}, str(subnet_file), half)
+        for flags, command in re.findall(r'^ExecStartPre=/bin/sh (-\w+) "(.*)"$', text, re.MULTILINE):
+            # systemd takes backslashes for escapes in quoted arguments, doubled signs for themselves.
+            script = command.replace("\\\\", "\\").replace("$$", "$").replace("%%", "%")
+            known = _docker.environment(lease_file.read_text(encoding="utf-8")) if lease_file.exists() else {}
+            subprocess.run(["sh", flags, script], env={**os.environ, **known}, check=True, capture_output=True)
+        return lease_file.read_text(encoding="utf-8"), text
+
+    return run
+
+
+LEASE = "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.5.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "LD_PRELOAD=/var/lib/flannel/x.so\n",
+        "DOCKER_HOST=tcp://192.0.2.1\n",
+        "FLANNEL_SUBNET=10.244.5.1/24 LD_PRELOAD=/x\n",
+        "FLANNEL_MTU=$(id)\n",
+        'FLANNEL_NETWORK="a\nLD_PRELOAD=/x"\n',
+        "FLANNEL_IPMASQ=true\\\n LD_PRELOAD=/x\n",
+        f"{'#' * 5000}\nFLANNEL_MTU=1\n",
+    ],
+)
+def test_dockerd_gets_nothing_from_flanneld_but_a_lease(start, more):
+    assert start(f"{LEASE}{more}")[0] == LEASE
+
+
+@pytest.mark.parametrize("lease", [None, "", "LD_PRELOAD=/x\n", "FLANNEL_MTU=1450\n", "FLANNEL_SUBNET=10.244.5.1/24\n"])
+def test_without_a_lease_dockerd_does_not_start(start, lease):
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        start(lease)
+    assert b"has no lease" in error.value.stderr
+
+
+@pytest.mark.parametrize(
+    ("subnet", "lower", "upper"),
+    [
+        ("10.244.5.1/24", "10.244.5.0/25", "10.244.5.128/25"),
+        ("10.244.5.65/26", "10.244.5.64/27", "10.244.5.96/27"),
+        ("10.244.16.1/20", "10.244.16.0/21", "10.244.24.0/21"),
+        ("192.168.255.1/24", "192.168.255.0/25", "192.168.255.128/25"),
+    ],
+)
+def test_a_half_of_the_subnet_follows_the_lease(tmp_path, start, subnet, lower, upper):
+    """What the drop-in's shell writes, as systemd would have it run."""
+    for half, expected in (("lower", lower), ("upper", upper)):
+        found, text = start(f"FLANNEL_SUBNET={subnet}\nFLANNEL_MTU=1450\n", half)
+        assert found == f"FLANNEL_SUBNET={subnet}\nFLANNEL_MTU=1450\nPLAINKUBE_FIXED_CIDR={expected}\n"
+        assert text.index(f"EnvironmentFile=-{_docker.LEASE_FILE}") < text.index("ExecStart=/usr")
+        assert "--fixed-cidr=${PLAINKUBE_FIXED_CIDR}" in text
+
+
+def test_a_part_may_be_a_network():
+    text = _docker.drop_in("/usr/sbin/dockerd", (26, 1, 5), False, {}, "/subnet.env", "10.244.5.0/26")
+    assert "--fixed-cidr=10.244.5.0/26" in text
+    assert text.count("ExecStartPre") == 1
+    assert "fixed-cidr" not in _docker.drop_in("/usr/sbin/dockerd", (26, 1, 5), False, {}, "/subnet.env")

@@ -1,0 +1,542 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+from __future__ import annotations
+
+import pytest
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _preflight
+
+UPSTREAM = {"cluster_containerd_version": "2.2.9", "cluster_cni_plugins_version": "1.9.1"}
+GOOD = {
+    "control_planes": ["k1"],
+    "control_plane_group": "control_plane",
+    "etcd_members": ["k1"],
+    "etcd_group": "etcd",
+    "versions": {"cluster_version": "1.37.2", "cluster_etcd_version": "3.7.3", "cluster_pause_version": "3.10.2"},
+    "subnet_length": 24,
+    "hosts": ["n1", "node-2.example.org"],
+    "networks": {"cluster_pod_network": "10.244.0.0/16", "cluster_service_network": "10.96.0.0/16"},
+    "dns_address": "10.96.0.10",
+}
+HOST = {
+    "distribution": "debian",
+    "distribution_version": "13",
+    "systemd": True,
+    "architecture": "amd64",
+    "memory_mb": 2000,
+    "swap": False,
+    "cgroup_version": 2,
+    "machine_id": "c048e1357f6a4c91825a84bc03619a06",
+    "free_mb": {"/opt/plainkube": 5000, "/var/lib/docker": 5000},
+    "installed": False,
+    "networks": [{"name": "the interface eth0", "network": "192.0.2.0/24"}],
+    "foreign_listeners": [],
+    "clock_offset": 0.0,
+}
+NEEDS = {
+    "memory_mb": 900,
+    "disk_mb": 2000,
+    "networks": GOOD["networks"],
+    "components": [
+        {"name": "kube-apiserver", "ports": ["6443"]},
+        {"name": "kubelet", "ports": [10248, 10250]},
+        {"name": "docker"},
+        {"name": "flanneld", "udp_ports": [8472]},
+    ],
+    "kubelet_config": None,
+}
+
+
+def test_good_inputs_are_no_trouble():
+    assert _preflight.input_troubles(GOOD) == []
+    assert _preflight.input_troubles({**GOOD, "versions": {**GOOD["versions"], **UPSTREAM}}) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"control_planes": []}, "no host in the group control_plane (cluster_control_plane_group)"),
+        ({"etcd_members": ["k1", "k2"]}, "2 etcd members (k1, k2)"),
+        ({"versions": {**GOOD["versions"], "cluster_etcd_version": "3.6.9"}}, "cluster_etcd_version is '3.6.9'"),
+        ({"versions": {**GOOD["versions"], "cluster_etcd_version": "3.7.0"}}, "take 3.7.1 or newer"),
+        ({"versions": {**GOOD["versions"], "cluster_etcd_version": "3.5.21"}}, "take 3.7.1 or newer"),
+        ({"sources": {"firewall_ssh_sources": ["10.0.0.0/33"]}}, "firewall_ssh_sources has '10.0.0.0/33'"),
+        ({"sources": {"firewall_hosts": ["hosts"]}}, "firewall_hosts has 'hosts'"),
+        ({"firewall_accept": [{"name": "x", "ports": ["http"], "sources": []}]}, "firewall_accept: 'http' is no port"),
+        ({"hosts": ["n1", "Node1"]}, "Node1 cannot name a host of the cluster: use small letters"),
+        ({"hosts": ["node_1"]}, "node_1 cannot name a host"),
+        ({"hosts": ["n" * 53]}, "cannot name a host"),
+        (
+            {"dns_address": "10.96.0.0"},
+            "cluster_dns_address is '10.96.0.0', which is the network address: use another address",
+        ),
+        ({"dns_address": "10.96.0.1"}, "which the Service kubernetes has: use another address of 10.96.0.0/16"),
+        ({"dns_address": "10.96.255.255"}, "which is the broadcast address"),
+        (
+            {"dns_address": "169.254.20.10"},
+            "which is outside of cluster_service_network (10.96.0.0/16): use another",
+        ),
+        ({"subnet_length": 31}, "flannel_subnet_length is 31, which flannel refuses"),
+        ({"subnet_length": 16}, "cluster_pod_network is '10.244.0.0/16' and flannel_subnet_length is 16"),
+        ({"versions": {**GOOD["versions"], "cluster_etcd_version": "latest"}}, "cluster_etcd_version is 'latest'"),
+        (
+            {"versions": {**GOOD["versions"], "cluster_version": "1.34.9"}},
+            "cluster_version is '1.34.9', and this release",
+        ),
+        (
+            {"versions": {**GOOD["versions"], "cluster_version": "1.38.0"}},
+            "runs Kubernetes 1.35 to 1.37: take one of these",
+        ),
+        (
+            {"versions": {**GOOD["versions"], "cluster_version": "v1.37.2"}},
+            "cluster_version is 'v1.37.2': write the version",
+        ),
+        ({"versions": {**GOOD["versions"], "cluster_version": "1.37"}}, "without a leading v, like 1.37.2."),
+        ({"versions": {**GOOD["versions"], "cluster_pause_version": "3.10"}}, "cluster_pause_version is '3.10'"),
+        (
+            {"versions": {**GOOD["versions"], "cluster_containerd_version": "2.2.9"}},
+            "cluster_containerd_version is '2.2.9' and cluster_cni_plugins_version is empty: set both",
+        ),
+        (
+            {"versions": {**GOOD["versions"], "cluster_cni_plugins_version": "1.9.1"}},
+            "cluster_cni_plugins_version is '1.9.1' and cluster_containerd_version is empty: set both",
+        ),
+        (
+            {"versions": {**GOOD["versions"], **UPSTREAM, "cluster_containerd_version": "1.7.24"}},
+            "cluster_containerd_version is '1.7.24', which is too old: take 2.0.0 or newer.",
+        ),
+        (
+            {"versions": {**GOOD["versions"], **UPSTREAM, "cluster_cni_plugins_version": "1.1.0"}},
+            "cluster_cni_plugins_version is '1.1.0', which is too old: take 1.1.1 or newer.",
+        ),
+        (
+            {"versions": {**GOOD["versions"], **UPSTREAM, "cluster_containerd_version": "2.2"}},
+            "cluster_containerd_version is '2.2': write the version in full",
+        ),
+        (
+            {"networks": {"a": "10.96.0.0/12", "b": "10.96.0.0/16"}},
+            "a (10.96.0.0/12) overlaps b (10.96.0.0/16): choose networks that share no address.",
+        ),
+    ],
+)
+def test_bad_inputs(changes, words):
+    troubles = _preflight.input_troubles({**GOOD, **changes})
+    assert len(troubles) == 1
+    assert words in troubles[0]
+
+
+@pytest.mark.parametrize("version", ["3.6.14", "3.7.1", "3.8.0", "4.0.0"])
+def test_etcd_versions_that_are_well(version):
+    assert _preflight.etcd_version_troubles(version) == []
+
+
+@pytest.mark.parametrize(
+    ("network", "trouble"),
+    [
+        ("10.244.0.1/16", "a is '10.244.0.1/16', which has host bits set; the network is 10.244.0.0/16."),
+        ("10.244.0.0", "a is '10.244.0.0', where a network in CIDR notation is needed, like 10.244.0.0/16."),
+        ("fd00::/64", "a is 'fd00::/64', which is not an IPv4 network in CIDR notation, like 10.244.0.0/16."),
+        ("10.244.0.0/40", "a is '10.244.0.0/40', which is not an IPv4 network in CIDR notation, like 10.244.0.0/16."),
+    ],
+)
+def test_bad_networks(network, trouble):
+    assert _preflight.network_troubles({"a": network}) == [trouble]
+
+
+def test_images_need_digests_if_each_download_must_be_pinned():
+    digests = {"pause:3": "sha256:1", "coredns:1": "", "hello:1": ""}
+    assert _preflight.host_troubles(HOST, "n1", {**NEEDS, "image_digests": digests}) == [
+        "n1 has artifacts_require_pins true, and artifacts_image_digests has no digest for coredns:1, hello:1: add it, from a source that you trust, "
+        "or set artifacts_images to 'archive', or artifacts_require_pins to false."
+    ]
+    assert _preflight.host_troubles(HOST, "n1", {**NEEDS, "image_digests": {"pause:3": "sha256:1"}}) == []
+
+
+def test_a_good_host_is_no_trouble():
+    assert _preflight.host_troubles(HOST, "n1", NEEDS) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"distribution_version": "11"}, "n1 runs debian 11"),
+        ({"distribution": "ubuntu", "distribution_version": "24.04"}, "n1 runs ubuntu 24.04"),
+        ({"distribution": "fedora"}, "n1 runs fedora 13"),
+        ({"systemd": False}, "n1 was not started by systemd"),
+        ({"architecture": "riscv64"}, "n1 is riscv64"),
+        ({"memory_mb": 512}, "n1 has 512 MiB of memory and preflight_memory_mb asks for 900"),
+        ({"machine_id": ""}, "n1 has no /etc/machine-id: make one"),
+        (
+            {"free_mb": {"/opt/plainkube": 900, "/var/lib/docker": 800, "/var/lib/etcd": 3000}},
+            "n1 has 800 MiB of free disk for /opt/plainkube and /var/lib/docker and preflight_disk_mb asks for 2000: free some",
+        ),
+        (
+            {"networks": [{"name": "the Docker network backend", "network": "10.244.5.0/24"}]},
+            "cluster_pod_network (10.244.0.0/16) overlaps 10.244.5.0/24 of the Docker network backend on n1: choose another",
+        ),
+        (
+            {"networks": [{"name": "the interface eth0", "network": "10.96.0.0/11"}]},
+            "cluster_service_network (10.96.0.0/16) overlaps 10.96.0.0/11 of the interface eth0 on n1",
+        ),
+        (
+            {
+                "foreign_listeners": [
+                    {"protocol": "tcp", "port": 10250, "address": "0.0.0.0:10250", "pid": 17, "process": "python3"}
+                ]
+            },
+            "n1: python3 (pid 17) listens on 0.0.0.0:10250, and kubelet needs port 10250: stop it or give it another port.",
+        ),
+        (
+            {
+                "foreign_listeners": [
+                    {"protocol": "udp", "port": 8472, "address": "0.0.0.0:8472", "pid": 17, "process": "vpn"}
+                ]
+            },
+            "n1: vpn (pid 17) listens on 0.0.0.0:8472, and flanneld needs UDP port 8472: stop it or give it another port.",
+        ),
+        (
+            {"foreign_listeners": [{"protocol": "tcp", "port": 6443, "address": "[::]:6443", "pid": 0, "process": ""}]},
+            "kube-apiserver needs port 6443: stop it or give it another port, or set cluster_api_port to another port.",
+        ),
+        (
+            {"unresolved": ["api.example.org"]},
+            "cluster_api_endpoint has the name api.example.org, which does not resolve on n1, whose",
+        ),
+        ({"clock_offset": 7.26}, "n1's clock is 7.3 s ahead of the control node's"),
+        ({"clock_offset": -2.1}, "n1's clock is 2.1 s behind the control node's"),
+    ],
+)
+def test_bad_hosts(changes, words):
+    troubles = _preflight.host_troubles({**HOST, **changes}, "n1", NEEDS)
+    assert len(troubles) == 1
+    assert words in troubles[0]
+
+
+ETH0 = [{"address": "192.0.2.11", "interface": "eth0", "prefix": 24}]
+
+
+@pytest.mark.parametrize(
+    ("address", "given", "addresses", "words"),
+    [
+        ("192.0.2.11", False, ETH0, ""),
+        ("192.0.2.11", True, ETH0, ""),
+        # Nothing is known of a host that is down.
+        ("203.0.113.7", True, [], ""),
+        (
+            "203.0.113.7",
+            True,
+            ETH0,
+            "n1 has cluster_address '203.0.113.7', which is not an address of that host (192.0.2.11 (eth0)): use one of these, or remove it to "
+            "get the one that Ansible connects to.",
+        ),
+        (
+            "203.0.113.7",
+            False,
+            ETH0,
+            "Ansible connects to n1 by 203.0.113.7, which is not an address of that host (192.0.2.11 (eth0)), as behind NAT: set "
+            "cluster_address for it to one of these in the inventory.",
+        ),
+        (
+            "127.0.0.1",
+            False,
+            [*ETH0, {"address": "127.0.0.1", "interface": "lo", "prefix": 8}],
+            "n1 has the address 127.0.0.1 (ansible_host), which no other host can reach it by: set cluster_address for it in the inventory.",
+        ),
+        (
+            "224.0.0.1",
+            True,
+            ETH0,
+            "n1 has the address 224.0.0.1 (cluster_address), which no other host can reach it by: set cluster_address for it in the inventory.",
+        ),
+        (
+            "",
+            False,
+            ETH0,
+            "The IPv4 address of n1 is not known, because its name does not resolve on the control node, or to several addresses while n1 is "
+            "down: set cluster_address for it in the inventory.",
+        ),
+    ],
+)
+def test_an_address_that_the_host_confirms(address, given, addresses, words):
+    known = {"address": address, "given": given, "addresses": addresses, "machine_id": "", "hostname": ""}
+    found = _preflight.hosts_troubles({"hosts": {"n1": known}, "networks": {}})
+    assert found == ([words] if words else [])
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ({"a b": "c"}, "'a b' in node_labels, which is not a valid label key: write NAME or DOMAIN/NAME"),
+        ({"Example.org/a": "c"}, "'Example.org/a' in node_labels, which is not a valid label key"),
+        ({"/a": "c"}, "'/a' in node_labels, which is not a valid label key"),
+        (
+            {"rack": "-1"},
+            "'rack' in node_labels, with the value '-1', which is not a valid label value: use at most 63",
+        ),
+        ({"rack": "a" * 64}, "'rack' in node_labels, with the value"),
+        (
+            {"gpu": True},
+            "'gpu' in node_labels, whose value is the boolean true, where text is needed: write it in quotes",
+        ),
+        ({"gpu": None}, "'gpu' in node_labels, whose value is null, where text is needed"),
+        ({"version": 1.1}, "'version' in node_labels, whose value is the number 1.1, where text is needed"),
+        ({"gpu": ["a"]}, "'gpu' in node_labels, whose value is a list, where text is needed"),
+        ({True: "a"}, "'True' in node_labels, which is not text"),
+    ],
+)
+def test_labels_that_no_node_can_have(labels, words):
+    troubles = _preflight.host_troubles(HOST, "n1", {**NEEDS, "node_labels": labels})
+    assert len(troubles) == 1
+    assert words in troubles[0]
+
+
+def test_labels_that_a_node_may_have():
+    own = {
+        "topology.kubernetes.io/zone": "a",
+        "node.kubernetes.io/x": "1",
+        "sub.kubelet.kubernetes.io/x": "",
+        "kubernetes.io/arch": "amd64",
+        # No kubelet may give itself these; a control plane does.
+        "node-role.kubernetes.io/worker": "",
+        "x.k8s.io/a": "b",
+    }
+    labels = {**own, "rack": 7, "example.org/disk": "ssd", "mykubernetes.io/x": "y", "flag": "true", "a" * 63: "b" * 63}
+    assert _preflight.host_troubles(HOST, "n1", {**NEEDS, "node_labels": labels}) == []
+
+
+def test_a_directory_that_systemd_makes_is_no_link():
+    facts = {**HOST, "linked": {"/var/lib/etcd": "/disk/etcd"}}
+    assert _preflight.host_troubles(facts, "k1", NEEDS) == [
+        "k1 has the symbolic link /var/lib/etcd to /disk/etcd, with which systemd does not start the service that keeps its data there: make a "
+        "bind mount of it (rm /var/lib/etcd; mkdir /var/lib/etcd; in /etc/fstab: /disk/etcd /var/lib/etcd none bind 0 0), or make a directory "
+        "above it the link."
+    ]
+    assert _preflight.host_troubles({**HOST, "linked": {}}, "k1", NEEDS) == []
+
+
+def test_settings_that_a_live_cluster_cannot_change():
+    bare = {"address": "10.0.0.1", "machine_id": "", "hostname": ""}
+    live = {
+        **bare,
+        "address": "10.0.0.2",
+        "settled": {"cluster_domain": "cluster.local", "cluster_pod_network": "10.244.0.0/16"},
+    }
+    subject = {"hosts": {"n1": bare, "k1": live, "k2": {**live, "address": "10.0.0.3"}}, "networks": GOOD["networks"]}
+    same = {
+        "cluster_domain": "cluster.local",
+        "cluster_pod_network": "10.244.0.0/16",
+        "cluster_service_network": "10.96.0.0/16",
+    }
+    assert _preflight.hosts_troubles({**subject, "settled": same}) == []
+    assert _preflight.hosts_troubles({**subject, "settled": {**same, "cluster_domain": "k.example"}}) == [
+        "cluster_domain is 'k.example', and the cluster that k1 is of has cluster.local, which cannot change while it lives: "
+        "set cluster_domain to that, or rebuild the cluster (plainkube.cluster.reset, then plainkube.cluster.site)."
+    ]
+
+
+def test_a_dns_address_follows_its_network_in_what_a_live_cluster_cannot_change():
+    settled = {"k1": {"cluster_service_network": "10.96.0.0/16"}, "n1": {"cluster_dns_address": "10.96.0.10"}}
+    hosts = {host: {"settled": known} for host, known in settled.items()}
+
+    def told(network, address):
+        wanted = {"cluster_service_network": network, "cluster_dns_address": address}
+        return [line.partition(" ")[0] for line in _preflight.settled_troubles(hosts, wanted)]
+
+    assert told("10.96.0.0/16", "10.96.0.10") == []
+    assert told("10.96.0.0/16", "10.96.0.11") == ["cluster_dns_address"]
+    assert told("10.97.0.0/16", "10.97.0.10") == ["cluster_service_network"]
+
+
+@pytest.mark.parametrize(
+    ("name", "installed", "wanted", "refused"),
+    [
+        ("kube-apiserver", "1.36.2", "1.36.0", False),
+        ("kube-apiserver", "1.36.2", "1.36.9", False),
+        ("kube-apiserver", "1.36.2", "1.37.0", False),
+        ("kube-apiserver", "1.36.2", "1.38.0", True),
+        ("kube-apiserver", "1.36.2", "1.35.9", True),
+        ("kube-apiserver", "1.36.2", "2.0.0", True),
+        # One that was down for long goes to where the API servers are.
+        ("kubelet", "1.36.2", "1.38.0", False),
+        ("kubelet", "1.36.2", "1.35.0", True),
+        # What a host had before it left a group is nobody's business.
+        ("etcd", "3.5.1", "1.37.0", False),
+    ],
+)
+def test_a_minor_version_goes_to_the_next_one_only(name, installed, wanted, refused):
+    programs = ("kube-apiserver", "kubelet")
+    needs = {**NEEDS, "versions": {one: {"variable": "cluster_version", "version": wanted} for one in programs}}
+    troubles = _preflight.host_troubles({**HOST, "installed_versions": {name: installed}}, "n1", needs)
+    assert (
+        troubles
+        == [
+            f"cluster_version is '{wanted}', and {name} on n1 is 1.36.2, which goes to no minor version but the next: take "
+            "one of 1.36 or 1.37, or rebuild the host (plainkube.cluster.reset)."
+        ]
+        * refused
+    )
+    assert _preflight.host_troubles(HOST, "n1", needs) == []
+
+
+def test_clocks_that_are_apart_from_each_other():
+    """Each near enough to the control node's, on either side of it."""
+    hosts = {
+        name: {"address": f"10.0.0.{number}", "machine_id": "", "hostname": ""} for number, name in enumerate("abc", 1)
+    }
+    for name, offset in (("a", 1.9), ("b", -0.1)):
+        hosts[name]["clock_offset"] = offset
+    subject = {"hosts": hosts, "networks": GOOD["networks"]}
+    assert _preflight.hosts_troubles(subject) == []
+    hosts["b"]["clock_offset"] = -1.8
+    # b is a server that this run leaves out.
+    assert _preflight.hosts_troubles({**subject, "here": ["a", "c"]}) == []
+    assert _preflight.hosts_troubles(subject) == [
+        "a's clock is 3.7 s ahead of b's, and more than 2 s breaks certificates and leases: set both by NTP (timedatectl set-ntp true)."
+    ]
+
+
+@pytest.mark.parametrize("changes", [{"clock_offset": 2.0}, {"installed": True, "free_mb": {"/opt/plainkube": 0}}])
+def test_what_is_borne(changes):
+    assert _preflight.host_troubles({**HOST, **changes}, "n1", NEEDS) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "config", "words"),
+    [
+        ({"swap": True}, {}, ["n1 swaps"]),
+        ({"swap": True}, {"failSwapOn": False}, []),
+        ({"swap": True}, None, []),
+        ({"cgroup_version": 1}, {}, ["n1 has cgroup v1"]),
+        ({"cgroup_version": 1}, {"failCgroupV1": False}, []),
+    ],
+)
+def test_what_the_kubelet_would_exit_for(changes, config, words):
+    troubles = _preflight.host_troubles({**HOST, **changes}, "n1", {**NEEDS, "kubelet_config": config})
+    assert [trouble.partition(" which")[0].rstrip(",") for trouble in troubles] == words
+
+
+def test_hosts_that_have_the_same():
+    networks = GOOD["networks"]
+
+    def host(address, number):
+        return {"address": address, "machine_id": f"id{number}", "hostname": f"h{number}"}
+
+    good = {
+        "k1": host("10.0.0.1", 1),
+        "n1": host("10.0.0.2", 2),
+        "n2": {"address": "10.0.0.3", "machine_id": "", "hostname": ""},
+    }
+    unreached = {**good, "n3": {"address": "10.0.0.4", "machine_id": "", "hostname": ""}}
+    assert _preflight.hosts_troubles({"hosts": unreached, "networks": networks}) == []
+    hosts = {"k1": host("10.0.0.1", 1), "n1": host("", 2), "n2": host("10.0.0.1", 2), "n3": host("10.244.7.1", 3)}
+    assert _preflight.hosts_troubles({"hosts": hosts, "networks": networks}) == [
+        "The IPv4 address of n1 is not known, because its name does not resolve on the control node, or to several addresses while n1 is down: "
+        "set cluster_address for it in the inventory.",
+        "n3 has the address 10.244.7.1, which lies in cluster_pod_network (10.244.0.0/16): choose another network for "
+        "cluster_pod_network.",
+        "k1 and n2 have the same address 10.0.0.1: set cluster_address for them in the inventory.",
+        "n1 and n2 have the same machine-id id2, as copies of one machine do: give each its own "
+        "(rm /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup; reboot).",
+        "n1 and n2 have the same host name h2: give each its own (hostnamectl set-hostname NAME).",
+    ]
+
+
+def test_hosts_that_firewalls_would_not_know():
+    hosts = {
+        name: {"address": address, "machine_id": "", "hostname": ""}
+        for name, address in {"k1": "192.0.2.1", "n1": "198.51.100.7", "n2": ""}.items()
+    }
+    subject = {"hosts": hosts, "networks": {}, "firewall_hosts": ["192.0.2.0/24"]}
+    assert [trouble for trouble in _preflight.hosts_troubles(subject) if "firewall" in trouble] == [
+        "firewall_hosts (192.0.2.0/24) leaves out n1 (198.51.100.7), which no other host would let in: add it."
+    ]
+    assert not [
+        trouble for trouble in _preflight.hosts_troubles({**subject, "firewall_hosts": []}) if "firewall" in trouble
+    ]
+
+
+def test_an_unreachable_host_is_told_in_a_sentence():
+    assert _preflight.unreachable(
+        "n2", "192.0.2.22", "Failed to connect to the host via ssh: ssh: No route to host.\n"
+    ) == (
+        "n2 (192.0.2.22) is unreachable (ssh: No route to host): start it or fix the connection to it (ansible_host, ansible_port, "
+        "ansible_user), or leave it out with --limit '!n2'."
+    )
+
+
+KNOWN = ["cluster_version", "node_labels", "kubeconfig_path", "control_plane_wait"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "cluster_verion",
+            "cluster_verion is no variable of plainkube.cluster: did you mean cluster_version? If not, remove it, or list",
+        ),
+        ("kubeconfig_pth", "did you mean kubeconfig_path?"),
+        (
+            "node_exporter_port",
+            "node_exporter_port is no variable of plainkube.cluster: remove it, or list it in preflight_foreign_",
+        ),
+        ("cluster_version", ""),
+        ("control_node", ""),
+        ("ansible_host", ""),
+        ("kubeconfigs", ""),
+        ("node_foreign_x", ""),
+    ],
+)
+def test_unknown_variables(name, said):
+    roles = ["cluster", "node", "control_plane", "certificates"]
+    troubles = _preflight.unknown_variables([name], KNOWN, roles, ["node_foreign_*"])
+    assert len(troubles) == bool(said)
+    assert said in "".join(troubles)
+
+
+def test_versions_that_may_be_empty_mean_the_distributions():
+    empty = dict.fromkeys(UPSTREAM, "")
+    assert _preflight.input_troubles({**GOOD, "versions": {**GOOD["versions"], **empty}}) == []
+    assert _preflight.input_troubles({**GOOD, "versions": {**GOOD["versions"], **UPSTREAM}}) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "runtime", "words"),
+    [
+        ({}, {"name": "docker", "docker": True}, ""),
+        ({}, {"name": "docker", "docker": False}, "n1 has cluster_runtime docker and docker_enabled false"),
+        ({}, {"name": "containerd", "docker": False}, ""),
+        ({"containerd": "1.7.24"}, {"name": "containerd", "docker": True}, ""),
+        (
+            {"distribution_version": "12"},
+            {"name": "containerd", "docker": True},
+            "distribution's containerd is 1.6, too old",
+        ),
+        ({"containerd": "1.6.20"}, {"name": "containerd", "docker": False}, "is 1.6.20, too old"),
+        ({"containerd": "1.6.20"}, {"name": "containerd", "docker": False, "containerd_version": "2.2.0"}, ""),
+        ({"distribution_version": "12", "containerd": "1.7.27"}, {"name": "containerd", "docker": True}, ""),
+    ],
+)
+def test_runtimes_that_cannot_be(facts, runtime, words):
+    needs = {**NEEDS, "runtime": {"containerd_version": "", "docker_part": "", "pod_range": "", **runtime}}
+    troubles = _preflight.host_troubles({**HOST, "containerd": "", **facts}, "n1", needs)
+    assert [words in trouble for trouble in troubles] == ([True] if words else [])
+
+
+@pytest.mark.parametrize(
+    ("part", "pods", "words"),
+    [
+        ("", "", ""),
+        ("lower", "upper", ""),
+        ("10.244.5.0/26", "upper", ""),
+        ("upper", "upper", "n1 has docker_fixed_cidr 'upper', and the upper half of flannel's subnet is the pods'"),
+        ("", "upper", "n1 has docker_fixed_cidr '', and the upper half"),
+        ("half", "upper", "n1 has docker_fixed_cidr 'half', which is no network inside of cluster_pod_network"),
+        ("10.244.5.1/26", "", "n1 has docker_fixed_cidr '10.244.5.1/26', which is no network"),
+        ("192.0.2.0/26", "", "which is no network inside of cluster_pod_network (10.244.0.0/16): take lower or upper"),
+    ],
+)
+def test_parts_that_docker_cannot_have(part, pods, words):
+    runtime = {"name": "containerd", "docker": True, "containerd_version": "", "docker_part": part, "pod_range": pods}
+    troubles = _preflight.host_troubles({**HOST, "containerd": ""}, "n1", {**NEEDS, "runtime": runtime})
+    assert [words in trouble for trouble in troubles] == ([True] if words else [])
+    without = {**NEEDS, "runtime": {**runtime, "docker": False}}
+    assert _preflight.host_troubles({**HOST, "containerd": ""}, "n1", without) == []
