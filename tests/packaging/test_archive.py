@@ -72,7 +72,7 @@ def test_the_archive_has_what_users_need_and_nothing_else(archive):
     assert not [
         path for path in paths if "litter" in path or "__pycache__" in path or path.endswith((".key", ".pyc", ".retry"))
     ]
-    for pattern in ("plugins/*/*.py", "roles/*/*/*", "roles/*/README.md", "playbooks/*.yml", "meta/*"):
+    for pattern in ("plugins/**/*.py", "roles/*/*/*", "roles/*/README.md", "playbooks/*.yml", "meta/*"):
         wanted = {str(path.relative_to(CHECKOUT)) for path in CHECKOUT.glob(pattern) if path.is_file()}
         assert wanted
         assert wanted <= set(paths)
