@@ -19,7 +19,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
 from lab.base import CHECKOUT, say
-from plugins.plugin_utils.run import _roles
+from plugins.plugin_utils.roles import _roles
 
 FILE = CHECKOUT / "roles" / "artifacts" / "files" / "sums.json"
 ARCHITECTURES = ("amd64", "arm64")

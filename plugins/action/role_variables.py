@@ -13,11 +13,11 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _fa
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import (
     _formats,
     _operator_flags,
-    _options,
     _preflight,
     _structured,
 )
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _scope, _whole_run
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _options, _scope
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _whole_run
 
 
 class ActionModule(GroupBy):

@@ -8,7 +8,8 @@ import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _survey
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers, _untrusted
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _scope, _steps, _turns
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _scope
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps, _turns
 
 _MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils.modules"
 

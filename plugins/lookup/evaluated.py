@@ -31,7 +31,7 @@ _raw:
 
 from ansible.errors import AnsibleUndefinedVariable
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _scope
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _scope
 
 
 class LookupModule(LookupBase):

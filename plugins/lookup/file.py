@@ -30,7 +30,7 @@ _raw:
 """
 
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _roles
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 
 class LookupModule(LookupBase):

@@ -36,7 +36,8 @@ _raw:
 """
 
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _scope, _steps, _turns
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _scope
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps, _turns
 
 # Service -> the variable with its hosts, and their order.
 SERVICES = {

@@ -35,7 +35,7 @@ _raw:
 
 from ansible.plugins.lookup import LookupBase
 from ansible.template import trust_as_template
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _roles
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 
 class LookupModule(LookupBase):

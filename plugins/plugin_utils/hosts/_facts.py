@@ -11,7 +11,7 @@ import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _options
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _options
 
 NAMES = frozenset({"plainkube", "plainkube_unreached", "plainkube_address"})
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible.template import Templar, trust_as_template
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _options
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _options
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps
 
 # The first use of a filter or test loads all filters or tests, which was a sixth of the control node's work. Evaluates to nothing.

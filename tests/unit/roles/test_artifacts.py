@@ -15,7 +15,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.plainkube.cluster.plugins.filter.mirror_files import mirror_files
 from ansible_collections.plainkube.cluster.plugins.module_utils.artifacts import _artifacts
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _roles
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 ROLES = pathlib.Path(__file__).parents[3] / "roles"
 UPSTREAM = {"cluster_containerd_version": "2.2.9", "cluster_cni_plugins_version": "1.9.1"}

@@ -9,7 +9,7 @@ import re
 
 import pytest
 import yaml
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _roles
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 TOP = pathlib.Path(__file__).parents[3]
 CLUSTER = "plainkube.cluster.cluster"

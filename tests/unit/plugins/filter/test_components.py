@@ -12,7 +12,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.plainkube.cluster.plugins.filter.components import components
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import firewall
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _roles
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 ROLES = pathlib.Path(__file__).parents[4] / "roles"
 CATALOGUE = {

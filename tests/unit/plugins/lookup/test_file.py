@@ -7,7 +7,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.plainkube.cluster.plugins.lookup import file
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _roles
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 TEXT = "#!/bin/sh\necho '{{ name }}' '{% if %}' \\\\n ü\n\n"
 

@@ -8,7 +8,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.lookup.template import LookupModule as Builtin
 from ansible.template import Templar, trust_as_template
 from ansible_collections.plainkube.cluster.plugins.lookup import template
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _roles
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 VARIABLES = {
     "name": "etcd",

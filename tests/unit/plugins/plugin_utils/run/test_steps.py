@@ -8,7 +8,8 @@ import importlib
 import re
 
 import pytest
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _roles, _steps
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps
 
 NAMES = [step.name for step in _steps.steps()]
 CODE = "ansible_collections.plainkube.cluster.plugins.module_utils.modules"

@@ -10,7 +10,7 @@ import typing as t
 
 from ansible.errors import AnsibleError
 from ansible.template import Templar, trust_as_template
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _roles
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 
 class Scope:

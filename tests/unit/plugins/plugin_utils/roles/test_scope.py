@@ -9,7 +9,7 @@ from ansible._internal._templating import _engine
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _roles, _scope
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles, _scope
 
 VARIABLES = {
     "base": "b",
