@@ -35,6 +35,7 @@ _raw:
   elements: list
 """
 
+from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _scope
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps, _turns
@@ -48,10 +49,13 @@ SERVICES = {
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
+        service = next(iter(terms), None)
+        if service not in SERVICES:
+            raise AnsibleLookupError(f"plainkube.cluster.rollout: {service!r} is not one of {', '.join(SERVICES)}.")
         pending = _steps.pending_by_host(variables)
         if not any(pending.values()):
             return [[]]
-        hosts, (members, order) = variables["hostvars"], SERVICES[terms[0]]
+        hosts, (members, order) = variables["hostvars"], SERVICES[service]
         everyone = _scope.Scope(self._templar, hosts[next(iter(pending))]).variable(members)
         known = [_host(name, hosts[name], steps) for name, steps in pending.items() if name in everyone]
         first, then = order(known, len(everyone))

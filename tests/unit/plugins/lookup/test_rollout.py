@@ -51,6 +51,8 @@ def test_running_members_change_one_at_a_time():
     assert look(rollout, "etcd", hosts=hosts) == [["k2"], ["k1"]]
     assert look(rollout, "control_plane", hosts=hosts) == []
     assert look(rollout, "etcd", hosts=[host("k1", to_do=[])]) == []
+    with pytest.raises(AnsibleLookupError, match="'nodes' is not one of etcd, control_plane"):
+        look(rollout, "nodes", hosts=hosts)
 
 
 def test_members_of_a_new_cluster_start_together():
