@@ -41,9 +41,23 @@ options:
         type: str
         default: "0644"
       secret:
-        description: Whether to omit the content from the diff. A task that installs keys needs C(no_log) as well.
+        description: Whether to omit the content from the diff. It is still in the task's arguments; O(keys) are not.
         type: bool
         default: false
+  keys:
+    description: Files to write after O(files), for their owner, the user of the task, only. Their content is in no output, log or diff.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Absolute path.
+        type: path
+        required: true
+      content:
+        description: The whole content.
+        type: str
+        required: true
 attributes:
   check_mode:
     support: full

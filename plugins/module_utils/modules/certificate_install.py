@@ -13,6 +13,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 
+KEY_OPTIONS = {
+    "path": {"type": "path", "required": True},
+    "content": {"type": "str", "required": True, "no_log": True},
+}
+
 
 def shown(content: str | None) -> str:
     if content is None or "-----BEGIN " not in content:
@@ -29,12 +34,14 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "files": {"type": "list", "elements": "dict", "required": True, "options": _files.FILE_OPTIONS},
+            "keys": {"type": "list", "elements": "dict", "default": [], "no_log": False, "options": KEY_OPTIONS},
         },
         supports_check_mode=True,
     )
     with _run.held(module):
         os.umask(0o022)
-        before = [(_files.look(wanted["path"]), wanted) for wanted in module.params["files"]]
+        keys = [{**key, "mode": "0600", "secret": True, **_files.me()} for key in module.params["keys"]]
+        before = [(_files.look(wanted["path"]), wanted) for wanted in [*module.params["files"], *keys]]
         changes = [(found, wanted) for found, wanted in before if not _files.matches(found, wanted)]
         if not module.check_mode:
             for _found, wanted in changes:

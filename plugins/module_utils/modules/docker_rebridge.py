@@ -410,10 +410,10 @@ def restart_around_containers(module: AnsibleModule, plan: Plan) -> None:
 
 def apply(module: AnsibleModule, plan: Plan) -> None:
     if plan.enable:
-        _systemd.systemctl(module, "enable", "--quiet", SERVICE)
+        _systemd.systemctl(module, "enable", "--quiet", "--no-reload", SERVICE)
     if plan.reasons:
         restart_around_containers(module, plan)
-    elif plan.files:
+    elif plan.files or plan.enable:
         write(module, plan.files)
         _systemd.systemctl(module, "daemon-reload")
     for path in plan.stale:

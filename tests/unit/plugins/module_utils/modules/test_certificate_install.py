@@ -7,6 +7,7 @@ import os
 import pwd
 
 import pytest
+from ansible.module_utils.testing import patch_module_args
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import certificate_install
 
 PEM = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
@@ -18,14 +19,14 @@ def install(run_module, tmp_path):
 
     def run(files, **arguments):
         listed = [{"path": str(tmp_path / "pki" / name), **me, **options} for name, options in files.items()]
-        return run_module(certificate_install, files=listed, _ansible_diff=True, **arguments)
+        keys = [{"path": str(tmp_path / "pki/sa.key"), "content": "SECRET"}]
+        return run_module(certificate_install, files=listed, keys=keys, _ansible_diff=True, **arguments)
 
     return run
 
 
 FILES = {
     "etcd/a.crt": {"content": PEM.format("A")},
-    "sa.key": {"content": "SECRET", "mode": "0600", "secret": True},
     "origin": {"content": "place\n"},
 }
 
@@ -36,7 +37,7 @@ def test_files_are_written_and_a_second_run_changes_nothing(install, tmp_path):
     result = install(FILES)
     assert result["changed"]
     assert result == check
-    assert result["actions"] == [("write", str(tmp_path / "pki" / name), "") for name in FILES]
+    assert result["actions"] == [("write", str(tmp_path / "pki" / name), "") for name in (*FILES, "sa.key")]
     assert (tmp_path / "pki/etcd/a.crt").read_text() == PEM.format("A")
     assert (tmp_path / "pki/etcd/a.crt").stat().st_mode & 0o777 == 0o644
     assert (tmp_path / "pki/sa.key").stat().st_mode & 0o777 == 0o600
@@ -53,11 +54,21 @@ def test_only_what_differs_is_written(install, tmp_path):
     assert (tmp_path / "pki/origin").stat().st_ino == inode
 
 
-def test_the_diff_has_no_secret_and_no_pem(install):
+def test_the_diff_has_no_pem(install):
     text = str(install(FILES)["diff"])
-    assert "SECRET" not in text
     assert "BEGIN" not in text
     assert "place" in text
+
+
+def test_no_output_has_a_key(tmp_path, capfd):
+    """The invocation, which Ansible prints with -vvv, included."""
+    key = {"path": str(tmp_path / "sa.key"), "content": "SECRET"}
+    arguments = {"files": [], "keys": [key], "_ansible_diff": True, "_ansible_inject_invocation": True}
+    with patch_module_args(arguments), pytest.raises(SystemExit):
+        certificate_install.main()
+    out = capfd.readouterr().out
+    assert key["path"] in out.partition('"invocation"')[2]
+    assert "SECRET" not in out
 
 
 def test_pem_that_differs_is_seen_in_the_diff(install):

@@ -187,7 +187,7 @@ def test_a_docker_that_never_ran(host, run):
         ("start", "docker"),
     ]
     assert result["bridge"] == {"address": "10.244.5.1/24", "mtu": 1450}
-    assert host.commands == ["systemctl enable --quiet docker.service", *RESTART]
+    assert host.commands == ["systemctl enable --quiet --no-reload docker.service", *RESTART]
     assert json.loads(_files.read(host.json)) == OPTIONS
     assert host.address == "10.244.5.1/24"
 
@@ -207,7 +207,7 @@ def test_a_docker_that_would_not_start_at_boot_is_enabled(host, run):
     told = run(_ansible_check_mode=True)
     assert told["actions"] == [("enable", "docker", "it would not start at boot")]
     assert run() == told
-    assert host.commands == ["systemctl enable --quiet docker.service"]
+    assert host.commands == ["systemctl enable --quiet --no-reload docker.service"]
     assert not run()["changed"]
 
 

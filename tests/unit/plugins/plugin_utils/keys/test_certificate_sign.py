@@ -122,11 +122,10 @@ class Site:
 
     def install(self, signed, host):
         files = [{**entry, "path": f"{self.pki(host)}{entry['path']}"} for entry in signed["hosts"][host]["files"]]
-        for name in signed["hosts"][host]["secret_files"]:
-            content = (self.directory / name).read_text()
-            files.append({"path": str(self.pki(host) / name), "content": content, "mode": "0600", "secret": True})
+        secret = signed["hosts"][host]["secret_files"]
+        keys = [{"path": str(self.pki(host) / name), "content": (self.directory / name).read_text()} for name in secret]
         me = {"owner": certificate_sign._files.me()["owner"], "group": certificate_sign._files.me()["group"]}
-        self.run_module(certificate_install, files=[{**entry, **me} for entry in files])
+        self.run_module(certificate_install, files=[{**entry, **me} for entry in files], keys=keys)
 
     def run(self, *hosts, **arguments):
         signed = self.sign(*hosts, **arguments)
