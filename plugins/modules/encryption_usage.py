@@ -10,11 +10,7 @@ version_added: 1.0.0
 description:
   - Counts the Secrets and ConfigMaps in etcd by their encryption key, which is named in the prefix of each value.
   - Reads etcd in pages and changes nothing.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-  - plainkube.cluster.etcd
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common, plainkube.cluster.etcd]
 options:
   resources:
     description: Resources to count, by the prefix of their keys below C(/registry/).
@@ -26,12 +22,8 @@ options:
     type: int
     default: 50
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: N/A
-  idempotent:
-    support: full
 seealso:
   - module: plainkube.cluster.kube_rewrite
   - module: plainkube.cluster.authority_rotation

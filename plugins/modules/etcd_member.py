@@ -21,10 +21,7 @@ description:
   - Refuses whatever could bootstrap a second cluster or lose the quorum - data of another cluster, members of
     different clusters, a host without data while others with data do not respond, a member that is not in the inventory.
   - You can kill it at any point; the next run continues from there.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 options:
   name:
     description: This host's name in O(members).
@@ -92,12 +89,7 @@ options:
     default: 60
 attributes:
   check_mode:
-    support: full
     details: On a host that does not have etcdctl yet, an existing cluster is detected by the data of the other members.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 requirements:
   - etcdctl 3.6 or later on the host
 seealso:

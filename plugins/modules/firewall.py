@@ -17,10 +17,7 @@ description:
     network is up.
   - Detects manual changes in the table. To do so, the host's own nft loads the expected rules in a separate network namespace, and the module
     compares the two listings. Therefore, invalid rules are also refused before anything changes.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 options:
   state:
     description: V(absent) removes the table, its file and its unit, so nothing is filtered.
@@ -95,12 +92,7 @@ requirements:
   - nft 1.0.6 or later, and systemd
 attributes:
   check_mode:
-    support: full
     details: If nft is not installed yet, reports that the table would be created, without validating the rules.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 notes:
   - If the connection is not SSH (such as C(local)), rules are confirmed over the same connection.
   - The next run detects a second SSH server that is started later. Until then, add its port to O(ssh_ports).

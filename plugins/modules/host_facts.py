@@ -68,17 +68,10 @@ options:
       - The module fails if the host does not meet a requirement, with one sentence for each that names the host, what was found, and what to do.
       - By default, there are no requirements.
     type: dict
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: N/A
-  idempotent:
-    support: full
 """
 
 EXAMPLES = r"""

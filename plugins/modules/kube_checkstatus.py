@@ -11,8 +11,6 @@ description:
   - Checks services, their processes, ports, health endpoints and versions, certificates, etcd and the host's Node object.
   - Returns its findings as data, RV(healthy), and RV(problems), sentences that say what to do.
   - Does not fail if something is unhealthy; use RV(healthy) in C(failed_when). Never changes anything.
-author:
-  - The plainkube authors (@plainkube)
 options:
   components:
     description: Services that must run on this host.
@@ -166,15 +164,10 @@ options:
     description: Polling interval in seconds.
     type: float
     default: 0.5
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
+extends_documentation_fragment: [plainkube.cluster.common]
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: N/A
-  idempotent:
-    support: full
 seealso:
   - module: plainkube.cluster.component
 """
