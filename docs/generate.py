@@ -4,7 +4,7 @@
 
 - README.md: tables of playbooks (first line of their comment), roles and public modules (their short_description)
 - docs/architecture.md: a table of the internal modules
-- roles/*/README.md, from meta/argument_specs.yml
+- roles/*/README.md, and the description of the role on Galaxy (meta/main.yml), from meta/argument_specs.yml
 - meta/runtime.yml: the action group of all modules, and the action plugin of those that have none of their own
 - tests/sanity/ignore-*.txt
 
@@ -192,6 +192,13 @@ def role_readme(role: str) -> str:
     return "\n".join(lines)
 
 
+def role_meta(role: str) -> str:
+    """What Galaxy says of a role is what its argument specs say."""
+    text = (TOP / "roles" / role / "meta" / "main.yml").read_text(encoding="utf-8")
+    described = next(iter(specs(role).values()))["short_description"]
+    return re.sub(r"^  description: .*$", lambda dummy: f"  description: {described}", text, flags=re.M)
+
+
 def ignore() -> str:
     lines = [f"{path} {reason}" for path, reason in IGNORED.items()]
     # Of plugins, the test looks at modules and lookups.
@@ -217,6 +224,7 @@ def wanted() -> dict[str, str]:
         "docs/architecture.md": architecture(),
         "meta/runtime.yml": runtime(),
         **{f"roles/{role}/README.md": role_readme(role) for role in roles()},
+        **{f"roles/{role}/meta/main.yml": role_meta(role) for role in roles()},
         **{f"tests/sanity/ignore-{core}.txt": ignore() for core in CORES},
     }
 
