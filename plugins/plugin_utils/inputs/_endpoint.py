@@ -47,11 +47,6 @@ def input_troubles(api: Api, resolves: t.Callable[[str], bool]) -> list[str]:
     """What is wrong with the variables as such; resolves tells whether the control node knows a DNS name."""
     return [
         *_name_troubles(api.endpoint, resolves),
-        *(
-            f"cluster_api_balancers has {one!r}, which is no IPv4 address: write the addresses of your balancers."
-            for one in api.balancers
-            if not _addresses.is_ipv4(str(one))
-        ),
         *_port_troubles(api),
         *_virtual_ip_input_troubles(api),
     ]
@@ -103,13 +98,7 @@ def _owner(api: Api, port: int) -> str:
 
 
 def _virtual_ip_input_troubles(api: Api) -> list[str]:
-    if not api.virtual_ip:
-        return []
-    if not _addresses.is_ipv4(api.virtual_ip):
-        return [
-            f"cluster_virtual_ip is {api.virtual_ip!r}, which is no IPv4 address: write one, without a prefix length."
-        ]
-    if len(api.control_planes) == 1:
+    if api.virtual_ip and len(api.control_planes) == 1:
         return [
             f"cluster_virtual_ip is {api.virtual_ip}, and {api.control_planes[0]} is the only control plane, so it could never move: "
             "add control planes, or leave it empty."
