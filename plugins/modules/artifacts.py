@@ -116,10 +116,6 @@ options:
     type: list
     elements: str
     default: []
-  parallel:
-    description: Number of parallel downloads.
-    type: int
-    default: 4
   http_proxy:
     description: URL of the proxy for downloads from C(http://) addresses, such as V(http://user:password@proxy.example.com:3128).
     type: str

@@ -205,24 +205,20 @@ hosts:
   contains:
     actions:
       description: The certificates that were, or would be, issued, in the format of RV(actions).
-      returned: success
       type: list
       elements: dict
       sample:
         - {verb: issue, subject: apiserver, reason: the list of names lacks api.example.org}
     files:
       description: Files for M(plainkube.cluster.certificate_install), all of them public.
-      returned: success
       type: list
       elements: dict
     replaced:
       description: Paths of all files to write on the host.
-      returned: success
       type: list
       elements: str
     secret_files:
       description: Those C(files) that are keys and that are missing or different on the host; install them from O(directory).
-      returned: success
       type: list
       elements: str
       sample: [sa.key]

@@ -10,17 +10,7 @@ version_added: 1.0.0
 description:
   - Counts the Secrets and ConfigMaps in etcd by their encryption key, which is named in the prefix of each value.
   - Reads etcd in pages and changes nothing.
-extends_documentation_fragment: [plainkube.cluster.common, plainkube.cluster.etcd]
-options:
-  resources:
-    description: Resources to count, by the prefix of their keys below C(/registry/).
-    type: list
-    elements: str
-    default: [secrets, configmaps]
-  page:
-    description: Number of values per request, at least 2. A value can have up to 1 MiB.
-    type: int
-    default: 50
+extends_documentation_fragment: [plainkube.cluster.common, plainkube.cluster.etcd, plainkube.cluster.etcd.endpoints]
 attributes:
   diff_mode:
     support: N/A

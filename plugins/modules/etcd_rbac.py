@@ -14,7 +14,7 @@ description:
   - The roles and users listed here get exactly the permissions and roles listed here. Others are left alone. User V(root) with role
     V(root) is always created, because authentication requires it.
   - Works with and without authentication enabled. You can kill it at any point; the next run continues from there.
-extends_documentation_fragment: [plainkube.cluster.common, plainkube.cluster.etcd]
+extends_documentation_fragment: [plainkube.cluster.common, plainkube.cluster.etcd, plainkube.cluster.etcd.endpoints]
 options:
   roles:
     description: Roles with all their permissions.
@@ -60,10 +60,6 @@ options:
         type: list
         elements: str
         default: []
-  auth:
-    description: Whether to enable authentication. V(false) does not disable it.
-    type: bool
-    default: true
 attributes:
   check_mode:
     details: If etcd is not running yet, returns what would be done to an empty one.

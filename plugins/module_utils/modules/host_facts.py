@@ -143,7 +143,7 @@ def look(module: AnsibleModule) -> dict:
         "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
         "networks": networks(module, addresses),
         "nftables": _host.nftables_usable(kernel.release, output(module, "nft", "--version")),
-        "pki": _pki.look(module.params["pki"], module.params["pki_files"]),
+        "pki": _pki.look(module.params["pki"], _pki.FILES),
         "pod_bridge": _runtime.pod_bridge(runtime, readable(_runtime.CONFLIST)),
         "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
         "runtime": runtime,
@@ -170,7 +170,6 @@ def main() -> None:
             "containerd": {"type": "bool", "default": False},
             "resolve": {"type": "list", "elements": "str", "default": []},
             "pki": {"type": "path", "default": "/etc/kubernetes/pki"},
-            "pki_files": {"type": "list", "elements": "str", "default": _pki.FILES},
             # The action plugin's.
             "address": {"type": "str"},
             "needs": {"type": "dict"},
