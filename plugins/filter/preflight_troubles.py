@@ -36,20 +36,12 @@ _value:
   elements: str
 """
 
-import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.plainkube.cluster.plugins.filter.host_address import host_address
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _endpoint, _preflight
-
-
-def resolves(name: str) -> bool:
-    """Whether a DNS name resolves on the control node."""
-    try:
-        return bool(socket.getaddrinfo(name, None, socket.AF_INET))
-    except (OSError, UnicodeError):
-        return False
 
 
 def identities(hosts: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -75,7 +67,7 @@ def identities(hosts: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 def preflight_troubles(subject: dict, kind: str) -> list[str]:
     api = _endpoint.Api(**subject["api"])
     if kind == "inputs":
-        return [*_preflight.input_troubles(subject), *_endpoint.input_troubles(api, resolves)]
+        return [*_preflight.input_troubles(subject), *_endpoint.input_troubles(api, _addresses.resolved)]
     hosts = identities(subject["hosts"])
     return [*_preflight.hosts_troubles({**subject, "hosts": hosts}), *_endpoint.host_troubles(api, hosts)]
 

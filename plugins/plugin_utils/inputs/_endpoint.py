@@ -43,16 +43,16 @@ def split(endpoint: str) -> tuple[str, int] | None:
 # --- before any host was asked --------------------------------------------------------------------------------------
 
 
-def input_troubles(api: Api, resolves: t.Callable[[str], bool]) -> list[str]:
-    """What is wrong with the variables as such; resolves tells whether the control node knows a DNS name."""
+def input_troubles(api: Api, resolved: t.Callable[[str], t.Any]) -> list[str]:
+    """What is wrong with the variables as such; resolved has the addresses that the control node knows of a DNS name."""
     return [
-        *_name_troubles(api.endpoint, resolves),
+        *_name_troubles(api.endpoint, resolved),
         *_port_troubles(api),
         *_virtual_ip_input_troubles(api),
     ]
 
 
-def _name_troubles(endpoint: str, resolves: t.Callable[[str], bool]) -> list[str]:
+def _name_troubles(endpoint: str, resolved: t.Callable[[str], t.Any]) -> list[str]:
     if not endpoint:
         return []
     parts = split(endpoint)
@@ -60,7 +60,7 @@ def _name_troubles(endpoint: str, resolves: t.Callable[[str], bool]) -> list[str
         return [
             f"cluster_api_endpoint is {endpoint!r}: write HOST or HOST:PORT, with a DNS name or an IPv4 address, and without https://."
         ]
-    if _addresses.is_ipv4(parts[0]) or resolves(parts[0]):
+    if _addresses.is_ipv4(parts[0]) or resolved(parts[0]):
         return []
     return [
         f"cluster_api_endpoint is {endpoint!r}, and {parts[0]} does not resolve on the control node: put it into DNS or /etc/hosts, "

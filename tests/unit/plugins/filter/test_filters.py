@@ -14,7 +14,6 @@ from ansible_collections.plainkube.cluster.plugins.filter.nth_address import nth
 from ansible_collections.plainkube.cluster.plugins.filter.preflight_troubles import (
     identities,
     preflight_troubles,
-    resolves,
 )
 
 
@@ -136,11 +135,6 @@ def test_preflight_troubles_of_inputs_ask_the_control_node_for_names(monkeypatch
 def test_why_a_task_failed():
     assert failure({"unreachable": True, "msg": "Task failed: No route to host"}) == "unreachable: No route to host"
     assert failure({"failed": True, "msg": "non-zero return code", "stderr": "sh: no such file"}) == "sh: no such file"
-
-
-def test_localhost_resolves():
-    assert resolves("localhost")
-    assert not resolves("a" * 64 + ".example.net")
 
 
 @pytest.mark.parametrize("text", ["n", "Y", "no", "true", "null", "~", "", "433e40", "1e+5", ".5", "5.", "0o17", "0x1f", "1_000", "101"])  # fmt: skip
