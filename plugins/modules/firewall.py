@@ -69,10 +69,6 @@ options:
     description: IPv4 network of the pods. Pods can reach Services whose endpoint is a process on the host.
     type: str
     default: 10.244.0.0/16
-  node_ports:
-    description: Range of the NodePorts.
-    type: str
-    default: 30000-32767
   node_port_sources:
     description: Sources for NodePorts, like O(accept[].sources). The default is everyone.
     type: list

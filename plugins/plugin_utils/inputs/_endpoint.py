@@ -9,7 +9,7 @@ import ipaddress
 import re
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses, _firewall
 
 Host = t.Mapping[str, t.Any]
 
@@ -24,9 +24,8 @@ class Api(t.NamedTuple):
     virtual_ip: str
     interface: str  # cluster_virtual_ip_interface
     control_planes: t.Sequence[str]
-    # The ports of all components by name, and those of NodePorts, as LOW-HIGH.
+    # The ports of all components by name.
     ports: t.Mapping[str, t.Sequence[int]] = {}
-    node_ports: str = ""
 
 
 # The ports of these are what the variables are about.
@@ -93,8 +92,8 @@ def _owner(api: Api, port: int) -> str:
     for name, ports in api.ports.items():
         if name not in _CONFIGURABLE and port in ports:
             return f"{'the kubelet' if name == 'kubelet' else name} listens on port {port}"
-    low, _dash, high = api.node_ports.partition("-")
-    return f"port {port} is one of the NodePorts ({api.node_ports})" if low and int(low) <= port <= int(high) else ""
+    low, high = _firewall.NODE_PORTS
+    return f"port {port} is one of the NodePorts ({low}-{high})" if low <= port <= high else ""
 
 
 def _virtual_ip_input_troubles(api: Api) -> list[str]:

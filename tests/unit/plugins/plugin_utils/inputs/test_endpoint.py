@@ -130,7 +130,7 @@ PORTS = {
     ],
 )
 def test_ports_that_others_have(changes, words):
-    api = API._replace(ports=PORTS, node_ports="30000-32767")
+    api = API._replace(ports=PORTS)
     (trouble,) = _endpoint.input_troubles(api._replace(**changes), lambda name: True)
     assert trouble.startswith(words)
 
@@ -148,7 +148,7 @@ def test_ports_that_others_have(changes, words):
     ],
 )
 def test_ports_that_nobody_has(changes):
-    api = API._replace(ports=PORTS, node_ports="30000-32767", **changes)
+    api = API._replace(ports=PORTS, **changes)
     assert _endpoint.input_troubles(api, lambda name: True) == []
 
 
