@@ -4,8 +4,8 @@
 
 - README.md: tables of playbooks (first line of their comment), roles and public modules (their short_description)
 - docs/architecture.md: a table of the internal modules
-- roles/*/README.md, from meta/argument_specs.yml
-- meta/runtime.yml: the action group of all modules
+- roles/*/README.md, and the description of the role on Galaxy (meta/main.yml), from meta/argument_specs.yml
+- meta/runtime.yml: the action group of all modules, and the action plugin of those that have none of their own
 - tests/sanity/ignore-*.txt
 
 With --check (`make lint`) it writes nothing, and fails where a file is not what it would write.
@@ -32,6 +32,7 @@ PUBLIC_MODULES = ("docker_rebridge", "etcd_network_config", "kube_checkstatus")
 CORES = ["2.20", "2.21", "2.22"]
 # Exceptions for ansible-test's sanity tests, and the reasons.
 IGNORED = {
+    "plugins/action/on_host.py": "action-plugin-docs # it runs many modules, and each has its documentation",
     "lab/files/runc-bounded": "shebang # it starts before every container, so Python skips all that it can",
     "roles/containerd/files/plainkube_cni.py": "shebang # it runs as root, without packages that the host's users installed",
 }
@@ -191,6 +192,13 @@ def role_readme(role: str) -> str:
     return "\n".join(lines)
 
 
+def role_meta(role: str) -> str:
+    """What Galaxy says of a role is what its argument specs say."""
+    text = (TOP / "roles" / role / "meta" / "main.yml").read_text(encoding="utf-8")
+    described = next(iter(specs(role).values()))["short_description"]
+    return re.sub(r"^  description: .*$", lambda dummy: f"  description: {described}", text, flags=re.M)
+
+
 def ignore() -> str:
     lines = [f"{path} {reason}" for path, reason in IGNORED.items()]
     # Of plugins, the test looks at modules and lookups.
@@ -200,10 +208,13 @@ def ignore() -> str:
 
 
 def runtime() -> str:
-    """All modules, in the action group of this name."""
+    """All modules, in the action group of this name; and the action plugin of those without one of their own."""
     text = (TOP / "meta" / "runtime.yml").read_text(encoding="utf-8")
     listed = "".join(f"    - {module}\n" for module in modules())
-    return re.sub(r"^  all:\n(    - .*\n)*", f"  all:\n{listed}", text, flags=re.M)
+    text = re.sub(r"^  all:\n(    - .*\n)*", f"  all:\n{listed}", text, flags=re.M)
+    routed = [module for module in modules() if not (TOP / "plugins" / "action" / f"{module}.py").exists()]
+    listed = "".join(f"    {module}: {{action_plugin: {COLLECTION}.on_host}}\n" for module in routed)
+    return re.sub(r"^  modules:\n(    .*\n)*", f"  modules:\n{listed}", text, flags=re.M)
 
 
 def wanted() -> dict[str, str]:
@@ -213,6 +224,7 @@ def wanted() -> dict[str, str]:
         "docs/architecture.md": architecture(),
         "meta/runtime.yml": runtime(),
         **{f"roles/{role}/README.md": role_readme(role) for role in roles()},
+        **{f"roles/{role}/meta/main.yml": role_meta(role) for role in roles()},
         **{f"tests/sanity/ignore-{core}.txt": ignore() for core in CORES},
     }
 

@@ -2,8 +2,8 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 """`make sums`: takes the SHA-256 of every download of the default versions from upstream's publications into roles/artifacts/files/sums.json.
 
-Only what upstream says goes there, and never the sum of what was built here. What cannot be reached stays as it is, and is listed; the exit code
-tells whether all are known. Run it after a change of a default version.
+Only what upstream says goes there, as HOST/PATH and SHA-256, and never the sum of what was built here. What cannot be reached is listed, and a sum
+that is known already stays; the exit code tells whether all are known. Run it after a change of a default version.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from plugins.plugin_utils.roles import _roles
 
 FILE = CHECKOUT / "roles" / "artifacts" / "files" / "sums.json"
 ARCHITECTURES = ("amd64", "arm64")
-NOTE = "SHA-256 of upstream's downloads of the default versions, as upstream publishes them; made by `make sums`. Empty: not taken from there yet."
 
 
 def downloads() -> dict[str, str]:
@@ -36,30 +35,29 @@ def downloads() -> dict[str, str]:
     return found
 
 
-def taken(
-    wanted: t.Mapping[str, str], before: t.Mapping[str, t.Mapping[str, str]], mirror: str
-) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """The entries of the file, and why those that are empty are so. A sum that is known already is not fetched again."""
+def taken(wanted: t.Mapping[str, str], before: t.Mapping[str, str], mirror: str) -> tuple[dict[str, str], list[str]]:
+    """The content of the file, and what is not known and why. A sum that is known already is not fetched again."""
     # This program finds no collection by itself, and only here does it need modules that import others.
     sys.path.insert(0, str(CHECKOUT / ".venv" / "collections"))
     from ansible_collections.plainkube.cluster.plugins.module_utils.artifacts import _artifacts, _fetch, _sums  # noqa: PLC0415
 
-    entries, troubles = {}, []
+    known, troubles = {}, []
     documents: dict[str, str] = {}
     for url, sums_url in wanted.items():
-        sum_ = before.get(url, {}).get("sha256", "")
-        if not sum_ and sums_url not in documents:
+        path = _artifacts.mirror_path(url)
+        if path not in before and sums_url not in documents:
             buffer = io.BytesIO()
             try:
                 _fetch.fetch(_artifacts.locate(mirror, sums_url), buffer, largest=16 << 20)
             except _fetch.FetchError as error:
                 troubles.append(str(error))
             documents[sums_url] = buffer.getvalue().decode("utf-8", "replace")
-        entries[url] = {
-            "sums_url": sums_url,
-            "sha256": sum_ or _sums.find(documents[sums_url], pathlib.PurePosixPath(url).name),
-        }
-    return entries, troubles
+        sum_ = before.get(path) or _sums.find(documents[sums_url], pathlib.PurePosixPath(url).name)
+        if sum_:
+            known[path] = sum_
+        else:
+            troubles.append(f"not known: {url}")
+    return known, troubles
 
 
 def main() -> int:
@@ -71,14 +69,14 @@ def main() -> int:
     )
     parser.add_argument("--file", type=pathlib.Path, default=FILE, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    before = json.loads(arguments.file.read_text(encoding="utf-8"))["downloads"] if arguments.file.exists() else {}
-    entries, troubles = taken(downloads(), before, arguments.mirror)
-    arguments.file.write_text(json.dumps({"note": NOTE, "downloads": entries}, indent=2) + "\n", encoding="utf-8")
-    unknown = [url for url, entry in entries.items() if not entry["sha256"]]
-    for one in (*troubles, *(f"not known: {url}" for url in unknown)):
+    before = json.loads(arguments.file.read_text(encoding="utf-8")) if arguments.file.exists() else {}
+    wanted = downloads()
+    known, troubles = taken(wanted, before, arguments.mirror)
+    arguments.file.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+    for one in troubles:
         say(one)
-    say(f"{len(entries) - len(unknown)} of {len(entries)} sums are known")
-    return 1 if unknown else 0
+    say(f"{len(known)} of {len(wanted)} sums are known")
+    return 1 if len(known) < len(wanted) else 0
 
 
 if __name__ == "__main__":

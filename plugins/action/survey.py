@@ -6,7 +6,7 @@ import importlib
 import secrets
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _survey
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers, _untrusted
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _scope
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps, _turns
@@ -31,7 +31,7 @@ class ActionModule(_untrusted.OnHost):
             return {**result, **told}
         names = [step.name for step in steps]
         answers = {name: answer for name, answer in told["answers"].items() if name in names}
-        found = [name for name in names if name not in answers or _survey.has_work(answers[name])]
+        found = [name for name in names if name not in answers or _actions.has_work(answers[name])]
         return {
             **result,
             "changed": False,

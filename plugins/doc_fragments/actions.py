@@ -16,15 +16,12 @@ actions:
   contains:
     verb:
       description: The kind of action. V(wait) is pending work that does not count as a change.
-      returned: always
       type: str
       choices: [install, issue, join, drain, write, apply, enable, start, restart, stop, remove, wait]
     subject:
       description: What it affects.
-      returned: always
       type: str
     reason:
       description: The reason, as text. Empty if there is nothing to say.
-      returned: always
       type: str
 """

@@ -8,11 +8,6 @@ class ModuleDocFragment:
 
     DOCUMENTATION = r"""
 options:
-  endpoints:
-    description: URLs of etcd members. One reachable member is enough.
-    type: list
-    elements: str
-    default: ["https://127.0.0.1:2379"]
   ca:
     description: CA certificate of etcd's server certificates.
     type: path
@@ -25,10 +20,18 @@ options:
     description: Private key of O(cert).
     type: path
     default: /etc/kubernetes/pki/etcd/root.key
+requirements:
+  - etcdctl 3.6 or later on the host
+"""
+    ENDPOINTS = r"""
+options:
+  endpoints:
+    description: URLs of etcd members. One reachable member is enough.
+    type: list
+    elements: str
+    default: ["https://127.0.0.1:2379"]
   wait:
     description: Seconds to wait for etcd to respond, because it may have just been started. Check mode does not wait.
     type: int
     default: 60
-requirements:
-  - etcdctl 3.6 or later on the host
 """

@@ -16,7 +16,8 @@ options:
     required: true
   kind:
     description:
-      - V(inputs) for the cluster's variables and groups, V(hosts) for properties that must be unique per host, and the cluster's networks.
+      - V(inputs) for the cluster's variables and groups, V(hosts) for properties that must be unique per host, and the cluster's networks. The
+        hosts are elements of C(hostvars).
       - Both check the external address of the API (C(api)).
     type: str
     choices: [inputs, hosts]
@@ -25,7 +26,7 @@ options:
 
 EXAMPLES = r"""
 troubles: >-
-  {{ {'hosts': hostvars.values() | plainkube.cluster.host_identities, 'networks': {}, 'api': api} | plainkube.cluster.preflight_troubles('hosts') }}
+  {{ {'hosts': hostvars.values() | list, 'networks': {}, 'api': api} | plainkube.cluster.preflight_troubles('hosts') }}
 """
 
 RETURN = r"""
@@ -35,36 +36,40 @@ _value:
   elements: str
 """
 
-import socket
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from ansible_collections.plainkube.cluster.plugins.filter.host_address import host_address
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _endpoint, _preflight
 
 
-def resolves(name: str) -> bool:
-    """Whether a DNS name resolves on the control node."""
-    try:
-        return bool(socket.getaddrinfo(name, None, socket.AF_INET))
-    except (OSError, UnicodeError):
-        return False
-
-
-def input_troubles(subject: dict) -> list[str]:
-    return [*_preflight.input_troubles(subject), *_endpoint.input_troubles(_endpoint.Api(**subject["api"]), resolves)]
-
-
-def hosts_troubles(subject: dict) -> list[str]:
-    api = _endpoint.Api(**subject["api"])
-    return [*_preflight.hosts_troubles(subject), *_endpoint.host_troubles(api, subject["hosts"])]
-
-
-KINDS = {
-    "inputs": input_troubles,
-    "hosts": hosts_troubles,
-}
+def identities(hosts: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Inventory name -> what must be unique for each host, its interfaces and clock, and the fixed settings of its existing cluster. Empty where
+    a host is unreachable. A kubelet whose DNS server is another one (node_kubelet_config) does not know the cluster's."""
+    found = {}
+    for variables in hosts:
+        facts = variables.get("ansible_facts", {}).get("plainkube", {})
+        elsewhere = {"cluster_dns_address"} if "clusterDNS" in (variables.get("node_kubelet_config") or {}) else set()
+        found[variables["inventory_hostname"]] = {
+            "address": host_address(variables),
+            "given": bool(variables.get("cluster_address")),
+            "machine_id": facts.get("machine_id", ""),
+            "hostname": facts.get("hostname", "").lower(),
+            "addresses": facts.get("addresses", []),
+            "interfaces": facts.get("interfaces", []),
+            "clock_offset": facts.get("clock_offset", 0.0),
+            "settled": {name: value for name, value in facts.get("settled", {}).items() if name not in elsewhere},
+        }
+    return found
 
 
 def preflight_troubles(subject: dict, kind: str) -> list[str]:
-    return KINDS[kind](subject)
+    api = _endpoint.Api(**subject["api"])
+    if kind == "inputs":
+        return [*_preflight.input_troubles(subject), *_endpoint.input_troubles(api, _addresses.resolved)]
+    hosts = identities(subject["hosts"])
+    return [*_preflight.hosts_troubles({**subject, "hosts": hosts}), *_endpoint.host_troubles(api, hosts)]
 
 
 class FilterModule:

@@ -33,7 +33,15 @@ _raw:
 from ansible import context
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _prime, _whole_run
+from ansible.template import trust_as_template
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _options
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps, _whole_run
+
+# The first use of a filter or test loads all filters or tests, which was a sixth of the control node's work. Evaluates to nothing.
+_PLUGINS = trust_as_template(
+    "{{ ['' | regex_replace('x', ''), '' if '2' is version('1', '>') else '', '' if '10.0.0.0/8' | plainkube.cluster.nth_address(1) else '',"
+    " query('plainkube.cluster.file') | join, query('plainkube.cluster.evaluated') | join] | join }}"
+)
 
 
 class LookupModule(LookupBase):
@@ -41,6 +49,8 @@ class LookupModule(LookupBase):
         trouble = _whole_run.start_trouble(context.CLIARGS)
         if trouble:
             raise AnsibleLookupError(trouble)
-        # Ansible evaluates `hosts` in its own process.
-        _prime.workers(self._templar)
+        # Ansible evaluates `hosts` in its own process, and forks a worker from it for each task of each host. What all of them need is loaded here, once.
+        self._templar.template(_PLUGINS)
+        _options.read()
+        _steps.steps()
         return terms

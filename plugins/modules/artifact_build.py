@@ -13,18 +13,14 @@ description:
   - Skips an existing artifact that has the right checksum and was built from the same recipe. Go's own caches let an interrupted build resume.
   - Builds are reproducible. The result depends only on the sources, the recipe and the Go version.
   - Requires Go 1.26 or later on the host it runs on, and gcc for O(cgo=true).
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 attributes:
   check_mode:
-    support: full
-    description: Reports whether it would build, and builds nothing.
+    details: Reports whether it would build, and builds nothing.
   diff_mode:
-    support: full
-    description: Shows as text whether the artifact exists.
+    details: Shows as text whether the artifact exists.
   idempotent:
-    support: full
-    description: An existing artifact with the right checksum is not rebuilt.
+    details: An existing artifact with the right checksum is not rebuilt.
 options:
   name:
     description: Name of the artifact in messages.

@@ -16,20 +16,16 @@ description:
     needs no network and reads no binary.
   - Uses O(http_proxy) and O(https_proxy). If neither is set, uses the proxies of the environment (C(http_proxy),
     C(https_proxy), C(no_proxy)).
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 attributes:
   check_mode:
-    support: full
-    description:
+    details:
       - Reports what would be installed, without a download. With O(state=staged), it still fetches the checksums and asks the server whether
         it has the files, so that a missing download already fails in check mode.
   diff_mode:
-    support: full
-    description: One line per binary, such as C(kubelet 1.36.3 → 1.37.2).
+    details: One line per binary, such as C(kubelet 1.36.3 → 1.37.2).
   idempotent:
-    support: full
-    description: Unchanged files are neither downloaded nor replaced.
+    details: Unchanged files are neither downloaded nor replaced.
 options:
   artifacts:
     description: What to install.
@@ -120,10 +116,6 @@ options:
     type: list
     elements: str
     default: []
-  parallel:
-    description: Number of parallel downloads.
-    type: int
-    default: 4
   http_proxy:
     description: URL of the proxy for downloads from C(http://) addresses, such as V(http://user:password@proxy.example.com:3128).
     type: str

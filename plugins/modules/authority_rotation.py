@@ -13,10 +13,7 @@ description:
   - First the new one is trusted in addition to the old one (O(step=begin)), then it is in use, then the old one is removed (O(step=advance) twice).
     Between two steps, C(plainkube.cluster.site) must update all hosts.
   - The directory is the only place that records the progress, so a rotation resumes after its run was killed.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 requirements:
   - cryptography >= 41 on the control node
 options:
@@ -63,8 +60,6 @@ options:
     type: dict
     default: {}
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: none
   idempotent:

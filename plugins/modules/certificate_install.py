@@ -9,10 +9,7 @@ short_description: Write certificates and keys atomically
 version_added: 1.0.0
 description:
   - Writes files that differ in content, owner or mode. Each is replaced atomically, with its final owner and mode.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 options:
   files:
     description: Files to write, in this order.
@@ -59,13 +56,8 @@ options:
         type: str
         required: true
 attributes:
-  check_mode:
-    support: full
   diff_mode:
-    support: full
     details: Shows the SHA-256 of PEM files. The diff of M(plainkube.cluster.certificate_sign) has the certificates' contents.
-  idempotent:
-    support: full
 seealso:
   - module: plainkube.cluster.certificate_request
   - module: plainkube.cluster.certificate_sign

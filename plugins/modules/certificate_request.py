@@ -14,10 +14,7 @@ description:
     what to issue.
   - Corrects owner and mode of the keys, certificates and directories.
   - Never replaces an existing key. A key that is not an ECDSA P-256 key is an error.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 requirements:
   - cryptography >= 38 (python3-cryptography)
 options:
@@ -39,13 +36,9 @@ options:
     default: []
 attributes:
   check_mode:
-    support: full
     details: Generates no keys, so a certificate without a key has no request.
   diff_mode:
-    support: full
     details: Keys are not shown.
-  idempotent:
-    support: full
 notes:
   - The user that runs the module owns all files; that is root with C(become).
 seealso:

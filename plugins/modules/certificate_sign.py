@@ -20,10 +20,7 @@ description:
   - Never signs a host's name or address that belongs to the cluster, such as V(kubernetes), V(localhost) or the address of the Service C(kubernetes),
     or to another host.
   - You can put your own CA into O(directory) before the first run, for example as C(etcd/ca.crt) and C(etcd/ca.key).
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 requirements:
   - cryptography >= 41 on the control node
 options:
@@ -154,13 +151,9 @@ options:
     default: [kubernetes, etcd, front-proxy]
 attributes:
   check_mode:
-    support: full
     details: Signs in memory, with temporary CAs and keys in place of those that a real run would create.
   diff_mode:
-    support: full
     details: Shows the contents of each certificate, and why it is issued.
-  idempotent:
-    support: full
 notes:
   - Always runs on the control node, in Ansible's own process and as the user who started it, regardless of the task's host.
 seealso:
@@ -212,24 +205,20 @@ hosts:
   contains:
     actions:
       description: The certificates that were, or would be, issued, in the format of RV(actions).
-      returned: success
       type: list
       elements: dict
       sample:
         - {verb: issue, subject: apiserver, reason: the list of names lacks api.example.org}
     files:
       description: Files for M(plainkube.cluster.certificate_install), all of them public.
-      returned: success
       type: list
       elements: dict
     replaced:
       description: Paths of all files to write on the host.
-      returned: success
       type: list
       elements: str
     secret_files:
       description: Those C(files) that are keys and that are missing or different on the host; install them from O(directory).
-      returned: success
       type: list
       elements: str
       sample: [sa.key]

@@ -10,8 +10,6 @@ version_added: 1.0.0
 description:
   - Prints the certificates that M(plainkube.cluster.kube_checkstatus) returned for each host as a table, or as JSON on one line.
   - Reports rotations in progress that M(plainkube.cluster.authority_rotation) found.
-author:
-  - The plainkube authors (@plainkube)
 options:
   cluster:
     description: Name of the cluster.
@@ -44,15 +42,10 @@ options:
     type: list
     elements: str
     default: []
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
+extends_documentation_fragment: [plainkube.cluster.common]
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: N/A
-  idempotent:
-    support: full
 notes:
   - Runs on the control node.
 seealso:

@@ -11,10 +11,7 @@ description:
   - Role containerd installs the script C(plainkube-cni), and C(plainkube-cni.service) runs it at every change of flannel's lease. The module
     runs it to compare the CNI configuration, the bridge's address and MTU, and the addresses of running pods with the lease.
   - If something differs, starts the service to repair it, and waits for the result.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 options:
   script:
     description: Path of the script.
@@ -26,12 +23,7 @@ options:
     default: 60
 attributes:
   check_mode:
-    support: full
     details: If the script is not installed yet, reports a change.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 seealso:
   - module: plainkube.cluster.docker_rebridge
 """

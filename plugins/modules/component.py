@@ -15,10 +15,7 @@ description:
     process's environment, and the module reads it from C(/proc). So the next run repairs the state if a run was killed between writing
     and restarting, and also detects a process that was started from a manually edited file.
   - Check mode returns the same diff and the same RV(actions).
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 options:
   components:
     description:
@@ -147,13 +144,6 @@ options:
     type: list
     elements: path
     default: []
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 notes:
   - Drop-ins in C(/etc/systemd/system/NAME.service.d) belong to the host's administrator. They are left alone and count as inputs.
 seealso:

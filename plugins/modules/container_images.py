@@ -10,18 +10,14 @@ version_added: 1.0.0
 description:
   - Looks for all images with one command. Missing ones are loaded from an archive on the host, or pulled.
   - An existing image of the same name is left alone.
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 attributes:
   check_mode:
-    support: full
-    description: Reports which images would be loaded or pulled. A runtime that is not running counts as having none.
+    details: Reports which images would be loaded or pulled. A runtime that is not running counts as having none.
   diff_mode:
-    support: full
-    description: One line per image that is loaded or pulled.
+    details: One line per image that is loaded or pulled.
   idempotent:
-    support: full
-    description: Existing images are neither loaded nor pulled.
+    details: Existing images are neither loaded nor pulled.
 options:
   images:
     description: The required images.

@@ -13,10 +13,7 @@ description:
   - If the API server of this host is not ready itself, its restart interrupts nobody and may repair it. Then the module does not wait for
     the others.
   - Changes nothing. In check mode, it does not contact the API servers.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 options:
   server:
     description: URL of this host's API server.
@@ -49,12 +46,8 @@ options:
     type: int
     default: 120
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: N/A
-  idempotent:
-    support: full
 """
 
 EXAMPLES = r"""

@@ -16,10 +16,7 @@ description:
   - Does nothing, and restarts nothing, if the running daemon already has these values. Otherwise stops Docker, removes the stale docker0,
     starts Docker, and verifies address, MTU and masquerading. If that fails, restores the old configuration.
   - May stop Kubernetes' containers; the kubelet recreates them. For others, see O(foreign_containers).
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 options:
   subnet_file:
     description: The subnet file that flanneld writes.
@@ -67,12 +64,7 @@ requirements:
   - Docker Engine 20.10 or later, started by systemd
 attributes:
   check_mode:
-    support: full
     details: Without Docker or flannel's lease, reports that Docker would be restarted.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 notes:
   - The drop-in sorts after those of the administrator, including C(override.conf), and repeats their C(ExecStart).
 seealso:

@@ -10,28 +10,10 @@ version_added: 1.0.0
 description:
   - Counts the Secrets and ConfigMaps in etcd by their encryption key, which is named in the prefix of each value.
   - Reads etcd in pages and changes nothing.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-  - plainkube.cluster.etcd
-author:
-  - The plainkube authors (@plainkube)
-options:
-  resources:
-    description: Resources to count, by the prefix of their keys below C(/registry/).
-    type: list
-    elements: str
-    default: [secrets, configmaps]
-  page:
-    description: Number of values per request, at least 2. A value can have up to 1 MiB.
-    type: int
-    default: 50
+extends_documentation_fragment: [plainkube.cluster.common, plainkube.cluster.etcd, plainkube.cluster.etcd.endpoints]
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: N/A
-  idempotent:
-    support: full
 seealso:
   - module: plainkube.cluster.kube_rewrite
   - module: plainkube.cluster.authority_rotation

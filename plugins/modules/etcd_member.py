@@ -21,10 +21,7 @@ description:
   - Refuses whatever could bootstrap a second cluster or lose the quorum - data of another cluster, members of
     different clusters, a host without data while others with data do not respond, a member that is not in the inventory.
   - You can kill it at any point; the next run continues from there.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common, plainkube.cluster.etcd]
 options:
   name:
     description: This host's name in O(members).
@@ -73,18 +70,6 @@ options:
     description: etcd's unit file. If it exists, etcd has been started on this host.
     type: path
     default: /etc/systemd/system/etcd.service
-  ca:
-    description: CA certificate of etcd's server certificates.
-    type: path
-    default: /etc/kubernetes/pki/etcd/ca.crt
-  cert:
-    description: Client certificate of etcd's user V(root).
-    type: path
-    default: /etc/kubernetes/pki/etcd/root.crt
-  key:
-    description: Private key of O(cert).
-    type: path
-    default: /etc/kubernetes/pki/etcd/root.key
   wait:
     description: Seconds to wait for other members that may have just been started, for etcd to accept a change, and for a learner to be in sync.
       Check mode does not wait.
@@ -92,14 +77,7 @@ options:
     default: 60
 attributes:
   check_mode:
-    support: full
     details: On a host that does not have etcdctl yet, an existing cluster is detected by the data of the other members.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
-requirements:
-  - etcdctl 3.6 or later on the host
 seealso:
   - module: plainkube.cluster.component
   - name: Runtime reconfiguration of etcd

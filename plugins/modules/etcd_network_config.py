@@ -12,11 +12,7 @@ description:
   - Validates the value first, by flannel's own rules. With an invalid value, flannel itself would not start, or would silently accept it.
   - An equivalent existing value is left as it is, whatever its spelling. A different one is an error
     that shows both values and says what a change would do to the cluster.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-  - plainkube.cluster.etcd
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common, plainkube.cluster.etcd, plainkube.cluster.etcd.endpoints]
 options:
   network:
     description: IPv4 network of all pods. Required with O(state=present).
@@ -110,12 +106,7 @@ options:
     default: false
 attributes:
   check_mode:
-    support: full
     details: If etcd is not running yet, returns what would be written.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 seealso:
   - name: flannel's configuration
     description: The options as flannel documents them.

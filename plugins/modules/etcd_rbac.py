@@ -14,11 +14,7 @@ description:
   - The roles and users listed here get exactly the permissions and roles listed here. Others are left alone. User V(root) with role
     V(root) is always created, because authentication requires it.
   - Works with and without authentication enabled. You can kill it at any point; the next run continues from there.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-  - plainkube.cluster.etcd
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common, plainkube.cluster.etcd, plainkube.cluster.etcd.endpoints]
 options:
   roles:
     description: Roles with all their permissions.
@@ -64,18 +60,9 @@ options:
         type: list
         elements: str
         default: []
-  auth:
-    description: Whether to enable authentication. V(false) does not disable it.
-    type: bool
-    default: true
 attributes:
   check_mode:
-    support: full
     details: If etcd is not running yet, returns what would be done to an empty one.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 seealso:
   - name: Role-based access control in etcd
     description: etcd's own guide.

@@ -17,10 +17,7 @@ description:
     network is up.
   - Detects manual changes in the table. To do so, the host's own nft loads the expected rules in a separate network namespace, and the module
     compares the two listings. Therefore, invalid rules are also refused before anything changes.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 options:
   state:
     description: V(absent) removes the table, its file and its unit, so nothing is filtered.
@@ -72,10 +69,6 @@ options:
     description: IPv4 network of the pods. Pods can reach Services whose endpoint is a process on the host.
     type: str
     default: 10.244.0.0/16
-  node_ports:
-    description: Range of the NodePorts.
-    type: str
-    default: 30000-32767
   node_port_sources:
     description: Sources for NodePorts, like O(accept[].sources). The default is everyone.
     type: list
@@ -95,12 +88,7 @@ requirements:
   - nft 1.0.6 or later, and systemd
 attributes:
   check_mode:
-    support: full
     details: If nft is not installed yet, reports that the table would be created, without validating the rules.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 notes:
   - If the connection is not SSH (such as C(local)), rules are confirmed over the same connection.
   - The next run detects a second SSH server that is started later. Until then, add its port to O(ssh_ports).

@@ -43,11 +43,6 @@ options:
     description: Directory of the cluster's certificates on the host.
     type: path
     default: /etc/kubernetes/pki
-  pki_files:
-    description: Files in it that identify the host's cluster. For keys, only the names are returned.
-    type: list
-    elements: str
-    default: [ca.crt, etcd/ca.crt, front-proxy-ca.crt, sa.pub, sa.key, encryption.yaml, origin]
   containerd:
     description: Whether to get the version of the installed containerd, which takes 30 milliseconds.
     type: bool
@@ -68,17 +63,10 @@ options:
       - The module fails if the host does not meet a requirement, with one sentence for each that names the host, what was found, and what to do.
       - By default, there are no requirements.
     type: dict
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: N/A
-  idempotent:
-    support: full
 """
 
 EXAMPLES = r"""
@@ -96,153 +84,119 @@ ansible_facts:
   contains:
     plainkube:
       description: The host's facts.
-      returned: success
       type: dict
       contains:
         addresses:
           description: All IPv4 addresses except those in 127.0.0.0/8, with C(interface), C(address) and C(prefix).
           type: list
           elements: dict
-          returned: success
         architecture:
           description: V(amd64), V(arm64), or the kernel's name of another architecture.
           type: str
-          returned: success
         bounded:
           description: Whether the host lacks CAP_SYS_RESOURCE, so that OOM scores cannot be lowered on it, as in most containers.
           type: bool
-          returned: success
         cgroup_version:
           description: V(1) or V(2).
           type: int
-          returned: success
         clock_offset:
           description:
             - Minimum offset in seconds between the host's clock and the control node's; negative if the host is behind.
             - The precision depends on the latency of the connection. V(0) if the clocks may agree.
           type: float
-          returned: success
         containerd:
           description: Version of the installed containerd; empty without one, or without O(containerd).
           type: str
-          returned: success
         crictl:
           description: Whether crictl is installed.
           type: bool
-          returned: success
         distribution:
           description: The C(ID) of os-release(5).
           type: str
-          returned: success
         distribution_version:
           description: The C(VERSION_ID) of os-release(5).
           type: str
-          returned: success
         etcd_state:
           description:
             - State of etcd. V(none), V(member) if the host has a member's data, or V(lost) if etcd ran and its data is gone.
             - V(founding) and V(joining) if its first start, in a new or into an existing cluster, has not completed.
           type: str
-          returned: success
         foreign_listeners:
           description: Processes not of this collection that listen on O(ports) and O(udp_ports), with C(protocol), C(address), C(port), C(pid) and
             C(process).
           type: list
           elements: dict
-          returned: success
         free_mb:
           description: Free disk space in MiB for each of O(directories).
           type: dict
-          returned: success
         hostname:
           description: The kernel's host name.
           type: str
-          returned: success
         firewall:
           description: Whether the host has, or had, the firewall of this collection.
           type: bool
-          returned: success
         installed:
           description: Whether artifacts of this collection are on the host.
           type: bool
-          returned: success
         installed_versions:
           description: The installed versions of kube-apiserver, kubelet and etcd, by name.
           type: dict
-          returned: success
         interfaces:
           description: Names of the network interfaces, except those of containers (C(veth*)), of which a node may have hundreds.
           type: list
           elements: str
-          returned: success
         kernel:
           description: The kernel's release.
           type: str
-          returned: success
         linked:
           description: Those of O(service_directories) that are symbolic links, with their targets.
           type: dict
-          returned: success
         machine_id:
           description: The content of /etc/machine-id.
           type: str
-          returned: success
         memory_mb:
           description: Memory in MiB.
           type: int
-          returned: success
         networks:
           description: The IPv4 networks of the host's interfaces and of Docker, with C(name) and C(network), except docker0, cni0 and flannel's.
           type: list
           elements: dict
-          returned: success
         nftables:
           description: Whether kube-proxy can use its nftables mode.
           type: bool
-          returned: success
         pki:
-          description: The existing O(pki_files) - C(public) has names and contents, C(secret) the names of keys,
+          description: The files in O(pki) that identify the host's cluster - C(public) has names and contents, C(secret) the names of keys,
             C(encryption) the fingerprints of the keys in C(encryption.yaml).
           type: dict
-          returned: success
         pod_bridge:
           description: The bridge of the node's pods; empty if unknown.
           type: str
-          returned: success
         resolv_conf:
           description: The resolver configuration for pods - systemd-resolved's own if it is running, because its stub listens on loopback.
           type: str
-          returned: success
         runtime:
           description: The container runtime of the node's kubelet, V(docker) or V(containerd); empty without a kubelet.
           type: str
-          returned: success
         runtime_change:
           description: Whether a change of the runtime is in progress.
           type: bool
-          returned: success
         services:
           description: Names of optional services, which begin with C(plainkube-).
           type: list
           elements: str
-          returned: success
         settled:
           description: Fixed settings of the host's existing cluster, by variable; empty on a bare host.
           type: dict
-          returned: success
         swap:
           description: Whether the host has swap on disk.
           type: bool
-          returned: success
         systemd:
           description: Whether systemd is the init of the host.
           type: bool
-          returned: success
         unresolved:
           description: Those of O(resolve) that do not resolve to an IPv4 address on the host.
           type: list
           elements: str
-          returned: success
 """
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules.host_facts import main

@@ -20,10 +20,7 @@ description:
   - Keeps packages, active sysctls, images that pods pulled, and everything that the collection did not create.
   - Containers that Kubernetes does not own keep running. Until they stop, Docker keeps its process and the current bridge, because a restart would
     stop them. Run the module again after they have stopped to restore Docker's default bridge.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 options:
   certificates:
     description: Files of the collection below C(/etc/kubernetes/pki). Files with other names stay.
@@ -49,12 +46,7 @@ options:
     default: 60
 attributes:
   check_mode:
-    support: full
     details: If Docker is not running, its containers and images cannot be listed.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 """
 
 EXAMPLES = r"""

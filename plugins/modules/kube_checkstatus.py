@@ -11,8 +11,6 @@ description:
   - Checks services, their processes, ports, health endpoints and versions, certificates, etcd and the host's Node object.
   - Returns its findings as data, RV(healthy), and RV(problems), sentences that say what to do.
   - Does not fail if something is unhealthy; use RV(healthy) in C(failed_when). Never changes anything.
-author:
-  - The plainkube authors (@plainkube)
 options:
   components:
     description: Services that must run on this host.
@@ -166,15 +164,10 @@ options:
     description: Polling interval in seconds.
     type: float
     default: 0.5
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
+extends_documentation_fragment: [plainkube.cluster.common]
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: N/A
-  idempotent:
-    support: full
 seealso:
   - module: plainkube.cluster.component
 """
@@ -227,75 +220,58 @@ components:
     name:
       description: Name of the service.
       type: str
-      returned: success
     load:
       description: systemd's C(LoadState), such as V(loaded) or V(not-found).
       type: str
-      returned: success
     active:
       description: systemd's C(ActiveState), such as V(active) or V(failed).
       type: str
-      returned: success
     sub:
       description: systemd's C(SubState), such as V(running) or V(dead).
       type: str
-      returned: success
     result:
       description: systemd's C(Result), the reason why the service ended.
       type: str
-      returned: success
     enabled:
       description: systemd's C(UnitFileState), such as V(enabled).
       type: str
-      returned: success
     pid:
       description: PID of the main process; 0 if none is running.
       type: int
-      returned: success
     since:
       description: Time of its last start or stop; empty if it never ran.
       type: str
-      returned: success
       sample: "2026-11-23T17:38:00Z"
     seconds:
       description: Seconds since then.
       type: int
-      returned: success
     restarts:
       description: Number of automatic restarts by systemd.
       type: int
-      returned: success
     invocation:
       description: systemd's C(InvocationID), which changes with each start.
       type: str
-      returned: success
     listening:
       description: Addresses and TCP ports on which its main process listens.
       type: list
       elements: str
-      returned: success
       sample: ["127.0.0.1:10248", "0.0.0.0:10250"]
     health:
       description: Response of its health endpoint; empty if there is none or the service is not running.
       type: dict
-      returned: success
       sample: {"url": "http://127.0.0.1:10248/healthz", "status": 200, "ok": true, "text": "ok"}
     version:
       description: Running version; empty if unknown.
       type: str
-      returned: success
     version_wanted:
       description: Expected version; empty if any version is accepted.
       type: str
-      returned: success
     outdated:
       description: Why the process does not match the files on disk; empty if it does.
       type: str
-      returned: success
     healthy:
       description: Whether this component has no problems.
       type: bool
-      returned: success
 certificates:
   description: One entry for each certificate; a file can contain several.
   returned: success
@@ -333,19 +309,15 @@ deployments:
     name:
       description: C(NAMESPACE/NAME).
       type: str
-      returned: success
     wanted:
       description: Number of desired replicas.
       type: int
-      returned: success
     available:
       description: Number of available replicas.
       type: int
-      returned: success
     error:
       description: Why it could not be read; empty otherwise.
       type: str
-      returned: success
 node:
   description: Summary of the Node object.
   returned: when O(node) is given

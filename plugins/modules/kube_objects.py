@@ -11,8 +11,6 @@ description:
   - Applies manifests with C(kubectl apply --server-side), with its own field manager, so that other managers keep their fields.
   - The output of C(kubectl diff --server-side) determines whether anything changes, and is the diff.
   - Resets fields of these manifests that other managers changed.
-author:
-  - The plainkube authors (@plainkube)
 options:
   manifest:
     description: One or more objects in YAML or JSON.
@@ -54,16 +52,10 @@ options:
     description: Seconds to wait for an API server that is not ready yet, and then for the workloads in O(available).
     type: int
     default: 60
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
+extends_documentation_fragment: [plainkube.cluster.common]
 attributes:
   check_mode:
-    support: full
     details: If no API server responds, all objects count as changed.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 requirements:
   - kubectl on the host
 """

@@ -13,10 +13,7 @@ description:
   - Reads and sends no content - objects are listed by name only, in pages, and the response to a patch has only the name too.
     Concurrent edits are not undone - the API server applies the patch to the current object.
   - All API servers must have the new key first; otherwise new writes are encrypted with the old one.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 options:
   resources:
     description: Resources, by their plural name in the core API (C(/api/v1)).
@@ -37,12 +34,10 @@ options:
     default: 60
 attributes:
   check_mode:
-    support: full
     details: Lists objects, and patches nothing.
   diff_mode:
     support: none
   idempotent:
-    support: full
     details: The module cannot detect whether the API server wrote anything, so it never reports a change.
 seealso:
   - module: plainkube.cluster.encryption_usage

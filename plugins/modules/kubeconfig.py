@@ -14,10 +14,7 @@ description:
   - Keeps an existing kubeconfig that is correct and does not expire soon.
   - Uses the first of O(servers) that responds to the control node, starting with the one in the existing kubeconfig.
     If none responds, RV(reachable) is false and the kubeconfig is still written.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 requirements:
   - cryptography >= 41
   - PyYAML
@@ -58,13 +55,8 @@ options:
     type: int
     default: 30
 attributes:
-  check_mode:
-    support: full
   diff_mode:
-    support: full
     details: The content is not shown.
-  idempotent:
-    support: full
 seealso:
   - module: plainkube.cluster.certificate_sign
 """

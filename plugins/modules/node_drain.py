@@ -18,10 +18,7 @@ description:
   - If no kubelet reports, as on a host that is down, the module waits for evicted pods no longer than their grace period.
   - V(restored) waits until the Node is Ready, and then removes the cordon and the annotation in one patch, if the annotation is set.
   - You can kill it at any point; the next run continues from there.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 options:
   name:
     description: Name of the Node.
@@ -56,12 +53,7 @@ options:
     default: /etc/kubernetes/admin.conf
 attributes:
   check_mode:
-    support: full
     details: If no API server responds, the Node's state is unknown, and no change is reported.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 requirements:
   - kubectl on the host
 seealso:

@@ -14,10 +14,7 @@ description:
     were changed by other means.
   - Leaves other labels and taints alone. The Node's annotation C(plainkube.io/labels-and-taints) lists those that the collection manages.
   - Applies all changes in one patch, which the API server rejects after a concurrent change of the Node; then the module reads the Node again and retries.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 options:
   name:
     description: Name of the Node.
@@ -48,12 +45,7 @@ options:
     default: 60
 attributes:
   check_mode:
-    support: full
     details: If the Node does not exist yet, the module assumes that it will register. If no API server responds, no change is reported.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 """
 
 EXAMPLES = r"""

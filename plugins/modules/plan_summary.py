@@ -10,8 +10,6 @@ version_added: 1.0.0
 description:
   - Summarizes the results of a run in check mode - what would be installed, issued, written and restarted on each host, and why.
   - The output of each task has the same information, and with C(--diff) the full difference.
-author:
-  - The plainkube authors (@plainkube)
 options:
   cluster:
     description: Name of the cluster.
@@ -22,15 +20,10 @@ options:
     type: list
     elements: str
     required: true
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
+extends_documentation_fragment: [plainkube.cluster.common]
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: N/A
-  idempotent:
-    support: full
 notes:
   - Runs on the control node.
 seealso:

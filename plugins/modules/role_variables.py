@@ -17,8 +17,6 @@ description:
   - Refuses unknown variables with the prefix of a role, and suggests the most similar name.
   - Adds a host with valid variables to groups, like M(ansible.builtin.group_by). With hundreds of hosts, one task less
     per host saves noticeable time on the control node.
-author:
-  - The plainkube authors (@plainkube)
 options:
   foreign:
     description: Patterns (C(*), C(?), C([…])) of other software's variables that share a prefix with a role, besides C(preflight_foreign_variables).
@@ -31,15 +29,10 @@ options:
         roles in the cluster. Fails if the cluster has no hosts.
     type: bool
     default: false
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
+extends_documentation_fragment: [plainkube.cluster.common]
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: N/A
-  idempotent:
-    support: full
 notes:
   - Runs on the control node.
 seealso:

@@ -14,10 +14,7 @@ description:
   - With O(docker=true), Docker Engine and its own containers keep running. Otherwise, it is stopped and disabled, and its default bridge
     and settings are restored; its images, containers and volumes stay.
   - For a drained node; whatever still runs on it is stopped. You can kill the module and run it again.
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 options:
   runtime:
     description: The new runtime of the node.
@@ -44,12 +41,7 @@ options:
     default: 60
 attributes:
   check_mode:
-    support: full
     details: If a runtime is not running, its containers and images cannot be listed.
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
 seealso:
   - module: plainkube.cluster.host_reset
 """

@@ -10,8 +10,6 @@ version_added: 1.0.0
 description:
   - Prints what M(plainkube.cluster.kube_checkstatus) returned for each host as a table, or as JSON on one line.
   - Fails if a host is unhealthy or was not checked, so that the playbook's exit code shows it.
-author:
-  - The plainkube authors (@plainkube)
 options:
   cluster:
     description: Name of the cluster.
@@ -43,15 +41,10 @@ options:
     type: list
     elements: str
     default: []
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
+extends_documentation_fragment: [plainkube.cluster.common]
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: N/A
-  idempotent:
-    support: full
 notes:
   - Runs on the control node.
 """

@@ -34,17 +34,10 @@ options:
         description: The module's options.
         type: dict
         default: {}
-extends_documentation_fragment:
-  - plainkube.cluster.attributes
-author:
-  - The plainkube authors (@plainkube)
+extends_documentation_fragment: [plainkube.cluster.common]
 attributes:
-  check_mode:
-    support: full
   diff_mode:
     support: N/A
-  idempotent:
-    support: full
 seealso:
   - plugin: plainkube.cluster.pending
     plugin_type: lookup

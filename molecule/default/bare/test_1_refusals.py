@@ -342,7 +342,7 @@ WRONG = {
     ),
     "no version": Wrong(
         variables(cluster_version="latest"),
-        r"cluster_version is 'latest': write the version in full and without a leading v",
+        r"cluster_version is 'latest', which is not a full version: write it like [\d.]+, without a leading v",
     ),
     "an unsupported system": Wrong(
         on_n1(

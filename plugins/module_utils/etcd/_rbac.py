@@ -40,7 +40,7 @@ def permissions(answer: t.Mapping[str, t.Any]) -> dict[Range, str]:
     }
 
 
-def wanted(roles: t.Sequence[t.Mapping], users: t.Sequence[t.Mapping], auth: bool) -> Rbac:
+def wanted(roles: t.Sequence[t.Mapping], users: t.Sequence[t.Mapping]) -> Rbac:
     """What the module's options ask for; user root with role root is always among it, because auth needs it."""
     return Rbac(
         roles={
@@ -51,7 +51,7 @@ def wanted(roles: t.Sequence[t.Mapping], users: t.Sequence[t.Mapping], auth: boo
             for role in roles
         },
         users={**{user["name"]: frozenset(user["roles"]) for user in users}, ROOT: frozenset([ROOT])},
-        auth=auth,
+        auth=True,
     )
 
 
@@ -67,7 +67,7 @@ def problem(want: Rbac) -> str:
 
 def after(before: Rbac, want: Rbac) -> Rbac:
     """What is there once the commands have run. Roles and users that are not named are left alone."""
-    return Rbac({**before.roles, **want.roles}, {**before.users, **want.users}, before.auth or want.auth)
+    return Rbac({**before.roles, **want.roles}, {**before.users, **want.users}, want.auth)
 
 
 def _range_arguments(keys: Range) -> list[str]:
@@ -100,7 +100,7 @@ def commands(before: Rbac, want: Rbac) -> list[list[str]]:
         found_roles = before.users.get(user, frozenset())
         added += [["user", "grant-role", user, role] for role in sorted(roles - found_roles)]
         removed += [["user", "revoke-role", user, role] for role in sorted(found_roles - roles)]
-    enable = [["auth", "enable"]] if want.auth and not before.auth else []
+    enable = [["auth", "enable"]] if not before.auth else []
     return added + removed + enable
 
 

@@ -45,6 +45,8 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions imp
 LOCK_SECONDS = 3600
 # A file of sums, or GitHub's document of a release, in bytes.
 _LARGEST_SUMS = 16 << 20
+# Parallel downloads.
+_WORKERS = 4
 
 # A survey downloads nothing.
 SURVEY = {"state": "planned", "http_proxy": "", "https_proxy": "", "no_proxy": []}
@@ -74,7 +76,6 @@ SPEC: dict[str, t.Any] = {
     "root": {"type": "path", "default": "/opt/plainkube"},
     "bin_directory": {"type": "path", "default": "/usr/local/bin"},
     "packages": {"type": "list", "elements": "str", "default": []},
-    "parallel": {"type": "int", "default": 4},
     "http_proxy": {"type": "str", "default": "", "no_log": True},
     "https_proxy": {"type": "str", "default": "", "no_log": True},
     "no_proxy": {"type": "list", "elements": "str", "default": []},
@@ -142,7 +143,6 @@ class Downloads:
         self.checksums = params["checksums"]
         self.require_pins = params["require_pins"]
         self.incoming = os.path.join(params["root"], INCOMING)
-        self.workers = max(1, params["parallel"])
         self.proxies = Proxies(params["http_proxy"], params["https_proxy"], params["no_proxy"])
 
     def source(self, url: str) -> str:
@@ -213,7 +213,7 @@ class Downloads:
                 failed.set()
                 raise
 
-        with concurrent.futures.ThreadPoolExecutor(self.workers) as pool:
+        with concurrent.futures.ThreadPoolExecutor(_WORKERS) as pool:
             return list(pool.map(begin, items))
 
     def _document(self, piece: Piece) -> str:

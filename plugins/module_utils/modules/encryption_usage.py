@@ -12,44 +12,37 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd._etcdctl import OPTIONS, Etcdctl, EtcdError, decode
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _encryption
 
+# Values per request, at least 2. A value can have up to 1 MiB.
+_PAGE = 50
 # Base64 of as much of a value as names its key; a multiple of 4.
 _BEGINNING = 96
 
 
-def values(etcdctl: Etcdctl, resource: str, size: int) -> t.Iterator[bytes]:
+def values(etcdctl: Etcdctl, resource: str) -> t.Iterator[bytes]:
     """The beginnings of all values of a kind."""
     prefix = f"/registry/{resource}/"
     start, end = prefix, f"/registry/{resource}0"
     last = ""
     while True:
-        answer = etcdctl.patiently("get", start, end, f"--limit={size}")
+        answer = etcdctl.patiently("get", start, end, f"--limit={_PAGE}")
         found = [(decode(entry["key"]), entry.get("value", "")) for entry in answer.get("kvs") or []]
         # A page begins with the last key of the one before.
         for key, value in found:
             if key != last:
                 yield base64.b64decode(value[:_BEGINNING])
-        if len(found) < size:
+        if len(found) < _PAGE:
             return
         start = last = found[-1][0]
 
 
 def run(module: AnsibleModule) -> dict[str, t.Any]:
-    params = module.params
     etcdctl = Etcdctl(module)
-    size = max(2, params["page"])
-    found = (value for resource in params["resources"] for value in values(etcdctl, resource, size))
+    found = (value for resource in _encryption.RESOURCES for value in values(etcdctl, resource))
     return {"changed": False, "in_use": _encryption.uses(found)}
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **OPTIONS,
-            "resources": {"type": "list", "elements": "str", "default": [*_encryption.RESOURCES]},
-            "page": {"type": "int", "default": 50},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
     try:
         module.exit_json(**run(module))
     except EtcdError as error:

@@ -27,8 +27,7 @@ def read(etcd: _etcdctl.Etcdctl, want: _rbac.Rbac) -> _rbac.Rbac:
 
 def compare(module: AnsibleModule) -> dict:
     """Compare, and apply the difference."""
-    params = module.params
-    want = _rbac.wanted(params["roles"], params["users"], params["auth"])
+    want = _rbac.wanted(module.params["roles"], module.params["users"])
     trouble = _rbac.problem(want)
     if trouble:
         raise _etcdctl.EtcdError(trouble)
@@ -77,7 +76,6 @@ SPEC = {
             "roles": {"type": "list", "elements": "str", "default": []},
         },
     },
-    "auth": {"type": "bool", "default": True},
     **_etcdctl.OPTIONS,
 }
 

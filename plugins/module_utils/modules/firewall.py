@@ -218,7 +218,6 @@ SPEC = {
     "ssh_ports": {"type": "list", "elements": "int", "default": []},
     "ssh_sources": {"type": "list", "elements": "str", "default": []},
     "pod_network": {"type": "str", "default": "10.244.0.0/16"},
-    "node_ports": {"type": "str", "default": "30000-32767"},
     "node_port_sources": {"type": "list", "elements": "str", "default": ["0.0.0.0/0", "::/0"]},
     "revert_after": {"type": "int", "default": 15},
     "confirm": {"type": "bool", "default": False},

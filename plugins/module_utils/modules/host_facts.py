@@ -8,7 +8,6 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-import socket
 import time
 import typing as t
 
@@ -17,7 +16,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _mem
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _sockets, _status
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
-from ansible_collections.plainkube.cluster.plugins.module_utils.network import _nft
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses, _nft
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _runtime
 
@@ -27,14 +26,6 @@ _SUBNET = "/var/lib/flannel/subnet.env"
 _BINARIES = "/usr/local/bin"
 _VERSIONED = ("kube-apiserver", "kubelet", "etcd")
 _RESOLV_CONF = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
-
-
-def resolves(name: str) -> bool:
-    """Whether this host knows an IPv4 address of a DNS name."""
-    try:
-        return bool(socket.getaddrinfo(name, None, socket.AF_INET))
-    except (OSError, UnicodeError):
-        return False
 
 
 def output(module: AnsibleModule, *command: str) -> str:
@@ -143,7 +134,7 @@ def look(module: AnsibleModule) -> dict:
         "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
         "networks": networks(module, addresses),
         "nftables": _host.nftables_usable(kernel.release, output(module, "nft", "--version")),
-        "pki": _pki.look(module.params["pki"], module.params["pki_files"]),
+        "pki": _pki.look(module.params["pki"], _pki.FILES),
         "pod_bridge": _runtime.pod_bridge(runtime, readable(_runtime.CONFLIST)),
         "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
         "runtime": runtime,
@@ -156,7 +147,7 @@ def look(module: AnsibleModule) -> dict:
         ),
         "swap": _host.swaps(_files.read("/proc/swaps") or ""),
         "systemd": os.path.isdir("/run/systemd/system"),
-        "unresolved": [name for name in module.params["resolve"] if not resolves(name)],
+        "unresolved": [name for name in module.params["resolve"] if not _addresses.resolved(name)],
     }
 
 
@@ -170,7 +161,6 @@ def main() -> None:
             "containerd": {"type": "bool", "default": False},
             "resolve": {"type": "list", "elements": "str", "default": []},
             "pki": {"type": "path", "default": "/etc/kubernetes/pki"},
-            "pki_files": {"type": "list", "elements": "str", "default": _pki.FILES},
             # The action plugin's.
             "address": {"type": "str"},
             "needs": {"type": "dict"},

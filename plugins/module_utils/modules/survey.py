@@ -12,7 +12,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run, _survey
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
 
 # Never executed: these imports tell Ansible which files to send to the host.
 if t.TYPE_CHECKING:
@@ -91,6 +91,20 @@ def ask(module: AnsibleModule, step: dict[str, t.Any]) -> dict[str, t.Any]:
     return {key: value for key, value in answer.items() if key != "diff"}
 
 
+def masked(value: t.Any, secrets: t.Collection[str]) -> t.Any:
+    """A value without these texts, however deep they are. ansible-core masks them in what a module returns up to 2.21; later ones only in what they print."""
+    if isinstance(value, str):
+        # A text may be a part of another.
+        for secret in sorted(filter(None, secrets), key=len, reverse=True):
+            value = value.replace(secret, "********")
+        return value
+    if isinstance(value, dict):
+        return {key: masked(one, secrets) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [masked(one, secrets) for one in value]
+    return value
+
+
 def main() -> None:
     module = Quiet(
         argument_spec={
@@ -110,4 +124,4 @@ def main() -> None:
     steps = module.params["steps"]
     with _run.held(module):
         answers = {step["name"]: ask(module, step) for step in steps}
-    module.exit_json(changed=False, answers=_survey.masked(answers, module.no_log_values))
+    module.exit_json(changed=False, answers=masked(answers, module.no_log_values))

@@ -1,11 +1,12 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What kind of IP address a text is. No I/O."""
+"""What kind of IP address a text is, and the addresses behind a DNS name."""
 
 from __future__ import annotations
 
 import ipaddress
+import socket
 import typing as t
 
 
@@ -33,3 +34,12 @@ def is_unicast(text: t.Any) -> bool:
         return False
     address = ipaddress.IPv4Address(str(text))
     return not (address.is_loopback or address.is_unspecified or address.is_multicast or address.is_reserved)
+
+
+def resolved(name: str) -> list[str]:
+    """The IPv4 addresses of a DNS name on this machine; none where it does not resolve."""
+    try:
+        found = socket.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return list(dict.fromkeys(str(address[0]) for *_rest, address in found))

@@ -18,6 +18,9 @@ REPLACE = f"table {TABLE}\ndelete table {TABLE}\n"
 RULES = "/etc/kubernetes/firewall.nft"
 UNIT = "plainkube-firewall.service"
 
+# Kubernetes' default, which this collection does not change.
+NODE_PORTS = (30000, 32767)
+_NODE_PORTS = "-".join(map(str, NODE_PORTS))
 # Possible sources in addition to addresses and networks.
 GROUPS = ("hosts", "control_planes", "members", "pods")
 
@@ -201,24 +204,23 @@ def rule_troubles(variable: str, rules: t.Sequence[t.Mapping[str, t.Any]]) -> li
     return troubles
 
 
-def _services(pod_network: str, node_ports: str) -> str:
+def _services(pod_network: str) -> str:
     """Services whose endpoint is a process of this host (hostNetwork): kube-proxy has changed the destination before this chain."""
-    low_high = _port(node_ports)
     lines = f"\t\tip saddr {pod_network} ct status dnat accept {_comment('pods to Services on this host')}\n"
     for protocol in ("tcp", "udp"):
-        match = f"meta l4proto {protocol} ct status dnat ct original proto-dst {low_high}"
+        match = f"meta l4proto {protocol} ct status dnat ct original proto-dst {_NODE_PORTS}"
         lines += f"\t\t{match} accept {_comment('NodePorts that lead to this host')}\n"
     return lines
 
 
-def _node_port_chain(node_ports: str, sources: t.Sequence[str], groups: Groups) -> str:
+def _node_port_chain(sources: t.Sequence[str], groups: Groups) -> str:
     """NodePorts for some only: before kube-proxy changes the destination, as packets to pods never come to `input`."""
     matches = groups.matches(sources)
     if matches == [""]:
         return ""
     lines = "".join(f"\t\t{match}accept\n" for match in matches)
     for protocol in ("tcp", "udp"):
-        lines += f"\t\tfib daddr type local {protocol} dport {_port(node_ports)} drop\n"
+        lines += f"\t\tfib daddr type local {protocol} dport {_NODE_PORTS} drop\n"
     head = "\t\ttype filter hook prerouting priority dstnat - 10; policy accept;\n\t\tct state established,related accept\n"
     return f"\n\tchain node_ports {{\n{head}{lines}\t}}\n"
 
@@ -232,8 +234,8 @@ def render(wanted: t.Mapping[str, t.Any], ssh_ports: t.Collection[int]) -> str:
     body = "".join(accept(rule, groups) for rule in [*([first] if ssh else []), *wanted["accept"]])
     chain = f"\tchain input {{\n\t\ttype filter hook input priority filter; policy drop;\n{_ALWAYS}{body}"
     pods = str(parse_source(wanted["pod_network"]))
-    chain += f"{_services(pods, wanted['node_ports'])}\t}}\n"
-    chain += _node_port_chain(wanted["node_ports"], wanted["node_port_sources"], groups)
+    chain += f"{_services(pods)}\t}}\n"
+    chain += _node_port_chain(wanted["node_port_sources"], groups)
     return f"{_HEAD}{REPLACE}table {TABLE} {{\n{groups.sets()}{chain}}}\n"
 
 

@@ -69,3 +69,8 @@ def is_pending(answer: t.Mapping[str, t.Any]) -> bool:
     return isinstance(actions, list) and any(
         isinstance(one, t.Mapping) and one.get("verb") == PENDING for one in actions
     )
+
+
+def has_work(answer: t.Mapping[str, t.Any]) -> bool:
+    """Whether a step has something to do, by its module's answer in check mode. A module that fails has: in its place in the run, it will say why."""
+    return bool(answer.get("failed") or answer.get("actions"))

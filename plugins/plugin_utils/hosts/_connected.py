@@ -29,14 +29,6 @@ def _own() -> list[str]:
         return [probe.getsockname()[0]]
 
 
-def _resolved(name: str) -> list[str]:
-    try:
-        found = socket.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return []
-    return list(dict.fromkeys(str(address[0]) for *_rest, address in found))
-
-
 def host_name(printed: str) -> str:
     """The host name that `ssh -G` (ssh(1)) prints for an alias of ssh_config(5); empty without one."""
     found = re.search(r"^hostname (\S+)$", printed, re.MULTILINE)
@@ -60,4 +52,4 @@ def addresses(connection: t.Any, name: str) -> list[str]:
         return _own()
     if connection.transport == "ssh" and not _addresses.is_ipv4(name):
         name = _ssh_name(connection, name)
-    return [name] if _addresses.is_ipv4(name) else _resolved(name)
+    return [name] if _addresses.is_ipv4(name) else _addresses.resolved(name)

@@ -9,7 +9,7 @@ import ipaddress
 import re
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses, _firewall
 
 Host = t.Mapping[str, t.Any]
 
@@ -24,9 +24,8 @@ class Api(t.NamedTuple):
     virtual_ip: str
     interface: str  # cluster_virtual_ip_interface
     control_planes: t.Sequence[str]
-    # The ports of all components by name, and those of NodePorts, as LOW-HIGH.
+    # The ports of all components by name.
     ports: t.Mapping[str, t.Sequence[int]] = {}
-    node_ports: str = ""
 
 
 # The ports of these are what the variables are about.
@@ -43,21 +42,16 @@ def split(endpoint: str) -> tuple[str, int] | None:
 # --- before any host was asked --------------------------------------------------------------------------------------
 
 
-def input_troubles(api: Api, resolves: t.Callable[[str], bool]) -> list[str]:
-    """What is wrong with the variables as such; resolves tells whether the control node knows a DNS name."""
+def input_troubles(api: Api, resolved: t.Callable[[str], t.Any]) -> list[str]:
+    """What is wrong with the variables as such; resolved has the addresses that the control node knows of a DNS name."""
     return [
-        *_name_troubles(api.endpoint, resolves),
-        *(
-            f"cluster_api_balancers has {one!r}, which is no IPv4 address: write the addresses of your balancers."
-            for one in api.balancers
-            if not _addresses.is_ipv4(str(one))
-        ),
+        *_name_troubles(api.endpoint, resolved),
         *_port_troubles(api),
         *_virtual_ip_input_troubles(api),
     ]
 
 
-def _name_troubles(endpoint: str, resolves: t.Callable[[str], bool]) -> list[str]:
+def _name_troubles(endpoint: str, resolved: t.Callable[[str], t.Any]) -> list[str]:
     if not endpoint:
         return []
     parts = split(endpoint)
@@ -65,7 +59,7 @@ def _name_troubles(endpoint: str, resolves: t.Callable[[str], bool]) -> list[str
         return [
             f"cluster_api_endpoint is {endpoint!r}: write HOST or HOST:PORT, with a DNS name or an IPv4 address, and without https://."
         ]
-    if _addresses.is_ipv4(parts[0]) or resolves(parts[0]):
+    if _addresses.is_ipv4(parts[0]) or resolved(parts[0]):
         return []
     return [
         f"cluster_api_endpoint is {endpoint!r}, and {parts[0]} does not resolve on the control node: put it into DNS or /etc/hosts, "
@@ -98,18 +92,12 @@ def _owner(api: Api, port: int) -> str:
     for name, ports in api.ports.items():
         if name not in _CONFIGURABLE and port in ports:
             return f"{'the kubelet' if name == 'kubelet' else name} listens on port {port}"
-    low, _dash, high = api.node_ports.partition("-")
-    return f"port {port} is one of the NodePorts ({api.node_ports})" if low and int(low) <= port <= int(high) else ""
+    low, high = _firewall.NODE_PORTS
+    return f"port {port} is one of the NodePorts ({low}-{high})" if low <= port <= high else ""
 
 
 def _virtual_ip_input_troubles(api: Api) -> list[str]:
-    if not api.virtual_ip:
-        return []
-    if not _addresses.is_ipv4(api.virtual_ip):
-        return [
-            f"cluster_virtual_ip is {api.virtual_ip!r}, which is no IPv4 address: write one, without a prefix length."
-        ]
-    if len(api.control_planes) == 1:
+    if api.virtual_ip and len(api.control_planes) == 1:
         return [
             f"cluster_virtual_ip is {api.virtual_ip}, and {api.control_planes[0]} is the only control plane, so it could never move: "
             "add control planes, or leave it empty."

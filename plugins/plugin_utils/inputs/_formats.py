@@ -342,6 +342,7 @@ REGISTRY = _matching(
 SOURCE = _matching(
     r"[-0-9A-Za-z_.:/]+", "which is neither an IP address, nor a network in CIDR notation, nor a group of hosts"
 )
+VERSION = _matching(r"[0-9]+\.[0-9]+\.[0-9]+", "which is not a full version: write it like 1.37.2, without a leading v")
 SHA256 = _matching(r"[0-9A-Fa-f]{64}", "which is not a SHA-256 checksum: write its 64 hexadecimal digits")
 DIGEST = _matching(r"sha256:[0-9a-f]{64}", "which is not a digest: write sha256: and its 64 hexadecimal digits")
 NAMESPACE = _matching(_LABEL, "which is not the name of a namespace: use lowercase letters, digits and dashes")
@@ -369,17 +370,17 @@ FORMATS: dict[str, Format] = {
     "cluster_api_balancers": address,
     "cluster_api_endpoint": free,  # _endpoint
     "cluster_api_port": PORT,
-    "cluster_cni_plugins_version": free,  # _preflight, as all versions
-    "cluster_containerd_version": free,
+    "cluster_cni_plugins_version": optional(VERSION),
+    "cluster_containerd_version": optional(VERSION),
     "cluster_control_plane_group": some,
-    "cluster_coredns_version": free,
-    "cluster_cri_dockerd_version": free,
+    "cluster_coredns_version": VERSION,
+    "cluster_cri_dockerd_version": VERSION,
     "cluster_dns_address": address,
     "cluster_domain": domain,
     "cluster_etcd_group": free,
-    "cluster_etcd_version": free,
-    "cluster_flannel_version": free,
-    "cluster_hello_version": free,
+    "cluster_etcd_version": VERSION,
+    "cluster_flannel_version": VERSION,
+    "cluster_hello_version": VERSION,
     # HAProxy runs as a user of its own, which no port below 1024 is for; the next port is its health's.
     "cluster_http_proxy": free,  # _proxy
     "cluster_https_proxy": free,
@@ -387,11 +388,11 @@ FORMATS: dict[str, Format] = {
     "cluster_name": cluster_name,
     "cluster_no_proxy": free,
     "cluster_node_group": free,
-    "cluster_pause_version": free,
+    "cluster_pause_version": VERSION,
     "cluster_pod_network": network,
     "cluster_service_network": service_network,
     "cluster_unsafe_flags": free,  # _operator_flags, as the flags themselves
-    "cluster_version": free,
+    "cluster_version": VERSION,
     "cluster_virtual_ip": optional(address),
     "cluster_virtual_ip_interface": optional(INTERFACE),
     "containerd_runc_path": optional(ABSOLUTE_PATH),

@@ -41,32 +41,11 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def network_troubles(networks: t.Mapping[str, str]) -> list[str]:
-    """Networks by variable name: each in CIDR notation without host bits, and no two that overlap."""
-    troubles = [
-        f"{name} is {value!r}, {wrong}." for name, value in networks.items() if (wrong := _formats.network(value))
-    ]
-    if troubles:
-        return troubles
+    """Networks by variable name that share addresses."""
     return [
         f"{name} ({value}) overlaps {other_name} ({other}): choose networks that share no address."
         for (name, value), (other_name, other) in itertools.combinations(networks.items(), 2)
         if ipaddress.IPv4Network(value).overlaps(ipaddress.IPv4Network(other))
-    ]
-
-
-def version_troubles(versions: t.Mapping[str, str]) -> list[str]:
-    """Versions by variable name: each in full, or empty where that means the distribution's, and those that are known to work."""
-    troubles = [
-        f"{name} is {version!r}: write the version in full and without a leading v, like 1.37.2."
-        for name, version in versions.items()
-        if not re.fullmatch(r"\d+\.\d+\.\d+", str(version)) and (version or name not in LEAST_UPSTREAM)
-    ]
-    if troubles:
-        return troubles
-    return [
-        *kubernetes_version_troubles(versions["cluster_version"]),
-        *etcd_version_troubles(versions["cluster_etcd_version"]),
-        *upstream_troubles({name: versions.get(name, "") for name in LEAST_UPSTREAM}),
     ]
 
 
@@ -169,17 +148,16 @@ def input_troubles(settings: t.Mapping[str, t.Any]) -> list[str]:
     if not settings["control_planes"]:
         group = settings["control_plane_group"]
         return [f"The inventory has no host in the group {group} (cluster_control_plane_group): add a control plane."]
-    networks = network_troubles(settings["networks"])
+    networks = settings["networks"]
     return [
         *member_troubles(settings["etcd_members"], settings["etcd_group"]),
         *host_name_troubles(settings["hosts"]),
-        *(networks or subnet_troubles(settings["networks"]["cluster_pod_network"], settings["subnet_length"])),
-        *(
-            []
-            if networks
-            else dns_address_troubles(settings["dns_address"], settings["networks"]["cluster_service_network"])
-        ),
-        *version_troubles(settings["versions"]),
+        *network_troubles(networks),
+        *subnet_troubles(networks["cluster_pod_network"], settings["subnet_length"]),
+        *dns_address_troubles(settings["dns_address"], networks["cluster_service_network"]),
+        *kubernetes_version_troubles(settings["kubernetes_version"]),
+        *etcd_version_troubles(settings["etcd_version"]),
+        *upstream_troubles(settings["upstream_versions"]),
         *source_troubles(settings.get("sources", {})),
         *_firewall.rule_troubles("firewall_accept", settings.get("firewall_accept", [])),
     ]

@@ -12,7 +12,7 @@ import stat
 import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
-from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _certificates, _encryption
+from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _certificates
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _lock
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.keys import _rotation
 
@@ -77,22 +77,6 @@ def _is_readable(directory: str, name: str) -> bool:
     return any(
         _mode(path) & read and all(way & into for way in ways) for read, into in ((0o040, 0o010), (0o004, 0o001))
     )
-
-
-def result_of(module: t.Any, run: t.Callable[[t.Any], dict[str, t.Any]]) -> dict[str, t.Any]:
-    """The whole result of a module that works on the directory, a failure included: in Ansible's own process (plugin_utils/keys/_here.py)."""
-    if _certificates.MISSING:
-        return {
-            "failed": True,
-            "msg": "The Python library cryptography is missing on the control node: install it beside ansible-core (pip install cryptography).",
-            "exception": _certificates.MISSING,
-        }
-    try:
-        return run(module)
-    except (_certificates.CertificateError, _encryption.EncryptionError) as error:
-        return {"failed": True, "msg": str(error)}
-    except OSError as error:
-        return {"failed": True, "msg": f"certificates_directory {module.params['directory']} cannot be used: {error}."}
 
 
 @contextlib.contextmanager

@@ -148,8 +148,3 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "expected": {"type": "dict", "default": {}},
     "in_use": {"type": "dict", "default": {}},
 }
-
-
-def result_of(module: t.Any) -> dict[str, t.Any]:
-    """The whole result, a failure included; the action plugin of this name calls it within Ansible's own process."""
-    return _authorities.result_of(module, run)

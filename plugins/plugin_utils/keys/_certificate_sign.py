@@ -485,8 +485,3 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
         "default": [*_certificates.AUTHORITIES],
     },
 }
-
-
-def result_of(module: t.Any) -> dict[str, t.Any]:
-    """The whole result, a failure included; the action plugin of this name calls it within Ansible's own process."""
-    return _authorities.result_of(module, run)

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Runs modules for the control node in Ansible's own process: a separate process would cost half a second."""
+"""Runs the modules that work on the CA directory in Ansible's own process: a separate process would cost half a second."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import types
 import typing as t
 
 from ansible.utils.display import Display
+from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _certificates, _encryption
 
 display = Display()
 
@@ -38,9 +39,19 @@ class Here:
 
 
 def run(module: types.ModuleType, params: dict[str, t.Any], check_mode: bool, quiet: bool = False) -> dict[str, t.Any]:
-    """The result of a module with these params, of which directory is a path; without its warnings, if `quiet`."""
+    """The whole result of a module with these params, a failure included; without its warnings, if `quiet`."""
+    if _certificates.MISSING:
+        return {
+            "failed": True,
+            "msg": "The Python library cryptography is missing on the control node: install it beside ansible-core (pip install cryptography).",
+            "exception": _certificates.MISSING,
+        }
     here = Here({**params, "directory": os.path.expanduser(params["directory"])}, check_mode, quiet)
     try:
-        return module.result_of(here)
+        return module.run(here)
+    except (_certificates.CertificateError, _encryption.EncryptionError) as error:
+        return {"failed": True, "msg": str(error)}
+    except OSError as error:
+        return {"failed": True, "msg": f"certificates_directory {here.params['directory']} cannot be used: {error}."}
     finally:
         here.clean_up()

@@ -41,14 +41,17 @@ def _trusted(value: t.Any) -> t.Any:
     return value
 
 
-def file(term: str, kind: str) -> pathlib.Path:
-    """The file of a role that ROLE/FILE names, of the kind `files` or `templates`."""
+def is_template(term: str) -> bool:
+    return term.endswith(".j2")
+
+
+def file(term: str) -> pathlib.Path:
+    """The file or template of a role that ROLE/FILE names."""
     role, dummy, name = term.partition("/")
+    kind = "templates" if is_template(term) else "files"
     path = ROLES / role / kind / name
     if not path.is_file():
-        raise AnsibleLookupError(
-            f"there is no {kind.removesuffix('s')} {term}: give ROLE/FILE, for roles/ROLE/{kind}/FILE"
-        )
+        raise AnsibleLookupError(f"there is no file roles/{role}/{kind}/{name}: give ROLE/FILE")
     return path
 
 

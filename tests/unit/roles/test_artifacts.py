@@ -67,7 +67,7 @@ def test_archives_have_what_is_taken_out_of_them():
     ]
     assert {one["component"] for one in archives} == {"etcd", "flannel", "cri-dockerd", "containerd", "cni-plugins"}
     for archive in archives:
-        recipe = template(f"{{{{ __build_{archive['component'].replace('-', '_')} }}}}", **UPSTREAM)
+        recipe = template(f"{{{{ __build_recipes['{archive['component']}'] }}}}", **UPSTREAM)
         packed = {program["member"] for program in recipe["programs"]}
         assert {*archive["binaries"].values()} <= packed
         assert recipe["format"] == "archive"

@@ -5,34 +5,83 @@ from __future__ import annotations
 import pytest
 from ansible.errors import AnsibleLookupError
 from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.lookup.template import LookupModule as Builtin
 from ansible.template import Templar, trust_as_template
 from ansible_collections.plainkube.cluster.plugins.lookup import file
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
-TEXT = "#!/bin/sh\necho '{{ name }}' '{% if %}' \\\\n ü\n\n"
+VARIABLES = {
+    "name": "etcd",
+    "nested": trust_as_template("{{ name }}.key"),
+    "many": ["x", "y"],
+    # What comes from variables stays as it is: YAML has read their backslashes, and expressions in them are YAML's too.
+    "backslash": r"a\n",
+    "pattern": trust_as_template(r"{{ 'b' | regex_replace('(b)', '\1\1') }}"),
+}
+PROGRAM = "#!/bin/sh\necho '{{ name }}' '{% if %}' \\\\n ü\n\n"
+TEXT = """{# a comment #}
+[Service]
+ExecStart=/bin/{{ name }} --key={{ nested }} \\d{{ ' \\\\\\n  --more\\t' ~ name }} {{ backslash }} {{ pattern }}
+{% for one in many %}
+  - {{ one }}
+{% endfor %}
+{% if more is defined %}
+more={{ more }}
+
+{% endif %}
+"""
+
+
+# What the builtin one has by default.
+OPTIONS = {
+    "template_vars": {},
+    "trim_blocks": True,
+    "variable_start_string": "{{",
+    "variable_end_string": "}}",
+    "comment_start_string": "{#",
+    "comment_end_string": "#}",
+}
 
 
 @pytest.fixture
-def lookup(tmp_path, monkeypatch):
-    """The lookup, with the file aname/x.sh."""
+def path(tmp_path, monkeypatch):
+    """The file behind aname/x.j2."""
     monkeypatch.setattr(_roles, "ROLES", tmp_path)
-    (tmp_path / "aname" / "files").mkdir(parents=True)
-    (tmp_path / "aname" / "files" / "x.sh").write_text(TEXT, encoding="utf-8")
-    made = file.LookupModule()
+    path = tmp_path / "aname" / "templates" / "x.j2"
+    path.parent.mkdir(parents=True)
+    path.write_text(TEXT, encoding="utf-8")
+    (tmp_path / "aname" / "files").mkdir()
+    (tmp_path / "aname" / "files" / "x.sh").write_text(PROGRAM, encoding="utf-8")
+    return path
+
+
+def lookup(path, plugin=file.LookupModule, **options):
+    loader = DataLoader()
+    made = plugin(loader=loader, templar=Templar(loader=loader, variables=VARIABLES))
     # Ansible knows the options of plugins that it has loaded itself.
     made.set_options = lambda **dummy: None
-    return lambda term: made.run([term], {})
+    made.get_option = {**OPTIONS, **options}.__getitem__
+    return made.run([str(path)], VARIABLES, **options)
 
 
-def test_a_file_comes_as_it_is(lookup):
+@pytest.mark.parametrize("options", [{}, {"template_vars": {"more": 1}}])
+def test_it_gives_what_the_builtin_gives(path, options):
+    found = lookup("aname/x.j2", **options)
+    assert "--key=etcd.key \\d \\\n  --more\tetcd a\\n bb\n" in found[0]
+    assert ("more=1" in found[0]) == bool(options)
+    assert found == lookup(path, Builtin, **options)
+
+
+def test_a_file_comes_as_it_is(path):
     """Also through a variable, which Ansible evaluates."""
     (found,) = lookup("aname/x.sh")
-    assert found == TEXT
+    assert found == PROGRAM
     templar = Templar(DataLoader(), variables={"found": found, "name": "etcd"})
-    assert templar.template(trust_as_template("{{ found }}")) == TEXT
+    assert templar.template(trust_as_template("{{ found }}")) == PROGRAM
 
 
-@pytest.mark.parametrize("term", ["aname/nowhere.sh", "nobody/x.sh", "x.sh", "aname"])
-def test_a_missing_file_is_named(lookup, term):
-    with pytest.raises(AnsibleLookupError, match=f"there is no file {term}: give ROLE/FILE"):
+@pytest.mark.parametrize("term", ["aname/nowhere.j2", "nobody/x.j2", "x.j2", "aname/nowhere.sh", "aname/x", "x.sh"])
+def test_a_missing_file_is_named(path, term):
+    place = "templates" if term.endswith(".j2") else "files"
+    with pytest.raises(AnsibleLookupError, match=rf"there is no file roles/\S*/{place}/\S*: give ROLE/FILE"):
         lookup(term)

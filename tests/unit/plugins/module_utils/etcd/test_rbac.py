@@ -19,7 +19,7 @@ ROLES = [
     },
 ]
 USERS = [{"name": "flanneld", "roles": ["flannel"]}, {"name": "kube-apiserver", "roles": ["apiserver"]}]
-WANT = _rbac.wanted(ROLES, USERS, True)
+WANT = _rbac.wanted(ROLES, USERS)
 EMPTY = Rbac({}, {}, False)
 ALL = [
     ["role", "add", "flannel"],
@@ -124,12 +124,6 @@ def test_another_access_is_granted_anew():
     assert _rbac.commands(before, WANT) == [["role", "grant-permission", "flannel", "readwrite", "--prefix", "/n/"]]
 
 
-def test_auth_is_not_turned_off():
-    want = WANT._replace(auth=False)
-    assert _rbac.commands(WANT, want) == []
-    assert _rbac.after(WANT, want).auth
-
-
 @pytest.mark.parametrize(
     ("roles", "users", "sentence"),
     [
@@ -139,7 +133,7 @@ def test_auth_is_not_turned_off():
     ],
 )
 def test_problem(roles, users, sentence):
-    found = _rbac.problem(_rbac.wanted(roles, users, True))
+    found = _rbac.problem(_rbac.wanted(roles, users))
     assert sentence in found
     assert bool(found) == bool(sentence)
 

@@ -363,7 +363,6 @@ def test_runs_at_once_install_what_each_has_verified(host):
         "require_pins": False,
         "root": str(host.root),
         "bin_directory": str(host.bin),
-        "parallel": 2,
         "packages": [],
         **dict.fromkeys(("http_proxy", "https_proxy"), ""),
         "no_proxy": [],

@@ -50,13 +50,14 @@ def test_an_empty_store(store, run_module):
     assert run_module(encryption_usage) == {"changed": False, "in_use": {}}
 
 
-@pytest.mark.parametrize("page", [1, 2, 3, 4, 7, 50])
-def test_every_value_is_counted_once_whatever_the_page(store, run_module, page):
+@pytest.mark.parametrize("page", [2, 3, 4, 7, 50])
+def test_every_value_is_counted_once_whatever_the_page(store, run_module, monkeypatch, page):
+    monkeypatch.setattr(encryption_usage, "_PAGE", page)
     store.add("secrets", 7, b"k8s:enc:secretbox:v1:key-2:" + bytes(range(256)))
     store.add("configmaps", 2, b"k8s:enc:secretbox:v1:key-1:\xff")
     store.add("configmaps", 3, b"k8s\x00\n\x0f\n\x02v1\x12\tConfigMap")
     store.add("secretsofothers", 5, b"x")
-    assert run_module(encryption_usage, page=page)["in_use"] == {"key-2": 7, "key-1": 2, "identity": 3}
+    assert run_module(encryption_usage)["in_use"] == {"key-2": 7, "key-1": 2, "identity": 3}
 
 
 def test_an_etcd_that_does_not_answer(run_module, monkeypatch):
@@ -69,11 +70,12 @@ def test_an_etcd_that_does_not_answer(run_module, monkeypatch):
     assert result["msg"] == "Which encryption keys are in use could not be seen: etcd does not answer"
 
 
-def test_with_a_real_etcd(etcd, run_module):
+def test_with_a_real_etcd(etcd, run_module, monkeypatch):
+    monkeypatch.setattr(encryption_usage, "_PAGE", 2)
     values = {"a/1": "k8s:enc:secretbox:v1:key-1:", "a/2": "k8s:enc:secretbox:v1:key-2:", "b/3": "k8s plain"}
     for name, value in values.items():
         assert etcd.etcdctl("put", f"/registry/secrets/{name}", value).returncode == 0
     etcd.etcdctl("put", "/registry/secret", "x")
-    result = run_module(encryption_usage, **etcd.options(), page=2)
+    result = run_module(encryption_usage, **etcd.options())
     assert result["in_use"] == {"key-1": 1, "key-2": 1, "identity": 1}
     assert json.dumps(result).count("k8s") == 0

@@ -32,12 +32,12 @@ def test_facts_agree_with_other_witnesses(run_module):
 
 
 def test_names_that_the_host_does_not_know(run_module, monkeypatch):
-    def resolve(name, port, family):
+    def resolve(name, *dummy):
         if name != "api.example.org":
             raise socket.gaierror("Name or service not known")
-        return [family]
+        return [(2, 1, 6, "", ("192.0.2.7", 0))]
 
-    monkeypatch.setattr(host_facts.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr("socket.getaddrinfo", resolve)
     names = ["api.example.org", "nowhere.example.org", "a" * 64]
     assert run_module(host_facts, resolve=names)["found"]["unresolved"] == names[1:]
     assert run_module(host_facts)["found"]["unresolved"] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import certificate_request, survey
-from ansible_collections.plainkube.cluster.plugins.module_utils.run import _survey
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions
 
 
 def files(directory):
@@ -24,7 +24,7 @@ def test_it_says_what_a_module_would_do_and_does_nothing(run_module, certificate
     steps = [step("certificates", "certificate_request", **certificates)]
     before = run_module(survey, steps=steps)
     assert before["changed"] is False
-    assert _survey.has_work(before["answers"]["certificates"])
+    assert _actions.has_work(before["answers"]["certificates"])
     assert before["answers"]["certificates"]["made"] == [
         f"{certificates['directory']}/{name}.key" for name in ("a", "etcd/b")
     ]
@@ -34,7 +34,7 @@ def test_it_says_what_a_module_would_do_and_does_nothing(run_module, certificate
     made = files(tmp_path)
     assert made
     after = run_module(survey, steps=steps)
-    assert not _survey.has_work(after["answers"]["certificates"])
+    assert not _actions.has_work(after["answers"]["certificates"])
     real = run_module(certificate_request, **certificates)
     assert real["actions"] == []
     for key in set(real) - {"diff", "certificates"}:  # a request is signed, and no two signatures are alike
@@ -54,7 +54,7 @@ def test_a_step_that_fails_is_to_do_and_the_survey_goes_on(run_module, certifica
             step("again", "certificate_request", **certificates),
         ],
     )
-    assert [name for name, answer in done["answers"].items() if _survey.has_work(answer)] == ["pins", "wrong"]
+    assert [name for name, answer in done["answers"].items() if _actions.has_work(answer)] == ["pins", "wrong"]
     assert "artifacts_checksums has '12' for a.tgz" in done["answers"]["pins"]["msg"]
     assert "no_such_option" in done["answers"]["wrong"]["msg"]
     assert not done["answers"]["again"].get("failed")
@@ -90,7 +90,7 @@ def test_a_module_that_raises_or_ends_by_itself(run_module, monkeypatch):
     ],
 )
 def test_what_is_work(answer, work):
-    assert _survey.has_work(answer) is work
+    assert _actions.has_work(answer) is work
 
 
 def test_what_it_is_asked_is_not_logged_and_secrets_of_the_steps_are_in_no_answer(run_module, monkeypatch):
@@ -140,7 +140,7 @@ def test_the_secret_of_a_file_is_in_no_answer(run_module, monkeypatch):
 def test_secrets_are_masked_on_every_ansible_core():
     """Up to 2.21 ansible-core masks them in what a module returns, later ones only in what they print."""
     answer = {"msg": "cannot use http://user:Geheim@proxy", "list": [{"a": "Geheim"}], "changed": True, "number": 1}
-    assert survey._survey.masked(answer, {"Geheim", "http://user:Geheim@proxy", ""}) == {
+    assert survey.masked(answer, {"Geheim", "http://user:Geheim@proxy", ""}) == {
         "msg": "cannot use ********",
         "list": [{"a": "********"}],
         "changed": True,

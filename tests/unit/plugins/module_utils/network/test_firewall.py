@@ -19,7 +19,6 @@ WANTED = {
     "ssh_ports": [],
     "ssh_sources": [],
     "pod_network": "10.244.0.0/16",
-    "node_ports": "30000-32767",
     "node_port_sources": WORLD,
 }
 

@@ -13,12 +13,12 @@ def test_a_module_gets_its_params_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     left = tmp_path / ".plainkube-x"
 
-    def result_of(module):
+    def run(module):
         left.write_text("x")
         module.add_cleanup_file(str(left))
         return {"params": module.params, "check_mode": module.check_mode}
 
-    module = types.SimpleNamespace(result_of=result_of)
+    module = types.SimpleNamespace(run=run)
     found = _here.run(module, {"directory": "~/pki", "state": "checked"}, True)
     assert found == {"params": {"directory": os.path.join(tmp_path, "pki"), "state": "checked"}, "check_mode": True}
     assert not left.exists()
@@ -27,11 +27,11 @@ def test_a_module_gets_its_params_and_leaves_nothing(tmp_path, monkeypatch):
 def test_it_leaves_nothing_when_it_fails(tmp_path):
     left = tmp_path / "x"
 
-    def result_of(module):
+    def run(module):
         left.write_text("x")
         module.add_cleanup_file(str(left))
         raise KeyError
 
     with pytest.raises(KeyError):
-        _here.run(types.SimpleNamespace(result_of=result_of), {"directory": "/d"}, False)
+        _here.run(types.SimpleNamespace(run=run), {"directory": "/d"}, False)
     assert not left.exists()

@@ -6,4 +6,4 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _un
 
 
 class ActionModule(_untrusted.HostModule):
-    """What the host answers is not trusted."""
+    """Runs the module of the task. meta/runtime.yml names this plugin for every module that runs on hosts and has none of its own."""
