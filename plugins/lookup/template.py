@@ -16,10 +16,6 @@ options:
     type: list
     elements: str
     required: true
-  template_vars:
-    description: Variables for these files, in addition to those of the host.
-    type: dict
-    default: {}
 """
 
 EXAMPLES = r"""
@@ -40,8 +36,7 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _role
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
-        self.set_options(var_options=variables, direct=kwargs)
-        templar = self._templar.copy_with_new_env(available_variables={**variables, **self.get_option("template_vars")})
+        templar = self._templar.copy_with_new_env(available_variables=variables)
         # Escape sequences in literals are Jinja's, as in any template file. By default Ansible keeps backslashes as they are, which is right
         # for expressions in YAML.
         return [templar.template(self._source(term), escape_backslashes=False) for term in terms]
