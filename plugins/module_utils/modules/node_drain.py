@@ -93,14 +93,14 @@ def make_drained(cluster: Cluster, node: _drain.Node) -> None:
         raise Trouble(f"node {cluster.name} is not drained {limit}: {trouble}; {give_back(cluster)}") from trouble
 
 
+def nothing(message: str) -> dict[str, t.Any]:
+    return {**_actions.result([]), "pods": [], "msg": message}
+
+
 def drained(cluster: Cluster) -> dict[str, t.Any]:
     node = cluster.node()
     if node is None:
-        return {
-            **_actions.result([]),
-            "pods": [],
-            "msg": f"There is no node {cluster.name}, so there is nothing to drain.",
-        }
+        return nothing(f"There is no node {cluster.name}, so there is nothing to drain.")
     pods = cluster.pods(node)
     names, reason = [str(pod) for pod in pods], node.reason if node.cordoned else cluster.module.params["reason"]
     before = (node.cordoned, node.reason, names)
@@ -130,11 +130,7 @@ def wait_until_ready(cluster: Cluster) -> _drain.Node | None:
 def restored(cluster: Cluster) -> dict[str, t.Any]:
     node = wait_until_ready(cluster)
     if node is None:
-        return {
-            **_actions.result([]),
-            "pods": [],
-            "msg": f"There is no node {cluster.name}, so there is nothing to restore.",
-        }
+        return nothing(f"There is no node {cluster.name}, so there is nothing to restore.")
     before: _State = (node.cordoned, node.reason, [])
     after = before if node.reason is None else (False, None, [])
     if before != after and not cluster.module.check_mode:
@@ -158,7 +154,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         return {"drained": drained, "restored": restored}[module.params["state"]](Cluster(module))
     except ApiError as error:
         if module.check_mode and error.answer.nobody:
-            return {**_actions.result([]), "pods": [], "msg": f"Nothing is known of the node: {error}."}
+            return nothing(f"Nothing is known of the node: {error}.")
         raise
 
 
