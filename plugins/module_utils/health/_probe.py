@@ -16,9 +16,9 @@ _LIMIT = 64 << 20
 
 
 class Answer(t.NamedTuple):
-    """The answer to a request, of a server or of a program that asks one for us."""
+    """The answer of a server. That of kubectl, which asks one, has the status that matches what it says."""
 
-    status: int  # 0: nobody answers, and text says why
+    status: int  # 0: no server answers, and text says why
     text: str
     url: str = ""
 

@@ -84,21 +84,10 @@ def differing(text: str) -> list[str]:
     return sorted({name for marker, name in _HEADER.findall(text) if marker == "+++"})
 
 
-def in_new_namespace(complaint: str, manifest: str) -> bool:
-    """Whether kubectl misses a namespace that the manifest itself brings, so that it cannot compare what is to be in it."""
+def missing_namespace(complaint: str) -> str:
+    """The namespace that does not exist, so that kubectl cannot compare what is to be in it; empty if that is not what it complains of."""
     missing = re.search(r'namespaces "([^"]+)" not found', complaint)
-    if not missing:
-        return False
-    name = re.compile(rf"\bname: *[\"']?{re.escape(missing.group(1))}\b")
-    documents = re.split(r"^---", manifest, flags=re.MULTILINE)
-    return any(
-        re.search(r"^kind: *Namespace\b", document, re.MULTILINE) and name.search(document) for document in documents
-    )
-
-
-def applied(text: str) -> list[str]:
-    """The objects that `kubectl apply` names, as KIND/NAME."""
-    return sorted(line.split()[0] for line in text.splitlines() if line.endswith(" serverside-applied"))
+    return missing.group(1) if missing else ""
 
 
 def status(complaint: str) -> int:

@@ -14,7 +14,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.kube._api import
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 
-# Where their names are not known.
+# Where nobody answers.
 ALL = "all objects of the manifest"
 
 
@@ -37,8 +37,9 @@ def ownership(module: AnsibleModule) -> list[str]:
     return ["--server-side", "--force-conflicts", f"--field-manager={module.params['field_manager']}"]
 
 
-def apply(module: AnsibleModule) -> str:
-    return kubectl(module, "apply", "apply", *ownership(module))
+def names(module: AnsibleModule) -> list[str]:
+    """The objects of the manifest, as KIND/NAME."""
+    return kubectl(module, "read", "create", "--dry-run=client", "--output=name").split()
 
 
 def wait_until_available(module: AnsibleModule) -> None:
@@ -62,16 +63,16 @@ def make_present(module: AnsibleModule) -> dict:
         if module.check_mode and error.answer.nobody:
             msg = f"All objects would be applied, because nothing is known of them: {error}"
             return {**_actions.result([Action("apply", ALL)]), "msg": msg, "diff": all_new(module)}
-        if not _kubectl.in_new_namespace(error.answer.text, module.params["manifest"]):
+        missing = _kubectl.missing_namespace(error.answer.text)
+        objects = names(module) if missing else []
+        if f"namespace/{missing}" not in objects:
             raise
-        # kubectl cannot compare them, and tells their names once they are there.
-        objects = [] if module.check_mode else _kubectl.applied(apply(module))
-        objects, diff = objects or [ALL], all_new(module)
+        diff = all_new(module)
     else:
         objects, diff = _kubectl.differing(text), {"prepared": _kubectl.clean_diff(text)}
-        if objects and not module.check_mode:
-            apply(module)
     if not module.check_mode:
+        if objects:
+            kubectl(module, "apply", "apply", *ownership(module))
         wait_until_available(module)
     actions = [Action("apply", name) for name in objects]
     if module.check_mode:

@@ -79,21 +79,7 @@ def test_reason_is_the_last_line(complaint, reason):
     assert _kubectl.reason(complaint) == reason
 
 
-NEW = "---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: a\n---\nkind: Pod\nmetadata: {name: b, namespace: a}\n"
-
-
-@pytest.mark.parametrize(
-    ("name", "brings"),
-    [("a", True), ("b", False), ("c", False)],
-)
-def test_a_namespace_that_the_manifest_brings(name, brings):
-    complaint = f'Error from server (NotFound): namespaces "{name}" not found'
-    assert _kubectl.in_new_namespace(complaint, NEW) is brings
-    assert _kubectl.in_new_namespace("", NEW) is False
-
-
-def test_applied_kubectl():
-    assert _kubectl.applied("namespace/a serverside-applied\nWarning: x\npod/b serverside-applied\n") == [
-        "namespace/a",
-        "pod/b",
-    ]
+def test_a_namespace_that_is_missing():
+    complaint = 'W1123 warning\nError from server (NotFound): namespaces "a" not found\nerror: x'
+    assert _kubectl.missing_namespace(complaint) == "a"
+    assert _kubectl.missing_namespace('Error from server (NotFound): pods "a" not found') == ""

@@ -157,13 +157,17 @@ def test_check_mode_does_not_wait_for_rollouts(run, kubectl):
 
 
 @pytest.mark.parametrize("check", [False, True])
-def test_a_namespace_of_the_same_manifest(run_module, kubectl, check):
+def test_a_namespace_of_the_same_manifest(run, kubectl, check):
     missing = (1, "", 'Error from server (NotFound): namespaces "b" not found\nerror: exit status 1')
-    kubectl.answers = {"diff": [missing], "apply": [(0, "namespace/b serverside-applied\n", "")]}
-    manifest = "kind: Namespace\nmetadata: {name: b}\n---\n" + MANIFEST
-    result = run_module(
-        kube_objects, manifest=manifest, kubeconfig=str(kubectl.kubeconfig), wait=0, _ansible_check_mode=check
-    )
-    assert (result["changed"], kubectl.verbs) == (True, ["diff"] if check else ["diff", "apply"])
-    assert result["actions"] == [("apply", "all objects of the manifest" if check else "namespace/b", "")]
-    assert result["diff"]["after"] == manifest
+    kubectl.answers = {"diff": [missing], "create": [(0, "namespace/b\nconfigmap/a\n", "")], "apply": [(0, "", "")]}
+    result = run(wait=0, _ansible_check_mode=check)
+    assert kubectl.verbs == (["diff", "create"] if check else ["diff", "create", "apply"])
+    assert "--dry-run=client" in kubectl.commands[1][0]
+    assert result["actions"] == [("apply", "namespace/b", ""), ("apply", "configmap/a", "")]
+    assert result["diff"]["after"] == MANIFEST
+
+
+def test_a_namespace_of_nobody(run, kubectl):
+    missing = (1, "", 'Error from server (NotFound): namespaces "b" not found')
+    kubectl.answers = {"diff": [missing], "create": [(0, "configmap/a\n", "")]}
+    assert run()["msg"].endswith('namespaces "b" not found')
