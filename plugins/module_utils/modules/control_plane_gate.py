@@ -42,7 +42,9 @@ class Gate:
             lease = api.read(f"{_LEASES}/{name}")
         except ApiError as error:
             return f"the lease {name} cannot be read: {error}"
-        spec = (lease or {}).get("spec", {})
+        if lease is None:
+            return f"there is no lease {name}"
+        spec = lease.get("spec", {})
         renewed = spec.get("renewTime", "")
         if self.renewed.setdefault(name, renewed) != renewed:
             return ""

@@ -66,6 +66,8 @@ def test_whose_own_is_not_ready_has_nothing_to_lose(gate, ready, api_server):
 
 
 def test_a_lease_that_nobody_renews(gate, renew, api_server):
+    api_server.first = [lambda: api_server.objects.clear(), renew]
+    assert "there is no lease kube-scheduler." in gate(others=[], wait=0)["msg"]
     result = gate(others=[])
     assert "nobody renews the lease kube-scheduler, which k2_1 has." in result["msg"]
     api_server.first = [403] * 9
