@@ -314,8 +314,8 @@ def etcd_problems(etcd: dict) -> list[Problem]:
 # The Node
 
 
-def node_state(name: str, answer: dict) -> dict:
-    """What is worth knowing of a Node object."""
+def node_state(name: str, answer: dict, error: str = "") -> dict:
+    """What is worth knowing of a Node object. An error says why it could not be read."""
     status = answer.get("status", {})
     conditions = [
         {key: condition.get(key, "") for key in ("type", "status", "reason", "message")}
@@ -330,13 +330,8 @@ def node_state(name: str, answer: dict) -> dict:
         "version": info.get("kubeletVersion", "").lstrip("v"),
         "runtime": info.get("containerRuntimeVersion", "").replace("://", " "),
         "conditions": conditions,
-        "error": "",
+        "error": error,
     }
-
-
-def node_unknown(name: str, error: str) -> dict:
-    """The same for a Node that could not be read."""
-    return {**node_state(name, {}), "error": error}
 
 
 def node_problems(node: dict) -> list[Problem]:

@@ -147,8 +147,7 @@ def ask_api(kubeconfig: str, path: str, missing: str) -> tuple[dict, str]:
 def inspect_node(module: AnsibleModule) -> dict:
     name = module.params["node"]["name"]
     missing = "the API server knows no such node; read `journalctl --unit kubelet`"
-    answer, error = ask_api(module.params["node"]["kubeconfig"], _api.node(name), missing)
-    return _status.node_unknown(name, error) if error else _status.node_state(name, answer)
+    return _status.node_state(name, *ask_api(module.params["node"]["kubeconfig"], _api.node(name), missing))
 
 
 def inspect_bridge(module: AnsibleModule) -> list[_status.Problem]:

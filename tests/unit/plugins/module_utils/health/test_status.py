@@ -327,7 +327,7 @@ def test_a_ready_node():
         (node(Ready="Unknown"), "node n1 is not Ready: Because, so it is"),
         (node(), "node n1 is not Ready: no condition, the kubelet has not reported yet"),
         (node(Ready="True", DiskPressure="True"), "node n1 has DiskPressure: so it is"),
-        (_status.node_unknown("n1", "403"), "the state of node n1 is unknown: 403"),
+        (_status.node_state("n1", {}, "403"), "the state of node n1 is unknown: 403"),
     ],
 )
 def test_node_faults(state, sentence):
