@@ -26,7 +26,7 @@ class Node(t.NamedTuple):
 
 
 def parse_node(answer: dict[str, t.Any]) -> Node:
-    """A Node object as kubectl prints it."""
+    """A Node object of the API."""
     metadata, state = answer["metadata"], _status.node_state(answer["metadata"]["name"], answer)
     not_ready = not state["ready"]
     return Node(
