@@ -125,7 +125,7 @@ options:
       kubeconfig:
         description:
           - Kubeconfig of a user that may read it, such as the kubelet's own.
-          - It must have one cluster and one user, and refer to certificates and key by path, as those of this collection do.
+          - It must be JSON, as those of this collection are, and have a client certificate.
         type: path
         required: true
   workloads:

@@ -82,7 +82,7 @@ extends_documentation_fragment: [plainkube.cluster.actions]
 actions:
   description:
     - What was, or would be, done.
-    - In check mode, one action for all objects if no API server responds or a namespace in the manifest is new.
+    - In check mode, one action for all objects if no API server responds.
     - V(wait), in check mode, for each of O(available).
   sample:
     - {verb: apply, subject: "apps.v1.Deployment.kube-system.coredns", reason: ""}

@@ -21,7 +21,7 @@ options:
     elements: str
     default: [secrets, configmaps]
   kubeconfig:
-    description: Kubeconfig on the host, which refers to its certificates by path.
+    description: Kubeconfig on the host, in JSON, with a client certificate.
     type: path
     default: /etc/kubernetes/admin.conf
   page:

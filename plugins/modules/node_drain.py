@@ -48,7 +48,7 @@ options:
     type: int
     default: 120
   kubeconfig:
-    description: Kubeconfig for the API.
+    description: Kubeconfig for the API, in JSON, with a client certificate.
     type: path
     default: /etc/kubernetes/admin.conf
 attributes:

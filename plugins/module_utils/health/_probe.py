@@ -1,72 +1,107 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""One HTTP request to a health endpoint, or for an object of the Kubernetes API."""
+"""HTTP requests to one server: a health endpoint, or the Kubernetes API."""
 
 from __future__ import annotations
 
 import http.client
+import json
 import ssl
 import typing as t
-import urllib.error
-import urllib.request
+import urllib.parse
+
+# Larger than any object or list that we ask for.
+_LIMIT = 64 << 20
 
 
 class Answer(t.NamedTuple):
-    """The status code (0: none, text says why) and the beginning of the body."""
+    """The answer of a server. That of kubectl, which asks one, has the status that matches what it says."""
 
-    status: int
+    status: int  # 0: no server answers, and text says why
     text: str
+    url: str = ""
 
     @property
     def ok(self) -> bool:
         return 200 <= self.status < 300
 
+    @property
+    def nobody(self) -> bool:
+        return self.status == 0
 
-def _context(url: str, ca: str | None, client: tuple[str, str] | None) -> ssl.SSLContext | None:
-    if not url.startswith("https:"):
-        return None
+    @property
+    def early(self) -> bool:
+        """Whether the same request may succeed in a moment: the server starts or is busy, or somebody else changed the object."""
+        return self.status in (0, 409, 429) or self.status >= 500
+
+    @property
+    def said(self) -> str:
+        """The answer as a part of a sentence."""
+        answers = f"{self.url} answers {self.status}" if self.status else f"{self.url} does not answer"
+        return ": ".join(filter(None, [answers, message(self.text)]))
+
+
+def message(text: str, length: int = 200) -> str:
+    """What a body says, on one line: the message of the API's kind Status, the failed checks of a health endpoint, or else the first line."""
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, TypeError, KeyError):
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        failed = [line for line in lines if line.startswith("[-]")]
+        line = "; ".join(failed or lines[:1])
+        return line if len(line) <= length else line[: length - 1] + "…"
+
+
+class Server:
+    """Requests over one connection, which is opened again when it breaks. Uses no proxy and follows no redirect."""
+
+    def __init__(self, url: str, context: t.Callable[[], ssl.SSLContext], timeout: float) -> None:
+        self.url, self.context, self.timeout = url, context, timeout
+        self.connection: http.client.HTTPConnection | None = None
+
+    def _connect(self) -> http.client.HTTPConnection:
+        parts = urllib.parse.urlsplit(self.url)
+        if parts.scheme == "https" and parts.hostname:
+            return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=self.timeout, context=self.context())
+        if parts.scheme == "http" and parts.hostname:
+            return http.client.HTTPConnection(parts.hostname, parts.port, timeout=self.timeout)
+        raise ValueError("a URL begins with https:// or http:// and a host")
+
+    def ask(self, method: str, path: str, body: str | None = None, **headers: str) -> Answer:
+        """Send a request, twice if a connection that was open breaks. Never raises for what a server or network does."""
+        was_open = self.connection is not None
+        try:
+            self.connection = self.connection or self._connect()
+            self.connection.request(method, path, body, headers)
+            response = self.connection.getresponse()
+            return Answer(response.status, response.read(_LIMIT).decode("utf-8", "replace"), f"{self.url}{path}")
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            self.close()
+            return self.ask(method, path, body, **headers) if was_open else Answer(0, str(error), f"{self.url}{path}")
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
+
+
+def _context(ca: str | None) -> ssl.SSLContext:
     if ca:
-        context = ssl.create_default_context(cafile=ca)
-    else:
-        # Controller manager and scheduler make themselves a certificate at every start; these are loopback addresses.
-        # Not create_default_context: it would read all of the host's CAs, for nothing.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if client:
-        context.load_cert_chain(*client)
+        return ssl.create_default_context(cafile=ca)
+    # Controller manager and scheduler make themselves a certificate at every start; these are loopback addresses.
+    # Not create_default_context: it would read all of the host's CAs, for nothing.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     return context
 
 
-def get(
-    url: str, ca: str | None = None, timeout: float = 2.0, client: tuple[str, str] | None = None, limit: int = 4096
-) -> Answer:
-    """GET url without following proxies, with the client's certificate and key files where they are given.
-
-    Never raises for what a server or network does.
-    """
-    return _ask(urllib.request.Request(url), ca, timeout, client, limit)
-
-
-def patch(url: str, body: str, ca: str, client: tuple[str, str], timeout: float = 10.0) -> Answer:
-    """PATCH an object of the Kubernetes API with a JSON merge patch. Else as get."""
-    headers = {"Content-Type": "application/merge-patch+json"}
-    request = urllib.request.Request(url, data=body.encode(), headers=headers, method="PATCH")
-    return _ask(request, ca, timeout, client, 4096)
-
-
-def _ask(
-    request: urllib.request.Request, ca: str | None, timeout: float, client: tuple[str, str] | None, limit: int
-) -> Answer:
+def get(url: str, ca: str | None = None, timeout: float = 2.0) -> Answer:
+    """GET a URL once. Without a CA, the server's certificate is not verified."""
+    origin = "/".join(url.split("/", 3)[:3])
+    server = Server(origin, lambda: _context(ca), timeout)
     try:
-        handlers: list[t.Any] = [urllib.request.ProxyHandler({})]
-        context = _context(request.full_url, ca, client)
-        if context is not None:
-            handlers.append(urllib.request.HTTPSHandler(context=context))
-        with urllib.request.build_opener(*handlers).open(request, timeout=timeout) as response:
-            return Answer(response.status, response.read(limit).decode("utf-8", "replace"))
-    except urllib.error.HTTPError as error:
-        return Answer(error.code, error.read(4096).decode("utf-8", "replace"))
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        return Answer(0, str(getattr(error, "reason", error)))
+        return server.ask("GET", url[len(origin) :] or "/")
+    finally:
+        server.close()

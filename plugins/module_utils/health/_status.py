@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import os
 import re
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge
 
 # Properties of a unit that are read beside those of _units.PROPERTIES.
@@ -93,14 +93,6 @@ def iso_time(seconds: float) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def beginning(text: str, length: int = 200) -> str:
-    """What a health endpoint complains of, on one line: the failed checks where it lists them, else how it begins."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    failed = [line for line in lines if line.startswith("[-]")]
-    line = "; ".join(failed or lines[:1])
-    return line if len(line) <= length else line[: length - 1] + "…"
-
-
 # Components
 
 
@@ -155,8 +147,8 @@ def service_problems(component: dict, ports: t.Sequence[int]) -> list[Problem]:
         there = ", ".join(component["listening"]) or "nothing"
         problems.append(Problem(f"{name} on this host does not listen on port {missing}, but on {there}", passing=True))
     if health and not health["ok"]:
-        said = f"{health['status'] or 'no answer'}: {health['text']}" if health["text"] else str(health["status"])
-        problems.append(Problem(f"{name} on this host is not healthy: {health['url']} says {said}", passing=True))
+        said = _probe.Answer(health["status"], health["text"], health["url"]).said
+        problems.append(Problem(f"{name} on this host is not healthy: {said}", passing=True))
     return problems
 
 
@@ -322,34 +314,8 @@ def etcd_problems(etcd: dict) -> list[Problem]:
 # The Node
 
 
-class Access(t.NamedTuple):
-    """How to reach the API: what a kubeconfig says."""
-
-    server: str
-    ca: str
-    cert: str
-    key: str
-
-
-_KUBECONFIG = re.compile(
-    r"""(?<![\w-])(server|certificate-authority|client-certificate|client-key)["']?:\s*["']?([^"'\s,}]+)"""
-)
-
-
-def parse_kubeconfig(text: str, directory: str) -> Access | None:
-    """The access that a kubeconfig with one cluster and one user describes, if it names its files by path.
-
-    The hosts have no YAML parser that one could rely on, and this collection's own kubeconfigs have this form.
-    """
-    found = dict(_KUBECONFIG.findall(text))
-    if len(found) != 4:
-        return None
-    paths = (found[name] for name in ("certificate-authority", "client-certificate", "client-key"))
-    return Access(found["server"], *(os.path.join(directory, path) for path in paths))
-
-
-def node_state(name: str, answer: dict) -> dict:
-    """What is worth knowing of a Node object."""
+def node_state(name: str, answer: dict, error: str = "") -> dict:
+    """What is worth knowing of a Node object. An error says why it could not be read."""
     status = answer.get("status", {})
     conditions = [
         {key: condition.get(key, "") for key in ("type", "status", "reason", "message")}
@@ -364,13 +330,8 @@ def node_state(name: str, answer: dict) -> dict:
         "version": info.get("kubeletVersion", "").lstrip("v"),
         "runtime": info.get("containerRuntimeVersion", "").replace("://", " "),
         "conditions": conditions,
-        "error": "",
+        "error": error,
     }
-
-
-def node_unknown(name: str, error: str) -> dict:
-    """The same for a Node that could not be read."""
-    return {**node_state(name, {}), "error": error}
 
 
 def node_problems(node: dict) -> list[Problem]:

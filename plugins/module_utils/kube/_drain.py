@@ -26,7 +26,7 @@ class Node(t.NamedTuple):
 
 
 def parse_node(answer: dict[str, t.Any]) -> Node:
-    """A Node object as kubectl prints it."""
+    """A Node object of the API."""
     metadata, state = answer["metadata"], _status.node_state(answer["metadata"]["name"], answer)
     not_ready = not state["ready"]
     return Node(
@@ -76,7 +76,6 @@ class Pod(t.NamedTuple):
 
     namespace: str
     name: str
-    labels: frozenset[tuple[str, str]]
     controlled: bool  # a controller recreates it elsewhere
     ending: bool
 
@@ -89,7 +88,7 @@ def pods_to_go(answer: dict[str, t.Any], node: Node) -> list[Pod]:
 
     Where no kubelet reports, nobody ends the containers of a pod that is being deleted, and there is no point in waiting.
     """
-    items = [item for item in answer["items"] if _ANY_NODE_HAS.isdisjoint(_marks(item))]
+    items = [item for item in answer["items"] or [] if _ANY_NODE_HAS.isdisjoint(_marks(item))]
     pods = sorted((_parse_pod(item) for item in items), key=str)
     return [pod for pod in pods if not (node.troubles and pod.ending)]
 
@@ -111,7 +110,6 @@ def _parse_pod(item: dict[str, t.Any]) -> Pod:
     return Pod(
         metadata["namespace"],
         metadata["name"],
-        frozenset(metadata.get("labels", {}).items()),
         bool(_controller(item)),
         "deletionTimestamp" in metadata,
     )
@@ -123,47 +121,10 @@ def lost(pods: t.Sequence[Pod]) -> str:
     return f"Nobody makes these pods again elsewhere, as they have no controller: {', '.join(names)}." if names else ""
 
 
-# What keeps them
-
-
-def keeps(budget: dict[str, t.Any], pod: Pod) -> bool:
-    """Whether a PodDisruptionBudget currently blocks the eviction of this pod."""
-    return (
-        budget["metadata"]["namespace"] == pod.namespace
-        and budget.get("status", {}).get("disruptionsAllowed", 0) == 0
-        and selects(budget["spec"].get("selector"), dict(pod.labels))
-    )
-
-
-def _balance(budget: dict[str, t.Any]) -> str:
-    metadata, status = budget["metadata"], budget.get("status", {})
-    healthy, needed = status.get("currentHealthy", 0), status.get("desiredHealthy", 0)
-    return f"{metadata['namespace']}/{metadata['name']} ({healthy} pods healthy, {needed} needed)"
-
-
-def selects(selector: dict[str, t.Any] | None, labels: dict[str, str]) -> bool:
-    """Whether a label selector means a pod with these labels; an empty one means all, none at all means none."""
-    if selector is None:
-        return False
-    same = all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
-    return same and all(_holds(one, labels) for one in selector.get("matchExpressions", []))
-
-
-def _holds(expression: dict[str, t.Any], labels: dict[str, str]) -> bool:
-    value, values = labels.get(expression["key"]), expression.get("values", [])
-    return {
-        "In": value in values,
-        "NotIn": value not in values,
-        "Exists": value is not None,
-        "DoesNotExist": value is None,
-    }[expression["operator"]]
-
-
-def obstacles(pods: t.Sequence[Pod], budgets: t.Sequence[dict[str, t.Any]], complaint: str) -> str:
-    """Why a Node still has these pods, and what to do; what kubectl complains of, where that cannot be seen from them."""
-    kept = [(budget, [str(pod) for pod in pods if not pod.ending and keeps(budget, pod)]) for budget in budgets]
-    found = [f"PodDisruptionBudget {_balance(budget)} keeps {', '.join(names)}" for budget, names in kept if names]
-    remedies = ["give these budgets more healthy pods on other nodes, or less to keep"] if found else []
+def obstacles(pods: t.Sequence[Pod], refusals: t.Mapping[Pod, str], complaint: str) -> str:
+    """Why a Node still has these pods, and what to do. refusals: what the API says of PodDisruptionBudgets; complaint: what kubectl says, for all else."""
+    found = [f"{pod} cannot be evicted ({refusal})" for pod, refusal in refusals.items()]
+    remedies = ["give these budgets more healthy pods on other nodes, or lower what they require"] if found else []
     ending = [str(pod) for pod in pods if pod.ending]
     if ending:
         found.append(f"{', '.join(ending)} did not end")

@@ -1,94 +1,81 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""A kubeconfig with one cluster and one user, everything embedded: rendered, and read back."""
+"""All kubeconfigs: the components' on the hosts, and the operators'. Written as JSON, which is valid YAML, so that hosts can read them without PyYAML."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
+import os
 import typing as t
 
 
-class Kubeconfig(t.NamedTuple):
-    """What is in a kubeconfig, the user's being the one of the current context."""
+class Access(t.NamedTuple):
+    """A server and a user's credentials. CA, certificate and key are paths, or their content where they are embedded; empty where they are missing."""
 
-    clusters: tuple[str, ...]
     server: str
     ca: str
     certificate: str
     key: str
+    embedded: bool
 
 
-EMPTY = Kubeconfig((), "", "", "", "")
+def _fields(names: t.Mapping[str, str], embedded: bool) -> dict[str, str]:
+    if not embedded:
+        return {**names}
+    return {f"{name}-data": base64.b64encode(value.encode()).decode() for name, value in names.items()}
 
 
-def _encode(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
+def render(cluster: str, user: str, access: Access) -> str:
+    """A kubeconfig with one cluster and one user."""
+    ca = _fields({"certificate-authority": access.ca}, access.embedded)
+    credentials = _fields({"client-certificate": access.certificate, "client-key": access.key}, access.embedded)
+    context = f"{user}@{cluster}"
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": cluster, "cluster": {"server": access.server, **ca}}],
+        "users": [{"name": user, "user": credentials}],
+        "contexts": [{"name": context, "context": {"cluster": cluster, "user": user}}],
+        "current-context": context,
+    }
+    return f"{json.dumps(document, indent=2)}\n"
 
 
-def _decode(text: t.Any) -> str:
+def _named(document: t.Mapping[str, t.Any], kind: str) -> dict[t.Any, dict[str, t.Any]]:
+    """The list `clusters`, `users` or `contexts` by name."""
+    return {one["name"]: one.get(kind) or {} for one in document.get(f"{kind}s") or ()}
+
+
+def parse(document: t.Any, directory: str = "") -> Access:
+    """The access that the current context of a kubeconfig gives. ValueError if it is no kubeconfig.
+
+    document: as json or a YAML parser returns it. directory: the base of relative paths.
+    """
     try:
-        return base64.b64decode(str(text or ""), validate=True).decode()
-    except (binascii.Error, ValueError):
+        if document["kind"] != "Config":
+            raise KeyError("Config")
+        contexts, found, users = (_named(document, kind) for kind in ("context", "cluster", "user"))
+        context = contexts.get(document.get("current-context"), {})
+        cluster, user = found.get(context.get("cluster"), {}), users.get(context.get("user"), {})
+        embedded = "client-key-data" in user
+        ca = _value(cluster, "certificate-authority", embedded, directory)
+        certificate, key = (_value(user, f"client-{name}", embedded, directory) for name in ("certificate", "key"))
+        return Access(str(cluster.get("server") or ""), ca, certificate, key, embedded)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError("it is no kubeconfig") from error
+
+
+def _value(section: t.Mapping[str, t.Any], name: str, embedded: bool, directory: str) -> str:
+    if not embedded:
+        return os.path.join(directory, section[name]) if section.get(name) else ""
+    try:
+        return base64.b64decode(str(section.get(f"{name}-data") or ""), validate=True).decode()
+    except ValueError:
         return ""
 
 
-def render(cluster: str, server: str, ca: str, user: str, certificate: str, key: str) -> str:
-    # A JSON string is a YAML scalar that nothing in it can break out of.
-    cluster_name, user_name, context = map(json.dumps, (cluster, user, f"{user}@{cluster}"))
-    return f"""apiVersion: v1
-kind: Config
-clusters:
-  - name: {cluster_name}
-    cluster:
-      server: {json.dumps(server)}
-      certificate-authority-data: {_encode(ca)}
-users:
-  - name: {user_name}
-    user:
-      client-certificate-data: {_encode(certificate)}
-      client-key-data: {_encode(key)}
-contexts:
-  - name: {context}
-    context:
-      cluster: {cluster_name}
-      user: {user_name}
-current-context: {context}
-"""
-
-
-def _named(document: t.Mapping[str, t.Any], kind: str, name: t.Any) -> dict[str, t.Any]:
-    """What stands in the list `clusters`, `users` or `contexts` under a name."""
-    for entry in document.get(f"{kind}s") or ():
-        if entry.get("name") == name:
-            return entry.get(kind) or {}
-    return {}
-
-
-def parse(document: t.Any) -> Kubeconfig | None:
-    """The content of a loaded kubeconfig; None where the document is no kubeconfig. kubectl writes the same in its own order."""
-    if document is None:
-        return EMPTY
-    try:
-        if document["kind"] != "Config":
-            return None
-        clusters = tuple(entry["name"] for entry in document.get("clusters") or ())
-        context = _named(document, "context", document.get("current-context"))
-        cluster = _named(document, "cluster", context.get("cluster"))
-        user = _named(document, "user", context.get("user"))
-    except (TypeError, KeyError, AttributeError):
-        return None
-    return Kubeconfig(
-        clusters,
-        str(cluster.get("server") or ""),
-        _decode(cluster.get("certificate-authority-data")),
-        _decode(user.get("client-certificate-data")),
-        _decode(user.get("client-key-data")),
-    )
-
-
-def in_order(servers: t.Sequence[str], current: str) -> list[str]:
-    """The servers to try, the one in use first: a kubeconfig is not to change with every server that restarts."""
-    return sorted(servers, key=lambda server: server != current)
+def clusters(document: t.Mapping[str, t.Any]) -> list[str]:
+    """The names of all clusters in a document that is a kubeconfig."""
+    return [*_named(document, "cluster")]

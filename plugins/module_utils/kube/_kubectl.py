@@ -1,51 +1,104 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Runs kubectl once on a host; _objects parses the output."""
+"""kubectl, for what it does beyond single requests: server-side diff and apply, deletion, rollouts, drain. The runner, and parsers of its output."""
 
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils.health._probe import Answer
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command
-from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _objects
+from ansible_collections.plainkube.cluster.plugins.module_utils.kube._api import ApiError
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-_MISSING = -1
+# `--- /tmp/LIVE-1234/apps.v1.Deployment.kube-system.coredns<tab>2026-…`
+_HEADER = re.compile(r"^(---|\+\+\+) \S*/(?:LIVE|MERGED)-\d+/(\S+)\t.*$", re.MULTILINE)
+_COMMAND = re.compile(r"^diff .*\n", re.MULTILINE)
+# No response at all.
+_SILENCE = (
+    "connection refused",
+    "was refused",
+    "connection reset",
+    "Unable to connect to the server",
+    "i/o timeout",
+    "no route to host",
+    "network is unreachable",
+    "TLS handshake timeout",
+    ": EOF",
+)
+# Errors of an API server that is still starting.
+_EARLY = (
+    "currently unable to handle the request",
+    "apiserver not ready",
+    "the server is shutting down",
+    'namespaces "kube-system" not found',
+    "Too many requests",
+    "etcdserver: request timed out",
+    "etcdserver: leader changed",
+    # Concurrent writes to the same objects.
+    "the object has been modified",
+    "provided IP is already allocated",
+)
 
 
-class Answer(t.NamedTuple):
-    """The result of a kubectl command; _MISSING if it could not be run."""
-
-    code: int
-    out: str
-    complaint: str
-
-    @property
-    def nobody(self) -> bool:
-        """Whether no API server is reachable."""
-        return self.code == _MISSING or (self.code != 0 and _objects.silent(self.complaint))
-
-    @property
-    def early(self) -> bool:
-        """Whether the same command may well succeed in a moment."""
-        return self.code != 0 and _objects.early(self.complaint)
-
-
-def binary(module: AnsibleModule) -> str | None:
-    return module.get_bin_path("kubectl", opt_dirs=["/usr/local/bin"])
-
-
-def run(module: AnsibleModule, *arguments: str, **how: t.Any) -> Answer:
-    """Run kubectl with the kubeconfig of the module; `how` is for run_command."""
-    kubeconfig, path = module.params["kubeconfig"], binary(module)
+def run(module: AnsibleModule, *arguments: str, **options: t.Any) -> Answer:
+    """The output of kubectl, which uses the kubeconfig of the module, or its error output. options: for run_command."""
+    kubeconfig = module.params["kubeconfig"]
+    path = module.get_bin_path("kubectl", opt_dirs=["/usr/local/bin"])
     if path is None:
-        return Answer(_MISSING, "", "there is no kubectl on this host, as role artifacts installs it on control planes")
+        raise _missing("kubectl", "role artifacts installs it on control planes")
     if not os.path.exists(kubeconfig):
-        return Answer(_MISSING, "", "this host has no such file, as role control_plane writes it")
-    return Answer(
-        *_command.run(module, [path, f"--kubeconfig={kubeconfig}", "--request-timeout=20s", *arguments], **how)
-    )
+        raise _missing(f"kubeconfig {kubeconfig}", "role control_plane writes it")
+    command = [path, f"--kubeconfig={kubeconfig}", "--request-timeout=20s", *arguments]
+    code, out, err = _command.run(module, command, **options)
+    # With this code, `kubectl diff` tells that it has found and printed differences.
+    good = code == 0 or (code == 1 and arguments[0] == "diff" and out)
+    return Answer(200, out) if good else Answer(status(err), err)
+
+
+def _missing(what: str, remedy: str) -> ApiError:
+    reason = f"there is no {what} on this host; {remedy}"
+    return ApiError(reason, Answer(0, reason))
+
+
+def refused(module: AnsibleModule, verb: str, answer: Answer) -> ApiError:
+    kubeconfig = module.params["kubeconfig"]
+    return ApiError(f"kubectl could not {verb} with kubeconfig {kubeconfig}: {reason(answer.text)}", answer)
+
+
+# The output
+
+
+def clean_diff(text: str) -> str:
+    """kubectl's diff without the names of its temporary directories and without times, so that it is the same each time."""
+    return _HEADER.sub(r"\1 \2", _COMMAND.sub("", text))
+
+
+def differing(text: str) -> list[str]:
+    """The objects in kubectl's diff, as VERSION.KIND.NAMESPACE.NAME."""
+    return sorted({name for marker, name in _HEADER.findall(text) if marker == "+++"})
+
+
+def missing_namespace(complaint: str) -> str:
+    """The namespace that does not exist, so that kubectl cannot compare what is to be in it; empty if that is not what it complains of."""
+    missing = re.search(r'namespaces "([^"]+)" not found', complaint)
+    return missing.group(1) if missing else ""
+
+
+def status(complaint: str) -> int:
+    """The HTTP status that matches what kubectl complains of: 0 if no API server responds, 503 if the same may succeed in a moment, else 400."""
+    if any(sign in complaint for sign in _SILENCE):
+        return 0
+    return 503 if any(sign in complaint for sign in _EARLY) else 400
+
+
+def reason(complaint: str) -> str:
+    """The last line of what kubectl complains of, which says it best, without its prefix."""
+    lines = [line.strip() for line in complaint.splitlines() if line.strip()]
+    text = lines[-1] if lines else "it says nothing"
+    return re.sub(r"^(?:[Ee]rror(?: from server(?: \(\w+\))?)?|Unable to connect to the server): ", "", text)

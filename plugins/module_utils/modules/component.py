@@ -222,7 +222,7 @@ def readiness(module: AnsibleModule, params: dict, stamp: str) -> str:
     if not url:
         return ""
     answer = _probe.get(url, params["ready_ca"])
-    return "" if answer.ok else f"{url} answers {answer.status or ''} {answer.text.strip()[-300:]}"
+    return "" if answer.ok else answer.said
 
 
 def wait_until_ready(module: AnsibleModule, params: dict, stamp: str) -> None:

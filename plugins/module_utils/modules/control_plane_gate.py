@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe, _status
+from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
+from ansible_collections.plainkube.cluster.plugins.module_utils.kube._api import Access, Api, ApiError
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
 
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
-_LIMIT = 1 << 16
 
 
 class Gate:
@@ -28,24 +27,24 @@ class Gate:
         params = self.params
         servers = {url: _probe.get(f"{url}/readyz", params["ca"]) for url in (params["server"], *params["others"])}
         ready = [url for url, answer in servers.items() if answer.ok]
-        found = [
-            f"{url}/readyz says {answer.status or 'no answer'} ({_status.beginning(answer.text)})"
-            for url, answer in servers.items()
-            if not answer.ok and params["server"] in ready
-        ]
+        found = [answer.said for answer in servers.values() if not answer.ok and params["server"] in ready]
         return found + (self.leases(ready[-1]) if ready else [])
 
     def leases(self, server: str) -> list[str]:
-        found = [self.lease(server, name) for name in self.params["leases"]]
+        params = self.params
+        api = Api(Access(server, params["ca"], params["cert"], params["key"], embedded=False), timeout=2)
+        found = [self.lease(api, name) for name in params["leases"]]
         return [trouble for trouble in found if trouble]
 
-    def lease(self, server: str, name: str) -> str:
+    def lease(self, api: Api, name: str) -> str:
         """Whether somebody renews it: clocks may differ, so a time is only compared with the one that was there before."""
-        client = (self.params["cert"], self.params["key"])
-        answer = _probe.get(f"{server}{_LEASES}/{name}", self.params["ca"], client=client, limit=_LIMIT)
-        if not answer.ok:
-            return f"{server} does not show the lease {name}: {answer.status or 'no answer'} ({_status.beginning(answer.text)})"
-        spec = json.loads(answer.text).get("spec", {})
+        try:
+            lease = api.read(f"{_LEASES}/{name}")
+        except ApiError as error:
+            return f"the lease {name} cannot be read: {error}"
+        if lease is None:
+            return f"there is no lease {name}"
+        spec = lease.get("spec", {})
         renewed = spec.get("renewTime", "")
         if self.renewed.setdefault(name, renewed) != renewed:
             return ""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import concurrent.futures
 import datetime
 import glob
-import json
 import os
 import re
 import time
@@ -22,12 +21,12 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.health._sockets 
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
+from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _api
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _nft
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp, _systemd
 
-_OBJECT_LIMIT = 1 << 20
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -61,7 +60,7 @@ def health(component: dict) -> dict:
         "url": component["health_url"],
         "status": answer.status,
         "ok": answer.ok,
-        "text": _status.beginning(answer.text),
+        "text": _probe.message(answer.text),
     }
 
 
@@ -138,26 +137,17 @@ def inspect_etcd(module: AnsibleModule) -> dict:
 
 def ask_api(kubeconfig: str, path: str, missing: str) -> tuple[dict, str]:
     """The object at a path of the API, and why there is none (empty where there is; missing where the API knows none)."""
-    access = _status.parse_kubeconfig(_files.read(kubeconfig) or "", os.path.dirname(kubeconfig))
-    if access is None:
-        return (
-            {},
-            f"{kubeconfig} on this host does not exist, or does not name a server and certificates by path; run plainkube.cluster.site",
-        )
-    url = f"{access.server}{path}"
-    answer = _probe.get(url, access.ca, client=(access.cert, access.key), limit=_OBJECT_LIMIT)
-    if answer.ok:
-        return json.loads(answer.text), ""
-    if answer.status == 404:
-        return {}, missing
-    return {}, f"{url} says {answer.status or 'no answer'}: {_status.beginning(answer.text)}"
+    try:
+        found = _api.connect(kubeconfig, timeout=2).read(path)
+    except _api.ApiError as error:
+        return {}, str(error)
+    return ({}, missing) if found is None else (found, "")
 
 
 def inspect_node(module: AnsibleModule) -> dict:
     name = module.params["node"]["name"]
     missing = "the API server knows no such node; read `journalctl --unit kubelet`"
-    answer, error = ask_api(module.params["node"]["kubeconfig"], f"/api/v1/nodes/{name}", missing)
-    return _status.node_unknown(name, error) if error else _status.node_state(name, answer)
+    return _status.node_state(name, *ask_api(module.params["node"]["kubeconfig"], _api.node(name), missing))
 
 
 def inspect_bridge(module: AnsibleModule) -> list[_status.Problem]:

@@ -6,103 +6,73 @@
 from __future__ import annotations
 
 import time
-import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
-from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _kubectl, _objects
-from ansible_collections.plainkube.cluster.plugins.module_utils.kube._kubectl import Answer
+from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _kubectl
+from ansible_collections.plainkube.cluster.plugins.module_utils.kube._api import PAUSE, ApiError
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 
-# Where their names are not known.
+# Where nobody answers.
 ALL = "all objects of the manifest"
 
 
-def kubectl(module: AnsibleModule, *arguments: str) -> Answer:
+def kubectl(module: AnsibleModule, verb: str, *arguments: str) -> str:
+    """The output of kubectl for the manifest, once the API server is all there. Check mode does not wait, because nobody started one."""
     # A user's own diff program may not print what is read here.
-    environment = {"KUBECTL_EXTERNAL_DIFF": "diff -u -N"}
-    manifest = module.params["manifest"]
-    return _kubectl.run(module, *arguments, "--filename=-", data=manifest, environ_update=environment)
-
-
-def patiently(module: AnsibleModule, good: t.Container[int], *arguments: str) -> Answer:
-    """Run kubectl until the API server is all there; check mode does not wait, because nobody started one."""
-    return poll(
-        lambda: kubectl(module, *arguments),
-        lambda answer: answer.code in good or not answer.early,
+    options = {"data": module.params["manifest"], "environ_update": {"KUBECTL_EXTERNAL_DIFF": "diff -u -N"}}
+    answer = poll(
+        lambda: _kubectl.run(module, *arguments, "--filename=-", **options),
+        lambda answer: not answer.early,
         0 if module.check_mode else module.params["wait"],
-        0.5,
+        PAUSE,
     )
+    if not answer.ok:
+        raise _kubectl.refused(module, f"{verb} the objects", answer)
+    return answer.text
 
 
-def checked(module: AnsibleModule, answer: Answer, good: t.Container[int], verb: str) -> Answer:
-    if answer.code not in good:
-        module.fail_json(
-            msg=f"kubectl could not {verb} the objects with kubeconfig {module.params['kubeconfig']}: "
-            f"{_objects.reason(answer.complaint)}"
-        )
-    return answer
+def ownership(module: AnsibleModule) -> list[str]:
+    return ["--server-side", "--force-conflicts", f"--field-manager={module.params['field_manager']}"]
 
 
-def look_present(module: AnsibleModule) -> Answer:
-    ownership = ["--server-side", "--force-conflicts", f"--field-manager={module.params['field_manager']}"]
-    return patiently(module, (0, 1), "diff", "--concurrency=8", *ownership)
-
-
-def look_absent(module: AnsibleModule) -> Answer:
-    return patiently(module, (0,), "get", "--ignore-not-found", "--output=name")
-
-
-def apply(module: AnsibleModule) -> str:
-    ownership = ["--server-side", "--force-conflicts", f"--field-manager={module.params['field_manager']}"]
-    return checked(module, patiently(module, (0,), "apply", *ownership), (0,), "apply").out
-
-
-def delete(module: AnsibleModule) -> None:
-    timeout = f"--timeout={max(1, module.params['wait'])}s"
-    checked(module, patiently(module, (0,), "delete", "--ignore-not-found", "--wait=true", timeout), (0,), "delete")
+def names(module: AnsibleModule) -> list[str]:
+    """The objects of the manifest, as KIND/NAME."""
+    return kubectl(module, "read", "create", "--dry-run=client", "--output=name").split()
 
 
 def wait_until_available(module: AnsibleModule) -> None:
     end = time.monotonic() + module.params["wait"]
     for entry in module.params["available"]:
-        rollout = _objects.Rollout(entry["namespace"], entry["kind"], entry["name"])
-        seconds = max(1, round(end - time.monotonic()))
-        where = [f"--kubeconfig={module.params['kubeconfig']}", f"--namespace={rollout.namespace}"]
-        command = [
-            _kubectl.binary(module) or "kubectl",
-            *where,
-            "rollout",
-            "status",
-            f"{rollout.kind}/{rollout.name}",
-            f"--timeout={seconds}s",
-        ]
-        code, out, err = _command.run(module, command)
-        if code != 0:
-            module.fail_json(
-                msg=f"{rollout} is not available after {module.params['wait']} s: {_objects.reason(err or out)}; "
-                f"see `kubectl -n {rollout.namespace} describe {rollout.kind} {rollout.name}` and its pods"
+        namespace, kind, name = entry["namespace"], entry["kind"], entry["name"]
+        limits = [f"--timeout={max(1, round(end - time.monotonic()))}s", "--request-timeout=0"]
+        answer = _kubectl.run(module, "rollout", "status", f"{kind}/{name}", f"--namespace={namespace}", *limits)
+        if not answer.ok:
+            raise ApiError(
+                f"{kind}/{name} in namespace {namespace} is not available after {module.params['wait']} s: "
+                f"{_kubectl.reason(answer.text)}; see `kubectl -n {namespace} describe {kind} {name}` and its pods",
+                answer,
             )
 
 
 def make_present(module: AnsibleModule) -> dict:
-    answer = look_present(module)
-    if module.check_mode and answer.nobody:
-        msg = f"no API server answers ({_objects.reason(answer.complaint)}), so all objects would be applied"
-        return {**_actions.result([Action("apply", ALL)]), "msg": msg, "diff": all_new(module)}
-    if _objects.in_new_namespace(answer.complaint, module.params["manifest"]):
-        # kubectl cannot compare them, and tells their names once they are there.
-        objects = [] if module.check_mode else _objects.applied(apply(module))
-        objects, diff = objects or [ALL], all_new(module)
+    try:
+        text = kubectl(module, "compare", "diff", "--concurrency=8", *ownership(module))
+    except ApiError as error:
+        if module.check_mode and error.answer.nobody:
+            msg = f"All objects would be applied, because nothing is known of them: {error}"
+            return {**_actions.result([Action("apply", ALL)]), "msg": msg, "diff": all_new(module)}
+        missing = _kubectl.missing_namespace(error.answer.text)
+        objects = names(module) if missing else []
+        if f"namespace/{missing}" not in objects:
+            raise
+        diff = all_new(module)
     else:
-        text = checked(module, answer, (0, 1), "compare").out
-        objects = _objects.differing(text)
-        if objects and not module.check_mode:
-            apply(module)
-        diff = {"prepared": _objects.clean_diff(text)}
+        objects, diff = _kubectl.differing(text), {"prepared": _kubectl.clean_diff(text)}
     if not module.check_mode:
+        if objects:
+            kubectl(module, "apply", "apply", *ownership(module))
         wait_until_available(module)
     actions = [Action("apply", name) for name in objects]
     if module.check_mode:
@@ -116,13 +86,15 @@ def all_new(module: AnsibleModule) -> dict:
 
 
 def make_absent(module: AnsibleModule) -> dict:
-    answer = look_absent(module)
-    if module.check_mode and answer.nobody:
-        msg = f"no API server answers ({_objects.reason(answer.complaint)}), so nothing is known of the objects"
-        return {**_actions.result([]), "msg": msg}
-    objects = checked(module, answer, (0,), "look for").out.split()
+    try:
+        objects = kubectl(module, "look for", "get", "--ignore-not-found", "--output=name").split()
+    except ApiError as error:
+        if module.check_mode and error.answer.nobody:
+            return {**_actions.result([]), "msg": f"Nothing is known of the objects: {error}"}
+        raise
     if objects and not module.check_mode:
-        delete(module)
+        timeout = f"--timeout={max(1, module.params['wait'])}s"
+        kubectl(module, "delete", "delete", "--ignore-not-found", "--wait=true", timeout)
     diff = {"before": "".join(f"{name}\n" for name in objects), "after": ""}
     return {**_actions.result(_actions.removals(objects)), "diff": diff}
 
@@ -151,7 +123,10 @@ SPEC = {
 
 
 def run(module: AnsibleModule) -> dict:
-    return (make_present if module.params["state"] == "present" else make_absent)(module)
+    try:
+        return (make_present if module.params["state"] == "present" else make_absent)(module)
+    except ApiError as error:
+        return module.fail_json(msg=str(error))
 
 
 def main() -> None:

@@ -5,118 +5,31 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-import os
-import ssl
-import time
 import typing as t
 import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.health import _status
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _encryption
+from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _api
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
 
-_NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_NAME_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-_TIMEOUT = 30
-_PAUSE = 0.5
-# A concurrent change, or the API server is busy or shutting down.
-_AGAIN = (409, 429, 500, 502, 503, 504)
 
-
-class ApiError(Exception):
-    """One sentence."""
-
-
-class Answer(t.NamedTuple):
-    """What the API server says."""
-
-    status: int
-    body: dict[str, t.Any]
-
-
-class Api:
-    """One connection to the API server, which is reopened when it breaks."""
-
-    def __init__(self, kubeconfig: str, wait: float) -> None:
-        access = _status.parse_kubeconfig(_files.read(kubeconfig) or "", os.path.dirname(kubeconfig))
-        if access is None:
-            raise ApiError(
-                f"kubeconfig {kubeconfig} on this host does not exist, or does not name a server and certificates by path; run plainkube.cluster.site"
-            )
-        self.access, self.wait = access, wait
-        self.connection: http.client.HTTPSConnection | None = None
-
-    def _connect(self) -> http.client.HTTPSConnection:
-        context = ssl.create_default_context(cafile=self.access.ca)
-        context.load_cert_chain(self.access.cert, self.access.key)
-        url = urllib.parse.urlsplit(self.access.server)
-        return http.client.HTTPSConnection(url.hostname or "", url.port, timeout=_TIMEOUT, context=context)
-
-    def _once(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> Answer:
-        if self.connection is None:
-            self.connection = self._connect()
-        try:
-            self.connection.request(method, path, body, headers)
-            response = self.connection.getresponse()
-            return Answer(response.status, json.loads(response.read() or b"{}"))
-        except (OSError, http.client.HTTPException, ValueError):
-            self.connection.close()
-            self.connection = None
-            raise
-
-    def ask(self, method: str, path: str, body: str | None, headers: dict[str, str], good: t.Container[int]) -> Answer:
-        """The answer to a request that may be sent twice."""
-        end = time.monotonic() + self.wait
-        while True:
-            try:
-                answer = self._once(method, path, body, headers)
-                if answer.status in good:
-                    return answer
-                trouble, again = answer.body.get("message") or f"status {answer.status}", answer.status in _AGAIN
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                trouble, again = str(error), True
-            if not again or time.monotonic() > end:
-                raise ApiError(f"{method} {self.access.server}{path} failed: {trouble}")
-            time.sleep(_PAUSE)
-
-
-def pages(api: Api, resource: str, size: int) -> t.Iterator[list[dict[str, t.Any]]]:
-    """The metadata of all objects of a kind. A list that took too long begins anew: to write an object twice does no harm."""
-    following = ""
-    while True:
-        query = urllib.parse.urlencode({"limit": size, **({"continue": following} if following else {})})
-        path = f"/api/v1/{resource}?{query}"
-        answer = api.ask("GET", path, None, {"Accept": _NAMES_ONLY}, (200, 410) if following else (200,))
-        if answer.status == 410:
-            following = ""
-            continue
-        yield [item["metadata"] for item in answer.body["items"] or []]
-        following = answer.body["metadata"].get("continue", "")
-        if not following:
-            return
-
-
-def rewrite(api: Api, resource: str, metadata: dict[str, t.Any]) -> None:
+def rewrite(api: _api.Api, resource: str, metadata: _api.Object, seconds: int) -> None:
     """An object that is gone by now is as good."""
     namespace, name = (urllib.parse.quote(metadata[key], safe="") for key in ("namespace", "name"))
-    headers = {"Accept": _NAME_ONLY, "Content-Type": "application/merge-patch+json"}
-    api.ask("PATCH", f"/api/v1/namespaces/{namespace}/{resource}/{name}", "{}", headers, (200, 404))
+    api.patch(f"/api/v1/namespaces/{namespace}/{resource}/{name}", {}, seconds)
 
 
 def run(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
-    api = Api(params["kubeconfig"], params["wait"])
+    api = _api.connect(params["kubeconfig"], timeout=30)
     objects = {}
     for resource in params["resources"]:
         objects[resource] = 0
-        for page in pages(api, resource, params["page"]):
+        for page in api.pages(f"/api/v1/{resource}", params["page"], params["wait"]):
             objects[resource] += len(page)
             for metadata in page if not module.check_mode else []:
-                rewrite(api, resource, metadata)
+                rewrite(api, resource, metadata, params["wait"])
     return {"changed": False, "objects": objects}
 
 
@@ -133,5 +46,5 @@ def main() -> None:
     try:
         with _run.held(module):
             module.exit_json(**run(module))
-    except ApiError as error:
+    except _api.ApiError as error:
         module.fail_json(msg=f"Objects could not be written again: {error}")

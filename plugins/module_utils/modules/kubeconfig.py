@@ -20,6 +20,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.health import _p
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _certificates
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _kubeconfig
+from ansible_collections.plainkube.cluster.plugins.module_utils.kube._kubeconfig import Access
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 
@@ -37,15 +38,15 @@ def load_authority(directory: str, now: datetime.datetime) -> _certificates.Auth
     return _certificates.load_authority("kubernetes", certificate, key, path, now)
 
 
-def load(path: str, cluster: str) -> _kubeconfig.Kubeconfig:
+def load(path: str, cluster: str) -> Access:
     """The kubeconfig that is there. One that is not this cluster's alone is not ours to overwrite."""
     try:
-        found = _kubeconfig.parse(yaml.safe_load(_files.read(path) or ""))
-    except yaml.YAMLError:
-        found = None
-    if found is None:
-        raise Error(f"kubeconfig_path {path} is no kubeconfig: choose another path, or move the file away.")
-    others = [name for name in found.clusters if name != cluster]
+        # kubectl writes YAML.
+        document = yaml.safe_load(_files.read(path) or "") or {"kind": "Config"}
+        found = _kubeconfig.parse(document)
+    except (ValueError, yaml.YAMLError):
+        raise Error(f"kubeconfig_path {path} is no kubeconfig: choose another path, or move the file away.") from None
+    others = [name for name in _kubeconfig.clusters(document) if name != cluster]
     if others:
         raise Error(f"kubeconfig_path {path} also holds {', '.join(others)}, which would be lost: choose another path.")
     return found
@@ -75,7 +76,8 @@ def check_servers(servers: t.Sequence[str]) -> None:
 def find_server(servers: t.Sequence[str], current: str, ca: str) -> tuple[str, str]:
     """The first server that answers, and an empty string; or the first one, and why it does not."""
     troubles = {}
-    for server in _kubeconfig.in_order(servers, current):
+    # The one in use first: a kubeconfig is not to change with every server that restarts.
+    for server in sorted(servers, key=lambda server: server != current):
         found = _probe.get(f"{server}/readyz", ca)
         # An API server that is not ready or asks who we are is one all the same.
         if found.status:
@@ -92,9 +94,7 @@ class Credentials(t.NamedTuple):
     reasons: list[str]
 
 
-def reasons_to_issue(
-    found: _kubeconfig.Kubeconfig, wanted: _certificates.Wanted, authority: t.Any, now: t.Any, days: int
-) -> list[str]:
+def reasons_to_issue(found: Access, wanted: _certificates.Wanted, authority: t.Any, now: t.Any, days: int) -> list[str]:
     if not found.key:
         return ["it is absent"]
     try:
@@ -104,7 +104,7 @@ def reasons_to_issue(
     return _certificates.reasons_to_issue(found.certificate, wanted, public_key, authority, now, days)
 
 
-def credentials(module: AnsibleModule, found: _kubeconfig.Kubeconfig, user: str, now: datetime.datetime) -> Credentials:
+def credentials(module: AnsibleModule, found: Access, user: str, now: datetime.datetime) -> Credentials:
     params = module.params
     authority = load_authority(params["directory"], now)
     wanted = _certificates.Wanted("kubernetes", user, params["group"], (), ("client",))
@@ -116,7 +116,7 @@ def credentials(module: AnsibleModule, found: _kubeconfig.Kubeconfig, user: str,
     return Credentials(_certificates.certificate_text(certificate), _certificates.key_text(key), reasons)
 
 
-def other_reasons(found: _kubeconfig.Kubeconfig, server: str, ca: str) -> list[str]:
+def other_reasons(found: Access, server: str, ca: str) -> list[str]:
     reasons = [f"the server is {found.server} and should be {server}"] if found.server != server else []
     return reasons + (["the CA is another"] if found.ca != ca else [])
 
@@ -158,7 +158,8 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     reasons = mine.reasons + (other_reasons(found, server, ca) if found.key else [])
     content = before.content if before else ""
     if reasons:
-        content = _kubeconfig.render(params["cluster_name"], server, ca, user, mine.certificate, mine.key)
+        access = Access(server, ca, mine.certificate, mine.key, embedded=True)
+        content = _kubeconfig.render(params["cluster_name"], user, access)
     wanted = {"path": params["path"], "content": content, "mode": "0600", "secret": True, **_files.me()}
     # The file with the key last.
     files = [(_files.look(one["path"]), one) for one in (*ignored(params["path"]), wanted)]

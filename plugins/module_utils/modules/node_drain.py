@@ -5,96 +5,63 @@
 
 from __future__ import annotations
 
-import json
 import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
-from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _drain, _kubectl, _objects
+from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _api, _drain, _kubectl
+from ansible_collections.plainkube.cluster.plugins.module_utils.kube._api import PAUSE, Answer, ApiError
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 
 # Whether a node is cordoned, why, and the names of the pods that must leave it.
 _State = tuple[bool, t.Optional[str], list[str]]
-_PAUSE = 0.5
 # Time to remove our cordon after a timeout.
 _GIVE_BACK = 20
 
 
 class Trouble(Exception):
-    """One sentence, without its end."""
+    """A sentence without its end."""
 
 
 class Cluster:
-    """The API, through kubectl; who does not answer yet is waited for until the time is up."""
+    """The API; an API server that does not answer yet is waited for until the time is up."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module, self.name = module, module.params["name"]
+        self.api = _api.connect(module.params["kubeconfig"])
         self.end = time.monotonic() + (0 if module.check_mode else module.params["timeout"])
 
     def left(self) -> float:
         return max(0.0, self.end - time.monotonic())
 
-    def ask(self, *arguments: str) -> _kubectl.Answer:
-        return poll(lambda: _kubectl.run(self.module, *arguments), lambda answer: not answer.early, self.left(), _PAUSE)
-
-    def get(self, what: str, *arguments: str) -> dict[str, t.Any] | None:
-        """What kubectl prints as JSON; None where it prints nothing."""
-        answer = self.ask("get", *arguments, "--output=json", "--ignore-not-found")
-        if answer.code != 0:
-            raise Silence(self.refused(f"read {what}", answer), answer)
-        return json.loads(answer.out) if answer.out.strip() else None
-
-    def refused(self, verb: str, answer: _kubectl.Answer) -> str:
-        kubeconfig, reason = self.module.params["kubeconfig"], _objects.reason(answer.complaint)
-        return f"kubectl could not {verb} with kubeconfig {kubeconfig}: {reason}"
-
     def node(self) -> _drain.Node | None:
-        found = self.get(f"node {self.name}", "node", self.name)
+        found = self.api.read(_api.node(self.name), self.left())
         return _drain.parse_node(found) if found else None
 
     def pods(self, node: _drain.Node) -> list[_drain.Pod]:
-        selector = f"--field-selector=spec.nodeName={self.name}"
-        found = self.get(f"the pods of node {self.name}", "pods", "--all-namespaces", selector)
+        found = self.api.read(f"/api/v1/pods?fieldSelector=spec.nodeName%3D{self.name}", self.left())
         return _drain.pods_to_go(found or {"items": []}, node)
 
-    def budgets(self) -> list[dict[str, t.Any]]:
-        found = self.get("the PodDisruptionBudgets", "poddisruptionbudgets", "--all-namespaces")
-        return (found or {"items": []})["items"]
+    def refusals(self, pods: list[_drain.Pod]) -> dict[_drain.Pod, str]:
+        found = {pod: self.api.eviction_refusal(pod.namespace, pod.name) for pod in pods if not pod.ending}
+        return {pod: refusal for pod, refusal in found.items() if refusal}
 
-    def patch(self, decide: t.Callable[[_drain.Node], dict[str, t.Any] | None]) -> None:
-        """Patch the Node as it is now; where somebody was quicker, as it is after that."""
-
-        def once() -> _kubectl.Answer:
-            node = self.node()
-            body = node and decide(node)
-            if not body:
-                return _kubectl.Answer(0, "", "")
-            return _kubectl.run(self.module, "patch", "node", self.name, "--type=merge", f"--patch={json.dumps(body)}")
-
-        answer = poll(once, lambda answer: not answer.early, self.left(), _PAUSE)
-        if answer.code != 0:
-            raise Trouble(self.refused(f"patch node {self.name}", answer))
-
-
-class Silence(Trouble):
-    """Something could not be read."""
-
-    def __init__(self, sentence: str, answer: _kubectl.Answer) -> None:
-        super().__init__(sentence)
-        self.answer = answer
+    def patch(self, decide: t.Callable[[_drain.Node], _api.Object | None]) -> None:
+        self.api.change(_api.node(self.name), lambda found: decide(_drain.parse_node(found)), self.left())
 
 
 def evict(cluster: Cluster, node: _drain.Node) -> None:
     if not cluster.pods(node):
         return
-    answer = poll(lambda: drain(cluster, node), lambda answer: not answer.early, cluster.left(), _PAUSE)
-    if answer.code != 0:
-        raise Trouble(_drain.obstacles(cluster.pods(node), cluster.budgets(), _objects.reason(answer.complaint)))
+    answer = poll(lambda: drain(cluster, node), lambda answer: not answer.early, cluster.left(), PAUSE)
+    if not answer.ok:
+        pods = cluster.pods(node)
+        raise Trouble(_drain.obstacles(pods, cluster.refusals(pods), _kubectl.reason(answer.text)))
 
 
-def drain(cluster: Cluster, node: _drain.Node) -> _kubectl.Answer:
+def drain(cluster: Cluster, node: _drain.Node) -> Answer:
     flags = ["--ignore-daemonsets", "--delete-emptydir-data", "--force"]
     # What no kubelet ends is not waited for once the pod's own time to end is over.
     flags += ["--skip-wait-for-delete-timeout=1"] if node.troubles else []
@@ -108,7 +75,7 @@ def give_back(cluster: Cluster) -> str:
     try:
         cluster.patch(_drain.uncordon)
         node = cluster.node()
-    except Trouble as trouble:
+    except ApiError as trouble:
         return f"the node stays cordoned, because {trouble}"
     cordoned = node is not None and node.cordoned
     return f"the node is {'cordoned, as before' if cordoned else 'not cordoned any more'}"
@@ -121,19 +88,19 @@ def make_drained(cluster: Cluster, node: _drain.Node) -> None:
         evict(cluster, node)
         # The scheduler may have given the Node a pod in the moment of the cordon. Who comes after that tolerates the cordon.
         evict(cluster, node)
-    except Trouble as trouble:
+    except (ApiError, Trouble) as trouble:
         limit = f"within {params['timeout']} s (timeout)"
         raise Trouble(f"node {cluster.name} is not drained {limit}: {trouble}; {give_back(cluster)}") from trouble
+
+
+def nothing(message: str) -> dict[str, t.Any]:
+    return {**_actions.result([]), "pods": [], "msg": message}
 
 
 def drained(cluster: Cluster) -> dict[str, t.Any]:
     node = cluster.node()
     if node is None:
-        return {
-            **_actions.result([]),
-            "pods": [],
-            "msg": f"There is no node {cluster.name}, so there is nothing to drain.",
-        }
+        return nothing(f"There is no node {cluster.name}, so there is nothing to drain.")
     pods = cluster.pods(node)
     names, reason = [str(pod) for pod in pods], node.reason if node.cordoned else cluster.module.params["reason"]
     before = (node.cordoned, node.reason, names)
@@ -149,7 +116,7 @@ def drained(cluster: Cluster) -> dict[str, t.Any]:
 def wait_until_ready(cluster: Cluster) -> _drain.Node | None:
     """The Node as soon as it is Ready; in check mode, its current state."""
     runtime = cluster.module.params["runtime"]
-    node = poll(cluster.node, lambda found: not _drain.lacks(found, cluster.name, runtime), cluster.left(), _PAUSE)
+    node = poll(cluster.node, lambda found: not _drain.lacks(found, cluster.name, runtime), cluster.left(), PAUSE)
     lacks = _drain.lacks(node, cluster.name, runtime)
     if lacks and not cluster.module.check_mode:
         seconds, cordoned = cluster.module.params["timeout"], node is not None and node.cordoned
@@ -163,11 +130,7 @@ def wait_until_ready(cluster: Cluster) -> _drain.Node | None:
 def restored(cluster: Cluster) -> dict[str, t.Any]:
     node = wait_until_ready(cluster)
     if node is None:
-        return {
-            **_actions.result([]),
-            "pods": [],
-            "msg": f"There is no node {cluster.name}, so there is nothing to restore.",
-        }
+        return nothing(f"There is no node {cluster.name}, so there is nothing to restore.")
     before: _State = (node.cordoned, node.reason, [])
     after = before if node.reason is None else (False, None, [])
     if before != after and not cluster.module.check_mode:
@@ -189,9 +152,9 @@ def result(cluster: Cluster, before: tuple, after: tuple, action: Action) -> dic
 def run(module: AnsibleModule) -> dict[str, t.Any]:
     try:
         return {"drained": drained, "restored": restored}[module.params["state"]](Cluster(module))
-    except Silence as silence:
-        if module.check_mode and silence.answer.nobody:
-            return {**_actions.result([]), "pods": [], "msg": f"Nothing is known of the node: {silence}."}
+    except ApiError as error:
+        if module.check_mode and error.answer.nobody:
+            return nothing(f"Nothing is known of the node: {error}.")
         raise
 
 
@@ -210,5 +173,5 @@ def main() -> None:
     try:
         with _run.held(module):
             module.exit_json(**run(module))
-    except Trouble as trouble:
+    except (ApiError, Trouble) as trouble:
         module.fail_json(msg=f"{str(trouble)[:1].upper()}{str(trouble)[1:]}.")

@@ -5,21 +5,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import typing as t
-import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
-from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
-from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _node_object
+from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _api, _node_object
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 
-_PAUSE = 0.5
-# Objects that name many images are large; the API has none above this.
-_LIMIT = 8 << 20
 KUBELET = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 
 SPEC = {
@@ -39,73 +32,51 @@ def identity(pki: str) -> tuple[str, str] | None:
     return next((pair for pair in pairs if all(map(os.path.exists, pair))), None)
 
 
-class Api:
-    """The API server, asked for one Node."""
-
-    def __init__(self, params: dict[str, t.Any]) -> None:
-        self.url = f"{params['server']}/api/v1/nodes/{urllib.parse.quote(params['name'])}"
-        self.ca = f"{params['pki']}/ca.crt"
-        self.client = identity(params["pki"])
-
-    def get(self) -> _probe.Answer:
-        if self.client is None:
-            return _probe.Answer(0, "this host has no certificate for the API")
-        return _probe.get(self.url, self.ca, timeout=5.0, client=self.client, limit=_LIMIT)
-
-    def patch(self, body: dict[str, t.Any]) -> _probe.Answer:
-        return _probe.patch(self.url, json.dumps(body), self.ca, self.client or ("", ""))
+def connect(params: dict[str, t.Any]) -> _api.Api | None:
+    client = identity(params["pki"])
+    if client is None:
+        return None
+    return _api.Api(_api.Access(params["server"], f"{params['pki']}/ca.crt", *client, embedded=False))
 
 
-def settle(api: Api, aim: _node_object.Wanted, first: dict[str, _node_object.Change]) -> _probe.Answer:
-    """Bring the Node to what is wanted; where somebody else was quicker, as it is after that."""
-    answer = api.get()
-    if not answer.ok:
-        return answer
-    change = _node_object.change(json.loads(answer.text), aim)
+def look(params: dict[str, t.Any], aim: _node_object.Wanted) -> _node_object.Change:
+    """What a run would change."""
+    api = connect(params)
+    node = None if api is None else api.read(_api.node(params["name"]))
+    # A Node that is yet to be created has something to remember.
+    return _node_object.new(aim) if node is None else _node_object.change(node, aim)
+
+
+def settle(params: dict[str, t.Any], aim: _node_object.Wanted) -> _node_object.Change:
+    """Bring the Node to what is wanted."""
+    changes: list[_node_object.Change] = []
+
+    def decide(node: _api.Object) -> _api.Object | None:
+        changes.append(_node_object.change(node, aim))
+        return changes[-1].patch
+
+    api = connect(params)
+    if api is None:
+        reason = f"{params['pki']} on this host has no certificate for the API"
+        raise _api.ApiError(reason, _api.Answer(0, reason))
+    api.change(_api.node(params["name"]), decide, params["wait"], awaited=True)
     # What the run changes is what it has found, even if a patch has to be tried again.
-    first.setdefault("change", change)
-    return answer if change.patch is None else api.patch(change.patch)
-
-
-def done(answer: _probe.Answer) -> bool:
-    """Whether it makes no sense to ask again: all is well, or the API refuses it for good."""
-    return answer.ok or (400 <= answer.status < 500 and answer.status not in (404, 409, 429))
-
-
-def look(api: Api, aim: _node_object.Wanted) -> tuple[_node_object.Change, str]:
-    """What a run would change, and what could not be found out."""
-    answer = api.get()
-    if answer.ok:
-        return _node_object.change(json.loads(answer.text), aim), ""
-    # The run that makes the Node has something to remember. If nobody answers for one that there may be, nothing is known.
-    if api.client is None or answer.status == 404:
-        return _node_object.new(aim), ""
-    return _node_object.Change(None, "", ""), f"Nothing is known of the Node: {reason(answer)}."
-
-
-def reason(answer: _probe.Answer) -> str:
-    try:
-        text = json.loads(answer.text)["message"]
-    except (ValueError, TypeError, KeyError):
-        text = answer.text.strip()[-300:]
-    return f"{answer.status} {text}" if answer.status else text
+    return changes[0]
 
 
 def run(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
-    api, aim = Api(params), _node_object.wanted(params["labels"], params["taints"])
-    message = ""
-    if module.check_mode:
-        change, message = look(api, aim)
-    else:
-        first: dict[str, _node_object.Change] = {}
-        answer = poll(lambda: settle(api, aim, first), done, params["wait"], _PAUSE)
-        if not answer.ok:
+    aim, message = _node_object.wanted(params["labels"], params["taints"]), ""
+    try:
+        change = (look if module.check_mode else settle)(params, aim)
+    except _api.ApiError as error:
+        if not module.check_mode:
             module.fail_json(
-                msg=f"Node {params['name']} did not get the labels and taints of the inventory within {params['wait']} s: {api.url} answers "
-                f"{reason(answer)}; see that its kubelet and the API server run (plainkube.cluster.status), and run this again."
+                msg=f"Node {params['name']} did not get the labels and taints of the inventory within {params['wait']} s: {error}; "
+                "see that its kubelet and the API server run (plainkube.cluster.status), and run this again."
             )
-        change = first["change"]
+        # Nothing is known of a Node that may exist.
+        change, message = _node_object.Change(None, "", ""), f"Nothing is known of the Node: {error}."
     header = f"node {params['name']}"
     diff = {"before": change.before, "after": change.after, "before_header": header, "after_header": header}
     actions = [] if change.patch is None else [Action("apply", f"labels and taints of node {params['name']}")]

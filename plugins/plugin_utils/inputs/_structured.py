@@ -12,6 +12,7 @@ import re
 import typing as t
 
 import yaml
+from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _kubeconfig
 
 JWT = "control_plane_authentication_jwt"
 WEBHOOKS = "control_plane_authorization_webhooks"
@@ -90,10 +91,9 @@ def _repeated(values: t.Iterable[t.Any]) -> list[t.Any]:
 def _kubeconfig_trouble(text: t.Any) -> str:
     """What is wrong with a kubeconfig. Nothing of it is shown."""
     try:
-        found = yaml.safe_load(text) if isinstance(text, str) else None
-    except yaml.YAMLError:
-        found = None
-    if not isinstance(found, dict) or found.get("kind") != "Config":
+        found: t.Any = yaml.safe_load(text) if isinstance(text, str) else None
+        _kubeconfig.parse(found)
+    except (ValueError, yaml.YAMLError):
         return "is no kubeconfig: give the whole text of one, with kind: Config"
     missing = [key for key in ("clusters", "users", "contexts", "current-context") if not found.get(key)]
     return f"has no {' and no '.join(missing)}: give a kubeconfig that kubectl could use" if missing else ""

@@ -2,10 +2,13 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible.plugins.filter.core import to_nice_yaml
+from ansible_collections.plainkube.cluster.plugins.filter.component_kubeconfig import component_kubeconfig
 from ansible_collections.plainkube.cluster.plugins.filter.failure import failure
 from ansible_collections.plainkube.cluster.plugins.filter.host_address import host_address
 from ansible_collections.plainkube.cluster.plugins.filter.kubernetes_yaml import kubernetes_yaml
@@ -25,6 +28,18 @@ def test_nth_address():
 def test_nth_address_names_the_network(network, n):
     with pytest.raises(AnsibleFilterError, match=network):
         nth_address(network, n)
+
+
+@pytest.mark.parametrize(("options", "key"), [({}, "/pki/proxy.key"), ({"key_directory": ""}, "proxy.key")])
+def test_the_kubeconfig_of_a_component(options, key):
+    text = component_kubeconfig("system:proxy", 2024, "https://192.0.2.11:6443", "/pki", "proxy", **options)
+    document = json.loads(text)
+    assert document["current-context"] == "system:proxy@2024"
+    assert document["clusters"][0]["cluster"] == {
+        "server": "https://192.0.2.11:6443",
+        "certificate-authority": "/pki/ca.crt",
+    }
+    assert document["users"][0]["user"] == {"client-certificate": "/pki/proxy.crt", "client-key": key}
 
 
 FACTS = {"plainkube_address": "172.30.0.2"}

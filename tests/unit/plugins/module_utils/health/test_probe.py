@@ -2,59 +2,55 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
-import http.server
-import threading
-
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
 
 
-@pytest.fixture
-def server():
-    """A server that says what it was asked; `/status/N` with that status."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802 (the name that http.server calls)
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-            text = f"{self.command} {self.headers.get('Content-Type')} {body}".encode()
-            status = int(self.path.rpartition("/")[2]) if self.path.startswith("/status/") else 200
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        do_PATCH = do_GET  # noqa: N815
-
-        def log_message(self, *dummy):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def test_get(api_server):
+    api_server.add("/api/v1/nodes/n1")
+    answer = _probe.get(f"{api_server.url}/api/v1/nodes/n1")
+    assert (answer.status, answer.ok, '"name": "n1"' in answer.text) == (200, True, True)
+    assert [answer.status for answer in map(_probe.get, (api_server.url, f"{api_server.url}/?x=1"))] == [404, 404]
+    assert api_server.asked("GET")[1:] == ["/", "/?x=1"]
 
 
-def test_get(server):
-    assert _probe.get(server) == (200, "GET None ")
-    assert _probe.get(server, limit=3) == (200, "GET")
+def test_no_proxy_is_used(api_server, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert _probe.get(f"{api_server.url}/healthz").status == 404
 
 
-def test_a_patch_is_a_json_merge_patch(server):
-    assert _probe.patch(server, '{"a": null}', "/nowhere", ("", "")) == (
-        200,
-        'PATCH application/merge-patch+json {"a": null}',
-    )
+@pytest.mark.parametrize(
+    ("status", "early"), [(404, False), (403, False), (409, True), (429, True), (500, True), (503, True)]
+)
+def test_a_refusal_is_an_answer(api_server, status, early):
+    api_server.first = [status]
+    answer = _probe.get(f"{api_server.url}/healthz")
+    assert (answer.status, answer.ok, answer.nobody, answer.early) == (status, False, False, early)
+    assert answer.said == f"{api_server.url}/healthz answers {status}: trouble {status}"
 
 
-@pytest.mark.parametrize("status", [404, 409, 503])
-def test_a_refusal_is_an_answer(server, status):
-    answer = _probe.patch(f"{server}/status/{status}", "{}", "/nowhere", ("", ""))
-    assert (answer.status, answer.ok) == (status, False)
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/x", "http://127.0.0.1:99999/x", "127.0.0.1:9/x/y/z", "http:///x", "ftp://x/y"]
+)
+def test_nobody_there_is_an_answer_too(url):
+    answer = _probe.get(url, timeout=1)
+    assert (answer.ok, answer.nobody, answer.early, bool(answer.text)) == (False, True, True, True)
+    assert answer.said == f"{url} does not answer: {answer.text}"
 
 
-def test_nobody_there_is_an_answer_too():
-    answer = _probe.get("http://127.0.0.1:9", timeout=1)
-    assert (answer.status, answer.ok, bool(answer.text)) == (0, False, True)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[+]ping ok\n[-]etcd failed: reason withheld\n[-]log failed\n",
+            "[-]etcd failed: reason withheld; [-]log failed",
+        ),
+        ("not\nyet", "not"),
+        ("x" * 300, "x" * 199 + "…"),
+        ('{"kind": "Status", "message": "not you"}', "not you"),
+        ("[1]", "[1]"),
+        ("", ""),
+    ],
+)
+def test_message(text, message):
+    assert _probe.message(text) == message

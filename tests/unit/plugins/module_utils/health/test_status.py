@@ -2,8 +2,6 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
-import json
-
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _status
 
@@ -94,16 +92,6 @@ def test_iso_time_is_utc():
     assert _status.iso_time(1732383480) == "2024-11-23T17:38:00Z"
 
 
-def test_beginning_names_the_failed_checks():
-    assert (
-        _status.beginning("[+]ping ok\n[-]etcd failed: reason withheld\n[-]log failed\n")
-        == "[-]etcd failed: reason withheld; [-]log failed"
-    )
-    assert _status.beginning("not\nyet") == "not"
-    assert _status.beginning("x" * 300).endswith("x…")
-    assert _status.beginning("") == ""
-
-
 def test_a_healthy_component_has_no_problems():
     assert _status.component_problems(component(), [10248, 10250], 0) == []
 
@@ -150,7 +138,7 @@ def test_a_healthy_component_has_no_problems():
         ({"listening": ["127.0.0.1:10248", "[::]:1025"]}, "does not listen on port 10250", True),
         (
             {"health": {"url": "http://127.0.0.1:10248/healthz", "status": 500, "ok": False, "text": "[-]ping failed"}},
-            "is not healthy: http://127.0.0.1:10248/healthz says 500: [-]ping failed",
+            "is not healthy: http://127.0.0.1:10248/healthz answers 500: [-]ping failed",
             True,
         ),
         (
@@ -162,7 +150,7 @@ def test_a_healthy_component_has_no_problems():
                     "text": "Connection refused",
                 }
             },
-            "healthz says no answer: Connection refused",
+            "healthz does not answer: Connection refused",
             True,
         ),
     ],
@@ -315,40 +303,6 @@ def test_an_etcd_that_does_not_answer_is_worth_waiting_for():
     assert problem == ("the state of etcd is unknown: context deadline exceeded", True)
 
 
-YAML_KUBECONFIG = """\
-apiVersion: v1
-clusters:
-  - name: plainkube
-    cluster:
-      server: https://192.0.2.11:6443
-      certificate-authority: /etc/kubernetes/pki/ca.crt
-users:
-  - name: kubelet
-    user: {client-certificate: pki/kubelet-client.crt, client-key: "pki/kubelet-client.key"}
-"""
-
-
-def test_kubeconfig():
-    access = _status.parse_kubeconfig(YAML_KUBECONFIG, "/etc/kubernetes")
-    assert access == (
-        "https://192.0.2.11:6443",
-        "/etc/kubernetes/pki/ca.crt",
-        "/etc/kubernetes/pki/kubelet-client.crt",
-        "/etc/kubernetes/pki/kubelet-client.key",
-    )
-
-
-def test_a_kubeconfig_as_json_is_the_same():
-    cluster = {"server": "https://a:6443", "certificate-authority": "/ca"}
-    user = {"client-certificate": "/c", "client-key": "/k"}
-    text = json.dumps({"clusters": [{"cluster": cluster}], "users": [{"user": user}]})
-    assert _status.parse_kubeconfig(text, "/") == ("https://a:6443", "/ca", "/c", "/k")
-
-
-def test_a_kubeconfig_with_data_instead_of_paths_is_none():
-    assert _status.parse_kubeconfig(YAML_KUBECONFIG.replace("client-key:", "client-key-data:"), "/") is None
-
-
 def node(**conditions):
     found = [
         {"type": kind, "status": value, "reason": "Because", "message": "so it is", "lastHeartbeatTime": "x"}
@@ -373,7 +327,7 @@ def test_a_ready_node():
         (node(Ready="Unknown"), "node n1 is not Ready: Because, so it is"),
         (node(), "node n1 is not Ready: no condition, the kubelet has not reported yet"),
         (node(Ready="True", DiskPressure="True"), "node n1 has DiskPressure: so it is"),
-        (_status.node_unknown("n1", "403"), "the state of node n1 is unknown: 403"),
+        (_status.node_state("n1", {}, "403"), "the state of node n1 is unknown: 403"),
     ],
 )
 def test_node_faults(state, sentence):

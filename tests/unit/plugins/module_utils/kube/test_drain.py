@@ -2,7 +2,6 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
-import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _drain
 
 
@@ -52,35 +51,14 @@ def test_pods_to_go():
     assert [str(one) for one in _drain.pods_to_go(answer, parsed(ready="Unknown"))] == ["b/bare", "b/owned"]
 
 
-@pytest.mark.parametrize(
-    ("selector", "means"),
-    [
-        (None, False),
-        ({}, True),
-        ({"matchLabels": {"app": "web"}}, True),
-        ({"matchLabels": {"app": "web", "tier": "x"}}, False),
-        ({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web"]}]}, True),
-        ({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]}, False),
-        ({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["web"]}]}, True),
-        ({"matchExpressions": [{"key": "app", "operator": "Exists"}]}, True),
-        ({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, False),
-        ({"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, False),
-    ],
-)
-def test_selects(selector, means):
-    assert _drain.selects(selector, {"app": "web"}) is means
-
-
-@pytest.mark.parametrize(("namespace", "allowed", "keeps"), [("a", 0, True), ("a", 1, False), ("b", 0, False)])
-def test_what_keeps_pods(namespace, allowed, keeps):
-    one, two, ending = (_drain.Pod("a", name, frozenset(), True, name == "ending") for name in ("one", "two", "ending"))
-    status = {"disruptionsAllowed": allowed, "currentHealthy": 2, "desiredHealthy": 2}
-    budgets = [{"metadata": {"namespace": namespace, "name": "web"}, "spec": {"selector": {}}, "status": status}]
-    words = (
-        "PodDisruptionBudget a/web (2 pods healthy, 2 needed) keeps a/one, a/two; "
-        "give these budgets more healthy pods on other nodes, or less to keep"
+def test_obstacles():
+    web, ending = (_drain.Pod("a", name, True, name == "ending") for name in ("web", "ending"))
+    refusals = {web: "The disruption budget web needs 2 healthy pods and has 2 currently"}
+    assert _drain.obstacles([web], {}, "no idea") == "no idea"
+    assert _drain.obstacles([web], refusals, "no idea") == (
+        "a/web cannot be evicted (The disruption budget web needs 2 healthy pods and has 2 currently); "
+        "give these budgets more healthy pods on other nodes, or lower what they require"
     )
-    assert _drain.obstacles([one, two], budgets, "no idea") == (words if keeps else "no idea")
-    both = _drain.obstacles([one, ending], budgets, "no idea")
-    assert ("keeps a/one, and a/ending did not end; give" in both) is keeps
+    both = _drain.obstacles([web, ending], refusals, "no idea")
+    assert "currently), and a/ending did not end; give" in both
     assert both.endswith("see why their containers do not end, or allow more time")

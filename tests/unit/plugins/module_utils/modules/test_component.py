@@ -169,13 +169,13 @@ def test_a_unit_that_systemd_has_not_read_is_pending(apply, systemd):
 
 def test_a_component_that_is_not_ready_is_pending(apply, monkeypatch):
     url = "http://127.0.0.1:1/readyz"
-    answers = [_probe.Answer(503, "starting")]
+    answers = [_probe.Answer(503, "starting", url)]
     monkeypatch.setattr(_probe, "get", lambda *dummy: answers[-1])
     apply(ready_url=url)
     planned, dummy = apply(check=True, ready_url=url, wait=5)
     assert (planned["changed"], planned["actions"]) == (
         False,
-        [("wait", "x", f"it is not ready: {url} answers 503 starting")],
+        [("wait", "x", f"it is not ready: {url} answers 503: starting")],
     )
     # Who is not waited for may take its time.
     assert apply(check=True, ready_url=url, wait=0)[0]["actions"] == []

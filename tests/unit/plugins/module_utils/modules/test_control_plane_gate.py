@@ -2,81 +2,79 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
-import json
-
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import control_plane_gate
 
-OWN, OTHER, THIRD = (f"https://{name}:6443" for name in ("127.0.0.1", "k2", "k3"))
-
-
-class Servers:
-    """API servers, some of which are ready, and leases that somebody renews at every look, or nobody."""
-
-    def __init__(self):
-        self.ready = {OWN, OTHER, THIRD}
-        self.renewed = True
-        self.looks = 0
-        self.asked = []
-
-    def get(self, url, ca, client=None, **dummy):
-        self.asked.append(url)
-        server = url.partition("/readyz")[0].partition("/apis")[0]
-        if server not in self.ready:
-            return _probe.Answer(500, "[+]ping ok\n[-]etcd failed\n")
-        if url.endswith("/readyz"):
-            return _probe.Answer(200, "ok")
-        assert client == ("/etc/kubernetes/pki/admin.crt", "/etc/kubernetes/pki/admin.key")
-        self.looks += self.renewed
-        return _probe.Answer(200, json.dumps({"spec": {"holderIdentity": "k2_1", "renewTime": str(self.looks)}}))
+OTHER, THIRD = (f"https://{name}:6443" for name in ("k2", "k3"))
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-scheduler"
 
 
 @pytest.fixture
-def servers(monkeypatch):
-    fake = Servers()
-    monkeypatch.setattr(control_plane_gate._probe, "get", fake.get)
-    return fake
+def ready(monkeypatch, api_server):
+    """The API servers that are ready. Only this host's own has leases."""
+    ready = {api_server.url, OTHER, THIRD}
+
+    def get(url, ca):
+        server = url.removesuffix("/readyz")
+        answer = (200, "ok") if server in ready else (500, "[+]ping ok\n[-]etcd failed\n")
+        return _probe.Answer(*answer, url)
+
+    monkeypatch.setattr(control_plane_gate._probe, "get", get)
+    return ready
 
 
 @pytest.fixture
-def gate(run_module, servers):
+def renew(api_server):
+    def renew():
+        seconds = len(api_server.requests)
+        api_server.add(LEASE, spec={"holderIdentity": "k2_1", "renewTime": f"2026-11-26T00:00:0{seconds}Z"})
+
+    renew()
+    return renew
+
+
+@pytest.fixture
+def gate(run_module, ready, api_server):
     def run(**more):
-        options = {"server": OWN, "others": [OTHER, THIRD], "leases": ["kube-scheduler"], "wait": 1}
+        options = {"server": api_server.url, "others": [OTHER, THIRD], "leases": ["kube-scheduler"], "wait": 1}
         return run_module(control_plane_gate, **{**options, **more})
 
     return run
 
 
-def test_all_is_well(gate, servers):
-    result = gate()
-    assert not result["changed"]
-    assert servers.looks == 2
+def test_all_is_well(gate, renew, api_server, ready):
+    # The leases are asked of the last that is ready.
+    ready -= {OTHER, THIRD}
+    api_server.first = [200, renew]
+    assert not gate(others=[])["changed"]
+    assert api_server.asked("GET") == [LEASE, LEASE]
 
 
-def test_another_api_server_is_not_ready(gate, servers):
-    servers.ready.remove(THIRD)
+def test_another_api_server_is_not_ready(gate, ready):
+    ready.remove(THIRD)
     result = gate(wait=0, leases=[])
     assert "This control plane is not restarted" in result["msg"]
-    assert f"{THIRD}/readyz says 500 ([-]etcd failed)." in result["msg"]
+    assert f"{THIRD}/readyz answers 500: [-]etcd failed." in result["msg"]
 
 
-def test_whose_own_is_not_ready_has_nothing_to_lose(gate, servers):
-    servers.ready = {OTHER}
-    assert "msg" not in gate()
-    # The lease was asked of who is ready.
-    assert not [url for url in servers.asked if "/leases/" in url and not url.startswith(OTHER)]
-    servers.ready = set()
+def test_whose_own_is_not_ready_has_nothing_to_lose(gate, ready, api_server):
+    ready -= {api_server.url, THIRD}
+    assert "msg" not in gate(leases=[])
+    ready.clear()
     assert "msg" not in gate(wait=0)
 
 
-def test_a_lease_that_nobody_renews(gate, servers):
-    servers.renewed = False
-    result = gate()
+def test_a_lease_that_nobody_renews(gate, renew, api_server):
+    api_server.first = [lambda: api_server.objects.clear(), renew]
+    assert "there is no lease kube-scheduler." in gate(others=[], wait=0)["msg"]
+    result = gate(others=[])
     assert "nobody renews the lease kube-scheduler, which k2_1 has." in result["msg"]
+    api_server.first = [403] * 9
+    assert f"the lease kube-scheduler cannot be read: {api_server.url}{LEASE} answers 403" in gate(others=[])["msg"]
 
 
-def test_nobody_is_asked_in_check_mode(gate, servers):
-    servers.ready = set()
+def test_nobody_is_asked_in_check_mode(gate, ready, api_server):
+    ready.clear()
     assert "msg" not in gate(_ansible_check_mode=True)
-    assert servers.asked == []
+    assert api_server.requests == []

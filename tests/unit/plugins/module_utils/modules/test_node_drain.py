@@ -2,8 +2,8 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
+import copy
 import json
-import sys
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
@@ -11,53 +11,8 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.modules import n
 
 ANNOTATION = "plainkube.io/drained"
 REFUSED = "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?"
-CONFLICT = (
-    'Error from server (Conflict): Operation cannot be fulfilled on nodes "n1": the object has been modified; '
-    "please apply your changes to the latest version and try again"
-)
 VIOLATES = "Cannot evict pod as it would violate the pod's disruption budget."
-
-# Stands in for kubectl: the cluster is a file. What is in `script` comes first: by verb, things to do to the cluster (Python), or to say.
-KUBECTL = r"""#!{python}
-import json, sys
-path, flags, words = "{state}", [], []
-for word in sys.argv[1:]:
-    (flags if word.startswith("-") else words).append(word)
-cluster = json.load(open(path))
-node, pods, verb = cluster["node"], cluster["pods"], words[0]
-cluster["log"].append([*words, *flags])
-
-def end(code, text):
-    json.dump(cluster, open(path, "w"))
-    print(text, file=sys.stderr if code else sys.stdout)
-    sys.exit(code)
-
-step = cluster["script"][verb].pop(0) if cluster["script"].get(verb) else {{}}
-exec(step.get("do", ""))
-node = cluster["node"]
-if "say" in step:
-    end(1, step["say"])
-if verb == "get":
-    what = {{"node": node, "pods": {{"items": pods}}, "poddisruptionbudgets": {{"items": cluster["budgets"]}}}}[words[1]]
-    end(0, json.dumps(what) if what else "")
-if verb == "patch":
-    patch = json.loads(next(flag.partition("=")[2] for flag in flags if flag.startswith("--patch=")))
-    assert "--type=merge" in flags
-    if patch["metadata"]["resourceVersion"] != node["metadata"]["resourceVersion"]:
-        end(1, "{conflict}")
-    node["metadata"]["resourceVersion"] += "1"
-    for key, value in (("unschedulable", patch["spec"]["unschedulable"]), *patch["metadata"]["annotations"].items()):
-        place = node["spec"] if key == "unschedulable" else node["metadata"]["annotations"]
-        place.pop(key, None)
-        if value is not None:
-            place[key] = value
-    end(0, "node/n1 patched")
-if verb == "drain":
-    assert node["spec"].get("unschedulable"), "the node is cordoned before its pods are evicted"
-    gone = [pod for pod in pods if not (pod["metadata"].get("ownerReferences") or [{{}}])[0].get("kind") == "DaemonSet"]
-    cluster["pods"] = [pod for pod in pods if pod not in gone]
-    end(0, "drained")
-"""
+NODE = "/api/v1/nodes/n1"
 
 
 def node(cordoned=False, reason=None, ready="True", runtime="docker://26.1.5", **more):
@@ -76,55 +31,68 @@ def pod(name, owner="ReplicaSet", **metadata):
     return {"metadata": {"namespace": "default", "name": name, "labels": labels, "ownerReferences": owners, **metadata}}
 
 
-def budget(allowed=0, **spec):
-    spec = spec or {"selector": {"matchLabels": {"app": "web"}}}
-    status = {"disruptionsAllowed": allowed, "currentHealthy": 1, "desiredHealthy": 1}
-    return {"metadata": {"namespace": "default", "name": "web"}, "spec": spec, "status": status}
-
-
 @pytest.fixture
-def cluster(tmp_path, monkeypatch, run_module):
+def cluster(monkeypatch, run_module, api_server, kubeconfig):
     class Cluster:
-        """One Node, its pods, and kubectl as a program."""
+        """One Node and its pods; kubectl evicts them, unless it is told to say something else first."""
 
-        state = tmp_path / "cluster.json"
+        def set(self, node=None, pods=()):
+            api_server.objects.clear()
+            if node:
+                api_server.objects[NODE] = copy.deepcopy(node)
+            for one in pods:
+                self.add(one)
+            api_server.requests.clear()
+            self.drains, self.says = [], []
 
-        def set(self, **what):
-            found = {"node": None, "pods": [], "budgets": [], "script": {}, "log": []}
-            self.state.write_text(json.dumps({**found, **what}))
+        def add(self, pod):
+            api_server.objects[f"/api/v1/namespaces/default/pods/{pod['metadata']['name']}"] = pod
 
-        def __getattr__(self, name):
-            return json.loads(self.state.read_text())[name]
+        @property
+        def node(self):
+            return api_server.objects.get(NODE)
 
-        def verbs(self):
-            return [entry[0] for entry in self.log if entry[0] != "get"]
+        @property
+        def pods(self):
+            return [one["metadata"]["name"] for path, one in api_server.objects.items() if "/pods/" in path]
+
+        def done(self):
+            """How often the Node was patched and drained."""
+            return len(api_server.asked("PATCH")), len(self.drains)
 
         def owner(self):
             """Whether the Node is cordoned, and what our annotation says."""
-            found = self.node
-            assert found["metadata"]["annotations"]["other"] == "stays"
-            return found["spec"].get("unschedulable", False), found["metadata"]["annotations"].get(ANNOTATION)
+            assert self.node["metadata"]["annotations"]["other"] == "stays"
+            return self.node["spec"].get("unschedulable", False), self.node["metadata"]["annotations"].get(ANNOTATION)
+
+        def run_command(self, command, **dummy):
+            assert command[3:5] == ["drain", "n1"]
+            self.drains.append(command)
+            if self.says:
+                return 1, "", self.says.pop(0)
+            assert self.node["spec"].get("unschedulable"), "the node is cordoned before its pods are evicted"
+            for path, one in [*api_server.objects.items()]:
+                if "/pods/" in path and (one["metadata"].get("ownerReferences") or [{}])[0].get("kind") != "DaemonSet":
+                    del api_server.objects[path]
+            return 0, "drained", ""
 
         def run(self, state, **more):
-            options = {"name": "n1", "reason": "why", "timeout": 60, "kubeconfig": str(self.state), **more}
+            options = {"name": "n1", "reason": "why", "timeout": 60, "kubeconfig": str(kubeconfig), **more}
             return run_module(node_drain, state=state, **options)
 
-    made, program = Cluster(), tmp_path / "kubectl"
-    program.write_text(
-        KUBECTL.format(python=sys.executable, state=made.state, conflict=CONFLICT.replace('"', '\\"')), encoding="utf-8"
-    )
-    program.chmod(0o755)
-    monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda self, name, *a, **k: str(program))
-    monkeypatch.setattr(node_drain, "_PAUSE", 0.05)
+    made = Cluster()
+    monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **how: made.run_command(command, **how))
+    monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda self, name, *a, **k: f"/usr/local/bin/{name}")
+    monkeypatch.setattr(node_drain, "PAUSE", 0.01)
     made.set(node=node())
     return made
 
 
 def check_do_again(cluster, state, **more):
     """Check, do, check again, do again; the answer that does something."""
-    before = cluster.node
+    before = copy.deepcopy(cluster.node)
     check = cluster.run(state, _ansible_check_mode=True, **more)
-    assert (cluster.node, cluster.verbs()) == (before, [])
+    assert (cluster.node, cluster.done()) == (before, (0, 0))
     done = cluster.run(state, **more)
     assert "msg" not in done
     assert all(check[key] == done[key] for key in ("changed", "actions", "pods", "cordoned", "diff"))
@@ -146,23 +114,23 @@ def test_drained_and_restored(cluster):
         "before": "cordoned: false\npods to evict:\n- default/web-1\n- default/web-2\n",
         "after": f"cordoned: true\n{ANNOTATION}: why\npods to evict: []\n",
     }
-    assert (cluster.owner(), cluster.verbs()) == ((True, "why"), ["patch", "drain"])
-    drain = next(entry for entry in cluster.log if entry[0] == "drain")
+    assert (cluster.owner(), cluster.done()) == ((True, "why"), (1, 1))
+    (drain,) = cluster.drains
     assert {"--ignore-daemonsets", "--delete-emptydir-data", "--force"} <= set(drain)
     assert 0 < int(drain[-1].removeprefix("--timeout=").removesuffix("s")) <= 60
-    assert [found["metadata"]["name"] for found in cluster.pods] == ["agent"]
+    assert cluster.pods == ["agent"]
     cluster.set(node=cluster.node)
     assert check_do_again(cluster, "restored")["actions"] == [("apply", "node n1", "it takes pods again")]
-    assert (cluster.owner(), cluster.verbs()) == ((False, None), ["patch"])
+    assert (cluster.owner(), cluster.done()) == ((False, None), (1, 0))
 
 
 def test_who_cordoned_it_keeps_it(cluster):
     cluster.set(node=node(cordoned=True), pods=[pod("web-1")])
     assert check_do_again(cluster, "drained")["changed"]
-    assert (cluster.owner(), cluster.verbs()) == ((True, None), ["drain"])
+    assert (cluster.owner(), cluster.done()) == ((True, None), (0, 1))
     cluster.set(node=cluster.node)
     assert not check_do_again(cluster, "restored")["changed"]
-    assert (cluster.owner(), cluster.verbs()) == ((True, None), [])
+    assert (cluster.owner(), cluster.done()) == ((True, None), (0, 0))
 
 
 def test_nothing_to_restore(cluster):
@@ -173,7 +141,7 @@ def test_a_run_that_was_killed_is_gone_on_with(cluster):
     # After the patch, before the pods were evicted.
     cluster.set(node=node(cordoned=True, reason="before"), pods=[pod("web-1")])
     assert check_do_again(cluster, "drained")["changed"]
-    assert (cluster.owner(), cluster.verbs()) == ((True, "before"), ["drain"])
+    assert (cluster.owner(), cluster.done()) == ((True, "before"), (0, 1))
 
 
 def test_uncordoned_by_hand_meanwhile(cluster):
@@ -199,29 +167,28 @@ def test_no_such_node(cluster):
 
 
 @pytest.mark.parametrize("mine", [True, False])
-def test_a_budget_keeps_a_pod(cluster, mine):
-    said = f'error when evicting pods/"web-1" -n "default" (will retry after 5s): {VIOLATES}\nerror: global timeout reached: 1s'
-    other = budget(selector={"matchExpressions": [{"key": "app", "operator": "In", "values": ["db"]}]})
-    cluster.set(
-        node=node(cordoned=not mine), pods=[pod("web-1")], budgets=[other, budget()], script={"drain": [{"say": said}]}
-    )
+def test_a_budget_keeps_a_pod(cluster, mine, api_server):
+    cluster.set(node=node(cordoned=not mine), pods=[pod("web-1"), pod("web-2")])
+    refusal = "The disruption budget web needs 1 healthy pods and has 1 currently"
+    api_server.budgets["/api/v1/namespaces/default/pods/web-1"] = refusal
+    evicting = f'error when evicting pods/"web-1" -n "default" (will retry after 5s): {VIOLATES}'
+    cluster.says = [f"{evicting}\nerror: global timeout reached: 1s"]
     result = cluster.run("drained")
     ends = "not cordoned any more" if mine else "cordoned, as before"
     assert result["failed"]
     assert result["msg"] == (
-        "Node n1 is not drained within 60 s (timeout): PodDisruptionBudget default/web (1 pods healthy, 1 needed) keeps default/web-1; "
-        f"give these budgets more healthy pods on other nodes, or less to keep; the node is {ends}."
+        f"Node n1 is not drained within 60 s (timeout): default/web-1 cannot be evicted ({refusal}); "
+        f"give these budgets more healthy pods on other nodes, or lower what they require; the node is {ends}."
     )
     assert cluster.owner() == (not mine, None)
     # Once the budget lets it go, the next run drains.
-    cluster.set(node=cluster.node, pods=cluster.pods)
+    cluster.set(node=cluster.node, pods=[pod("web-1")])
     assert check_do_again(cluster, "drained")["changed"]
 
 
 def test_a_pod_does_not_end(cluster):
-    said = "error: global timeout reached: 1s"
-    pods = [pod("slow", deletionTimestamp="2026-11-26T00:00:00Z")]
-    cluster.set(node=node(), pods=pods, budgets=[budget(1)], script={"drain": [{"say": said}]})
+    cluster.set(node=node(), pods=[pod("slow", deletionTimestamp="2026-11-26T00:00:00Z")])
+    cluster.says = ["error: global timeout reached: 1s"]
     result = cluster.run("drained")
     assert (
         "(timeout): default/slow did not end; see why their containers do not end, or allow more time" in result["msg"]
@@ -230,74 +197,92 @@ def test_a_pod_does_not_end(cluster):
 
 
 def test_what_cannot_be_seen_from_the_pods_is_kubectls_to_say(cluster):
-    said = 'error: unable to drain node "n1": pods "web-1" is forbidden'
-    cluster.set(node=node(), pods=[pod("web-1")], script={"drain": [{"say": said}]})
+    cluster.set(node=node(), pods=[pod("web-1")])
+    cluster.says = ['error: unable to drain node "n1": pods "web-1" is forbidden']
     result = cluster.run("drained")
     assert 'pods "web-1" is forbidden; the node is not cordoned any more.' in result["msg"]
 
 
-def test_a_cordon_that_cannot_be_taken_back(cluster):
-    script = {"drain": [{"say": "error: no"}], "patch": [{}, {"say": "Error from server (Forbidden): not you"}]}
-    cluster.set(node=node(), pods=[pod("web-1")], script=script)
+def test_a_cordon_that_cannot_be_taken_back(cluster, api_server):
+    cluster.set(node=node(), pods=[pod("web-1")])
+    cluster.says = ["error: no"]
+    # Of the Node and its pods, then of the Node to cordon it, its patch, twice the pods, the budgets, and the Node to uncordon it.
+    api_server.first = [200] * 8 + [403]
     result = cluster.run("drained")
-    assert "; the node stays cordoned, because kubectl could not patch node n1 with kubeconfig" in result["msg"]
-    assert result["msg"].endswith(": not you.")
+    assert result["msg"].endswith(
+        f"; the node stays cordoned, because {api_server.url}{NODE} answers 403: trouble 403."
+    )
     assert cluster.owner() == (True, "why")
-    cluster.set(node=cluster.node, pods=cluster.pods)
+    cluster.set(node=cluster.node, pods=[pod("web-1")])
     assert check_do_again(cluster, "drained")["changed"]
 
 
-def test_somebody_else_was_quicker(cluster):
-    change = "node['metadata']['resourceVersion'] += '0'; node['spec']['unschedulable'] = True"
-    cluster.set(node=node(), pods=[pod("web-1")], script={"patch": [{"do": change}]})
+def test_a_concurrent_change_of_the_node(cluster, api_server):
+    def other(**spec):
+        cluster.node["metadata"]["resourceVersion"] += "0"
+        cluster.node["spec"].update(spec)
+
+    cluster.set(node=node(), pods=[pod("web-1")])
+    api_server.first = [200, 200, 200, lambda: other(unschedulable=True)]
     assert cluster.run("drained")["changed"]
-    assert (cluster.owner(), cluster.verbs()) == ((True, None), ["patch", "drain"])
+    assert (cluster.owner(), cluster.done()) == ((True, None), (1, 1))
     # A status that the kubelet wrote meanwhile is no reason to give up.
-    cluster.set(node=node(), script={"patch": [{"do": "node['metadata']['resourceVersion'] += '0'"}]})
+    cluster.set(node=node())
+    api_server.first = [200, 200, 200, other]
     assert cluster.run("drained")["changed"]
-    assert cluster.owner() == (True, "why")
+    assert (cluster.owner(), cluster.done()) == ((True, "why"), (2, 0))
 
 
-def test_the_scheduler_was_as_quick_as_the_cordon(cluster):
-    late = f"pods.append({pod('late')!r})"
-    cluster.set(node=node(), script={"patch": [{"do": late}]})
+def test_the_scheduler_was_as_quick_as_the_cordon(cluster, api_server):
+    cluster.set(node=node())
+    api_server.first = [200, 200, 200, lambda: cluster.add(pod("late"))]
     assert cluster.run("drained")["changed"]
-    assert (cluster.verbs(), cluster.pods) == (["patch", "drain"], [])
+    assert (cluster.done(), cluster.pods) == ((1, 1), [])
 
 
-def test_a_pod_that_always_comes_back_does_not_hold_us(cluster):
-    back = {"do": f"pods.append({pod('back')!r})"}
-    # The fifth question is what the first eviction has left.
-    cluster.set(node=node(), pods=[pod("web-1")], script={"get": [{}, {}, {}, {}, back]})
+def test_a_pod_that_always_comes_back_does_not_hold_us(cluster, api_server):
+    cluster.set(node=node(), pods=[pod("web-1")])
+    # The last question is what the first eviction has left.
+    api_server.first = [200] * 5 + [lambda: cluster.add(pod("back"))]
     assert cluster.run("drained")["changed"]
-    assert cluster.verbs() == ["patch", "drain", "drain"]
+    assert cluster.done() == (1, 2)
 
 
-def test_an_api_server_that_restarts(cluster):
-    silence = {"say": REFUSED}
-    script = {"get": [silence, {}, {}, {}, {}, silence], "patch": [silence], "drain": [silence, silence]}
-    cluster.set(node=node(), pods=[pod("web-1")], script=script)
+def test_an_api_server_that_restarts(cluster, api_server):
+    cluster.set(node=node(), pods=[pod("web-1")])
+    api_server.first = [503, 200, 200, None, None, 503, 200, 503, 200, 503]
+    cluster.says = [REFUSED, REFUSED]
     result = cluster.run("drained")
     assert result["changed"], result
     assert (cluster.owner(), cluster.pods) == ((True, "why"), [])
 
 
 @pytest.mark.parametrize("state", ["drained", "restored"])
-def test_no_api_server(cluster, state, monkeypatch):
-    cluster.set(node=node(), script={"get": [{"say": REFUSED}] * 99})
+def test_no_api_server(cluster, state, kubeconfig, reserved_port):
+    config = json.loads(kubeconfig.read_text())
+    config["clusters"][0]["cluster"]["server"] = server = f"http://127.0.0.1:{reserved_port()}"
+    kubeconfig.write_text(json.dumps(config))
     check = cluster.run(state, _ansible_check_mode=True)
-    assert (check["changed"], len(cluster.log)) == (False, 1)
-    assert check["msg"].startswith("Nothing is known of the node: kubectl could not read node n1 with kubeconfig")
+    assert not check["changed"]
+    assert check["msg"].startswith(f"Nothing is known of the node: {server}{NODE} does not answer: ")
     result = cluster.run(state, timeout=1)
     assert result["failed"]
-    assert "the server 127.0.0.1:6443 was refused" in result["msg"]
-    monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda self, name, *a, **k: None)
-    assert "there is no kubectl on this host" in cluster.run(state, _ansible_check_mode=True)["msg"]
+    assert "does not answer" in result["msg"]
+    kubeconfig.unlink()
+    assert f"{kubeconfig} on this host does not exist" in cluster.run(state, _ansible_check_mode=True)["msg"]
     assert cluster.run(state)["failed"]
 
 
-def test_a_refusal_is_an_error_in_check_mode_too(cluster):
-    cluster.set(node=node(), script={"get": [{"say": "Error from server (Forbidden): nodes is forbidden"}]})
+def test_a_host_without_kubectl(cluster, monkeypatch):
+    monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda self, name, *a, **k: None)
+    cluster.set(node=node(), pods=[pod("web-1")])
+    assert cluster.run("drained", _ansible_check_mode=True)["changed"]
+    assert "there is no kubectl on this host" in cluster.run("drained")["msg"]
+    assert cluster.owner() == (False, None)
+
+
+def test_a_refusal_is_an_error_in_check_mode_too(cluster, api_server):
+    api_server.first = [403]
     assert cluster.run("drained", _ansible_check_mode=True)["failed"]
 
 
@@ -315,14 +300,17 @@ def test_a_kubelet_that_is_gone_ends_no_pod(cluster, ready, skips):
     cluster.set(node=node(ready=ready), pods=[pod("web-1"), pod("old", deletionTimestamp="2026-11-26T00:00:00Z")])
     result = cluster.run("drained")
     assert result["pods"] == (["default/web-1"] if skips else ["default/old", "default/web-1"])
-    drain = next(entry for entry in cluster.log if entry[0] == "drain")
+    (drain,) = cluster.drains
     assert ("--skip-wait-for-delete-timeout=1" in drain) is skips
 
 
-def test_restored_waits_until_the_node_is_ready(cluster):
-    become = "node['status']['conditions'][0]['status'] = 'True'"
+def test_restored_waits_until_the_node_is_ready(cluster, api_server):
+    def become():
+        cluster.node["status"]["conditions"][0]["status"] = "True"
+
     unready = node(cordoned=True, reason="why", ready="False")
-    cluster.set(node=unready, script={"get": [{}, {}, {"do": become}]})
+    cluster.set(node=unready)
+    api_server.first = [200, 200, become]
     assert cluster.run("restored")["changed"]
     assert cluster.owner() == (False, None)
     cluster.set(node=unready)
@@ -334,12 +322,15 @@ def test_restored_waits_until_the_node_is_ready(cluster):
     assert cluster.run("restored", _ansible_check_mode=True)["changed"]
 
 
-def test_ready_is_what_the_new_kubelet_says(cluster):
-    become = "node['status']['nodeInfo']['containerRuntimeVersion'] = 'containerd://1.7.24'"
+def test_ready_is_what_the_new_kubelet_says(cluster, api_server):
+    def become():
+        cluster.node["status"]["nodeInfo"]["containerRuntimeVersion"] = "containerd://1.7.24"
+
     old = node(cordoned=True, reason="why")
-    cluster.set(node=old, script={"get": [{}, {}, {"do": become}]})
+    cluster.set(node=old)
+    api_server.first = [200, 200, become]
     assert cluster.run("restored", runtime="containerd")["changed"]
-    assert len([entry for entry in cluster.log if entry[0] == "get"]) == 4
+    assert len(api_server.asked("GET")) == 4
     cluster.set(node=old)
     assert cluster.run("restored", runtime="docker")["changed"]
     cluster.set(node=old)

@@ -2,51 +2,32 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
-import copy
-import json
-
 import pytest
-from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _node_object
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import node_object
 
-DOWN = _probe.Answer(0, "Connection refused")
-FORBIDDEN = _probe.Answer(403, json.dumps({"message": "nodes is forbidden"}))
-ABSENT = _probe.Answer(404, json.dumps({"message": "not found"}))
+NODE = "/api/v1/nodes/n1"
 
 
 class Api:
-    """One Node, and answers that come before it is asked."""
+    """One Node, with what others set on it."""
 
-    def __init__(self):
-        self.node = {"metadata": {"name": "n1", "resourceVersion": "1", "labels": {"hand": "x"}}, "spec": {}}
-        self.first = []
-        self.patches = []
+    def __init__(self, server):
+        self.server = server
+        server.add(NODE, metadata={"labels": {"hand": "x"}}, spec={})
 
-    def get(self, url, ca, timeout, client, limit):
-        assert (url, client[0].rpartition("/")[2]) == ("https://127.0.0.1:6443/api/v1/nodes/n1", "admin.crt")
-        return self.first.pop(0) if self.first else _probe.Answer(200, json.dumps(self.node))
+    @property
+    def node(self):
+        return self.server.objects[NODE]
 
-    def patch(self, url, body, ca, client):
-        body = json.loads(body)
-        metadata = self.node["metadata"]
-        if body["metadata"]["resourceVersion"] != metadata["resourceVersion"]:
-            return _probe.Answer(409, "{}")
-        self.patches.append(body)
-        metadata["resourceVersion"] += "1"
-        for kind in ("labels", "annotations"):
-            merged = {**metadata.get(kind, {}), **body["metadata"].get(kind, {})}
-            metadata[kind] = {key: value for key, value in merged.items() if value is not None}
-        self.node["spec"].update(body.get("spec", {}))
-        return _probe.Answer(200, "{}")
+    @property
+    def patches(self):
+        return self.server.asked("PATCH")
 
 
 @pytest.fixture
-def api(monkeypatch):
-    fake = Api()
-    monkeypatch.setattr(_probe, "get", fake.get)
-    monkeypatch.setattr(_probe, "patch", fake.patch)
-    return fake
+def api(api_server):
+    return Api(api_server)
 
 
 @pytest.fixture
@@ -56,7 +37,7 @@ def run(run_module, api, tmp_path):
 
     def apply(check=False, labels=None, taints=(), **more):
         options = {"name": "n1", "labels": {"a": "1"} if labels is None else labels, "taints": list(taints), "wait": 0}
-        where = {"server": "https://127.0.0.1:6443", "pki": str(tmp_path)}
+        where = {"server": api.server.url, "pki": str(tmp_path)}
         return run_module(node_object, **{**options, **where, **more}, _ansible_check_mode=check)
 
     return apply
@@ -84,47 +65,51 @@ def test_what_is_not_wanted_any_more_goes_and_what_others_set_stays(run, api):
     assert _node_object.ANNOTATION not in api.node["metadata"]["annotations"]
 
 
-def test_who_was_quicker_is_looked_at_again(run, api):
-    old = copy.deepcopy(api.node)
-    api.node["metadata"]["resourceVersion"] = "2"
-    api.first = [_probe.Answer(200, json.dumps(old))]
-    assert run(wait=1)["changed"]
-    assert len(api.patches) == 1
+def test_a_concurrent_change_is_kept(run, api):
+    def other():
+        api.server.add(NODE, metadata={"resourceVersion": "9", "labels": {"other": "y"}}, spec={})
+
+    api.server.first = [200, other]
+    assert run(wait=60)["changed"]
+    assert api.node["metadata"]["labels"] == {"other": "y", "a": "1"}
+    assert len(api.patches) == 2
 
 
-def test_an_api_that_does_not_answer_yet_and_a_node_that_registers_later_are_waited_for(run, api):
-    api.first = [DOWN, ABSENT]
-    assert run(wait=2)["changed"]
+def test_an_api_server_and_a_node_that_come_later_are_waited_for(run, api):
+    api.server.objects.clear()
+    api.server.first = [503, 200, lambda: api.server.add(NODE)]
+    assert run(wait=60)["changed"]
 
 
 def test_a_node_that_will_register_has_something_to_remember(run, api):
-    api.first = [ABSENT]
+    api.server.objects.clear()
     assert run(check=True)["changed"]
-    api.first = [ABSENT]
     assert not run(check=True, labels={})["changed"]
 
 
-def test_nothing_is_known_where_nobody_answers(run, api):
-    api.first = [DOWN]
-    result = run(check=True)
-    assert (result["changed"], result["msg"]) == (False, "Nothing is known of the Node: Connection refused.")
+def test_nothing_is_known_where_nobody_answers(run, reserved_port):
+    server = f"http://127.0.0.1:{reserved_port()}"
+    result = run(check=True, server=server)
+    assert not result["changed"]
+    assert result["msg"].startswith(f"Nothing is known of the Node: {server}{NODE} does not answer: ")
 
 
 def test_a_host_without_a_certificate_is_new(run, api, tmp_path, monkeypatch):
     monkeypatch.setattr(node_object, "KUBELET", str(tmp_path / "nowhere"))
     (tmp_path / "admin.key").unlink()
     assert run(check=True)["changed"]
+    assert "has no certificate for the API; see that" in run()["msg"]
+    assert api.server.requests == []
 
 
-@pytest.mark.parametrize("answer", [DOWN, FORBIDDEN])
-def test_an_error_names_node_and_answer(run, api, answer):
-    api.first = [answer] * 3
+def test_an_error_names_node_and_answer(run, api):
+    api.server.first = [403]
     result = run()
     assert result["failed"]
-    assert result["msg"].startswith(
-        "Node n1 did not get the labels and taints of the inventory within 0 s: https://127.0.0.1:6443/"
+    assert result["msg"] == (
+        f"Node n1 did not get the labels and taints of the inventory within 0 s: {api.server.url}{NODE} answers 403: trouble 403; "
+        "see that its kubelet and the API server run (plainkube.cluster.status), and run this again."
     )
-    assert ("403 nodes is forbidden" if answer is FORBIDDEN else "Connection refused") in result["msg"]
     assert api.patches == []
 
 

@@ -1,0 +1,146 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# Private to this collection; not a public interface.
+"""The client for the Kubernetes API. For what kubectl does beyond single requests, see _kubectl."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import typing as t
+import urllib.parse
+
+from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
+from ansible_collections.plainkube.cluster.plugins.module_utils.health._probe import Answer
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
+from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _kubeconfig
+from ansible_collections.plainkube.cluster.plugins.module_utils.kube._kubeconfig import Access
+
+PAUSE = 0.5
+_METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
+_CONTENT_TYPES = {"PATCH": "application/merge-patch+json", "POST": "application/json"}
+
+Object = dict[str, t.Any]
+
+
+class ApiError(Exception):
+    """A sentence without its end, and the answer of the API. If nobody answers, nothing is known of the object."""
+
+    def __init__(self, sentence: str, answer: Answer) -> None:
+        super().__init__(sentence)
+        self.answer = answer
+
+
+def node(name: str) -> str:
+    """The path of a Node."""
+    return f"/api/v1/nodes/{urllib.parse.quote(name, safe='')}"
+
+
+def _context(access: Access) -> ssl.SSLContext:
+    if not access.embedded:
+        context = ssl.create_default_context(cafile=access.ca)
+        context.load_cert_chain(access.certificate, access.key)
+        return context
+    context = ssl.create_default_context(cadata=access.ca)
+    # The ssl module reads a key only from a file; this one is in memory.
+    descriptor = os.memfd_create("client")
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(f"{access.certificate}\n{access.key}")
+        file.flush()
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+    return context
+
+
+def _content(answer: Answer) -> Object:
+    if not answer.ok:
+        raise ApiError(answer.said, answer)
+    return json.loads(answer.text)
+
+
+def _content_if_any(answer: Answer) -> Object | None:
+    return None if answer.status == 404 else _content(answer)
+
+
+class Api:
+    """An API server. `seconds` is how long a request is repeated while it may still succeed; ApiError is raised after that."""
+
+    def __init__(self, access: Access, timeout: float = 10.0) -> None:
+        self._server = _probe.Server(access.server, lambda: _context(access), timeout)
+
+    def _ask(
+        self, method: str, path: str, body: Object | None = None, seconds: float = 0, accept: str = "application/json"
+    ) -> Answer:
+        headers = {"Accept": accept}
+        if body is not None:
+            headers["Content-Type"] = _CONTENT_TYPES[method]
+        text = None if body is None else json.dumps(body)
+        return poll(
+            lambda: self._server.ask(method, path, text, **headers), lambda answer: not answer.early, seconds, PAUSE
+        )
+
+    def read(self, path: str, seconds: float = 0) -> Object | None:
+        """An object, or a list in one piece; None if it does not exist."""
+        return _content_if_any(self._ask("GET", path, seconds=seconds))
+
+    def pages(self, path: str, size: int, seconds: float = 0) -> t.Iterator[list[Object]]:
+        """The metadata of the objects in a list. A list that expires begins anew, so objects may come twice."""
+        following = ""
+        while True:
+            query = urllib.parse.urlencode({"limit": size, **({"continue": following} if following else {})})
+            answer = self._ask("GET", f"{path}?{query}", seconds=seconds, accept=_METADATA.format("List"))
+            if answer.status == 410 and following:
+                following = ""
+                continue
+            page = _content(answer)
+            yield [item["metadata"] for item in page["items"] or []]
+            following = page["metadata"].get("continue", "")
+            if not following:
+                return
+
+    def patch(self, path: str, body: Object, seconds: float = 0) -> None:
+        """Apply a JSON merge patch to an object, if it exists. The API answers with the object's metadata only."""
+        _content_if_any(self._patch(path, body, seconds))
+
+    def _patch(self, path: str, body: Object, seconds: float = 0) -> Answer:
+        return self._ask("PATCH", path, body, seconds, _METADATA.format(""))
+
+    def change(
+        self, path: str, decide: t.Callable[[Object], Object | None], seconds: float, awaited: bool = False
+    ) -> None:
+        """Patch an object, if it exists, as it is now; after a concurrent change, as it is then.
+
+        decide: returns the patch for an object, with its resourceVersion; None for no patch. awaited: an object that does not exist is waited for,
+        and is an error in the end.
+        """
+
+        def once() -> Answer:
+            answer = self._ask("GET", path)
+            body = decide(_content(answer)) if answer.ok else None
+            return answer if body is None else self._patch(path, body)
+
+        answer = poll(once, lambda answer: not answer.early and not (awaited and answer.status == 404), seconds, PAUSE)
+        (_content if awaited else _content_if_any)(answer)
+
+    def eviction_refusal(self, namespace: str, pod: str) -> str:
+        """Which PodDisruptionBudget does not allow the eviction of a pod now, in the API's words; empty if none. Evicts nothing."""
+        metadata = {"name": pod, "namespace": namespace}
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+        answer = self._ask("POST", f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction?dryRun=All", body)
+        if answer.status != 429:
+            return ""
+        causes = json.loads(answer.text).get("details", {}).get("causes", [])
+        return "; ".join(cause["message"] for cause in causes)
+
+
+def connect(kubeconfig: str, timeout: float = 10.0) -> Api:
+    """The API server of a kubeconfig on this host."""
+    try:
+        access = _kubeconfig.parse(json.loads(_files.read(kubeconfig) or ""), os.path.dirname(kubeconfig))
+    except ValueError:
+        access = None
+    if access is None or "" in access:
+        reason = f"{kubeconfig} on this host does not exist, or is not a kubeconfig in JSON with a server, a CA and a client certificate"
+        raise ApiError(f"{reason}; run plainkube.cluster.site", Answer(0, reason))
+    return Api(access, timeout)
