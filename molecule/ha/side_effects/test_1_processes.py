@@ -13,8 +13,9 @@ pytestmark = pytest.mark.turn("ha")
 
 CONTROL_PLANES = ("k1", "k2", "k3")
 HOSTS = (*CONTROL_PLANES, "n1", "n2")
-# In which a killed process has to serve again, for each second of a run with a task that does nothing. An API server needs 2.5 s of CPU time.
-BACK = 6
+# In which a killed process has to serve again, for each second of a run with a task that does nothing, and the second for which systemd waits
+# (RestartSec). An API server, which is the slowest, was back after 3.0, 2.9 and 3.6 s where such a run took 1.5, 2.5 and 2.3 s.
+RESTART_SECONDS, BACK_UNITS = 1, 2.5
 # Seconds in which every balancer has to find that an API server takes connections and does not answer. HAProxy's own intervals and time-outs
 # add up to it, and no work that a busy machine could delay: of 140 times, 138 took up to 4.7 s, two 5.7.
 OUT = 7
@@ -140,7 +141,8 @@ def test_whatever_is_killed_comes_back(lab, probes, pods, pace):
         unit_of_time = pace()
     for name, seconds in back.items():
         print(f"  {name}: back after {seconds:.1f} s")
-    assert {name: seconds for name, seconds in back.items() if seconds > BACK * unit_of_time} == {}
+    limit = RESTART_SECONDS + BACK_UNITS * unit_of_time
+    assert {name: seconds for name, seconds in back.items() if seconds > limit} == {}
     assert outcomes.troubles == []
     assert pods() == before
 
