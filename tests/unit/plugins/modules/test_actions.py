@@ -102,20 +102,3 @@ def test_verbs_are_of_the_closed_set(name):
     assert set(found) <= set(_actions.VERBS)
     helpers = {"starts", "written", "writes", "removals", "actions"}
     assert found or helpers & {called(call) for call in nodes(name, ast.Call)}
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in NEVER_CHANGE])
-def test_no_key_says_the_same_again(name):
-    former = {
-        "changes",
-        "commands",
-        "differences",
-        "join",
-        "objects",
-        "paths",
-        "pending",
-        "reasons",
-        "restart",
-        "tables",
-    }
-    assert not former & returned(name).keys()
