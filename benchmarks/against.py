@@ -122,7 +122,7 @@ def ratios(found: t.Mapping[str, t.Mapping[str, t.Sequence[Took]]], here: str, t
 def rows(found: t.Mapping[str, t.Mapping[str, t.Sequence[Took]]], here: str, there: str) -> list[list[str]]:
     """A row for each measurement."""
     medians = ratios(found, here, there)
-    lines = [["", f"{here}, median s", f"{there}, median s", "median ratio", "of CPU time"]]
+    lines = [["", f"{here}, median (s)", f"{there}, median (s)", "median ratio", "of CPU time"]]
     for name in (name for name in report.ORDER if name in found):
         clocks = (statistics.median(took.clock for took in found[name][side]) for side in (here, there))
         lines.append([name, *(f"{clock:.1f}" for clock in clocks), *(f"{one:.3f}" for one in medians[name])])
