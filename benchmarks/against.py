@@ -52,7 +52,7 @@ class Side:
     def inventory(self, lab: Lab) -> pathlib.Path:
         """The inventory as this side's lab writes it, with the variables that this side has; both are in one directory, and so is their pki."""
         path = lab.inventory_path().with_name(f"inventory-{self.name}.ini")
-        # Hosts that are made anew have the addresses of those before them.
+        # New hosts have the addresses of those before them.
         if not path.exists():
             run(sys.executable, "-m", "lab", "inventory", lab.name, f"--output={path}", cwd=self.tree)
         return path

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Two control planes that are nodes too, and the virtual IP before them, with a firewall on every host."""
+"""A virtual IP for two control planes that are also nodes, with a firewall on every host."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""After a reboot or a power cut everything comes back with no playbook run: the same subnets, no orphan pod."""
+"""After a reboot or a power cut, everything recovers without a run: the same subnets, no orphaned pod."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Every authority and key is replaced, by a run that is killed on its way: pods and tokens of before go on, certificates of before do not."""
+"""All CAs and keys are rotated, by a run that is killed: old pods and tokens continue to work, old certificates do not."""
 
 from __future__ import annotations
 

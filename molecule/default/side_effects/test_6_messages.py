@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What is said of a failure is what failed: on a host, in apt, in the directory of authorities."""
+"""Error messages name the cause: on a host, in apt, in the CA directory."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_every_playbook_says_the_same_of_a_directory_that_is_missing(site, direc
     assert sentence.startswith(f"certificates_directory {directory} holds no kubernetes CA, but k1 ")
     assert not status["healthy"]
     assert all(host["healthy"] for host in status["hosts"].values())
-    # Whatever lines a callback folds it into; site.yml looks at nodes too, so it counts more hosts that carry another CA.
+    # Whatever lines a callback folds it into; site.yml also checks nodes, so it counts more hosts with another CA.
     words = " ".join(sentence.partition(" but k1 ")[0].split())
     for name, run in runs.items():
         assert (name, run.code != 0, run.changed) == (name, True, 0)

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What is on by default beyond the flags that kube-bench reads: that it does something."""
+"""Default hardening beyond the flags that kube-bench reads has an effect."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What every host shows to ss, find, systemctl and cat."""
+"""The state of every host according to ss, find, systemctl and cat."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Whatever process is restarted, killed or frozen, no request is lost."""
+"""No request is lost when processes are restarted, killed or frozen."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESTART_SECONDS, BACK_UNITS = 1, 2.5
 # add up to it, and no work that a busy machine could delay: of 140 times, 138 took up to 4.7 s, two 5.7.
 OUT = 7
 # Component -> how it says that it serves. Of the API server any answer will do: when it is ready, the balancer knows. kube-proxy on a
-# host that is no Node looks for its Node object first, for half a minute.
+# host that is no Node waits half a minute for its Node object first.
 HEALTH = {
     "etcd": "curl -sf http://127.0.0.1:2381/readyz",
     "kube-apiserver": "curl -sk https://127.0.0.1:6443/readyz",
@@ -61,7 +61,7 @@ done
 SLEEP = """
 sleep_until() { sleep "$(awk "BEGIN {print $1 - $(date +%s.%N)}")"; }
 """
-# The member stands still for less than an election's timeout: its leader goes on to be the leader.
+# The member stands still for less than an election's timeout: its leader stays the leader.
 STAND_STILL = (
     SLEEP
     + """

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Certificates, authorities and keys are replaced under load; the old ones are worth nothing afterwards."""
+"""Certificates, CAs and keys are replaced under load; the old ones are rejected afterwards."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def kept(lab, token):
 
 
 def answer(lab, host, url, pki, certificate):
-    """The status that a request with a certificate from this directory gets; the server is known by today's authority."""
+    """The status that a request with a certificate from this directory gets; the current CA verifies the server."""
     pair = ("--cert", f"{pki}/{certificate}.crt", "--key", f"{pki}/{certificate}.key")
     command = ("curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--max-time", "10")
     return lab.run(host, *command, "--cacert", f"{PKI}/ca.crt", *pair, url)[1].strip()

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""From bare hosts again: one control plane, no key material where it must not be, and growth to three while it is used."""
+"""A new cluster with one control plane: key material is only where it belongs; then it grows to three control planes under load."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def installed(site, small):
 
 @pytest.fixture(scope="module")
 def needles(lab, inventory, installed):
-    """The cluster's key material: of its authorities, and of every host."""
+    """The cluster's key material: that of its CAs, and of every host."""
     found = {host: secrets.of_host(lab, host) for host in SMALL}
     assert all(found.values())
     authorities = secrets.of_directory(pathlib.Path(inventory).parent / "pki")

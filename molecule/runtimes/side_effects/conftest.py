@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Nodes of all kinds: their pods, their variables, and the load on them."""
+"""Nodes with each container runtime: their pods, their variables, and the load on them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What a node of each kind is like, and what works on it."""
+"""Nodes with each container runtime: what they run, and what works on them."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_exec_logs_and_port_forward(lab, hello, host):
 
 @pytest.mark.parametrize("host", ["n2", "n3"])
 def test_a_resize_in_place_is_reported_right(hello, host):
-    """CPU and memory of a pod that runs, and goes on running."""
+    """CPU and memory of a running pod, which keeps running."""
     before = hello.get(host)["status"]["containerStatuses"][0]
     wanted = {"cpu": "150m", "memory": "96Mi"}
     patch = {"spec": {"containers": [{"name": "hello", "resources": {"requests": wanted, "limits": wanted}}]}}

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""A live node is changed from one runtime to the other and back, under load; runs of it are killed, and the next ones end it."""
+"""A running node is migrated to another container runtime and back, under load. Runs are killed, and the next ones complete the migration."""
 
 from __future__ import annotations
 

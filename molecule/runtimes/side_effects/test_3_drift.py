@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The pods' network of containerd follows flannel's lease, and site.yml finds and mends what is changed by hand."""
+"""containerd's pod network follows flannel's lease, and site.yml repairs manual changes."""
 
 from __future__ import annotations
 

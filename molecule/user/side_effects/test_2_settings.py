@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Settings that users have in their ansible.cfg, inventories and hosts, all at once: a cluster from nothing, and a second run that changes nothing."""
+"""Common settings of users in ansible.cfg, inventories and hosts, all at once: a new cluster, and a second run that changes nothing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ mount -o remount,noexec /tmp
 
 @pytest.fixture(scope="module")
 def hosts(lab):
-    """The lab's hosts as somebody else would have them."""
+    """The lab's hosts as another user would set them up."""
     for host in lab.hosts():
         code, output = lab.run(host, "sh", "-euc", HOST)
         assert code == 0, output
