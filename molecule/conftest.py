@@ -208,9 +208,7 @@ class Etcd:
         self.lab = lab
 
     def ctl(self, host, command):
-        code, output = self.lab.run(host, "sh", "-c", f"etcdctl {LOCAL} {ROOT} {command}")
-        assert code == 0, output
-        return output
+        return self.lab.demand(host, "sh", "-c", f"etcdctl {LOCAL} {ROOT} {command}")
 
     def status(self, host):
         return json.loads(self.ctl(host, "endpoint status --write-out=json"))[0]["Status"]

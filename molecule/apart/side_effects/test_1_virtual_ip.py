@@ -92,8 +92,7 @@ def test_it_takes_messages_of_its_peers_only(lab, address, holders):
 
     def send(sender, source, ttl):
         target = lab.address(holder)
-        code, output = lab.run(sender, "python3", "-c", MESSAGES, lab.address(source), target, str(ttl), address)
-        assert code == 0, output
+        lab.demand(sender, "python3", "-c", MESSAGES, lab.address(source), target, str(ttl), address)
         return holders()
 
     try:

@@ -81,8 +81,7 @@ def on_n1(do, undo):
 
 
 def shell(lab, script, host="n1"):
-    code, output = lab.run(host, "sh", "-euc", script)
-    assert code == 0, output
+    lab.demand(host, "sh", "-euc", script)
 
 
 def interpreter(script):

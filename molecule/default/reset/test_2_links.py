@@ -91,9 +91,7 @@ cut -d' ' -f2 /proc/mounts | grep 'kubelet\|/pods/\|/volumes/'
 
 
 def shell(lab, host, script):
-    code, output = lab.run(host, "sh", "-c", script)
-    assert code == 0, output
-    return output.strip()
+    return lab.demand(host, "sh", "-c", script).strip()
 
 
 def users(lab):

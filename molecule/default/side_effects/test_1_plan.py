@@ -56,8 +56,7 @@ def test_back_to_what_it_was(site):
 @pytest.fixture
 def docker_network(lab):
     """A Docker network of another application on a running node, within the Service network."""
-    code, output = lab.run("n1", "docker", "network", "create", "--subnet", "10.96.7.0/24", "backend")
-    assert code == 0, output
+    lab.demand("n1", "docker", "network", "create", "--subnet", "10.96.7.0/24", "backend")
     yield
     assert lab.run("n1", "docker", "network", "rm", "backend")[0] == 0
 

@@ -48,8 +48,7 @@ HANDS = [
 @pytest.fixture(scope="module")
 def hands(lab):
     for host, command, *_rest in HANDS:
-        code, output = lab.run(host, "sh", "-ec", command)
-        assert code == 0, output
+        lab.demand(host, "sh", "-ec", command)
     return {f"{host}/{unit}" for host, dummy, unit, dummy in HANDS if unit}
 
 

@@ -36,8 +36,7 @@ def pods(cluster):
 def running(lab, host):
     """UIDs of the pods that Docker runs containers of, as Docker tells."""
     script = f"docker ps -q | xargs -r docker inspect --format '{UID}'"
-    code, output = lab.run(host, "sh", "-c", script)
-    assert code == 0, output
+    output = lab.demand(host, "sh", "-c", script)
     return {line for line in output.split() if line}
 
 

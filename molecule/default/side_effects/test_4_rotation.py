@@ -26,9 +26,7 @@ class Hosts:
         self.lab = lab
 
     def shell(self, host, command):
-        code, output = self.lab.run(host, "sh", "-ec", command)
-        assert code == 0, output
-        return output.strip()
+        return self.lab.demand(host, "sh", "-ec", command).strip()
 
     def status(self, pki, name, url, ca=f"{PKI}/ca.crt"):
         """The HTTP status that a certificate of k1 gets."""

@@ -198,8 +198,7 @@ def test_every_process_has_the_operators_flags(granted, lab, cluster, component,
     hosts = set(cluster.nodes) if component in ON_NODES else hosts
     for host in hosts:
         shell = f"cat /proc/$(systemctl show --property=MainPID --value {component})/cmdline"
-        code, output = lab.run(host, "sh", "-c", shell)
-        assert code == 0, output
+        output = lab.demand(host, "sh", "-c", shell)
         arguments = output.rstrip("\0").split("\0")
         assert [one for one in arguments if one in said] == said
         names = {one.partition("=")[0] for one in said}

@@ -11,31 +11,26 @@ import pathlib
 import pytest
 
 
-def must(lab, host, *command):
-    code, output = lab.run(host, *command)
-    assert code == 0, output
-
-
 @contextlib.contextmanager
 def without_apt(lab, host):
     """No package can be had on a host: apt is told of a proxy that is not there."""
     path = "/etc/apt/apt.conf.d/99-nobody"
-    must(lab, host, "sh", "-c", f"""echo 'Acquire::http::Proxy "http://127.0.0.1:9";' > {path}""")
+    lab.demand(host, "sh", "-c", f"""echo 'Acquire::http::Proxy "http://127.0.0.1:9";' > {path}""")
     try:
         yield
     finally:
-        must(lab, host, "rm", path)
+        lab.demand(host, "rm", path)
 
 
 def test_a_host_that_failed_is_told_from_one_that_is_not_reached(lab, site):
     """The kubelet's unit cannot be written, where hosts are on their own; the others go on, and one of them has something to do as well."""
     unit = "/etc/systemd/system/kubelet.service"
-    must(lab, "k1", "systemctl", "stop", "flanneld")
-    must(lab, "n1", "sh", "-c", f"mv {unit} /root/kubelet.service && mkdir {unit}")
+    lab.demand("k1", "systemctl", "stop", "flanneld")
+    lab.demand("n1", "sh", "-c", f"mv {unit} /root/kubelet.service && mkdir {unit}")
     try:
         run = site.run()
     finally:
-        must(lab, "n1", "sh", "-c", f"rmdir {unit} && mv /root/kubelet.service {unit}")
+        lab.demand("n1", "sh", "-c", f"rmdir {unit} && mv /root/kubelet.service {unit}")
     assert run.code != 0
     (line,) = (line for line in run.output.splitlines() if line.startswith("  n1 "))
     assert line.startswith("  n1 failed earlier in this run: ")
@@ -47,7 +42,7 @@ def test_a_host_that_failed_is_told_from_one_that_is_not_reached(lab, site):
 # apt tries five times before it gives up.
 @pytest.mark.turn("default")
 def test_apt_gives_its_own_reason(lab, site):
-    must(lab, "n1", "dpkg", "--purge", "--force-depends", "socat")
+    lab.demand("n1", "dpkg", "--purge", "--force-depends", "socat")
     with without_apt(lab, "n1"):
         run = site.run()
     assert run.code != 0

@@ -46,11 +46,9 @@ def lie(lab):
 
     tell()
     lab.put("n1", "/root", {"liar.py": (LIAR.encode(), 0o755)})
-    code, output = lab.run("n1", "sh", "-c", BEGIN)
-    assert code == 0, output
+    lab.demand("n1", "sh", "-c", BEGIN)
     yield tell
-    code, output = lab.run("n1", "sh", "-c", END)
-    assert code == 0, output
+    lab.demand("n1", "sh", "-c", END)
 
 
 @pytest.fixture(params=["ansible's defaults", "our ansible.cfg"])

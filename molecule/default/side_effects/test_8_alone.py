@@ -153,8 +153,7 @@ def age(lab, seconds):
     )
     script = f'test ! -e /run/plainkube/token || exec flock --wait=120 /run/plainkube/work python3 -c "{program}"'
     for host in lab.hosts():
-        code, output = lab.run(host, "sh", "-c", script)
-        assert code == 0, output
+        lab.demand(host, "sh", "-c", script)
 
 
 def locked(lab):

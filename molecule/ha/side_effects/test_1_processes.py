@@ -111,8 +111,7 @@ def test_etcd_answers_what_it_was_asked_before_it_stops(lab, probes, etcd):
     etcd.lead(host, CONTROL_PLANES)
     began = f"{time.time() + 2:.3f}"
     for other in others:
-        code, output = lab.run(other, "systemd-run", "bash", "-c", STAND_STILL, "-", began)
-        assert code == 0, output
+        lab.demand(other, "systemd-run", "bash", "-c", STAND_STILL, "-", began)
     code, output = lab.run(host, "bash", "-c", WRITE, "-", began)
     assert (code, output.split()) == (0, ["201"] * 5)
 
@@ -120,10 +119,9 @@ def test_etcd_answers_what_it_was_asked_before_it_stops(lab, probes, etcd):
 def test_api_servers_come_by_the_address_that_is_watched(lab):
     """By the other one, they would be served until etcd is killed, and lose what is under way then (see etcd.service.j2)."""
     for host in CONTROL_PLANES:
-        code, output = lab.run(
+        output = lab.demand(
             host, "sh", "-c", "ss --no-header --tcp --numeric --processes state established dport = :2379"
         )
-        assert code == 0, output
         peers = {line.split()[3] for line in output.splitlines() if '"kube-apiserver"' in line}
         assert peers == {f"{lab.address(host)}:2379"}, output
 
@@ -133,8 +131,7 @@ def test_whatever_is_killed_comes_back(lab, probes, pods, pace):
     back = {}
     with probes.running("every component killed, in turn") as outcomes:
         for host, unit in KILLED:
-            code, output = lab.run(host, "bash", "-c", KILL.format(unit=unit, health=HEALTH[unit]))
-            assert code == 0, output
+            output = lab.demand(host, "bash", "-c", KILL.format(unit=unit, health=HEALTH[unit]))
             assert output.strip().isdigit(), f"{unit} on {host} does not come back"
             back[f"{unit} on {host}"] = int(output) / 1000
         # Under the same load.
@@ -152,8 +149,7 @@ def taken_out(lab, server, since):
     journal = f"journalctl --unit=plainkube-load-balancer --since=@{since:.3f} --output=json --output-fields=MESSAGE"
     found = {}
     for host in HOSTS:
-        code, output = lab.run(host, "sh", "-c", journal)
-        assert code == 0, output
+        output = lab.demand(host, "sh", "-c", journal)
         lines = [json.loads(line) for line in output.splitlines()]
         down = [one for one in lines if f"Server ready/{server} is DOWN" in one["MESSAGE"]]
         if down:

@@ -58,8 +58,7 @@ def test_crictl_finds_the_runtime_where_somebody_installs_it(lab, site, crictl):
 def test_upstreams_containerd_is_what_runs_on_n3(lab):
     """On a Debian 12, whose own is too old."""
     assert "bookworm" in lab.run("n3", "cat", "/etc/os-release")[1]
-    code, output = lab.run("n3", "sh", "-c", "/proc/$(pidof containerd)/exe --version; ls /opt/cni/bin")
-    assert code == 0, output
+    output = lab.demand("n3", "sh", "-c", "/proc/$(pidof containerd)/exe --version; ls /opt/cni/bin")
     assert "containerd/v2 v2." in output
     assert {"bridge", "host-local", "loopback", "portmap"} <= {*output.split()}
 
@@ -67,8 +66,7 @@ def test_upstreams_containerd_is_what_runs_on_n3(lab):
 @pytest.mark.parametrize("host", RUNTIMES)
 def test_a_node_has_the_runtime_that_it_should(lab, node, host):
     assert node(host) == (RUNTIMES[host], True, [])
-    code, output = lab.run(host, "ip", "-json", "-4", "address", "show", "dev", BRIDGES[host])
-    assert code == 0, output
+    output = lab.demand(host, "ip", "-json", "-4", "address", "show", "dev", BRIDGES[host])
     assert ipaddress.ip_address(json.loads(output)[0]["addr_info"][0]["local"]) in subnet(lab, host)
     assert (lab.run(host, "pidof", "dockerd")[0] == 0) == (host != "n3")
     assert (lab.run(host, "pidof", "cri-dockerd")[0] == 0) == (host == "n1")
@@ -96,8 +94,7 @@ def test_exec_logs_and_port_forward(lab, hello, host):
     )
     lab.put("k1", "/root", {"forward.py": (forward, 0o600)})
     kubectl = ("/usr/local/bin/kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "--namespace=runtimes")
-    code, output = lab.run("k1", "python3", "/root/forward.py", *kubectl)
-    assert (code, output.strip()) == (0, host)
+    assert lab.demand("k1", "python3", "/root/forward.py", *kubectl).strip() == host
 
 
 @pytest.mark.parametrize("host", ["n2", "n3"])
@@ -126,8 +123,7 @@ def container(lab, hello):
         ("docker", "load", "--quiet", "--input", archive),
         ("docker", "run", "--detach", "--name=mine", hello.image, "netexec", "--http-port=8080"),
     ):
-        code, output = lab.run("n2", *command)
-        assert code == 0, output
+        lab.demand("n2", *command)
     shown = lab.run("n2", "docker", "inspect", "--format={{.NetworkSettings.IPAddress}}", "mine")[1].strip()
     yield shown
     lab.run("n2", "docker", "rm", "--force", "mine")
@@ -142,8 +138,7 @@ def test_pods_and_containers_of_docker_reach_each_other(lab, hello, container, h
     """On the same host, and on others of both kinds."""
     hello.kubectl("exec", host, "--", "/agnhost", "connect", f"{container}:8080", "--timeout=5s")
     there = f"{hello.address(host)}:8080"
-    code, output = lab.run("n2", "docker", "exec", "mine", "/agnhost", "connect", there, "--timeout=5s")
-    assert code == 0, output
+    lab.demand("n2", "docker", "exec", "mine", "/agnhost", "connect", there, "--timeout=5s")
 
 
 def test_dockerd_restarts_and_no_pod_notices(lab, load, hello, container, pods):
@@ -157,8 +152,7 @@ def test_dockerd_restarts_and_no_pod_notices(lab, load, hello, container, pods):
     docker_before = lab.run("n2", "docker", "inspect", "--format={{.State.StartedAt}}", "mine")[1]
     with load("dockerd on n2 restarted three times") as outcomes:
         for _turn in range(3):
-            code, output = lab.run("n2", "systemctl", "restart", "docker.service")
-            assert code == 0, output
+            lab.demand("n2", "systemctl", "restart", "docker.service")
             time.sleep(3)
     assert outcomes.troubles == []
     assert {one.name: one.retries for one in outcomes if one.retries} == {}

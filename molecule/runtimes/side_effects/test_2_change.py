@@ -131,8 +131,7 @@ def test_containers_of_others_refuse_it(lab, site, node, host_variables):
     lab.run("n1", "docker", "load", "--quiet", "--input", archive)
     image = lab.run("n1", "docker", "images", "--format={{.Repository}}:{{.Tag}}")[1].split()
     pause = next(name for name in image if "/pause:" in name)
-    code, output = lab.run("n1", "docker", "run", "--detach", "--name=mine", pause)
-    assert code == 0, output
+    lab.demand("n1", "docker", "run", "--detach", "--name=mine", pause)
     for variables in (CONTAINERD, BOTH):
         host_variables("n1", **variables)
         before = lab.invocations()

@@ -53,8 +53,7 @@ mount -o remount,noexec /tmp
 def hosts(lab):
     """The lab's hosts as another user would set them up."""
     for host in lab.hosts():
-        code, output = lab.run(host, "sh", "-euc", HOST)
-        assert code == 0, output
+        lab.demand(host, "sh", "-euc", HOST)
     yield
     for host in lab.hosts():
         lab.run(host, "mount", "-o", "remount,exec", "/tmp")
@@ -195,8 +194,7 @@ def test_the_other_playbooks_twice(settings, name):
 def test_programs_can_be_run_by_everybody(lab):
     """Whatever umask the operator has."""
     for host in lab.hosts():
-        code, output = lab.run(host, "su", "nobody", "-s", "/bin/sh", "-c", "/usr/local/bin/kube-proxy --version")
-        assert code == 0, output
+        lab.demand(host, "su", "nobody", "-s", "/bin/sh", "-c", "/usr/local/bin/kube-proxy --version")
 
 
 def test_a_run_of_one_host_finds_the_authorities(settings):
