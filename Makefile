@@ -112,6 +112,7 @@ test: turn artifacts ## all tests of the current turn, and a sample of torture. 
 
 benchmark: artifacts ## site.yml against a plain script and kubeadm, three rounds on an idle machine; writes docs/benchmark.md. AGAINST=COMMIT: against that commit
 	@$(RUN) -m benchmarks $(if $(AGAINST),--against $(AGAINST))
+	@$(if $(AGAINST),,$(RUN) docs/generate.py)
 
 benchmark-scale: setup ## cost per host on the control node, with 100 and with 500 simulated hosts
 	@$(RUN) -m benchmarks.scale

@@ -52,7 +52,7 @@ class Side:
     def inventory(self, lab: Lab) -> pathlib.Path:
         """The inventory as this side's lab writes it, with the variables that this side has; both are in one directory, and so is their pki."""
         path = lab.inventory_path().with_name(f"inventory-{self.name}.ini")
-        # Hosts that are made anew have the addresses of those before them.
+        # New hosts have the addresses of those before them.
         if not path.exists():
             run(sys.executable, "-m", "lab", "inventory", lab.name, f"--output={path}", cwd=self.tree)
         return path
@@ -122,7 +122,7 @@ def ratios(found: t.Mapping[str, t.Mapping[str, t.Sequence[Took]]], here: str, t
 def rows(found: t.Mapping[str, t.Mapping[str, t.Sequence[Took]]], here: str, there: str) -> list[list[str]]:
     """A row for each measurement."""
     medians = ratios(found, here, there)
-    lines = [["", f"{here}, median s", f"{there}, median s", "median ratio", "of CPU time"]]
+    lines = [["", f"{here}, median (s)", f"{there}, median (s)", "median ratio", "of CPU time"]]
     for name in (name for name in report.ORDER if name in found):
         clocks = (statistics.median(took.clock for took in found[name][side]) for side in (here, there))
         lines.append([name, *(f"{clock:.1f}" for clock in clocks), *(f"{one:.3f}" for one in medians[name])])

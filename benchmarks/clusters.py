@@ -22,7 +22,7 @@ from lab.lab import UNITS, Lab
 HERE = CHECKOUT / "benchmarks"
 SETTINGS = yaml.safe_load((CHECKOUT / "roles/cluster/defaults/main.yml").read_text(encoding="utf-8"))
 HELLO = f"registry.k8s.io/e2e-test-images/agnhost:{SETTINGS['cluster_hello_version']}"
-# Seconds until a cluster is at rest, as it is when somebody runs the playbook again.
+# Seconds until a cluster is idle, as it usually is when the playbook runs again.
 REST = 20
 # What site.yml writes to hosts, certificates and keys excepted: these the script makes by itself.
 FILES = [

@@ -16,7 +16,7 @@ on() { $SSH "ops@$1" sudo bash -eu -s; }
 # The pids of background jobs, each of which must succeed.
 finish() { for job in "$@"; do wait "$job"; done; }
 
-# --- Certificates: three authorities, and what each host needs
+# --- Certificates: three CAs, and what each host needs
 
 printf '[req]\ndistinguished_name = name\n[name]\n' > openssl.cnf
 key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -config openssl.cnf)

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The measured seconds as a page for the docs, and as a plot. No I/O."""
+"""The measurements as a page of the documentation and as a plot. No I/O."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ import typing as t
 # In this order; the first is what the others are compared with.
 FLOOR = "plain script, to the first pod"
 SITE = "site.yml, to the first pod"
-AGAIN = "site.yml again, nothing to do"
+AGAIN = "second run of site.yml, no changes"
 FLAG = "site.yml with one flag changed"
 STATUS = "status.yml"
-BARE = "a play with one task that does nothing"
-KUBEADM = "kubeadm init and joins, to the first pod"
+BARE = "a play with one no-op task"
+KUBEADM = "kubeadm init and join, to the first pod"
 ORDER = (FLOOR, SITE, KUBEADM, FLAG, AGAIN, STATUS, BARE)
 _COLOURS = dict.fromkeys((FLOOR, KUBEADM, BARE), "#888888")
 
 INTRODUCTION = """\
 # Performance
 
-Written by `make benchmark`; {rounds} round{s} on {machine} for {hosts} (containers) and the control node together.
-Every cluster starts on fresh hosts that have Debian's packages already; binaries and images come from a mirror on the same machine.
+`make benchmark` wrote this page: {rounds} round{s} on {machine}, which {hosts} (containers) and the control node share.
+Each cluster is installed on new hosts that already have Debian's packages. Binaries and images come from a mirror on the same machine.
 
 ![seconds, median](benchmark.svg)
 
 What is measured:
 
-- **{floor}**: `benchmarks/floor.sh`, one shell script over the same SSH connections, without a configuration manager. It creates CAs,
-  keys and certificates (on the control node, which is faster than on the hosts), downloads binaries and images and verifies their SHA-256, creates
-  users, starts etcd with access control, writes flannel's network configuration, starts the control plane, flannel, and Docker on flannel's subnet, loads
-  the images, starts kubelet and kube-proxy, applies the addons, and starts a pod. Units, configurations and addons are copies of what site.yml
-  wrote, prepared before the clock starts. It checks nothing and cannot be run twice. After each measurement, `verify.yml` confirms that its cluster
-  works.
-- **{site}**: `playbooks/site.yml`, which ends when all components and CoreDNS are healthy, and then a pod.
-- **{kubeadm}**: `benchmarks/kubeadm.sh` with the same binaries in images. Docker, cri-dockerd, the kubelet's unit and all images are installed before the clock
-  starts, and there is no pod network between the hosts, which kubeadm does not provide: it does much less.
-- **{flag}**: `-e etcd_auto_compaction_retention=10m`; only etcd restarts.
-- **{bare}**: `lab/bare.yml`, the time that Ansible itself needs here to start and to connect to the hosts.
+- **{floor}**: `benchmarks/floor.sh`, a shell script over the same SSH connections. It creates CAs, keys and certificates on the control
+  node, which is faster than on the hosts. It downloads binaries and images and verifies their SHA-256, creates users, starts etcd with
+  access control, and writes flannel's network configuration. It starts the control plane, flannel, and Docker on flannel's subnet, loads the
+  images, starts kubelet and kube-proxy, applies the addons and starts a pod. It uses units, configuration files and addons that `site.yml`
+  wrote earlier, which is not part of the measured time. It checks nothing and works only once. After each measurement, `verify.yml` tests
+  the cluster.
+- **{site}**: `playbooks/site.yml`, which ends when all components and CoreDNS are healthy, and then the start of a pod.
+- **{kubeadm}**: `benchmarks/kubeadm.sh` with the same binaries in images. It does much less: Docker, cri-dockerd, the kubelet's unit and all
+  images are installed before the measurement starts, and there is no pod network between the hosts, because kubeadm does not provide one.
+- **{flag}**: `-e etcd_auto_compaction_retention=10m`, which restarts only etcd.
+- **{bare}**: `lab/bare.yml`, the time in which Ansible starts and connects to the hosts.
 """
 
 
@@ -50,7 +50,7 @@ def compared(name: str, median: float, medians: t.Mapping[str, float]) -> str:
 def rows(seconds: t.Mapping[str, t.Sequence[float]], tasks: t.Mapping[str, int]) -> list[list[str]]:
     """A row for each measurement."""
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    lines = [["", "median s", "least s", "most s", "ratio to the script", "tasks on hosts"]]
+    lines = [["", "median (s)", "minimum (s)", "maximum (s)", "ratio to the script", "tasks on hosts"]]
     for name in ORDER:
         if name in medians:
             spread = (medians[name], min(seconds[name]), max(seconds[name]))
@@ -107,4 +107,4 @@ def introduction(rounds: int, machine: str, hosts: str) -> str:
 
 def page(head: str, times: str, sizes: str) -> str:
     """The whole page."""
-    return f"{head}\n{times}\n\nIdle memory of each component in MiB, a while after the first pod:\n\n{sizes}\n"
+    return f"{head}\n{times}\n\nMemory of each component in MiB, on an idle cluster:\n\n{sizes}\n"

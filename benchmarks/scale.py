@@ -67,28 +67,13 @@ class Measured:
         return self.whole.cpu / self.hosts
 
 
-# The steps of site.yml, which the survey asks for.
-STEPS = (
-    "addons",
-    "artifacts",
-    "artifacts_images",
-    "certificates",
-    "containerd",
-    "containerd_network",
-    "control_plane",
-    "docker",
-    "etcd",
-    "etcd_member",
-    "etcd_rbac",
-    "firewall",
-    "flannel",
-    "flannel_network",
-    "load_balancer",
-    "load_balancer_removal",
-    "node",
-    "node_object",
-    "node_runtime",
-)
+def steps() -> list[str]:
+    """The steps of site.yml, which the survey asks for: tasks of roles that declare what they build on."""
+    texts = (path.read_text(encoding="utf-8") for path in (CHECKOUT / "roles").glob("*/tasks/*.yml"))
+    tasks = (task for text in texts for task in text.split("- name:") if "builds_on:" in task)
+    return [found[1] for task in tasks if (found := re.search(r"register: __(\w+)_result", task))]
+
+
 # What a module answers that has nothing to do.
 NOTHING: dict[str, t.Any] = {"changed": False, "actions": []}
 
@@ -235,7 +220,7 @@ class Simulation:
             public = {name: text for name, text in files.items() if name.removesuffix(".crt") not in leaves}
             answers = {**NOTHING, "certificates": answer, "public": public, "secret": secrets}
             write(self.directory / "hosts" / host / "certificate_request.json", answers)
-            surveyed = {**dict.fromkeys(STEPS, NOTHING), "certificates": answers}
+            surveyed = {**dict.fromkeys(steps(), NOTHING), "certificates": answers}
             write(self.directory / "hosts" / host / "survey.json", {"changed": False, "answers": surveyed})
 
     def install(self) -> None:

@@ -82,7 +82,7 @@ class Lab:
         cache("labs", self.name, "inventory.ini").write_text(self.inventory(), encoding="utf-8")
 
     def _trust_registry(self, names: t.Sequence[str]) -> None:
-        """As an operator does it who has an authority of his own."""
+        """As an operator with a CA of their own does it."""
         files = {"plainkube-lab.crt": (registry.certificate(self.name).read_bytes(), 0o644)}
         for name in names:
             self.put(name, "/usr/local/share/ca-certificates", files)
@@ -161,12 +161,17 @@ class Lab:
         code, output = self.host(name).exec_run(list(command))
         return code, output.decode(errors="replace")
 
+    def demand(self, name: str, *command: str) -> str:
+        """The output of a command on the host that must succeed."""
+        code, output = self.run(name, *command)
+        if code:
+            raise LabError(f"`{' '.join(command)}` on {name} failed: {output.strip()}")
+        return output
+
     def kubectl(self, name: str, *arguments: str) -> str:
         """The output of kubectl on a control plane, as its administrator."""
-        code, output = self.run(name, "/usr/local/bin/kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *arguments)
-        if code:
-            raise LabError(f"`kubectl {' '.join(arguments)}` on {name} failed: {output.strip()}")
-        return output.strip()
+        command = ("/usr/local/bin/kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *arguments)
+        return self.demand(name, *command).strip()
 
     def fetch(self, name: str, path: str, target: pathlib.Path) -> None:
         """Copy a file from the host, with its mode."""

@@ -29,7 +29,7 @@ def name(address: str) -> str:
 
 
 def certificate_and_key(address: str) -> tuple[bytes, bytes]:
-    """A certificate of the server that is its own authority."""
+    """A self-signed certificate of the server."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Registry of a plainkube lab")])
     now = datetime.datetime.now(datetime.timezone.utc)

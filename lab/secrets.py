@@ -67,7 +67,7 @@ def encoded(needle: str) -> set[str]:
 
 
 def of_directory(path: pathlib.Path) -> set[str]:
-    """All key material in the files below a directory of this machine, such as the one of the authorities."""
+    """All key material in the files below a directory of this machine, such as the CA directory."""
     texts = (file.read_text(encoding="utf-8", errors="replace") for file in path.rglob("*") if file.is_file())
     return {needle for text in texts for needle in material(text)}
 
@@ -88,7 +88,7 @@ def found_in(text: str, needles: t.Iterable[str]) -> list[str]:
 
 
 def found_on(lab: Lab, name: str, needles: t.Iterable[str]) -> list[str]:
-    """Where on a host anybody, or somebody who may read the journal, finds key material."""
+    """Where on a host other users, or readers of the journal, find key material."""
     every = sorted({form for needle in needles for form in encoded(needle)})
     if not every:
         raise LabError("there is no key material to look for.")

@@ -156,7 +156,7 @@ class Torture:
         # Other settings than the last run's each time, so that there is something to do in the middle of which it happens.
         for number in self.pick(len(disturbances)):
             self.change(next(self.turns))
-            # From when it looks at the hosts until before its last look.
+            # From its first comparison of the hosts until before its last one.
             self.disturb(
                 *disturbances[number - 1], self.random.randrange(self.boundaries // 8, self.boundaries * 7 // 8)
             )

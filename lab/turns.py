@@ -21,10 +21,10 @@ ALWAYS = ("default",)
 # Turn -> the scenarios that run then beside those. A test marked turn("NAME") runs at that turn only; so does a scenario that stands here.
 # A new turn is a line here; keep each below a quarter of an hour.
 TURNS: dict[str, tuple[str, ...]] = {
-    "default": (),  # the firewall, all reboots, the rotation of authorities
+    "default": (),  # the firewall, all reboots, the rotation of CAs
     "alone": (),  # two runs at once
     "ha": ("ha",),  # kube-bench; processes killed and restarted, a control plane without power
-    "growth": ("ha",),  # the rotation of authorities under load; one control plane becomes three
+    "growth": ("ha",),  # the rotation of CAs under load; one control plane becomes three
     "apart": ("apart",),
     "runtimes": ("runtimes",),
     "user": ("user",),  # and mirrors that attack

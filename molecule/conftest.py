@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Witnesses: the hosts by SSH, and the API as anybody on the network sees it. Runs of playbooks, with what they did; a constant load of requests."""
+"""Fixtures: hosts over SSH, the API as seen from the network, runs of playbooks with what they did, and a constant load of requests."""
 
 from __future__ import annotations
 
@@ -208,9 +208,7 @@ class Etcd:
         self.lab = lab
 
     def ctl(self, host, command):
-        code, output = self.lab.run(host, "sh", "-c", f"etcdctl {LOCAL} {ROOT} {command}")
-        assert code == 0, output
-        return output
+        return self.lab.demand(host, "sh", "-c", f"etcdctl {LOCAL} {ROOT} {command}")
 
     def status(self, host):
         return json.loads(self.ctl(host, "endpoint status --write-out=json"))[0]["Status"]

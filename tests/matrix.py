@@ -1,11 +1,11 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""`make sanity`: ansible-test sanity and units on every ansible-core that is supported, one line for each.
+"""`make sanity`: ansible-test sanity and units on every supported ansible-core, one line for each.
 
-With --turn, which is for `make test`, on one of them: the one whose turn it is (lab/turns.py), or the one that CORE= names.
+With --turn, which `make test` uses, on one of them: the one that the commit selects (lab/turns.py), or the one that CORE= names.
 
-Needs neither Docker nor any download but from the package index. Environments, copies of the checkout and logs are in
-~/.cache/plainkube/ansible-test, which may be deleted at any time.
+Needs no Docker, and downloads only from the package index. Environments, copies of the checkout and logs are in
+~/.cache/plainkube/ansible-test. You can delete that directory at any time.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Core(t.NamedTuple):
 
     @property
     def tree(self) -> pathlib.Path:
-        """ansible-test wants this path, and only looks at what is in it."""
+        """ansible-test requires this path."""
         return self.directory / "ansible_collections" / "plainkube" / "cluster"
 
 
@@ -106,7 +106,7 @@ def excerpt(output: str) -> str:
 
 
 def make_venv(core: Core) -> None:
-    """The environment, made anew when what goes into it changes. The last step is its marker."""
+    """The environment, created again if its requirements change. The last step writes the marker."""
     units = (CHECKOUT / "tests" / "unit" / "requirements.txt").read_text(encoding="utf-8")
     recipe = f"{core.version} {core.python}\n{units}\n{pathlib.Path(__file__).read_text(encoding='utf-8')}"
     wanted = hashlib.sha256(recipe.encode()).hexdigest()

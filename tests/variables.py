@@ -1,8 +1,8 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The table of public variables, molecule/variables/table.yml: whether it has an entry for each of them, with a witness (`make lint`).
+"""Checks that molecule/variables/table.yml has an entry for each public variable, with a command that shows its effect (`make lint`).
 
-The scenario `variables` walks it."""
+The scenario `variables` runs through the table."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class CallbackModule(CallbackBase):
             self._mark(task.get_name())
 
     def v2_runner_on_ok(self, result):
-        # It also looks at the authorities alone.
+        # The result of a check of the CAs has no hosts.
         if result._task.action.endswith("certificate_sign") and "hosts" in result._result:
             self._write(signed={host: one["files"] for host, one in result._result["hosts"].items()})
 

@@ -39,7 +39,7 @@ class Prober:
     keeps = True
 
     def connect(self):
-        """A new connection, with the authorities and certificates that are on disk now, as client-go reads them anew."""
+        """A new connection, with the CAs and certificates that are on disk now, as client-go reads them again."""
         context = ssl.create_default_context(cafile=self.options["ca"])
         context.load_cert_chain(self.options["cert"], self.options["key"])
         return http.client.HTTPSConnection(self.options["host"], self.options["port"], timeout=ATTEMPT, context=context)

@@ -10,7 +10,12 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action.group_by import ActionModule as GroupBy
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _proxy
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _facts
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _formats, _operator_flags, _preflight, _structured
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import (
+    _formats,
+    _operator_flags,
+    _preflight,
+    _structured,
+)
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _options, _scope
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _whole_run
 

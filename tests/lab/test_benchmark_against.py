@@ -29,7 +29,7 @@ def test_a_ratio_is_of_two_runs_of_one_round():
 
 def test_rows_are_in_the_order_of_the_other_tables():
     assert against.rows(FOUND, "here", "there") == [
-        ["", "here, median s", "there, median s", "median ratio", "of CPU time"],
+        ["", "here, median (s)", "there, median (s)", "median ratio", "of CPU time"],
         [report.AGAIN, "7.5", "5.5", "1.500", "1.250"],
         [report.STATUS, "2.2", "2.0", "1.000", "1.000"],
     ]

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The plain script starts the units of site.yml, which read files: those that it is handed, and those that it makes."""
+"""The plain script of the benchmark provides every file that the units of site.yml read."""
 
 from __future__ import annotations
 

@@ -5,19 +5,39 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
+
 from lab import image
 
 BASE = image.Definition("trixie", False, "http://m/debian", ('Acquire::http::Proxy "http://p";',), True, True)
 
 
-def test_a_bare_host_has_nothing_that_the_roles_install():
-    assert not {*image.ROLES, "docker-cli"} & set(BASE.packages)
+def installed(suite, **more):
+    """The packages that role artifacts installs on hosts of all kinds with this Debian, with every option."""
+    kinds = ("is_control_plane", "is_node", "has_docker", "has_load_balancer", "has_virtual_ip")
+    known = {**_roles.variables(), **{f"__cluster_{kind}": True for kind in kinds}}
+    known["__cluster_facts"] = {"distribution_version": {"bookworm": "12", "trixie": "13"}[suite]}
+    text = trust_as_template("{{ __artifacts_packages }}")
+    found = Templar(DataLoader(), variables={**known, "firewall_enabled": True, **more}).template(text)
+    return {package.partition("|")[0] for package in found}
 
 
-def test_a_prepared_host_has_it():
-    packages = dataclasses.replace(BASE, prepared=True).packages
-    assert {*image.BARE, *image.ROLES, "docker-cli"} == set(packages)
-    assert "docker-cli" not in dataclasses.replace(BASE, prepared=True, suite="bookworm").packages
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+def test_a_bare_host_has_nothing_that_the_roles_install(suite):
+    bare = {*dataclasses.replace(BASE, suite=suite).packages}
+    # A minimal Debian has no CAs, with which nothing could be downloaded.
+    assert bare & installed(suite) == {"ca-certificates"}
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+@pytest.mark.parametrize("runtime", ["docker", "containerd"])
+def test_a_prepared_host_has_all_of_it(suite, runtime):
+    prepared = {*dataclasses.replace(BASE, suite=suite, prepared=True).packages}
+    assert len(installed(suite, cluster_runtime=runtime)) > 9
+    assert installed(suite, cluster_runtime=runtime) <= prepared
 
 
 def test_every_part_of_the_definition_changes_the_digest():

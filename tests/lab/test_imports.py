@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Lab and benchmarks are programs of their own, which find no collection: what they import of it imports nothing else of it."""
+"""lab and benchmarks run without the installed collection, so what they import of it must not import the rest of it."""
 
 from __future__ import annotations
 

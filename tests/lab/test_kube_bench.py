@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
+import pytest
 import yaml
 
 from lab import kube_bench
+from lab.base import CHECKOUT
 
 OUTPUT = {
     "Controls": [
@@ -72,3 +75,11 @@ def test_the_second_look_at_kube_proxy_differs_in_its_file_only():
     assert one != other
     one["node"]["proxy"]["kubeconfig"] = other["node"]["proxy"]["kubeconfig"]
     assert one == other
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/hardening.md"])
+def test_the_documentation_names_the_versions_that_run(page):
+    text = (CHECKOUT / page).read_text(encoding="utf-8")
+    benchmark = kube_bench.BENCHMARK.removeprefix("cis-")
+    assert set(re.findall(r"CIS (?:Kubernetes )?[Bb]enchmark (\d[\d.]*\d)", text)) == {benchmark}
+    assert set(re.findall(r"kube-bench (\d[\d.]*\d)", text)) <= {kube_bench.PROGRAM.version.removeprefix("v")}

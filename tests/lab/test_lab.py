@@ -43,3 +43,12 @@ def test_files_are_put_with_their_modes(monkeypatch):
     monkeypatch.setattr(Lab, "host", lambda self, name: Container())
     Lab("demo", client=object()).put("n1", "/root/a", {"b/c": (b"text", 0o600), "d": (b"", 0o755)})
     assert done == [["mkdir", "-p", "/root/a"], ("b/c", 0o600, b"text"), ("d", 0o755, b"")]
+
+
+def test_a_command_that_must_succeed(monkeypatch):
+    answers = [(0, "yes\n"), (3, "no\n")]
+    monkeypatch.setattr(Lab, "run", lambda self, name, *command: answers.pop(0))
+    lab = Lab("demo", client=object())
+    assert lab.demand("k1", "true") == "yes\n"
+    with pytest.raises(LabError, match="`ls /nowhere` on k1 failed: no$"):
+        lab.demand("k1", "ls", "/nowhere")

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What a reset does with mounts, with the kernel's own. The tests are root's, as the lab's are, and in a mount namespace of theirs."""
+"""How a reset handles mounts, with real mounts of the kernel. The tests need root, and run in a mount namespace of their own."""
 
 from __future__ import annotations
 

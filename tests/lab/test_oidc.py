@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The issuer and the webhook, as an API server meets them."""
+"""The identity provider and the authorization webhook of the tests, as an API server uses them."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ prober = load()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers as the test has laid out: a status, a status with Retry-After, or none."""
+    """Responds as the test specifies: with a status, a status and Retry-After, or not at all."""
 
     protocol_version = "HTTP/1.1"
 

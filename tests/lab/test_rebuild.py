@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What is built twice is compared byte by byte."""
+"""Two builds are compared byte by byte."""
 
 from __future__ import annotations
 

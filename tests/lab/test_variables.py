@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The check of the table of variables, which `make lint` runs."""
+"""The check of molecule/variables/table.yml, which `make lint` runs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""CI on GitHub runs what there is: every scenario, every ansible-core, and targets that the Makefile has. `make lint` runs actionlint on it."""
+"""The GitHub workflows cover every scenario and every ansible-core, and call only targets of the Makefile. `make lint` runs actionlint on them."""
 
 from __future__ import annotations
 

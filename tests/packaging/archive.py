@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The collection as a user gets it: built into an archive, installed into an empty directory, run from another one."""
+"""The collection as users get it: built into an archive, installed into an empty directory, and run from another one."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""`make package`: what is in the archive, and what works of it without hosts."""
+"""`make package`: the contents of the archive, and what works without hosts once it is installed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The made-up hosts of benchmarks/scale.py answer what the roles ask today. How much they cost is `make benchmark-scale`'s."""
+"""The simulated hosts of benchmarks/scale.py answer every question of the roles. `make benchmark-scale` measures their cost."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import socket
+import types
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
@@ -75,6 +76,25 @@ def run_module(capfd, told):
         return {name: value for name, value in result.items() if not name.startswith(("_ansible_", "invocation"))}
 
     return run
+
+
+@pytest.fixture
+def action_plugin():
+    """A function that creates an action plugin as Ansible does: for a task with these arguments and tags, and templates that know these variables."""
+
+    def create(module, args=None, tags=(), variables=None):
+        # Not before the plugin loader is there.
+        from ansible.parsing.dataloader import DataLoader
+        from ansible.template import Templar
+
+        task = types.SimpleNamespace(
+            check_mode=False, async_val=0, args=args or {}, tags=[*tags], vars={}, register="x"
+        )
+        connection = types.SimpleNamespace(_shell=types.SimpleNamespace(tmpdir="/nowhere"))
+        loader = DataLoader()
+        return module.ActionModule(task, connection, None, loader, Templar(loader, variables=variables), None)
+
+    return create
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Two control planes that are nodes too, and the virtual IP before them, with a firewall on every host."""
+"""A virtual IP for two control planes that are also nodes, with a firewall on every host."""
 
 from __future__ import annotations
 
@@ -92,8 +92,7 @@ def test_it_takes_messages_of_its_peers_only(lab, address, holders):
 
     def send(sender, source, ttl):
         target = lab.address(holder)
-        code, output = lab.run(sender, "python3", "-c", MESSAGES, lab.address(source), target, str(ttl), address)
-        assert code == 0, output
+        lab.demand(sender, "python3", "-c", MESSAGES, lab.address(source), target, str(ttl), address)
         return holders()
 
     try:

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Members of etcd on hosts of their own: one is taken away, two are added."""
+"""Dedicated etcd hosts: one fails, two are added."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_there_is_no_member_on_a_control_plane(lab, etcd):
 
 
 def test_a_member_without_power(lab, site, probes, etcd, nodes, pods):
-    """The leader at that: everything goes on, and every playbook works and says what it left out."""
+    """The leader, too: the cluster continues to work, and so does every playbook, which says what it skipped."""
     down = "e2"
     etcd.lead(down, FIRST)
     before, running = nodes(), pods()

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The plan for bare hosts changes nothing, and comes true."""
+"""A plan for bare hosts changes nothing, and the run does what it announced."""
 
 from __future__ import annotations
 

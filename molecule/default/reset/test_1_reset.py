@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""reset.yml takes the cluster off its hosts, and nothing else. The tests follow each other on one lab."""
+"""reset.yml removes the cluster from its hosts, and nothing else. The tests build on each other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONFIRMED = ("-e", "reset_confirm=plainkube")
 SERVICES = "etcd kube-apiserver kube-controller-manager kube-scheduler flanneld cri-dockerd kubelet kube-proxy"
 OWN_IMAGE = "foreign.example/keep:1"
 
-# What somebody else has on the hosts.
+# What other applications have on the hosts.
 FOREIGN = """
 set -eu
 echo mine > /etc/kubernetes/foreign.conf
@@ -201,7 +201,7 @@ def test_a_plan_lists_and_changes_nothing(lab, reset, foreign):
 
 
 def at_a_terminal(inventory, answer, *arguments):
-    """reset.yml as somebody runs it who types the answer: what it printed, and its exit code."""
+    """reset.yml with the confirmation typed at its prompt: what it printed, and its exit code."""
     command = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), str(CHECKOUT / "playbooks/reset.yml")]
     pid, terminal = pty.fork()
     if not pid:

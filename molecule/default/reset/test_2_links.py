@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""A cluster whose directories are links, with volumes of users' data, and its reset. The tests follow each other, and begin on hosts without a cluster."""
+"""The reset of a cluster whose directories are links, with volumes of users' data. The tests build on each other, and start on hosts without a cluster."""
 
 from __future__ import annotations
 
@@ -91,9 +91,7 @@ cut -d' ' -f2 /proc/mounts | grep 'kubelet\|/pods/\|/volumes/'
 
 
 def shell(lab, host, script):
-    code, output = lab.run(host, "sh", "-c", script)
-    assert code == 0, output
-    return output.strip()
+    return lab.demand(host, "sh", "-c", script).strip()
 
 
 def users(lab):

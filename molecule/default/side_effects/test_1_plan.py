@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What a plan announces is what the run does, and on those hosts only."""
+"""A run does what its plan announced, on the announced hosts only."""
 
 from __future__ import annotations
 
@@ -55,9 +55,8 @@ def test_back_to_what_it_was(site):
 
 @pytest.fixture
 def docker_network(lab):
-    """A Docker network of somebody else's on a live node, in the network of Services."""
-    code, output = lab.run("n1", "docker", "network", "create", "--subnet", "10.96.7.0/24", "backend")
-    assert code == 0, output
+    """A Docker network of another application on a running node, within the Service network."""
+    lab.demand("n1", "docker", "network", "create", "--subnet", "10.96.7.0/24", "backend")
     yield
     assert lab.run("n1", "docker", "network", "rm", "backend")[0] == 0
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Hands on the hosts: status finds what they did, a plan announces what has to be mended, site.yml mends that, and nothing else moves."""
+"""Manual changes on hosts: status.yml reports them, a plan shows the repair, and site.yml repairs them and nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 KUBE_PROXY = "/opt/plainkube/kubernetes/*/kube-proxy"
 UNIT = "/etc/systemd/system/cri-dockerd.service"
 
-# Host, what somebody does there, the unit that has to be started again for it, and what status says.
+# Host, the manual change, the unit that must restart, and what the status says.
 HANDS = [
     ("n1", "echo '# by hand' >> /etc/kubernetes/kubelet.yaml", "kubelet", "kubelet.yaml changed on disk"),
     (
@@ -48,8 +48,7 @@ HANDS = [
 @pytest.fixture(scope="module")
 def hands(lab):
     for host, command, *_rest in HANDS:
-        code, output = lab.run(host, "sh", "-ec", command)
-        assert code == 0, output
+        lab.demand(host, "sh", "-ec", command)
     return {f"{host}/{unit}" for host, dummy, unit, dummy in HANDS if unit}
 
 

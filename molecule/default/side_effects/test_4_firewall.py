@@ -1,8 +1,8 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The firewall on a live cluster: who gets in, hands on it, rules that would cut off the control node, a reboot, and its end.
+"""The firewall on a running cluster: who has access, manual changes, rules that lock out the control node, a reboot, and its removal.
 
-The control node is a stranger to the hosts: it is none of the cluster's.
+The control node is not one of the cluster's hosts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Every authority and key is replaced, by a run that is killed on its way: pods and tokens of before go on, certificates of before do not."""
+"""All CAs and keys are rotated, by a run that is killed: old pods and tokens continue to work, old certificates do not."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ class Hosts:
         self.lab = lab
 
     def shell(self, host, command):
-        code, output = self.lab.run(host, "sh", "-ec", command)
-        assert code == 0, output
-        return output.strip()
+        return self.lab.demand(host, "sh", "-ec", command).strip()
 
     def status(self, pki, name, url, ca=f"{PKI}/ca.crt"):
         """The HTTP status that a certificate of k1 gets."""

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What operators set for their own: flags of every component, single sign-on, a webhook that authorizes, labels and taints of live Nodes. One run
-sets all of it, one takes it back."""
+"""Settings of operators: flags of every component, single sign-on, an authorization webhook, labels and taints of existing Nodes. One run
+sets all of them, another one removes them."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def wishes(issuer, webhook, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def by_hand(lab, cluster):
-    """A label and a taint that somebody has set, on the first node."""
+    """A label and a taint that were set with kubectl, on the first node."""
     node = cluster.nodes[0]
     lab.kubectl("k1", "label", "node", node, f"{BY_HAND}=label")
     lab.kubectl("k1", "taint", "node", node, f"{BY_HAND}=taint:PreferNoSchedule")
@@ -120,7 +120,7 @@ def node_object(lab, name):
 
 
 def ask(cluster, path, token=None, **options):
-    """The API server's answer to whoever has a token, or none."""
+    """The API server's response to a request with a token, or without one."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return cluster.api(path, headers=headers, **options)
 
@@ -198,8 +198,7 @@ def test_every_process_has_the_operators_flags(granted, lab, cluster, component,
     hosts = set(cluster.nodes) if component in ON_NODES else hosts
     for host in hosts:
         shell = f"cat /proc/$(systemctl show --property=MainPID --value {component})/cmdline"
-        code, output = lab.run(host, "sh", "-c", shell)
-        assert code == 0, output
+        output = lab.demand(host, "sh", "-c", shell)
         arguments = output.rstrip("\0").split("\0")
         assert [one for one in arguments if one in said] == said
         names = {one.partition("=")[0] for one in said}
@@ -214,7 +213,7 @@ def test_they_do_something(granted, lab, cluster):
     assert found["kubeletconfig"]["maxPods"] == 77
 
 
-# Who somebody is
+# Authentication
 
 
 @pytest.mark.parametrize("key", ["rsa", "ecdsa"])
@@ -254,7 +253,7 @@ def test_anonymous_requests_see_health_paths_only(granted, cluster):
     assert unseen == dict.fromkeys(unseen, 401)
 
 
-# Who may do what
+# Authorization
 
 
 def test_the_webhook_is_asked_beside_rbac(granted, lab, cluster, issuer, webhook):
@@ -311,7 +310,7 @@ def test_a_second_run_changes_nothing(granted, site, wishes):
 
 
 def test_all_of_it_is_taken_back(granted, site, lab, cluster, issuer, by_hand, wishes):
-    # Somebody has meanwhile changed a label of the inventory's: it is theirs.
+    # A label of the inventory that was changed meanwhile is not the inventory's any more.
     lab.kubectl("k1", "label", "node", by_hand, "--overwrite", "gpu=by-hand")
     site.apply()
     for name in cluster.nodes:

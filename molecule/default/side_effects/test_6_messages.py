@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What is said of a failure is what failed: on a host, in apt, in the directory of authorities."""
+"""Error messages name the cause: on a host, in apt, in the CA directory."""
 
 from __future__ import annotations
 
@@ -11,31 +11,26 @@ import pathlib
 import pytest
 
 
-def must(lab, host, *command):
-    code, output = lab.run(host, *command)
-    assert code == 0, output
-
-
 @contextlib.contextmanager
 def without_apt(lab, host):
     """No package can be had on a host: apt is told of a proxy that is not there."""
     path = "/etc/apt/apt.conf.d/99-nobody"
-    must(lab, host, "sh", "-c", f"""echo 'Acquire::http::Proxy "http://127.0.0.1:9";' > {path}""")
+    lab.demand(host, "sh", "-c", f"""echo 'Acquire::http::Proxy "http://127.0.0.1:9";' > {path}""")
     try:
         yield
     finally:
-        must(lab, host, "rm", path)
+        lab.demand(host, "rm", path)
 
 
 def test_a_host_that_failed_is_told_from_one_that_is_not_reached(lab, site):
     """The kubelet's unit cannot be written, where hosts are on their own; the others go on, and one of them has something to do as well."""
     unit = "/etc/systemd/system/kubelet.service"
-    must(lab, "k1", "systemctl", "stop", "flanneld")
-    must(lab, "n1", "sh", "-c", f"mv {unit} /root/kubelet.service && mkdir {unit}")
+    lab.demand("k1", "systemctl", "stop", "flanneld")
+    lab.demand("n1", "sh", "-c", f"mv {unit} /root/kubelet.service && mkdir {unit}")
     try:
         run = site.run()
     finally:
-        must(lab, "n1", "sh", "-c", f"rmdir {unit} && mv /root/kubelet.service {unit}")
+        lab.demand("n1", "sh", "-c", f"rmdir {unit} && mv /root/kubelet.service {unit}")
     assert run.code != 0
     (line,) = (line for line in run.output.splitlines() if line.startswith("  n1 "))
     assert line.startswith("  n1 failed earlier in this run: ")
@@ -47,7 +42,7 @@ def test_a_host_that_failed_is_told_from_one_that_is_not_reached(lab, site):
 # apt tries five times before it gives up.
 @pytest.mark.turn("default")
 def test_apt_gives_its_own_reason(lab, site):
-    must(lab, "n1", "dpkg", "--purge", "--force-depends", "socat")
+    lab.demand("n1", "dpkg", "--purge", "--force-depends", "socat")
     with without_apt(lab, "n1"):
         run = site.run()
     assert run.code != 0
@@ -74,7 +69,7 @@ def test_every_playbook_says_the_same_of_a_directory_that_is_missing(site, direc
     assert sentence.startswith(f"certificates_directory {directory} holds no kubernetes CA, but k1 ")
     assert not status["healthy"]
     assert all(host["healthy"] for host in status["hosts"].values())
-    # Whatever lines a callback folds it into; site.yml looks at nodes too, so it counts more hosts that carry another CA.
+    # Whatever lines a callback folds it into; site.yml also checks nodes, so it counts more hosts with another CA.
     words = " ".join(sentence.partition(" but k1 ")[0].split())
     for name, run in runs.items():
         assert (name, run.code != 0, run.changed) == (name, True, 0)

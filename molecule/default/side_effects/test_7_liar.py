@@ -1,8 +1,8 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""A node whose Python answers what an attacker wants: nothing of it has an effect on the control node or on other hosts.
+"""A node whose Python returns what an attacker wants: none of it has an effect on the control node or on other hosts.
 
-The lies are in /srv/lies.json on the node, and replace what modules answer."""
+/srv/lies.json on the node has the forged results, which replace those of modules."""
 
 from __future__ import annotations
 
@@ -46,11 +46,9 @@ def lie(lab):
 
     tell()
     lab.put("n1", "/root", {"liar.py": (LIAR.encode(), 0o755)})
-    code, output = lab.run("n1", "sh", "-c", BEGIN)
-    assert code == 0, output
+    lab.demand("n1", "sh", "-c", BEGIN)
     yield tell
-    code, output = lab.run("n1", "sh", "-c", END)
-    assert code == 0, output
+    lab.demand("n1", "sh", "-c", END)
 
 
 @pytest.fixture(params=["ansible's defaults", "our ansible.cfg"])

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Who may do what at the API, seen from outside."""
+"""Authentication and authorization at the API, seen from outside."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What a user installs finds the cluster as this checkout has left it."""
+"""The installed archive finds no difference on a cluster that this checkout installed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What code can do that runs in the place of flanneld or kube-proxy, which are root with few capabilities: a program of ours in a copy of their units."""
+"""What malicious code in flanneld or kube-proxy, which are root with few capabilities, could do: a program of ours runs in a copy of their units."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Every certificate of etcd reaches its own keys and no others."""
+"""Each client certificate gives access to its own keys in etcd and to no others."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_flannel_has_a_lease_for_every_host(host, cluster):
 
 @pytest.mark.parametrize(("name", "accepted"), [("peer", True), ("flannel", False), ("server", False)])
 def test_only_members_speak_as_members(host, name, accepted):
-    """Messages between members are above access control, and every node has a certificate of the same authority."""
+    """Access control does not apply to messages between members, and every node has a certificate of the same CA."""
     certificate = f"--cacert {PKI}/etcd/ca.crt --cert {PKI}/etcd/{name}.crt --key {PKI}/etcd/{name}.key"
     with host.sudo():
         address = host.check_output("ss -Hltn 'sport = :2380'").split()[3]

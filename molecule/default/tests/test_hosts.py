@@ -1,12 +1,14 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What every host shows to ss, find, systemctl and cat."""
+"""The state of every host according to ss, find, systemctl and cat."""
 
 from __future__ import annotations
 
 import re
 
 import pytest
+
+from lab.base import CHECKOUT
 
 testinfra_hosts = ["ansible://all"]
 
@@ -26,8 +28,8 @@ LISTENERS = {
     | {("kubelet", "loopback", 10248), ("kubelet", "own", 10250)}
     | {("cri-dockerd", "loopback", 0), ("containerd", "loopback", 0)},
 }
-# Most that systemd-analyze security may find, in tenths; docs/hardening.md says what keeps the last two from less.
-EXPOSURES = {**dict.fromkeys(USERS, 15), "flanneld": 22, "kube-proxy": 22, "cri-dockerd": 50, "kubelet": 65}
+# Units and the most that systemd-analyze security may find, a row of docs/hardening.md.
+EXPOSURE = re.compile(r"^\| ([\w, -]+) \| (\d\.\d) \|", re.MULTILINE)
 FREE_CHOICE = {"cri-dockerd", "containerd"}
 
 
@@ -78,11 +80,12 @@ def test_the_control_plane_is_unprivileged_and_sandboxed(host, kind):
 
 
 def test_exposure(host, kind):
-    units = set(EXPOSURES) & set(CONTROL_PLANE if kind == "control_plane" else NODE)
-    assert len(units) >= 4
-    for unit in units:
+    """The threshold is in tenths."""
+    rows = EXPOSURE.findall((CHECKOUT / "docs" / "hardening.md").read_text(encoding="utf-8"))
+    limits = {unit: limit.replace(".", "") for units, limit in rows for unit in units.split(", ")}
+    for unit in set(CONTROL_PLANE if kind == "control_plane" else NODE) - {"docker"}:
         with host.sudo():
-            found = host.run(f"systemd-analyze security --threshold={EXPOSURES[unit]} {unit}")
+            found = host.run(f"systemd-analyze security --threshold={limits[unit]} {unit}")
         assert found.rc == 0, found.stdout.splitlines()[-1:]
 
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""docker0 lies on flannel's subnet, and each rule has one owner."""
+"""docker0 is on flannel's subnet, and each packet filter rule has one owner."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Each role works in a play of somebody's own, after what its page names as needed, and finds nothing to do here."""
+"""Each role works in a play of its own, after the prerequisites that its page lists, and changes nothing here."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What the sandboxes of kubelet and cri-dockerd must leave alone: volumes of every common kind, on every node, read in the containers."""
+"""The sandboxes of kubelet and cri-dockerd must not break volumes: those of every common kind, on every node, are readable in containers."""
 
 from __future__ import annotations
 

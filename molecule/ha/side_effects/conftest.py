@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What the tests of several control planes change."""
+"""Variables that the tests change."""
 
 from __future__ import annotations
 

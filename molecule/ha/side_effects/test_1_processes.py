@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Whatever process is restarted, killed or frozen, no request is lost."""
+"""No request is lost when processes are restarted, killed or frozen."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ pytestmark = pytest.mark.turn("ha")
 
 CONTROL_PLANES = ("k1", "k2", "k3")
 HOSTS = (*CONTROL_PLANES, "n1", "n2")
-# In which a killed process has to serve again, for each second of a run with a task that does nothing. An API server needs 2.5 s of CPU time.
-BACK = 6
+# In which a killed process has to serve again, for each second of a run with a task that does nothing, and the second for which systemd waits
+# (RestartSec). An API server, which is the slowest, was back after 3.0, 2.9 and 3.6 s where such a run took 1.5, 2.5 and 2.3 s.
+RESTART_SECONDS, BACK_UNITS = 1, 2.5
 # Seconds in which every balancer has to find that an API server takes connections and does not answer. HAProxy's own intervals and time-outs
 # add up to it, and no work that a busy machine could delay: of 140 times, 138 took up to 4.7 s, two 5.7.
 OUT = 7
 # Component -> how it says that it serves. Of the API server any answer will do: when it is ready, the balancer knows. kube-proxy on a
-# host that is no Node looks for its Node object first, for half a minute.
+# host that is no Node waits half a minute for its Node object first.
 HEALTH = {
     "etcd": "curl -sf http://127.0.0.1:2381/readyz",
     "kube-apiserver": "curl -sk https://127.0.0.1:6443/readyz",
@@ -60,7 +61,7 @@ done
 SLEEP = """
 sleep_until() { sleep "$(awk "BEGIN {print $1 - $(date +%s.%N)}")"; }
 """
-# The member stands still for less than an election's timeout: its leader goes on to be the leader.
+# The member stands still for less than an election's timeout: its leader stays the leader.
 STAND_STILL = (
     SLEEP
     + """
@@ -110,8 +111,7 @@ def test_etcd_answers_what_it_was_asked_before_it_stops(lab, probes, etcd):
     etcd.lead(host, CONTROL_PLANES)
     began = f"{time.time() + 2:.3f}"
     for other in others:
-        code, output = lab.run(other, "systemd-run", "bash", "-c", STAND_STILL, "-", began)
-        assert code == 0, output
+        lab.demand(other, "systemd-run", "bash", "-c", STAND_STILL, "-", began)
     code, output = lab.run(host, "bash", "-c", WRITE, "-", began)
     assert (code, output.split()) == (0, ["201"] * 5)
 
@@ -119,10 +119,9 @@ def test_etcd_answers_what_it_was_asked_before_it_stops(lab, probes, etcd):
 def test_api_servers_come_by_the_address_that_is_watched(lab):
     """By the other one, they would be served until etcd is killed, and lose what is under way then (see etcd.service.j2)."""
     for host in CONTROL_PLANES:
-        code, output = lab.run(
+        output = lab.demand(
             host, "sh", "-c", "ss --no-header --tcp --numeric --processes state established dport = :2379"
         )
-        assert code == 0, output
         peers = {line.split()[3] for line in output.splitlines() if '"kube-apiserver"' in line}
         assert peers == {f"{lab.address(host)}:2379"}, output
 
@@ -132,15 +131,15 @@ def test_whatever_is_killed_comes_back(lab, probes, pods, pace):
     back = {}
     with probes.running("every component killed, in turn") as outcomes:
         for host, unit in KILLED:
-            code, output = lab.run(host, "bash", "-c", KILL.format(unit=unit, health=HEALTH[unit]))
-            assert code == 0, output
+            output = lab.demand(host, "bash", "-c", KILL.format(unit=unit, health=HEALTH[unit]))
             assert output.strip().isdigit(), f"{unit} on {host} does not come back"
             back[f"{unit} on {host}"] = int(output) / 1000
         # Under the same load.
         unit_of_time = pace()
     for name, seconds in back.items():
         print(f"  {name}: back after {seconds:.1f} s")
-    assert {name: seconds for name, seconds in back.items() if seconds > BACK * unit_of_time} == {}
+    limit = RESTART_SECONDS + BACK_UNITS * unit_of_time
+    assert {name: seconds for name, seconds in back.items() if seconds > limit} == {}
     assert outcomes.troubles == []
     assert pods() == before
 
@@ -150,8 +149,7 @@ def taken_out(lab, server, since):
     journal = f"journalctl --unit=plainkube-load-balancer --since=@{since:.3f} --output=json --output-fields=MESSAGE"
     found = {}
     for host in HOSTS:
-        code, output = lab.run(host, "sh", "-c", journal)
-        assert code == 0, output
+        output = lab.demand(host, "sh", "-c", journal)
         lines = [json.loads(line) for line in output.splitlines()]
         down = [one for one in lines if f"Server ready/{server} is DOWN" in one["MESSAGE"]]
         if down:

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""A control plane without power, which is the first in the inventory and has etcd's leader: the others go on, and so do the playbooks."""
+"""The first control plane in the inventory, which has etcd's leader, loses power: the others and the playbooks continue to work."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""From bare hosts again: one control plane, no key material where it must not be, and growth to three while it is used."""
+"""A new cluster with one control plane: key material is only where it belongs; then it grows to three control planes under load."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def installed(site, small):
 
 @pytest.fixture(scope="module")
 def needles(lab, inventory, installed):
-    """The cluster's key material: of its authorities, and of every host."""
+    """The cluster's key material: that of its CAs, and of every host."""
     found = {host: secrets.of_host(lab, host) for host in SMALL}
     assert all(found.values())
     authorities = secrets.of_directory(pathlib.Path(inventory).parent / "pki")
@@ -71,8 +71,9 @@ def test_keys_that_lie_about_are_found(lab, needles):
     assert "n1: the journal" in found
 
 
-# Most that an API server, the only one, is away when it starts again; for each second of a run with a task that does nothing.
-AWAY = 10
+# Most that an API server, the only one, is away when it restarts: seconds, and more for each second of a run with a task that does nothing. It was
+# away for 3.6 s where such a run took 1.7 s.
+AWAY_SECONDS, AWAY_UNITS = 2, 4
 
 
 def test_one_control_plane_becomes_three(lab, site, small, etcd, pods, nodes, pace):
@@ -86,8 +87,8 @@ def test_one_control_plane_becomes_three(lab, site, small, etcd, pods, nodes, pa
     # The only API server there is becomes one of several, with arguments of such (--goaway-chance), and so starts again. Until it has read who
     # may do what, it refuses; with a balancer, which asks whether it is ready, nobody would ask it.
     assert [trouble for trouble in outcomes.troubles if "status 403" not in trouble] == []
-    unit = pace()
-    assert {name: gap for name, gap in outcomes.gaps.items() if gap > AWAY * unit} == {}
+    limit = AWAY_SECONDS + AWAY_UNITS * pace()
+    assert {name: gap for name, gap in outcomes.gaps.items() if gap > limit} == {}
     assert outcomes.lost == []
     members = json.loads(etcd.ctl("k1", "member list --write-out=json"))["members"]
     assert sorted(member["name"] for member in members) == ["k1", *NEW]

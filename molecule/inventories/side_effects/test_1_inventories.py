@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The inventories that users copy: each makes a cluster that is well and works, and that a second run does not change."""
+"""The example inventories: each results in a healthy cluster, and a second run changes nothing."""
 
 from __future__ import annotations
 

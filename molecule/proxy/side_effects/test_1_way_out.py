@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The hosts have no other way out than the proxy; what needs one takes it, and nothing else does."""
+"""The proxy is the only way out: what needs it uses it, and nothing else does."""
 
 from __future__ import annotations
 

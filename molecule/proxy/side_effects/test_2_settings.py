@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Other settings of the proxies on a live cluster; and the password, which is seen nowhere."""
+"""Changed proxy settings on a running cluster; the password appears nowhere."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""reset.yml leaves nothing of the proxies."""
+"""reset.yml removes everything about the proxies."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Nodes of all kinds: their pods, their variables, and the load on them."""
+"""Nodes with each container runtime: their pods, their variables, and the load on them."""
 
 from __future__ import annotations
 
@@ -119,8 +119,7 @@ def crictl(lab):
     """Ask crictl, which is told by /etc/crictl.yaml alone, for the name of the runtime that it finds."""
 
     def ask(host):
-        code, output = lab.run(host, "crictl", "version")
-        assert code == 0, output
+        output = lab.demand(host, "crictl", "version")
         return dict(line.split(":", 1) for line in output.splitlines())["RuntimeName"].strip()
 
     return ask

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""A live node is changed from one runtime to the other and back, under load; runs of it are killed, and the next ones end it."""
+"""A running node is migrated to another container runtime and back, under load. Runs are killed, and the next ones complete the migration."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import pytest
 
 from lab import runs, turns
 
-# Most that a whole run of site.yml that changes one node takes, for each second of a run with a task that does nothing.
-BAR = 60
+# Most that a whole run of site.yml that changes one node takes: seconds in which pods end and the node becomes Ready, and more for each second of a
+# run with a task that does nothing. It took 45 and 29 s where such a run took 2.3 and 2.7 s.
+CHANGE_SECONDS, CHANGE_UNITS = 30, 15
 # RUNTIMES_WHOLE=yes walks every change, and kills a run before each of the tasks of one: a quarter of an hour more.
 WHOLE = os.environ.get("RUNTIMES_WHOLE") == "yes"
 DOCKER = {"cluster_runtime": "docker"}
 CONTAINERD = {"cluster_runtime": "containerd"}
 BOTH = {"cluster_runtime": "containerd", "docker_enabled": True}
-BAR_CHANGES = [
+FEW_CHANGES = [
     ("n1", CONTAINERD, "Docker → containerd"),
     ("n1", DOCKER, "containerd → Docker"),
 ]
@@ -27,7 +28,7 @@ MORE_CHANGES = [
     ("n1", BOTH, "containerd alone → containerd beside Docker"),
     ("n1", DOCKER, "containerd beside Docker → Docker"),
 ]
-CHANGES = BAR_CHANGES + MORE_CHANGES * WHOLE
+CHANGES = FEW_CHANGES + MORE_CHANGES * WHOLE
 # What is left on a node of what it is not any more, by the runtime that it has.
 LEFT = {
     "docker": "ls -d /etc/containerd/plainkube.toml /etc/systemd/system/containerd.service /etc/systemd/system/plainkube-cni.* "
@@ -68,7 +69,7 @@ def test_a_node_is_changed(lab, site, load, node, crictl, host_variables, pace, 
     assert crictl(host) == variables["cluster_runtime"]
     assert {name for name in started if not name.startswith(f"{host}/")} == set()
     assert lab.run(host, "sh", "-c", LEFT[variables["cluster_runtime"]])[1].split() == []
-    assert run.seconds <= BAR * pace()
+    assert run.seconds <= CHANGE_SECONDS + CHANGE_UNITS * pace()
 
 
 def test_nothing_is_left_to_do(site):
@@ -130,8 +131,7 @@ def test_containers_of_others_refuse_it(lab, site, node, host_variables):
     lab.run("n1", "docker", "load", "--quiet", "--input", archive)
     image = lab.run("n1", "docker", "images", "--format={{.Repository}}:{{.Tag}}")[1].split()
     pause = next(name for name in image if "/pause:" in name)
-    code, output = lab.run("n1", "docker", "run", "--detach", "--name=mine", pause)
-    assert code == 0, output
+    lab.demand("n1", "docker", "run", "--detach", "--name=mine", pause)
     for variables in (CONTAINERD, BOTH):
         host_variables("n1", **variables)
         before = lab.invocations()

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""reset.yml leaves nothing of containerd's nodes either."""
+"""reset.yml leaves nothing on nodes with containerd."""
 
 from __future__ import annotations
 

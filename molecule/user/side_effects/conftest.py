@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""A user: a home of their own with the installed archive in it, and an empty directory."""
+"""A user: a home directory with the installed archive, and an empty working directory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.packaging import archive
 
 
 class User:
-    """Commands of somebody who has installed the collection and nothing else. Not one setting of Ansible's is changed."""
+    """Commands of a user who has installed only the collection, with Ansible's default settings."""
 
     def __init__(self, directory: pathlib.Path, inventory: str) -> None:
         self.home, self.work = directory / "home", directory / "work"

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Every playbook twice, as the README says: it works, and the second time it changes nothing and starts nothing."""
+"""Every playbook works twice as the README says; the second time it changes and restarts nothing."""
 
 from __future__ import annotations
 

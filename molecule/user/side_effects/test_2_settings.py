@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Settings that users have in their ansible.cfg, inventories and hosts, all at once: a cluster from nothing, and a second run that changes nothing."""
+"""Common settings of users in ansible.cfg, inventories and hosts, all at once: a new cluster, and a second run that changes nothing."""
 
 from __future__ import annotations
 
@@ -51,10 +51,9 @@ mount -o remount,noexec /tmp
 
 @pytest.fixture(scope="module")
 def hosts(lab):
-    """The lab's hosts as somebody else would have them."""
+    """The lab's hosts as another user would set them up."""
     for host in lab.hosts():
-        code, output = lab.run(host, "sh", "-euc", HOST)
-        assert code == 0, output
+        lab.demand(host, "sh", "-euc", HOST)
     yield
     for host in lab.hosts():
         lab.run(host, "mount", "-o", "remount,exec", "/tmp")
@@ -195,8 +194,7 @@ def test_the_other_playbooks_twice(settings, name):
 def test_programs_can_be_run_by_everybody(lab):
     """Whatever umask the operator has."""
     for host in lab.hosts():
-        code, output = lab.run(host, "su", "nobody", "-s", "/bin/sh", "-c", "/usr/local/bin/kube-proxy --version")
-        assert code == 0, output
+        lab.demand(host, "su", "nobody", "-s", "/bin/sh", "-c", "/usr/local/bin/kube-proxy --version")
 
 
 def test_a_run_of_one_host_finds_the_authorities(settings):

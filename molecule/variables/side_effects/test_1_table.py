@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The runs of table.yml, one after the other, and the witnesses of the variables that each of them has."""
+"""The runs of table.yml, one after the other, and what shows the effect of each variable."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Walk:
 
 @pytest.fixture(scope="module")
 def walk(lab):
-    # Beside the lab's inventory, so that a run can be repeated by itself on the live cluster (-k), with its authorities.
+    # Beside the lab's inventory, so that a single run can be repeated on the running cluster (-k), with its CAs.
     directory = lab.inventory_path().parent / "variables"
     directory.mkdir(exist_ok=True)
     walk = Walk(lab, directory)

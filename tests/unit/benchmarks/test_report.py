@@ -11,7 +11,7 @@ SECONDS = {report.SITE: [30.0, 20.0, 25.0], report.FLOOR: [10.0, 12.5, 20.0], re
 
 def test_rows_have_median_spread_and_ratio_in_order():
     assert report.rows(SECONDS, {report.SITE: 60}) == [
-        ["", "median s", "least s", "most s", "ratio to the script", "tasks on hosts"],
+        ["", "median (s)", "minimum (s)", "maximum (s)", "ratio to the script", "tasks on hosts"],
         [report.FLOOR, "12.5", "10.0", "20.0", "", ""],
         [report.SITE, "25.0", "20.0", "30.0", "2.00", "60"],
         [report.STATUS, "2.0", "2.0", "2.0", "0.16", ""],
@@ -42,6 +42,6 @@ def test_plot_is_well_formed_and_longer_times_have_longer_bars():
 def test_page_has_what_was_measured():
     head = report.introduction(1, "2 cores", "3 Debian hosts")
     text = report.page(head, "TIMES", "SIZES")
-    assert "1 round on 2 cores for 3 Debian hosts" in text
+    assert "1 round on 2 cores, which 3 Debian hosts" in text
     assert text.index("TIMES") < text.index("SIZES")
     assert "{" not in text

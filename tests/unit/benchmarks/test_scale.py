@@ -57,7 +57,7 @@ def test_stub_answers_for_the_module_and_prefers_the_host_s_own_answer(tmp_path)
 
 
 def test_a_survey_answers_for_every_step():
-    assert sorted(scale.STEPS) == sorted(step.name for step in _steps.steps())
+    assert sorted(scale.steps()) == sorted(step.name for step in _steps.steps())
 
 
 def test_the_mean_of_runs():

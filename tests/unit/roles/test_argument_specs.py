@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What argument specs promise is what defaults/main.yml has, in every role."""
+"""In every role, meta/argument_specs.yml agrees with defaults/main.yml."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What role artifacts installs of upstream's runtime, and that role build packs what it takes out."""
+"""The upstream runtime that role artifacts installs; role build packs all that role artifacts extracts."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What role cluster derives of the inventory."""
+"""What role cluster derives from the inventory."""
 
 from __future__ import annotations
 

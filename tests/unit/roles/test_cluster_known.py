@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What a role knows does not depend on the play, whatever the user's ansible.cfg says."""
+"""A role's variables do not depend on the play or on the user's ansible.cfg."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The program that keeps the pods' network on flannel's subnet."""
+"""plainkube-cni, the program that keeps containerd's pod network on flannel's subnet."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The program that etcd.service ends etcd with."""
+"""etcd-stop, the program with which etcd.service stops etcd."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The components' own flags, in the templates of their units, beside what is refused of the operator."""
+"""The flags in the units' templates, and whether operators may set them."""
 
 from __future__ import annotations
 

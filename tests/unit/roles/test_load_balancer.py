@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The program that tells keepalived whether this host may have the virtual IP."""
+"""virtual-ip-check, the program that tells keepalived whether this host may have the virtual IP."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What people are told to run, they have.
+"""Messages and documentation name playbooks by the name that users have.
 
-Whoever installed the collection has no playbooks/site.yml, but runs plainkube.cluster.site from any directory; in a checkout, ansible.cfg makes
-the same name work. So each text that Ansible shows, and each command in the documentation, has that name. Comments in the code are about files.
+Users who installed the collection have no playbooks/site.yml, and run plainkube.cluster.site from any directory; in a checkout, ansible.cfg makes
+the same name work. So each text that Ansible shows, and each command in the documentation, has that name. Comments in the code name files.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Whatever is written or said twice is the same twice.
+"""Files and output are in the same order in each run.
 
-Ansible's set filters (ansible/plugins/filter/mathstuff.py) give back a list in the order of a Python set, which is another one in each process.
-By that a keepalived.conf with two peers changed by chance when site.yml ran again. `select('in', …)` and `reject('in', …)` keep the order.
+Ansible's set filters (ansible/plugins/filter/mathstuff.py) return a list in the order of a Python set, which differs from process to process.
+So a keepalived.conf with two peers sometimes changed in a second run. `select('in', …)` and `reject('in', …)` keep the order.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What role preflight asks of a host agrees with what the other roles put there."""
+"""What role preflight checks on a host agrees with what the other roles create there."""
 
 from __future__ import annotations
 

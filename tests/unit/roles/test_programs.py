@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Programs are in files that ruff, mypy and shellcheck read, and a unit starts those of its own component."""
+"""Programs are in files that ruff, mypy and shellcheck read, and a unit starts only programs of its own component."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Ansible parses an expression when a run first needs it, which may be in the middle of that run."""
+"""Every template can be parsed. Ansible itself parses an expression only when a run first needs it."""
 
 from __future__ import annotations
 

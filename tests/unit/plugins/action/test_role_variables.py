@@ -5,25 +5,11 @@ from __future__ import annotations
 import pathlib
 
 import pytest
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
+from ansible.template import trust_as_template
 from ansible_collections.plainkube.cluster.plugins.action import role_variables
 
 ROLES = pathlib.Path(__file__).parents[4] / "roles"
 DIRECTORIES = sorted(path.name for path in ROLES.iterdir())
-
-
-class Connection:
-    class _shell:  # noqa: N801
-        tmpdir = "/nowhere"
-
-
-class Task:
-    check_mode = False
-    async_val = 0
-
-    def __init__(self, args: dict, tags: list[str]) -> None:
-        self.args, self.tags = args, tags
 
 
 HOST = {
@@ -34,23 +20,25 @@ HOST = {
 }
 
 
-def check(variables, tags=(), **args):
+@pytest.fixture
+def check(action_plugin):
     """What the task says of a node with these variables."""
-    known, loader = {**HOST, **variables}, DataLoader()
-    templar = Templar(loader, variables=known)
-    return role_variables.ActionModule(Task(args, [*tags]), Connection, None, loader, templar, None).run(
-        task_vars=known
-    )
+
+    def check(variables, tags=(), **args):
+        known = {**HOST, **variables}
+        return action_plugin(role_variables, args, tags, known).run(task_vars=known)
+
+    return check
 
 
-def test_a_run_of_some_tags_only_is_refused(monkeypatch):
+def test_a_run_of_some_tags_only_is_refused(check, monkeypatch):
     monkeypatch.setattr(role_variables.context, "CLIARGS", {"tags": ("etcd",), "skip_tags": ()})
     result = check({}, tags=["always"])
     assert (result["failed"], result["changed"]) == (True, False)
     assert "--tags etcd skips their steps: run the whole playbook" in result["msg"]
 
 
-def test_what_an_earlier_run_left_in_a_fact_cache_is_forgotten():
+def test_what_an_earlier_run_left_in_a_fact_cache_is_forgotten(check):
     stale = {"plainkube": {"address": "192.0.2.9"}, "plainkube_unreached": True, "distribution": "Debian"}
     forgotten = {"plainkube": {}, "plainkube_unreached": False, "plainkube_address": ""}
     assert check({"ansible_facts": stale})["ansible_facts"] == forgotten
@@ -58,7 +46,7 @@ def test_what_an_earlier_run_left_in_a_fact_cache_is_forgotten():
 
 
 @pytest.mark.parametrize("name", ["artifacts_mirror", "status_file", "__cluster_hosts", "plainkube_hosts"])
-def test_a_variable_that_is_a_fact_of_the_host_is_refused(name):
+def test_a_variable_that_is_a_fact_of_the_host_is_refused(check, name):
     """Ansible has made it a variable, over the inventory's."""
     variables = {"inventory_hostname": "n1", "ansible_facts": {name: "/", "distribution": "Debian", "plainkube": {}}}
     result = check(variables)
@@ -66,7 +54,7 @@ def test_a_variable_that_is_a_fact_of_the_host_is_refused(name):
     assert result["msg"].startswith(f"n1 sets {name} by facts, which override the inventory: remove them")
 
 
-def test_keys_of_a_ca_are_never_kept_beside_the_playbook():
+def test_keys_of_a_ca_are_never_kept_beside_the_playbook(check):
     listed = {"groups": {"all": ["k1"], "node": ["n1"]}, "hostvars": {"k1": {"inventory_dir": None}}}
     assert check(listed)["failed"] is False
     listed["cluster_control_plane_group"] = "all"
@@ -80,19 +68,19 @@ def test_every_role_has_its_options_described():
     assert sorted(role_variables._options.read()) == DIRECTORIES
 
 
-def test_good_variables():
+def test_good_variables(check):
     variables = {"cluster_api_port": "6443", "node_labels": {}, "ansible_host": "n1", "inventory_hostname": "n1"}
     assert check(variables)["failed"] is False
 
 
 @pytest.mark.parametrize("role", DIRECTORIES)
-def test_a_misspelt_variable_of_any_role(role):
+def test_a_misspelt_variable_of_any_role(check, role):
     result = check({f"{role}_no_such_thing": 1})
     assert result["failed"]
     assert result["msg"].startswith(f"{role}_no_such_thing is no variable of plainkube.cluster: ")
 
 
-def test_types_choices_and_unknown_ones_in_one_go_and_no_values_of_those():
+def test_types_choices_and_unknown_ones_in_one_go_and_no_values_of_those(check):
     variables = {"cluster_api_port": "https", "docker_foreign_containers": "kill", "node_lables": "secret"}
     lines = check(variables)["msg"].splitlines()
     assert "cluster_api_port is 'https', where a whole number is needed." in lines
@@ -102,7 +90,7 @@ def test_types_choices_and_unknown_ones_in_one_go_and_no_values_of_those():
     assert "secret" not in "".join(lines)
 
 
-def test_a_text_is_neither_list_nor_dict():
+def test_a_text_is_neither_list_nor_dict(check):
     lines = check({"certificates_extra_sans": "api.example.org", "node_labels": "secret=1"})["msg"].splitlines()
     assert lines == [
         "certificates_extra_sans is the text 'api.example.org', where a list is needed: write it as YAML, [a, b], and as JSON behind -e.",
@@ -110,7 +98,7 @@ def test_a_text_is_neither_list_nor_dict():
     ]
 
 
-def test_what_cannot_be_evaluated_is_told_unless_something_else_is_wrong():
+def test_what_cannot_be_evaluated_is_told_unless_something_else_is_wrong(check):
     made = {"cluster_dns_address": trust_as_template("{{ nothing }}")}
     message = check(made)["msg"]
     assert message.startswith("cluster_dns_address cannot be evaluated (")
@@ -120,7 +108,7 @@ def test_what_cannot_be_evaluated_is_told_unless_something_else_is_wrong():
     )
 
 
-def test_a_wrong_proxy_is_refused_and_its_password_is_in_no_message():
+def test_a_wrong_proxy_is_refused_and_its_password_is_in_no_message(check):
     variables = {"cluster_http_proxy": "https://user:Geheim@proxy", "cluster_no_proxy": ["a,b"]}
     result = check(variables)
     assert result["failed"]
@@ -128,7 +116,7 @@ def test_a_wrong_proxy_is_refused_and_its_password_is_in_no_message():
     assert "Geheim" not in str(result)
 
 
-def test_variables_of_others_can_be_listed():
+def test_variables_of_others_can_be_listed(check):
     assert check({"node_exporter_port": 9100}, foreign=["node_exporter_*"])["failed"] is False
     assert check({"node_exporter_port": 9100}, foreign=["node_other_*"])["failed"] is True
     variables = {"node_exporter_port": 9100, "preflight_foreign_variables": ["node_exporter_*"]}
@@ -136,7 +124,7 @@ def test_variables_of_others_can_be_listed():
 
 
 @pytest.mark.parametrize("value", [5, "node_*", {"node_exporter_port": 1}])
-def test_a_list_of_variables_of_others_that_is_none(value):
+def test_a_list_of_variables_of_others_that_is_none(check, value):
     result = check({"preflight_foreign_variables": value})
     assert result["failed"]
     assert [line.split()[0] for line in result["msg"].splitlines()] == ["preflight_foreign_variables"]
@@ -152,7 +140,7 @@ def grouped(monkeypatch):
     return asked
 
 
-def test_a_host_with_right_variables_is_put_into_groups(grouped):
+def test_a_host_with_right_variables_is_put_into_groups(check, grouped):
     result = check({"cluster_api_port": 6443, "group_names": ["node", "etcd"]}, group=True)
     assert (result["failed"], result["changed"]) == (False, False)
     groups = ["plainkube_hosts", "plainkube_node"]
@@ -161,18 +149,18 @@ def test_a_host_with_right_variables_is_put_into_groups(grouped):
     assert len(grouped) == 1
 
 
-def test_one_with_wrong_variables_is_not(grouped):
+def test_one_with_wrong_variables_is_not(check, grouped):
     assert check({"cluster_verion": "1"}, group=True)["failed"]
     assert grouped == []
 
 
-def test_no_variable_of_a_host_outside_the_cluster_matters(grouped):
+def test_no_variable_of_a_host_outside_the_cluster_matters(check, grouped):
     result = check({"cluster_verion": "1", "group_names": ["database"]}, group=True)
     assert result == {"changed": False, "msg": "This host is in no group of the cluster."}
     assert grouped == []
 
 
-def test_an_inventory_without_hosts_of_the_cluster_is_refused(grouped):
+def test_an_inventory_without_hosts_of_the_cluster_is_refused(check, grouped):
     result = check({"group_names": [], "groups": {"all": ["n1"]}, "cluster_node_group": "workers"}, group=True)
     assert (result["failed"], result["msg"]) == (
         True,
@@ -181,13 +169,13 @@ def test_an_inventory_without_hosts_of_the_cluster_is_refused(grouped):
     assert grouped == []
 
 
-def test_a_group_that_is_no_name_is_told():
+def test_a_group_that_is_no_name_is_told(check):
     lines = check({"cluster_node_group": ["workers"]}, group=True)["msg"].splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("cluster_node_group")
 
 
-def test_flags_issuers_and_webhooks_that_cannot_be():
+def test_flags_issuers_and_webhooks_that_cannot_be(check):
     variables = {
         "node_kubelet_flags": {"anonymous-auth": True},
         "control_plane_authentication_jwt": [{"issuer": {"url": "http://a.example", "audiences": ["a"]}}],

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""status_summary, certificate_summary and plan_summary, with real modules on the control node and answers that hosts may give."""
+"""status_summary, certificate_summary and plan_summary, with real CA directories and arbitrary answers of hosts."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ FAILED = {"failed": True, "msg": "kubelet on n1 does not start: exit code 1"}
 
 @pytest.fixture
 def pki(tmp_path):
-    """A directory of authorities, and what a control plane of its cluster answers."""
+    """A CA directory, and what a control plane of its cluster returns."""
     directory = tmp_path / "pki"
     params = {name: option.get("default") for name, option in _certificate_sign.ARGUMENT_SPEC.items()}
     params.update(directory=str(directory), cluster_name="c", groups=[], answers={}, control_planes=["k1"])

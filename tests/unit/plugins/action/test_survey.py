@@ -3,24 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar
 from ansible_collections.plainkube.cluster.plugins.action import survey
-
-
-class Connection:
-    class _shell:  # noqa: N801
-        tmpdir = "/nowhere"
-
-
-class Task:
-    check_mode = False
-    async_val = 0
-    register = "__survey_result"
-
-    def __init__(self) -> None:
-        self.args, self.vars = {}, {}
-
 
 FACTS = {
     "installed": True,
@@ -39,7 +22,7 @@ FACTS = {
 
 
 @pytest.fixture
-def ask(monkeypatch):
+def ask(monkeypatch, action_plugin):
     """What is asked of n1, a node, and what the survey makes of its answers."""
 
     def ask(answers, **facts):
@@ -51,8 +34,7 @@ def ask(monkeypatch):
             "ansible_play_hosts_all": ["k1", "n1"],
         }
         variables["hostvars"] = {"n1": variables, "k1": {"ansible_facts": {"plainkube_address": "192.0.2.11"}}}
-        loader = DataLoader()
-        plugin = survey.ActionModule(Task(), Connection, None, loader, Templar(loader), None)
+        plugin = action_plugin(survey)
         asked = []
 
         def execute(module_name, module_args, task_vars):

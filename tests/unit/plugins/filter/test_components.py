@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The catalogue of components, and what roles take from it."""
+"""The catalogue of components, and what roles read from it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Real processes take turns."""
+"""The lock of the control node, with real processes."""
 
 from __future__ import annotations
 

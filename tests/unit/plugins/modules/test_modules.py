@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""A module's file has its documentation; its code is in module_utils/modules, or, for one of the control node, in its action plugin."""
+"""A module's file contains its documentation. Its code is in module_utils/modules, or, if it runs on the control node, in its action plugin."""
 
 from __future__ import annotations
 

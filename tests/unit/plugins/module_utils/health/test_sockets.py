@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -130,6 +131,20 @@ def test_the_port_of_this_connection(monkeypatch):
 def test_systemd_that_listens_for_ssh(monkeypatch):
     shown = "Listen=[::]:2200 (Stream)\nListen=0.0.0.0:2201 (Stream)\nActiveState=active\n\nListen=[::]:9 (Stream)\nActiveState=inactive\n"
     assert _sockets.ssh_ports(Machine(monkeypatch, {1: ("systemd", 0, ())}, [], shown)) == {2200, 2201}
+
+
+def test_the_port_of_a_connection_of_real_processes(monkeypatch):
+    """The inner one is as below sudo: only its parent has the variable."""
+    script = "env --unset=SSH_CONNECTION sh -c 'echo $$; exec sleep 60' & wait"
+    given = {**os.environ, "SSH_CONNECTION": "192.0.2.1 40000 192.0.2.11 2022"}
+    with subprocess.Popen(["sh", "-c", script], env=given, stdout=subprocess.PIPE, text=True) as process:
+        inner = int(process.stdout.readline())
+        monkeypatch.setattr(_sockets.os, "getpid", lambda: inner)
+        try:
+            assert "SSH_CONNECTION" not in _sockets._environment(inner)
+            assert _sockets.session_port() == 2022
+        finally:
+            os.kill(inner, signal.SIGKILL)
 
 
 def test_no_ssh_at_all(monkeypatch):

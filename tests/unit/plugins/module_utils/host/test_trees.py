@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What needs no mounts; tests/lab/test_mounts.py has them."""
+"""Removal of directories without mounts; tests/lab/test_mounts.py tests mounts."""
 
 from __future__ import annotations
 

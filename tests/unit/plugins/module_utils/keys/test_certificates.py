@@ -258,7 +258,7 @@ def test_a_server_certificate_is_not_good_for_another_name(tmp_path, authority, 
         handshake(tmp_path, (server, key), (server, key), authority, "10.0.0.2")
 
 
-# Authorities
+# CAs
 
 
 def texts(authority):
@@ -387,7 +387,7 @@ def test_carried_authority(authority, other, key):
     assert carried(ours, [our_leaf, None], authority) == ""
     assert carried(theirs, [], authority) == f"CN=plainkube-etcd-ca ({_certificates.fingerprint(other.certificate)})"
     assert carried(None, [None, their_leaf], authority) == "CN=plainkube-etcd-ca"
-    # A single certificate that went wrong is issued anew; a file that is broken is mended.
+    # A single invalid certificate is reissued; a corrupt file is repaired.
     assert carried(ours, [their_leaf], authority) == ""
     assert carried("junk", [our_leaf, "junk"], authority) == ""
 

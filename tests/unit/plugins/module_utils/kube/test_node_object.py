@@ -35,7 +35,7 @@ def merge(document, patch):
 
 
 def settle(found, labels, taints=()):
-    """The Node after the patch, which a second look finds right."""
+    """The Node after the patch; a second comparison finds no difference."""
     aim = _node_object.wanted(labels, taints)
     change = _node_object.change(found, aim)
     after = merge(found, change.patch or {})

@@ -367,24 +367,26 @@ def test_a_program_is_asked_for_the_operators_flags_before_anything_is_written(a
     assert asked == [["--no-such=1", "--no-such=2", "--v=true", "--help"]] * 2
 
 
-def test_a_program_that_runs_with_its_flags_is_not_asked_again(apply, systemd, monkeypatch):
-    apply(flags={"v": 4})
+@pytest.fixture
+def no_program(systemd, monkeypatch):
+    """A function from whose call on nothing but systemctl may run."""
 
     def run(self, command, **kwargs):
         assert command[0] == "systemctl"
         return systemd.run(command)
 
-    monkeypatch.setattr(AnsibleModule, "run_command", run)
+    return lambda: monkeypatch.setattr(AnsibleModule, "run_command", run)
+
+
+def test_a_program_that_runs_with_its_flags_is_not_asked_again(apply, no_program):
+    apply(flags={"v": 4})
+    no_program()
     assert not apply(flags={"v": 4})[0]["changed"]
 
 
 @pytest.mark.parametrize("more", [{"binary": "/nowhere"}, {"replaced": ["/bin/true"]}])
-def test_a_plan_does_not_ask_a_program_that_is_yet_to_come(apply, systemd, monkeypatch, more):
-    def run(self, command, **kwargs):
-        assert command[0] == "systemctl"
-        return systemd.run(command)
-
-    monkeypatch.setattr(AnsibleModule, "run_command", run)
+def test_a_plan_does_not_ask_a_program_that_is_yet_to_come(apply, no_program, more):
+    no_program()
     assert apply(flags={"v": 4}, check=True, **more)[0]["changed"]
 
 

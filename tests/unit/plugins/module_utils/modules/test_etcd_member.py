@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""On real members of etcd, as processes; role etcd's unit is played by the fleet."""
+"""With real etcd members as processes. The fleet does what role etcd's unit does."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_the_leader_steps_aside(etcd_fleet, prepare, found):
     identities = {one["ID"]: one["name"] for one in etcd_fleet.etcdctl("k1", "member", "list")["members"]}
 
     def leader_is_prepared():
-        """On a busy machine, another one may lead by the time that the module looks."""
+        """On a busy machine, another member may be the leader when the module asks."""
         identity = etcd_fleet.etcdctl("k1", "endpoint", "status")[0]["Status"]["leader"]
         leader = identities[identity]
         others = sorted({"k1", "k2", "k3"} - {leader})

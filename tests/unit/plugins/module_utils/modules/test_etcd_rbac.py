@@ -105,7 +105,7 @@ def test_on_a_real_etcd(run_module, etcd):
     ):
         assert "permission denied" in etcd.etcdctl("get", key, user=user).stderr
 
-    # Somebody widened flannel's rights, by a role and by a permission.
+    # An additional role and an additional permission for flannel.
     etcd.etcdctl("role", "grant-permission", "flannel", "read", "--prefix", "/registry/")
     etcd.etcdctl("user", "grant-role", "flanneld", "apiserver")
     assert etcd.etcdctl("get", "/registry/x", user="flanneld").returncode == 0

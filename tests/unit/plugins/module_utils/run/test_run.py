@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""A host belongs to one run at a time. Modules of other runs are real processes."""
+"""The lock of a host. Modules of other runs are real processes."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_run_begins_again():
 
 
 def test_of_two_runs_that_begin_at_once_one_wins_on_every_host():
-    """Whoever comes first to which host."""
+    """Whichever run reaches which host first."""
     for first, second in [(A, B), (B, A)]:
         found = _run.begun(None, first, NOW)
         found = _run.begun(found, second, NOW) or found
@@ -91,7 +91,7 @@ def test_of_two_runs_that_begin_at_once_one_wins_on_every_host():
 
 
 def test_a_run_that_was_taken_over_twice_does_not_go_on():
-    """Even if the last one only looks: the one between them has changed the host."""
+    """Even if the last one has not changed anything: the one before it has."""
     found = _run.begun(_run.begun(token(B, ago=LAPSED), A, NOW)._replace(changes=True, renewed=0.0), run("C", 2.0), NOW)
     assert (found.run, found.changes) == ("C", False)
     assert _run.renewed(found, B, NOW) == (False, found)
@@ -426,7 +426,7 @@ def test_a_token_that_cannot_be_read_is_none(act, tmp_path, text):
 
 
 def test_every_module_that_changes_a_host_holds_its_lock():
-    """Those that only look, or run on the control node, are listed here by name."""
+    """Exceptions are modules that only inspect, or that run on the control node."""
     looks = {"encryption_usage", "kube_checkstatus", "host_facts"}
     here = {"authority_rotation", "certificate_sign", "certificate_summary", "plan_summary", "role_variables"}
     here |= {"status_summary", "kubeconfig", "artifact_build"}

@@ -66,7 +66,7 @@ def test_no_engine(path):
 
 @pytest.mark.parametrize("statuses", [[204], [404], [503, 503, 204], [503, 404]])
 def test_delete(monkeypatch, statuses):
-    """503 is the engine's while it looks for a containerd that was started again; the image may be gone nevertheless."""
+    """Docker responds with 503 until it has reconnected to a restarted containerd; it may have deleted the image nevertheless."""
     left = [*statuses]
 
     def call(method, path, timeout):

@@ -26,7 +26,7 @@ def test_nothing_changes_where_nothing_differs():
 
 
 def test_a_mended_file_gives_a_stamp_that_no_process_carries():
-    """Somebody edited the file and restarted the process: its digest is right again once the file is, its stamp is not."""
+    """If the file was edited and the process restarted, the digest is correct again after the repair, but the stamp must not be."""
     mended = _component.wanted_unit(BODY, INPUTS, CONTENTS, UNIT, ["/etc/x.yaml"])
     assert _stamp.split(mended)[2] == _stamp.Stamp(STAMP.partition(".")[0], "2")
     assert _component.restart_reasons(mended, UNIT, CONTENTS, ["/etc/x.yaml"], process()) == ["/etc/x.yaml changes"]

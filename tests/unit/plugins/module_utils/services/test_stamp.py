@@ -32,6 +32,15 @@ def test_split_undoes_append(config):
 
 def test_a_foreign_unit_has_no_stamp():
     assert _stamp.split(UNIT) == (UNIT, [], None)
+    assert "no stamp" in _stamp.mismatch(UNIT, os.getpid())
+
+
+def test_no_stamp_is_that_of_a_file_that_is_still_to_be_replaced(config):
+    """In a plan, its content is not known."""
+    pending = _stamp.compute(UNIT, [str(config)], {str(config): _stamp.Pending()})
+    assert pending not in (_stamp.compute(UNIT, [str(config)]), _stamp.compute(UNIT, []))
+    config.write_text("a: 2\n")
+    assert _stamp.compute(UNIT, [str(config)], {str(config): _stamp.Pending()}) == pending != ""
 
 
 def test_the_sum_follows_the_unit_and_every_input(config):
@@ -121,3 +130,4 @@ def test_a_process_that_runs_another_binary_is_told(process):
     pid = process("x.1")
     assert _stamp.other_binary(pid, "/bin/sh") == "the process runs another file than /bin/sh"
     assert _stamp.other_binary(pid, os.path.realpath(f"/proc/{pid}/exe")) == ""
+    assert _stamp.other_binary(pid, "/nowhere") == ""

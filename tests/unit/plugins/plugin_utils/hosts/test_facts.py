@@ -22,21 +22,10 @@ def test_a_fact_that_is_a_variable_of_the_collection(name):
     assert _facts.trouble(variables(**{name: "/"})).startswith(f"n1 sets {name} by facts, which override the inventory")
 
 
-class Connection:
-    class _shell:  # noqa: N801
-        tmpdir = "/nowhere"
-
-
-class Task:
-    check_mode = False
-    async_val = 0
-    args: dict = {}
-
-
 @pytest.mark.parametrize("action", [certificate_sign, certificate_summary, status_summary])
-def test_nothing_is_signed_or_written_with_such_facts(action, monkeypatch):
+def test_nothing_is_signed_or_written_with_such_facts(action_plugin, action, monkeypatch):
     """A task between may have run any module on the host, so it is asked again."""
-    plugin = action.ActionModule(Task(), Connection, None, None, None, None)
+    plugin = action_plugin(action)
     monkeypatch.setattr(plugin, "validate_argument_spec", lambda spec: (None, {"answers": {}, "state": "present"}))
     result = plugin.run(task_vars=variables(status_file="/root/.bashrc"))
     assert result["failed"]

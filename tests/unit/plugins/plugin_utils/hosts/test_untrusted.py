@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What a host answers is not trusted, and which Python runs its modules is found without a warning."""
+"""Responses of hosts are not trusted; and the Python interpreter is discovered without a warning."""
 
 from __future__ import annotations
 

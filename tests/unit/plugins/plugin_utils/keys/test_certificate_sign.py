@@ -440,7 +440,7 @@ def test_a_request_that_is_missing(site):
     assert result["msg"] == "n1 sent no request for the certificate kubelet; inspect that host."
 
 
-# No second authority for a cluster that lives
+# No second CA for an existing cluster
 
 
 def test_a_control_node_without_the_authorities_makes_none(site, tmp_path):
@@ -770,7 +770,7 @@ def test_a_run_that_another_one_overtakes_takes_its_authorities(site, monkeypatc
     assert quiet(site.run())
 
 
-# An authority of the operator's own
+# The operator's own CA
 
 
 def test_an_authority_that_expires_is_told_in_time(site, monkeypatch):
@@ -798,7 +798,7 @@ def test_a_directory_that_cannot_be_used(site):
 
 
 def seen(site, host, run_module):
-    """What module host_facts tells of the host's authorities."""
+    """What module host_facts returns about the host's CAs."""
     facts = run_module(host_facts, pki=str(site.pki(host)))["found"]
     return facts["pki"]
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What each step changes; the steps in a row, and killed, are in the tests of module authority_rotation."""
+"""What each step of a rotation changes. The tests of module authority_rotation run all steps, and interrupt them."""
 
 from __future__ import annotations
 

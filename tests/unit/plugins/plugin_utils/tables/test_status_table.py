@@ -127,9 +127,14 @@ def test_nodes():
         "error": "",
     }
     nodes = [ready, {**ready, "name": "n2", "schedulable": False}, {**ready, "name": "n3", "ready": False}]
-    nodes.append({**ready, "name": "n4", "error": "403", "version": ""})
+    nodes.append({**ready, "name": "n4", "error": "403", "version": "", "runtime": ""})
     rows = _status_table.node_rows({node["name"]: {"node": node} for node in nodes})
-    assert [row[1] for row in rows[1:]] == ["Ready", "Ready, cordoned", "NOT READY", "UNKNOWN"]
+    assert rows[1:] == [
+        ("n1", "Ready", "1.37.2", "docker 26.1.5"),
+        ("n2", "Ready, cordoned", "1.37.2", "docker 26.1.5"),
+        ("n3", "NOT READY", "1.37.2", "docker 26.1.5"),
+        ("n4", "UNKNOWN", "-", "-"),
+    ]
 
 
 def test_etcd_members_that_were_not_asked_are_known_by_the_others():
