@@ -168,7 +168,7 @@ def foreign(lab):
         ((), "Nothing was reset: '' was answered, and the cluster's name is plainkube"),
         (
             ("-i", "unreachable.ini", *CONFIRMED),
-            "Nothing was reset, because not all hosts could be looked at: n7 (unreachable: ",
+            "Nothing was reset, because not all hosts could be inspected: n7 (unreachable: ",
         ),
     ],
 )

@@ -78,7 +78,7 @@ def test_a_docker_network_in_the_way_is_refused(site, docker_network):
 
 def test_the_hello_pod_takes_no_port_of_the_clusters_own(site):
     said = refused(site, "-e", "verify_host_port=6443", playbook="verify")
-    assert "verify_host_port is 6443, and a component of the cluster listens on that port: choose another one." in said
+    assert "verify_host_port is 6443, a port of a cluster component: choose another port." in said
 
 
 def test_a_minor_version_back_is_refused(site):

@@ -142,7 +142,7 @@ def test_a_host_gets_no_file_for_the_asking(lie, run, lab):
     lie(answers={"artifacts": {"failed": True}}, replaced=["/usr/local/bin/kubelet"], missing=[key])
     found = run("site", "-e", f"artifacts_mirror={mirror.directory()}")
     assert found.code > 0
-    assert f'n1 asks for "{key}" of artifacts_mirror, which is no file of this cluster\'s versions' in " ".join(
+    assert f'n1 requested "{key}" from artifacts_mirror, which is not a file of this cluster\'s versions' in " ".join(
         found.output.split()
     )
     assert found.changed == 0

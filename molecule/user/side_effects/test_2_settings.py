@@ -210,7 +210,7 @@ def test_a_host_that_was_down_once_is_seen_again(settings, lab):
     try:
         down = settings.playbook("verify")
         assert down.code != 0
-        assert "No node is reached (n1)" in down.output
+        assert "No node is reachable (n1)" in down.output
     finally:
         lab.start("n1")
         lab.run("n1", "mount", "-o", "remount,noexec", "/tmp")
