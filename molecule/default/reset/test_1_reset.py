@@ -164,7 +164,7 @@ def foreign(lab):
             ("-e", "reset_hots=n1", *CONFIRMED),
             "reset_hots is no variable of plainkube.cluster: did you mean reset_hosts?",
         ),
-        (("-e", "reset_confirm=nonsense"), "reset_confirm is 'nonsense', and the cluster's name is plainkube"),
+        (("-e", "reset_confirm=nonsense"), "reset_confirm is 'nonsense', but the cluster's name is plainkube"),
         ((), "Nothing was reset: the answer was '', but the cluster's name is plainkube"),
         (
             ("-i", "unreachable.ini", *CONFIRMED),
