@@ -17,7 +17,7 @@ GAPS = {"API, new connections": 3, "API, kept connections": 3, "API, writes": 8,
 # How playbooks say that they went on without a host; one that is not in the limit is no part of the run.
 SAID = {
     "status": "{} is unreachable: ",
-    "verify": "Left out, because they are not reached: {}",
+    "verify": "Skipped because they are unreachable: {}",
     "kubeconfig": "{} (",
 }
 
