@@ -11,8 +11,8 @@ description:
   - Sets the fact C(plainkube), which replaces M(ansible.builtin.setup) in this collection (0.2 seconds instead of 2).
   - Changes nothing. Reports an unreachable host in one sentence. With C(ignore_unreachable), that is a warning.
   - Always sets the facts C(plainkube_unreached), which is true only for unreachable hosts, and C(plainkube_address), the IPv4 address that the
-    control node connects to, regardless of what the host reports; if it resolves to several, the first that the host has. The fact C(plainkube) is empty if nothing
-    was found, so that no cached facts are used.
+    control node connects to, regardless of what the host reports; if there are several, the first that the host has. The fact C(plainkube) is
+    empty if nothing was found, so that no cached facts are used.
 options:
   address:
     description:

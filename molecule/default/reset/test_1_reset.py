@@ -162,7 +162,7 @@ def foreign(lab):
         (("-e", "reset_hosts=k1", "--limit", "n1", *CONFIRMED), "reset_hosts is k1, but --limit leaves n1"),
         (
             ("-e", "reset_hots=n1", *CONFIRMED),
-            "reset_hots is no variable of plainkube.cluster: did you mean reset_hosts?",
+            "reset_hots is not a variable of plainkube.cluster: did you mean reset_hosts?",
         ),
         (("-e", "reset_confirm=nonsense"), "reset_confirm is 'nonsense', but the cluster's name is plainkube"),
         ((), "Nothing was reset: the answer was '', but the cluster's name is plainkube"),

@@ -153,7 +153,7 @@ def test_a_host_that_denies_its_address_is_refused(lie, run, lab):
     lie(found={"addresses": [{"interface": "eth0", "address": lab.address("k1"), "prefix": 24}]})
     found = run("site")
     assert found.code > 0
-    said = f"Ansible connects to n1 by {lab.address('n1')}, which is not an address of that host ({lab.address('k1')} (eth0))"
+    said = f"Ansible connects to n1 at {lab.address('n1')}, which is not an address of that host ({lab.address('k1')} (eth0))"
     assert said in " ".join(found.output.split())
     assert found.changed == 0
 
