@@ -409,18 +409,18 @@ WRONG = {
     ),
     "a host of another cluster": Wrong(
         another_clusters_host,
-        r"certificates_directory \S+ holds no kubernetes CA, but n1 carries certificates of CA CN=other-kubernetes-ca .*, "
+        r"certificates_directory \S+ has no kubernetes CA, but n1 carries certificates of CA CN=other-kubernetes-ca .*, "
         # Where that is, only a control plane is believed.
-        r"made in a place that is not known; copy that directory here, or set certificates_directory to it",
+        r"created in an unknown place; copy that directory here, or set certificates_directory to it",
     ),
     "a directory of another cluster": Wrong(
         another_clusters_directory,
-        r"certificates_directory \S+ holds the kubernetes CA .*, but n1 carries certificates of another CA, CN=other",
+        r"certificates_directory \S+ has the kubernetes CA .*, but n1 carries certificates of another CA, CN=other",
     ),
     "an encryption key that is lost": Wrong(
         another_encryption_key,
-        r"certificates_directory \S+ holds no encryption\.yaml, but k1 has the key that the cluster's Secrets are encrypted with, .*: take "
-        r"encryption\.yaml back from a backup of that directory, or from /etc/kubernetes/pki/encryption\.yaml of k1",
+        r"certificates_directory \S+ has no encryption\.yaml, but k1 has the key that encrypts the cluster's Secrets, .*: restore "
+        r"encryption\.yaml from a backup of that directory, or from /etc/kubernetes/pki/encryption\.yaml of k1",
     ),
     # The last, as they also show that all was undone: these runs come past every other check.
     "an unavailable version": Wrong(

@@ -161,7 +161,7 @@ def test_flags_that_contradict_are_refused_together_and_nothing_changes(site, la
         "node_kubelet_flags has 'v', which is not in the form of a flag: ",
         "node_kube_proxy_flags has 'proxy-mode', which is refused: ",
         "cluster_unsafe_flags has 'anonymous-auth': write COMPONENT/FLAG",
-        "control_plane_authentication_jwt (issuer http://a.example) has no URL",
+        "control_plane_authentication_jwt (issuer http://a.example) has no issuer URL",
         "control_plane_authorization_webhooks has the name 'rbac'",
     ):
         assert sentence in run.output, sentence

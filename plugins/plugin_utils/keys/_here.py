@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Runs modules for the control node in Ansible's own process: a separate process would cost half a second."""
+"""Runs modules on the control node in Ansible's own process: a separate process would cost half a second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ display = Display()
 
 
 class Here:
-    """As much of an AnsibleModule as these modules ask for."""
+    """The part of AnsibleModule that these modules use."""
 
     def __init__(self, params: dict[str, t.Any], check_mode: bool, quiet: bool = False) -> None:
         self.params = params
@@ -38,7 +38,7 @@ class Here:
 
 
 def run(module: types.ModuleType, params: dict[str, t.Any], check_mode: bool, quiet: bool = False) -> dict[str, t.Any]:
-    """The result of a module with these params, of which directory is a path; without its warnings, if `quiet`."""
+    """The result of a module with these params, whose `directory` is a path; without warnings if `quiet`."""
     here = Here({**params, "directory": os.path.expanduser(params["directory"])}, check_mode, quiet)
     try:
         return module.result_of(here)

@@ -198,7 +198,7 @@ def test_flags_issuers_and_webhooks_that_cannot_be():
     message = check(variables)["msg"]
     for start in (
         "node_kubelet_flags has 'anonymous-auth', which is refused: ",
-        "control_plane_authentication_jwt (issuer http://a.example) has no URL",
+        "control_plane_authentication_jwt (issuer http://a.example) has no issuer URL",
         "control_plane_authorization_webhooks has the name 'rbac'",
     ):
         assert any(line.startswith(start) for line in message.splitlines()), start

@@ -235,7 +235,7 @@ ETH0 = [{"address": "192.0.2.11", "interface": "eth0", "prefix": 24}]
             "203.0.113.7",
             False,
             ETH0,
-            "Ansible connects to n1 by 203.0.113.7, which is not an address of that host (192.0.2.11 (eth0)), as behind NAT: set "
+            "Ansible connects to n1 at 203.0.113.7, which is not an address of that host (192.0.2.11 (eth0)), as behind NAT: set "
             "cluster_address for it to one of these in the inventory.",
         ),
         (
