@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What kind of IP address a text is. No I/O."""
+"""Classifies IP addresses. No I/O."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def is_ipv4(text: t.Any) -> bool:
 
 
 def is_unicast(text: t.Any) -> bool:
-    """Whether other hosts can reach a host by a text, which is an IPv4 address then: not loopback, multicast, unspecified or reserved (RFC 6890)."""
+    """Whether a text is an IPv4 address at which other hosts can reach a host: not loopback, multicast, unspecified or reserved (RFC 6890)."""
     if not is_ipv4(text):
         return False
     address = ipaddress.IPv4Address(str(text))

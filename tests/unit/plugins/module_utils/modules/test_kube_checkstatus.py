@@ -366,7 +366,7 @@ def test_node(run_module, monkeypatch, tmp_path, code, text, problem):
     assert result["problems"] == ([problem] if problem else [])
 
 
-@pytest.mark.parametrize("why", ["", "was changed by hand"])
+@pytest.mark.parametrize("why", ["", "was changed manually"])
 def test_a_firewall(run_module, monkeypatch, why):
     monkeypatch.setattr(kube_checkstatus._nft, "drift", lambda module: why)
     expected = [f"the firewall of this host {why}; run plainkube.cluster.site"] if why else []

@@ -61,7 +61,10 @@ def test_good_inputs_are_no_trouble():
         ({"versions": {**GOOD["versions"], "cluster_etcd_version": "3.5.21"}}, "use 3.7.1 or newer"),
         ({"sources": {"firewall_ssh_sources": ["10.0.0.0/33"]}}, "firewall_ssh_sources has '10.0.0.0/33'"),
         ({"sources": {"firewall_hosts": ["hosts"]}}, "firewall_hosts has 'hosts'"),
-        ({"firewall_accept": [{"name": "x", "ports": ["http"], "sources": []}]}, "firewall_accept: 'http' is no port"),
+        (
+            {"firewall_accept": [{"name": "x", "ports": ["http"], "sources": []}]},
+            "firewall_accept: 'http' is not a port",
+        ),
         (
             {"hosts": ["n1", "Node1"]},
             "Node1 is not a valid name for a host of the cluster: use at most 52 lowercase letters",
