@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cni_bridge
-short_description: Puts containerd's pod network on flannel's subnet
+short_description: Configure containerd's pod network for flannel's subnet
 version_added: 1.0.0
 description:
   - Role containerd installs the script C(plainkube-cni), and C(plainkube-cni.service) runs it at every change of flannel's lease. The module
@@ -29,7 +29,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Put the pod network on flannel's subnet
+- name: Configure the pod network for flannel's subnet
   plainkube.cluster.cni_bridge:
 """
 
@@ -39,7 +39,7 @@ actions:
   description:
     - What was, or would be, done. The subject is a difference that was found.
   sample:
-    - {verb: apply, subject: "cni0 has not flannel's 10.244.5.1/24", reason: ""}
+    - {verb: apply, subject: "cni0 does not have flannel's 10.244.5.1/24", reason: ""}
 """
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules.cni_bridge import main

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: docker_rebridge
-short_description: Puts Docker's bridge docker0 on flannel's subnet
+short_description: Configure Docker's bridge docker0 for flannel's subnet
 version_added: 1.0.0
 description:
   - Gives docker0 exactly the address and MTU of flannel's lease, so that containers are part of the cluster's network.
@@ -74,7 +74,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Put docker0 on flannel's subnet
+- name: Configure docker0 for flannel's subnet
   plainkube.cluster.docker_rebridge:
     docker_options:
       live-restore: true

@@ -9,10 +9,10 @@ short_description: Gather the host facts that the roles need, in one fast task
 version_added: 1.0.0
 description:
   - Sets the fact C(plainkube), which replaces M(ansible.builtin.setup) in this collection (0.2 seconds instead of 2).
-  - Changes nothing. An unreachable host is reported in one sentence. With C(ignore_unreachable), that is a warning.
+  - Changes nothing. Reports an unreachable host in one sentence. With C(ignore_unreachable), that is a warning.
   - Always sets the facts C(plainkube_unreached), which is true only for unreachable hosts, and C(plainkube_address), the IPv4 address that the
-    control node connects to, whatever the host says; of several, the first one that the host has. The fact C(plainkube) is empty if nothing
-    was found, so that no cached facts are used.
+    control node connects to, regardless of what the host reports; if there are several, the first that the host has. The fact C(plainkube) is
+    empty if nothing was found, so that no cached facts are used.
 options:
   address:
     description:

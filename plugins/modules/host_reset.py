@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_reset
-short_description: Removes everything that this collection created on a host, and nothing else
+short_description: Remove everything that this collection created on a host, and nothing else
 version_added: 1.0.0
 description:
   - Stops and removes the services with their users, configuration, data and binaries, Kubernetes' containers and their mounts, the images

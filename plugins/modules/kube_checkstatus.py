@@ -153,7 +153,7 @@ options:
     type: bool
     default: false
   release:
-    description: Whether a run of C(plainkube.cluster.site) that has the lock of this host gives it back.
+    description: Whether to release the lock of this host, if the current run of C(plainkube.cluster.site) holds it.
     type: bool
     default: true
   wait:

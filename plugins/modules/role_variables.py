@@ -54,5 +54,5 @@ msg:
   description: The problems, one sentence per line; or that there are none.
   returned: always
   type: str
-  sample: "etcd_wiat is no variable of plainkube.cluster: did you mean etcd_wait?"
+  sample: "etcd_wiat is not a variable of plainkube.cluster: did you mean etcd_wait?"
 """

@@ -37,7 +37,7 @@ options:
     type: path
     default: ""
   control_planes:
-    description: The control planes, whose word on the cluster's keys counts. Needed with O(directory).
+    description: The control planes, which are authoritative for the cluster's keys. Needed with O(directory).
     type: list
     elements: str
     default: []

@@ -8,16 +8,16 @@ module: survey
 short_description: Compare a host with the desired state, in one task
 version_added: 1.0.0
 description:
-  - Finds out which steps of C(plainkube.cluster.site) a host has to take. Changes nothing.
+  - Determines which steps of C(plainkube.cluster.site) a host needs. Changes nothing.
   - A step is a task of this collection's roles that has the variable C(builds_on), the names of the steps on which it depends. This module reads the
     steps from the playbook and the roles' tasks, evaluates their conditions and options with the variables of all roles, and runs their modules in
     check mode, one after the other in one process.
   - A task costs 0.4 seconds of CPU time on the host, nearly all of it for Python and Ansible. So a run without changes needs only this task; the
     tasks of other steps are skipped.
-  - A host where nothing is installed is not asked, and has to take all steps that concern it.
+  - A host on which nothing is installed is not surveyed; it needs all steps that concern it.
 options:
   steps:
-    description: What to ask the host. Set by the action plugin.
+    description: The steps to check on the host. Set by the action plugin.
     type: list
     elements: dict
     required: true
@@ -69,12 +69,12 @@ steps:
   elements: str
   returned: success
 survey:
-  description: A random number, by which later results are known as those of the same pass.
+  description: A random number that identifies the results of the same pass.
   type: str
   returned: success
 to_do:
   description:
-    - The names of the steps to take - those that would change something or fail, and those that depend on one of them.
+    - The names of the needed steps - those that would change something or fail, and those that depend on one of them.
     - Empty if nothing differs.
   type: list
   elements: str

@@ -17,7 +17,7 @@ ALL = (*FIRST, "e4", "e5")
 # Component -> its argument that names the members, and the hosts that it runs on.
 CLIENTS = {"kube-apiserver": ("etcd-servers", ("b1", "b2")), "flanneld": ("etcd-endpoints", ("b1", "b2", "n1"))}
 # How playbooks say that they went on without a host; kubeconfig.yml has no use for a member of etcd.
-SAID = {"status": "{} is unreachable: ", "verify": "Left out, because they are not reached: {}"}
+SAID = {"status": "{} is unreachable: ", "verify": "Skipped because they are unreachable: {}"}
 
 
 def asked(lab, host, component):

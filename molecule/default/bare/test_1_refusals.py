@@ -194,8 +194,8 @@ WRONG = {
     "misspelt variables": Wrong(
         variables(cluster_verion="1.37.2", node_exporter_port=9100),
         (
-            r"cluster_verion is no variable of plainkube\.cluster: did you mean cluster_version\? If not, remove it, or list it",
-            r"node_exporter_port is no variable of plainkube\.cluster: remove it, or list it in preflight_foreign_variables",
+            r"cluster_verion is not a variable of plainkube\.cluster: did you mean cluster_version\? If not, remove it, or list it",
+            r"node_exporter_port is not a variable of plainkube\.cluster: remove it, or list it in preflight_foreign_variables",
         ),
     ),
     "a wrong type and a wrong choice": Wrong(
@@ -257,7 +257,7 @@ WRONG = {
     ),
     "the API's Service address for DNS": Wrong(
         variables(cluster_dns_address="10.96.0.1"),
-        r"cluster_dns_address is '10\.96\.0\.1', which the Service kubernetes has: use another address of 10\.96\.0\.0/16",
+        r"cluster_dns_address is '10\.96\.0\.1', which belongs to the Service kubernetes: use another address of 10\.96\.0\.0/16",
     ),
     "an address that the host has not": Wrong(
         hosts("[all]\nn1 cluster_address=203.0.113.7\n"),
@@ -265,7 +265,7 @@ WRONG = {
     ),
     "an endpoint that only the control node can resolve": Wrong(
         variables(cluster_api_endpoint=socket.gethostname()),
-        rf"cluster_api_endpoint has the name {re.escape(socket.gethostname())}, which does not resolve on n1, whose kubelet reaches the API by it",
+        rf"cluster_api_endpoint has the name {re.escape(socket.gethostname())}, which does not resolve on n1, whose kubelet connects to it",
     ),
     "networks that overlap": Wrong(
         variables(cluster_pod_network="10.96.0.0/12"),
@@ -289,7 +289,7 @@ WRONG = {
     ),
     "a firewall that does not know all hosts": Wrong(
         variables(firewall_enabled=True, firewall_hosts=["192.0.2.0/24"]),
-        r"firewall_hosts \(192\.0\.2\.0/24\) leaves out k1 \(.*\), which no other host would let in: add it",
+        r"firewall_hosts \(192\.0\.2\.0/24\) does not include k1 \(.*\), whose traffic the other hosts would drop: add it",
     ),
     "an impossible subnet length": Wrong(
         variables(flannel_subnet_length=31),
@@ -300,11 +300,11 @@ WRONG = {
     ),
     "an endpoint that is no address of any balancer": Wrong(
         variables(cluster_api_endpoint="198.51.100.99"),
-        r"cluster_api_endpoint is '198\.51\.100\.99', which is the address of no balancer: .* Correct it, or list your own balancer there",
+        r"cluster_api_endpoint is '198\.51\.100\.99', which is neither a control plane's address .*: correct it, or list your own load balancer there",
     ),
     "an endpoint that does not resolve": Wrong(
         variables(cluster_api_endpoint="api.invalid:6443"),
-        r"cluster_api_endpoint is 'api\.invalid:6443', and api\.invalid does not resolve on the control node: put it into DNS",
+        r"cluster_api_endpoint is 'api\.invalid:6443', and api\.invalid does not resolve on the control node: add it to DNS",
     ),
     "a virtual IP for one control plane": Wrong(
         variables(cluster_virtual_ip="198.51.100.9"),
@@ -315,11 +315,11 @@ WRONG = {
         r"cluster_virtual_ip is 198\.51\.100\.9, and k1 is in [\d.]+/24 \(eth0\): choose an unused address there",
     ),
     "a virtual IP that a host has": Wrong(
-        virtual_ip("{n1}"), r"cluster_virtual_ip is [\d.]+, which n1 has already \(eth0\): choose an unused address"
+        virtual_ip("{n1}"), r"cluster_virtual_ip is [\d.]+, which n1 already has \(eth0\): choose an unused address"
     ),
     "a virtual IP on no interface": Wrong(
         virtual_ip("198.51.100.9", "eth7"),
-        r"cluster_virtual_ip_interface is 'eth7', and k1 has no such interface: take one of eth0",
+        r"cluster_virtual_ip_interface is 'eth7', and k1 has no such interface: use one of eth0",
     ),
     "one address twice": Wrong(
         address_of_k1,
@@ -333,11 +333,12 @@ WRONG = {
         on_n1("hostname k1", "hostname n1"), r"k1 and n1 have the same host name k1: give each its own"
     ),
     "a name with capitals and an underscore": Wrong(
-        hosts("[etcd]\nE_1 ansible_host={k1}\n"), r"E_1 cannot name a host of the cluster: use small letters, digits"
+        hosts("[etcd]\nE_1 ansible_host={k1}\n"),
+        r"E_1 is not a valid name for a host of the cluster: use at most 52 lowercase letters",
     ),
     "an unknown version": Wrong(
         variables(cluster_version="1.38.0"),
-        r"cluster_version is '1\.38\.0', and this release of plainkube\.cluster runs Kubernetes [\d.]+ to [\d.]+: take one",
+        r"cluster_version is '1\.38\.0', and this release of plainkube\.cluster runs Kubernetes [\d.]+ to [\d.]+: use one",
     ),
     "no version": Wrong(
         variables(cluster_version="latest"),
@@ -352,7 +353,7 @@ WRONG = {
     ),
     "a containerd that is too old": Wrong(
         variables(cluster_runtime="containerd"),
-        r"n1 has cluster_runtime containerd, and its distribution's containerd is 1\.6, too old for the kubelet: take upstream's "
+        r"n1 has cluster_runtime containerd, and its distribution's containerd is 1\.6, too old for the kubelet: use upstream's "
         r"\(cluster_containerd_version, like [\d.]+, and cluster_cni_plugins_version, like [\d.]+\), or set cluster_runtime to docker",
     ),
     "an unsupported architecture": Wrong(
@@ -360,11 +361,11 @@ WRONG = {
     ),
     "too little memory": Wrong(
         variables(preflight_memory_mb=10_000_000),
-        r"n1 has \d+ MiB of memory and preflight_memory_mb asks for 10000000: give it more, or lower preflight_memory_mb",
+        r"n1 has \d+ MiB of memory and preflight_memory_mb requires 10000000: add memory, or lower preflight_memory_mb",
     ),
     "too little disk": Wrong(
         variables(preflight_disk_mb=1_000_000_000),
-        r"n1 has \d+ MiB of free disk for /opt/plainkube and /var/lib/(?:docker|etcd) and preflight_disk_mb asks for 1000000000: free some",
+        r"n1 has \d+ MiB of free disk for /opt/plainkube and /var/lib/(?:docker|etcd) and preflight_disk_mb requires 1000000000: free some",
     ),
     "a port in use": Wrong(
         on_n1(
@@ -400,25 +401,25 @@ WRONG = {
     ),
     "an unreachable host": Wrong(
         hosts("[all]\nn1 ansible_port=9\n"),
-        r"n1 \([\d.]+\) is unreachable \(.*refused.*\): start it or fix the connection to it .*, or leave it out with --limit '!n1'",
+        r"n1 \([\d.]+\) is unreachable \(.*refused.*\): start it or fix the connection to it .*, or exclude it with --limit '!n1'",
     ),
     "a clock that is ahead": Wrong(
-        interpreter(AHEAD), r"n1's clock is 3[56]\d\d\.\d s ahead of the control node's, .*: set both by NTP"
+        interpreter(AHEAD), r"n1's clock is 3[56]\d\d\.\d s ahead of the control node's, .*: synchronize both with NTP"
     ),
     "a host of another cluster": Wrong(
         another_clusters_host,
-        r"certificates_directory \S+ holds no kubernetes CA, but n1 carries certificates of CA CN=other-kubernetes-ca .*, "
+        r"certificates_directory \S+ has no kubernetes CA, but n1 carries certificates of CA CN=other-kubernetes-ca .*, "
         # Where that is, only a control plane is believed.
-        r"made in a place that is not known; copy that directory here, or set certificates_directory to it",
+        r"created in an unknown place; copy that directory here, or set certificates_directory to it",
     ),
     "a directory of another cluster": Wrong(
         another_clusters_directory,
-        r"certificates_directory \S+ holds the kubernetes CA .*, but n1 carries certificates of another CA, CN=other",
+        r"certificates_directory \S+ has the kubernetes CA .*, but n1 carries certificates of another CA, CN=other",
     ),
     "an encryption key that is lost": Wrong(
         another_encryption_key,
-        r"certificates_directory \S+ holds no encryption\.yaml, but k1 has the key that the cluster's Secrets are encrypted with, .*: take "
-        r"encryption\.yaml back from a backup of that directory, or from /etc/kubernetes/pki/encryption\.yaml of k1",
+        r"certificates_directory \S+ has no encryption\.yaml, but k1 has the key that encrypts the cluster's Secrets, .*: restore "
+        r"encryption\.yaml from a backup of that directory, or from /etc/kubernetes/pki/encryption\.yaml of k1",
     ),
     # The last, as they also show that all was undone: these runs come past every other check.
     "an unavailable version": Wrong(

@@ -162,13 +162,13 @@ def foreign(lab):
         (("-e", "reset_hosts=k1", "--limit", "n1", *CONFIRMED), "reset_hosts is k1, but --limit leaves n1"),
         (
             ("-e", "reset_hots=n1", *CONFIRMED),
-            "reset_hots is no variable of plainkube.cluster: did you mean reset_hosts?",
+            "reset_hots is not a variable of plainkube.cluster: did you mean reset_hosts?",
         ),
-        (("-e", "reset_confirm=nonsense"), "reset_confirm is 'nonsense', and the cluster's name is plainkube"),
-        ((), "Nothing was reset: '' was answered, and the cluster's name is plainkube"),
+        (("-e", "reset_confirm=nonsense"), "reset_confirm is 'nonsense', but the cluster's name is plainkube"),
+        ((), "Nothing was reset: the answer was '', but the cluster's name is plainkube"),
         (
             ("-i", "unreachable.ini", *CONFIRMED),
-            "Nothing was reset, because not all hosts could be looked at: n7 (unreachable: ",
+            "Nothing was reset, because not all hosts could be inspected: n7 (unreachable: ",
         ),
     ],
 )
@@ -218,7 +218,7 @@ def at_a_terminal(inventory, answer, *arguments):
                 printed += os.read(terminal, 65536)
             except OSError:  # the other end is closed
                 break
-        elif b"Type the cluster's name to go on" in printed:
+        elif b"Type the cluster's name to continue" in printed:
             # As a person does: after the prompt, and again if nothing follows, since Ansible drops what was typed before its prompt was ready.
             os.write(terminal, f"{answer}\r".encode())
     else:
@@ -233,7 +233,7 @@ def test_one_host_alone_by_who_types_the_name(lab, inventory, foreign):
     printed, code = at_a_terminal(inventory, "plainkube", "--limit", "n2")
     assert code == 0, printed
     assert "This removes the cluster plainkube from these hosts" in printed
-    assert re.search(r"^\s*n2 \([\d.]+\): \d+ things, among them .*kubelet", printed, re.MULTILINE)
+    assert re.search(r"^\s*n2 \([\d.]+\): \d+ items, including .*kubelet", printed, re.MULTILINE)
     assert not re.search(r"^\s*(k1|n1) \(", printed, re.MULTILINE)
     assert "kubectl delete node n2" in printed
     assert "/usr/local/bin/kubelet" not in shell(lab, "n2", LEFT)

@@ -77,7 +77,7 @@ def test_a_docker_network_in_the_way_is_refused(site, docker_network):
 
 def test_the_hello_pod_takes_no_port_of_the_clusters_own(site):
     said = refused(site, "-e", "verify_host_port=6443", playbook="verify")
-    assert "verify_host_port is 6443, and a component of the cluster listens on that port: choose another one." in said
+    assert "verify_host_port is 6443, a port of a cluster component: choose another port." in said
 
 
 def test_a_minor_version_back_is_refused(site):
@@ -91,7 +91,9 @@ def test_a_misspelt_variable_of_the_status_is_refused(site):
     """And no page is printed, though there is a host that is not the cluster's, and needs no such variable."""
     run = site.run("-i", "stranger,", "-e", "status_wiat=60", playbook="status")
     assert run.code > 0
-    assert "status_wiat is no variable of plainkube.cluster: did you mean status_wait?" in " ".join(run.output.split())
+    assert "status_wiat is not a variable of plainkube.cluster: did you mean status_wait?" in " ".join(
+        run.output.split()
+    )
     assert "Print the status" not in run.output
 
 
@@ -107,9 +109,10 @@ def test_what_a_live_cluster_cannot_change_is_refused(site):
         ("cluster_domain", "other.example", "cluster.local"),
         ("cluster_service_network", "10.112.0.0/16", "10.96.0.0/16"),
     ):
-        sentence = f"{name} is '{value}', and the cluster that k1 is of has {live}, which cannot change while it lives"
+        sentence = f"{name} is '{value}', but the existing cluster of k1 has {live}, which cannot be changed"
         assert sentence in said
     said = refused(site, "-e", "cluster_dns_address=10.96.0.11")
     assert (
-        "cluster_dns_address is '10.96.0.11', and the cluster that n1 is of has 10.96.0.10, which cannot change" in said
+        "cluster_dns_address is '10.96.0.11', but the existing cluster of n1 has 10.96.0.10, which cannot be changed"
+        in said
     )

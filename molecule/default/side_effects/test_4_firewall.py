@@ -129,7 +129,7 @@ def test_hands_on_it_are_found_and_mended(site, lab, k1, n1):
     assert lab.run(k1, "sh", "-c", f"echo '# by hand' >> {RULES}")[0] == 0
     found = {host: one["problems"] for host, one in site.status(0, *given())["hosts"].items()}
     assert found[n1] == [
-        f"the firewall of this host was changed by hand in nftables table {TABLE}; run plainkube.cluster.site"
+        f"the firewall of this host was changed manually in nftables table {TABLE}; run plainkube.cluster.site"
     ]
     assert found[k1] == [
         f"the firewall of this host has other rules in {RULES} than the last run of plainkube.cluster.site wrote; run plainkube.cluster.site"

@@ -89,7 +89,7 @@ def test_a_run_is_killed_on_its_way_and_the_cluster_is_well(site, inventory, hos
     killed = runs.Playbook("certificates", *runs.inventory_arguments(inventory), *ROTATE, kill_at=KILLED_AT).wait()
     assert killed.code == -9, killed.output
     run, _started = site.apply()
-    assert "plainkube.cluster.certificates goes on with it" in run.output
+    assert "plainkube.cluster.certificates resumes it" in run.output
     assert site.apply()[0].changed == 0
     assert hosts.token_status(before["token"]) == "201"
     for pki in (OLD, PKI):

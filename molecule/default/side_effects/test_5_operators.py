@@ -156,12 +156,12 @@ def test_flags_that_contradict_are_refused_together_and_nothing_changes(site, la
     for sentence in (
         "control_plane_kube_apiserver_flags has 'oidc-issuer-url', which is refused: ",
         "control_plane_kube_apiserver_flags has 'anonymous-auth', which is refused: ",
-        "etcd_etcd_flags has '--data-dir', which has not the form of a flag: ",
+        "etcd_etcd_flags has '--data-dir', which is not in the form of a flag: ",
         "node_kubelet_flags has 'read-only-port', which is refused: ",
-        "node_kubelet_flags has 'v', which has not the form of a flag: ",
+        "node_kubelet_flags has 'v', which is not in the form of a flag: ",
         "node_kube_proxy_flags has 'proxy-mode', which is refused: ",
         "cluster_unsafe_flags has 'anonymous-auth': write COMPONENT/FLAG",
-        "control_plane_authentication_jwt (issuer http://a.example) has no URL",
+        "control_plane_authentication_jwt (issuer http://a.example) has no issuer URL",
         "control_plane_authorization_webhooks has the name 'rbac'",
     ):
         assert sentence in run.output, sentence

@@ -66,7 +66,7 @@ def test_every_playbook_says_the_same_of_a_directory_that_is_missing(site, direc
     finally:
         away.rename(directory)
     (sentence,) = status["problems"]
-    assert sentence.startswith(f"certificates_directory {directory} holds no kubernetes CA, but k1 ")
+    assert sentence.startswith(f"certificates_directory {directory} has no kubernetes CA, but k1 ")
     assert not status["healthy"]
     assert all(host["healthy"] for host in status["hosts"].values())
     # Whatever lines a callback folds it into; site.yml also checks nodes, so it counts more hosts with another CA.
@@ -83,7 +83,7 @@ def test_every_playbook_says_the_same_of_a_directory_that_others_can_read(site, 
     (directory / "ca.key").chmod(0o644)
     (sentence,) = site.status()["problems"]
     assert (
-        f"{directory} is open to other users of this machine (mode 0755), who can read ca.key: run plainkube"
+        f"{directory} is accessible to other users of this machine (mode 0755), who can read ca.key: run plainkube"
         in sentence
     )
     words = " ".join(sentence.split())

@@ -140,7 +140,7 @@ def test_a_host_gets_no_file_for_the_asking(lie, run, lab):
     lie(answers={"artifacts": {"failed": True}}, replaced=["/usr/local/bin/kubelet"], missing=[key])
     found = run("site", "-e", f"artifacts_mirror={mirror.directory()}")
     assert found.code > 0
-    assert f'n1 asks for "{key}" of artifacts_mirror, which is no file of this cluster\'s versions' in " ".join(
+    assert f'n1 requested "{key}" from artifacts_mirror, which is not a file of this cluster\'s versions' in " ".join(
         found.output.split()
     )
     assert found.changed == 0
@@ -151,7 +151,7 @@ def test_a_host_that_denies_its_address_is_refused(lie, run, lab):
     lie(found={"addresses": [{"interface": "eth0", "address": lab.address("k1"), "prefix": 24}]})
     found = run("site")
     assert found.code > 0
-    said = f"Ansible connects to n1 by {lab.address('n1')}, which is not an address of that host ({lab.address('k1')} (eth0))"
+    said = f"Ansible connects to n1 at {lab.address('n1')}, which is not an address of that host ({lab.address('k1')} (eth0))"
     assert said in " ".join(found.output.split())
     assert found.changed == 0
 

@@ -36,9 +36,9 @@ def test_the_survey_needs_no_role(cluster):
 @pytest.mark.parametrize(
     ("role", "sentence"),
     [
-        ("artifacts", "Nothing is known of host n1: run role plainkube.cluster.preflight"),
+        ("artifacts", "There are no facts about host n1: run role plainkube.cluster.preflight"),
         ("flannel", "No IPv4 address of host k1 is known: run role plainkube.cluster.preflight"),
-        ("node", "Nothing is known of host n1: run role plainkube.cluster.preflight"),
+        ("node", "There are no facts about host n1: run role plainkube.cluster.preflight"),
     ],
 )
 def test_a_role_says_what_it_lacks(cluster, tmp_path, role, sentence):

@@ -208,13 +208,13 @@ def test_a_host_that_was_down_once_is_seen_again(settings, lab):
     try:
         down = settings.playbook("verify")
         assert down.code != 0
-        assert "No node is reached (n1)" in down.output
+        assert "No node is reachable (n1)" in down.output
     finally:
         lab.start("n1")
         lab.run("n1", "mount", "-o", "remount,noexec", "/tmp")
     settings.playbook("status", "-e", "status_wait=60").demand()
     up = settings.playbook("verify").demand()
-    assert "All hosts are reached." in up.output
+    assert "All hosts are reachable." in up.output
     # The fact cache is in use.
     assert {path.name.removeprefix("s1_") for path in settings.cache.iterdir()} >= {"k1", "n1"}
 

@@ -25,7 +25,7 @@ OPTIONS: dict[str, t.Any] = {
     "key": {"type": "path", "default": "/etc/kubernetes/pki/etcd/root.key", "no_log": False},
     "wait": {"type": "int", "default": 60},
 }
-# Most of etcdctl's commands know no time limit: with no etcd there they would try forever. etcd answers within 7 s or refuses.
+# Most of etcdctl's commands have no timeout: without etcd, they would retry forever. etcd responds or refuses within 7 s.
 _SECONDS = 10
 # For queries of members, some of which may be down.
 SHORT_TIMEOUTS = {"ETCDCTL_DIAL_TIMEOUT": "2s", "ETCDCTL_COMMAND_TIMEOUT": "3s"}
@@ -37,11 +37,11 @@ class EtcdError(Exception):
 
 
 class Unreachable(EtcdError):
-    """etcd is not reachable (yet)."""
+    """etcd is not reachable, or not yet."""
 
 
 def reason(err: str) -> str:
-    """Why etcdctl failed, out of what it wrote to stderr: log lines in JSON, then `Error: …`."""
+    """Why etcdctl failed, from its stderr: log lines in JSON, then `Error: …`."""
     told, logged = "", ""
     for line in err.splitlines():
         if line.startswith("Error: "):
@@ -61,7 +61,7 @@ def _logged_error(line: str) -> str:
 
 
 def decode(encoded: str | None) -> str:
-    """A key or value as etcdctl's JSON has it."""
+    """Decode a key or value from etcdctl's JSON."""
     return base64.b64decode(encoded or "").decode("utf-8", "surrogateescape")
 
 
@@ -71,13 +71,13 @@ def pairs(answer: t.Mapping[str, t.Any]) -> dict[str, str]:
 
 
 def put_if_absent(key: str, value: str) -> str:
-    """A transaction for `etcdctl txn`: put where there is no such key, else get it. json.dumps quotes as Go's %q reads."""
+    """A transaction for `etcdctl txn`: put the key if it does not exist, else get it. json.dumps quotes in a way that Go's %q reads."""
     name = json.dumps(key)
     return f'create({name}) = "0"\n\nput {name} {json.dumps(value)}\n\nget {name}\n\n'
 
 
 def txn_pairs(answer: t.Mapping[str, t.Any]) -> dict[str, str]:
-    """The keys and values that the get of a transaction answered."""
+    """The keys and values that the get of a transaction returned."""
     found: dict[str, str] = {}
     for response in answer.get("responses") or []:
         inner = response.get("Response", response)
@@ -86,7 +86,7 @@ def txn_pairs(answer: t.Mapping[str, t.Any]) -> dict[str, str]:
 
 
 def dial(endpoint: str) -> str:
-    """Why nothing listens at this URL; empty when something does."""
+    """Why nothing listens at this URL; empty if something does."""
     url = urllib.parse.urlsplit(endpoint)
     try:
         with socket.create_connection((url.hostname or "", url.port or 2379), timeout=2):
@@ -99,11 +99,11 @@ def _parse(arguments: t.Sequence[str], out: str) -> t.Any:
     try:
         return json.loads(out) if out.lstrip().startswith(("{", "[")) else {}
     except ValueError:
-        raise EtcdError(f"`etcdctl {' '.join(arguments)}` answered no JSON: {out.strip()}") from None
+        raise EtcdError(f"`etcdctl {' '.join(arguments)}` printed no JSON: {out.strip()}") from None
 
 
 class Etcdctl:
-    """etcdctl with the module's endpoints and certificates, or those of one of its options."""
+    """etcdctl with the endpoints and certificates of the module, or of one of its options."""
 
     def __init__(self, module: AnsibleModule, params: t.Mapping[str, t.Any] | None = None) -> None:
         params = module.params if params is None else params
@@ -128,7 +128,7 @@ class Etcdctl:
         return _parse(arguments, out)
 
     def of_each(self, *arguments: str) -> list[dict[str, t.Any]]:
-        """What each of the endpoints answers that does: `endpoint status` and `endpoint health` fail when one of them does not."""
+        """The responses of all endpoints that respond: `endpoint status` and `endpoint health` fail if one of them does not."""
         code, out, err = self._run(arguments)
         answers = _parse(arguments, out)
         if code != 0 and not answers:
@@ -142,9 +142,9 @@ class Etcdctl:
         return _command.run(self.module, command, data=data, environ_update=self.environment)
 
     def patiently(self, *arguments: str, data: str | None = None) -> dict[str, t.Any]:
-        """The same, but wait for an etcd that does not answer yet: it may have been started a moment ago.
+        """The same, but wait for an etcd that does not respond yet: it may have just been started.
 
-        Only for what may be sent twice.
+        Only for idempotent commands.
         """
 
         def attempt() -> dict[str, t.Any] | Unreachable:
@@ -161,31 +161,31 @@ class Etcdctl:
     def _binary(self) -> str:
         binary = self.module.get_bin_path("etcdctl", opt_dirs=["/usr/local/bin"])
         if binary is None:
-            raise Unreachable("etcdctl is not installed on this host; run role artifacts for the etcd hosts first")
+            raise Unreachable("etcdctl is not installed on this host: run role artifacts for the etcd hosts first")
         for name, path in self.files.items():
             if not os.path.exists(path):
-                raise Unreachable(f"{name} is {path}, which does not exist; run role certificates first")
+                raise Unreachable(f"{name} is {path}, which does not exist: run role certificates first")
         return binary
 
     def _dial(self) -> None:
-        """Detect in a millisecond what would take etcdctl seconds."""
+        """Detect in a millisecond that nothing listens, for which etcdctl needs seconds."""
         silence = "" if self.answered else [dial(endpoint) for endpoint in self.endpoints.split(",")]
         if silence and all(silence):
-            raise Unreachable(f"etcd does not answer at {self.endpoints}: {silence[-1]}")
+            raise Unreachable(f"etcd does not respond at {self.endpoints}: {silence[-1]}")
         self.answered = True
 
     def _error(self, arguments: t.Sequence[str], code: int, err: str) -> EtcdError:
-        why = reason(err) or (f"no answer in {_SECONDS} s" if code == 124 else f"exit code {code}")
+        why = reason(err) or (f"no response within {_SECONDS} s" if code == 124 else f"exit code {code}")
         if any(refusal in why for refusal in _REFUSALS):
             return EtcdError(
                 f"etcd at {self.endpoints} refused `etcdctl {' '.join(arguments)}` ({why}); "
-                f"cert is {self.files.get('cert')}, whose user lacks the right"
+                f"cert is {self.files.get('cert')}, whose user lacks the permission"
             )
         kind = Unreachable if _is_silence(why) else EtcdError
         return kind(f"`etcdctl {' '.join(arguments)}` failed at {self.endpoints}: {why}")
 
 
 def _is_silence(why: str) -> bool:
-    """Whether etcd, rather than refuse, was not there, had no leader, or did not answer in time."""
+    """Whether etcd did not refuse, but was down, had no leader, or did not respond in time."""
     signs = ("connection", "deadline exceeded", "Unavailable", "no leader", "timed out", "no answer", "EOF")
     return any(sign in why for sign in signs)

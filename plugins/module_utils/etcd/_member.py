@@ -1,11 +1,11 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""How a host's etcd becomes a member of the cluster that is there, or founds one with the others. No I/O.
+"""How a host's etcd joins the existing cluster, or bootstraps a new one with the other members. No I/O.
 
-What a member starts with is an environment file that is there for its first start only: the unit removes it once etcd is ready.
-Without it and without data, the unit's own settings let etcd join nobody and found nothing. So data that is lost stays a member that
-does not start, until somebody who has asked the others says how.
+A member's bootstrap settings are in an environment file for its first start only: the unit removes it once etcd is ready.
+Without that file and without data, the unit's own settings neither join nor bootstrap a cluster. So a member that lost its data
+does not start until a run has asked the other members how it should.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from __future__ import annotations
 import typing as t
 
 # The possible states of etcd on a host (fact etcd_state).
-NONE = "none"  # nothing: etcd never ran here
+NONE = "none"  # etcd never ran here
 FOUNDING = "founding"  # it is bootstrapping a cluster with the others, and was not ready yet
 JOINING = "joining"  # it is joining an existing one, and was not ready yet
 MEMBER = "member"  # a member's data
 LOST = "lost"  # etcd ran here, and its data is gone
-# What etcd itself takes for a member's data, below its data directory. A start that fails leaves other files there.
+# What etcd itself considers a member's data, below its data directory. A failed start leaves other files there.
 WAL = "member/wal/*.wal"
-# Where role etcd has it. Not in a directory of etcd's user, because systemd reads it as root.
+# Where role etcd expects it. Not in a directory of etcd's user, because systemd reads it as root.
 DATA = "/var/lib/etcd/data"
 FIRST_START = "/etc/kubernetes/etcd-first-start"
 UNIT = "/etc/systemd/system/etcd.service"
@@ -28,7 +28,7 @@ _OF_A_CLUSTER = (MEMBER, JOINING)
 
 
 class Refusal(Exception):
-    """What must not be done, in a sentence without its full stop."""
+    """Why an action is refused: a sentence without its full stop."""
 
 
 class Host(t.NamedTuple):
@@ -55,7 +55,7 @@ class Member(t.NamedTuple):
 
 
 class Live(t.NamedTuple):
-    """The cluster, according to a member with a quorum."""
+    """The running cluster, according to a member with a quorum."""
 
     members: tuple[Member, ...]
     leader: int
@@ -79,7 +79,7 @@ KEEP = Plan("keep")
 
 
 def state_of(has_data: bool, first_start: str | None, has_unit: bool) -> str:
-    """What the files say: whether there is data, the environment file (None: there is none), whether etcd's unit is there."""
+    """The state according to the files: whether there is data, the environment file (None if missing), and whether etcd's unit exists."""
     if first_start is not None:
         return FOUNDING if "ETCD_INITIAL_CLUSTER_STATE=new" in first_start.splitlines() else JOINING
     if has_data:
@@ -94,7 +94,7 @@ def environment(members: t.Iterable[tuple[str, str]], new: bool) -> str:
 
 
 def joined(live: Live | None, me: Host, hosts: t.Sequence[Host]) -> list[tuple[str, str]]:
-    """Name and peer URL of all members of a live cluster once this host is one; the inventory's where none could be asked (a plan)."""
+    """Name and peer URL of all members of a running cluster once this host has joined; those in the inventory if none responds (a plan)."""
     if live is None:
         return [(host.name, host.peer_url) for host in hosts]
     known = {host.peer_url: host.name for host in hosts}
@@ -103,7 +103,7 @@ def joined(live: Live | None, me: Host, hosts: t.Sequence[Host]) -> list[tuple[s
 
 
 def parse_members(answer: t.Mapping[str, t.Any]) -> tuple[Member, ...]:
-    """The members in the answer of `etcdctl member list`."""
+    """The members in the output of `etcdctl member list`."""
     return tuple(
         Member(
             one["ID"],
@@ -117,7 +117,7 @@ def parse_members(answer: t.Mapping[str, t.Any]) -> tuple[Member, ...]:
 
 
 def clusters(status: t.Iterable[t.Mapping[str, t.Any]]) -> dict[int, list[str]]:
-    """Cluster id -> the endpoints that are of it, out of `etcdctl endpoint status`."""
+    """Cluster ID -> its endpoints, from `etcdctl endpoint status`."""
     found: dict[int, list[str]] = {}
     for entry in status:
         found.setdefault(entry["Status"]["header"]["cluster_id"], []).append(entry["Endpoint"])
@@ -143,21 +143,21 @@ def refuse_two_clusters(found: t.Mapping[int, t.Sequence[str]], directory: str) 
     if len(found) > 1:
         sides = " and ".join(f"{', '.join(urls)} of {identity:x}" for identity, urls in found.items())
         raise Refusal(
-            f"the etcd members are of different clusters: {sides}; find out which one to keep, stop etcd on the hosts of the other and "
-            f"move their {directory} away, then run plainkube.cluster.site again, and they join"
+            f"the etcd members belong to different clusters: {sides}; decide which cluster to keep, stop etcd on the hosts of the other, "
+            f"move their {directory} away, and run plainkube.cluster.site again, so that they join"
         )
 
 
 def decide(me: Host, has_data: bool, hosts: t.Sequence[Host], live: Live | None, silence: str, directory: str) -> Plan:
     """What to do on this host before etcd starts; raises Refusal.
 
-    live is None where no member that has a quorum answers; silence says how that was found.
+    `live` is None if no member with a quorum responds; `silence` says how that was determined.
     """
     if has_data:
         if live and not live.find(me):
             raise Refusal(
-                f"{me.name} has etcd data of another cluster, or of a member that was removed, in {directory}: the live members are "
-                f"{names(live.members)}; move that directory away and run plainkube.cluster.site again, and {me.name} joins them"
+                f"{me.name} has etcd data of another cluster, or of a member that was removed, in {directory}: the current members are "
+                f"{names(live.members)}; move that directory away, and run plainkube.cluster.site again, so that {me.name} joins them"
             )
         return KEEP
     return _join(me, hosts, live) if live else _found(me, hosts, silence)
@@ -172,12 +172,12 @@ def _join(me: Host, hosts: t.Sequence[Host], live: Live) -> Plan:
     if strangers:
         stranger = strangers[0]
         raise Refusal(
-            f"etcd has the member {stranger.label} ({stranger.id:x}), which is no etcd host of the inventory: add it there, or remove it "
+            f"etcd has the member {stranger.label} ({stranger.id:x}), which is not an etcd host in the inventory: add it there, or remove it "
             f"(etcdctl member remove {stranger.id:x}), before {me.name} joins"
         )
     if learners:
         raise Refusal(
-            f"etcd has the learner {names(learners)}, and takes one at a time: run plainkube.cluster.site on that host first, or remove it "
+            f"etcd has the learner {names(learners)}, and accepts one at a time: run plainkube.cluster.site on that host first, or remove it "
             f"(etcdctl member remove {learners[0].id:x})"
         )
     if mine is None:
@@ -192,18 +192,18 @@ def _found(me: Host, hosts: t.Sequence[Host], silence: str) -> Plan:
     lost = [host for host in hosts if host.state in (LOST, JOINING)]
     if kept:
         raise Refusal(
-            f"{me.name} has no etcd data and {names(kept)} {'has' if len(kept) == 1 else 'have'}, but no member with a quorum answers "
-            f"({silence}), so {me.name} cannot join and must not found a second cluster: start etcd on enough of these hosts, "
+            f"{me.name} has no etcd data and {names(kept)} {'has' if len(kept) == 1 else 'have'}, but no member with a quorum responds "
+            f"({silence}), so {me.name} cannot join and must not bootstrap a second cluster: start etcd on enough of these hosts, "
             "or restore a backup"
         )
     if unknown:
         raise Refusal(
-            f"nobody has looked whether {names(unknown)} {'has' if len(unknown) == 1 else 'have'} etcd data, and a new cluster is "
-            "founded by all its members together: run plainkube.cluster.site for all of them, without --limit"
+            f"it is unknown whether {names(unknown)} {'has' if len(unknown) == 1 else 'have'} etcd data, and a new cluster is "
+            "bootstrapped by all its members together: run plainkube.cluster.site for all of them, without --limit"
         )
     if lost:
         raise Refusal(
-            f"etcd has run on {names(lost)}, its data is gone, and no member answers ({silence}): restore a backup, or, to begin with "
+            f"etcd has run on {names(lost)}, its data is gone, and no member responds ({silence}): restore a backup, or, to start with "
             f"an empty cluster, run plainkube.cluster.reset with reset_hosts={','.join(host.name for host in hosts)} first"
         )
     return Plan("found", f"with {names(host for host in hosts if host != me) or 'no other member'}")
@@ -217,7 +217,7 @@ def quorum(voters: int) -> int:
 
 
 def spare_troubles(live: Live, me: Member, healthy: t.Collection[str]) -> str:
-    """Why etcd would lose its quorum without this member; empty if it would not. healthy has the healthy endpoints."""
+    """Why etcd would lose its quorum without this member; empty if it would not. `healthy` has the healthy endpoints."""
     others = [member for member in live.voters if member != me]
     if me.learner or not others:
         return ""

@@ -10,14 +10,14 @@ import typing as t
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd._etcdctl import decode
 
 ROOT = "root"
-# In etcd's API: READ = 0 (left out of JSON), WRITE = 1, READWRITE = 2; etcdctl's JSON may also carry the names.
+# In etcd's API: READ = 0 (omitted in JSON), WRITE = 1, READWRITE = 2; etcdctl's JSON may also have the names.
 _ACCESS = {0: "read", 1: "write", 2: "readwrite", "READ": "read", "WRITE": "write", "READWRITE": "readwrite"}
 
-Range = tuple[str, str]  # first key, and the key behind the last one (empty: just this key)
+Range = tuple[str, str]  # first key, and the end of the range, exclusive (empty: only this key)
 
 
 class Rbac(t.NamedTuple):
-    """Roles with their permissions, users with their roles, and whether authentication is on."""
+    """Roles with their permissions, users with their roles, and whether authentication is enabled."""
 
     roles: dict[str, dict[Range, str]]
     users: dict[str, frozenset[str]]
@@ -25,7 +25,7 @@ class Rbac(t.NamedTuple):
 
 
 def prefix_end(prefix: str) -> str:
-    """The first key behind all keys with this prefix, as etcd's GetPrefixRangeEnd has it."""
+    """The first key after all keys with this prefix, like etcd's GetPrefixRangeEnd."""
     characters = prefix.encode("utf-8", "surrogateescape").rstrip(b"\xff")
     if not characters:
         return "\0"
@@ -33,7 +33,7 @@ def prefix_end(prefix: str) -> str:
 
 
 def permissions(answer: t.Mapping[str, t.Any]) -> dict[Range, str]:
-    """The permissions in the answer of `etcdctl role get`."""
+    """The permissions in the output of `etcdctl role get`."""
     return {
         (decode(entry.get("key")), decode(entry.get("range_end"))): _ACCESS[entry.get("permType", 0)]
         for entry in answer.get("perm") or []
@@ -56,9 +56,9 @@ def wanted(roles: t.Sequence[t.Mapping], users: t.Sequence[t.Mapping]) -> Rbac:
 
 
 def problem(want: Rbac) -> str:
-    """What is wrong with the wanted state, in a sentence; empty when nothing is."""
+    """The problem with the desired state, in a sentence; empty if there is none."""
     if ROOT in want.roles:
-        return "roles must not contain root; its rights are built into etcd"
+        return "roles must not contain root, whose permissions are built into etcd: remove it"
     for user, roles in want.users.items():
         for role in sorted(roles - set(want.roles) - {ROOT}):
             return f"user {user} has role {role}, which is not among roles ({', '.join(want.roles) or 'none'})"
@@ -82,7 +82,7 @@ def _range_arguments(keys: Range) -> list[str]:
 def commands(before: Rbac, want: Rbac) -> list[list[str]]:
     """The etcdctl commands from before to want: additions, then removals, and authentication last.
 
-    Each is complete in itself, so a run that is killed in between leaves a state that the next one goes on from.
+    Each command is atomic, so if a run is killed between two of them, the next run continues.
     """
     added, removed = [], []
     for role, rights in want.roles.items():
@@ -105,7 +105,7 @@ def commands(before: Rbac, want: Rbac) -> list[list[str]]:
 
 
 def subjects(commands: t.Iterable[t.Sequence[str]]) -> list[str]:
-    """What the commands are about, each once: `etcd's role flannel`."""
+    """The subjects of the commands, without duplicates: `etcd's role flannel`."""
     found = (kind if kind == "auth" else f"{kind} {rest[1]}" for kind, *rest in commands)
     return [f"etcd's {name}" for name in dict.fromkeys(found)]
 

@@ -356,7 +356,7 @@ def load_authority(name: str, certificate: str, key: str | None, path: str, now:
     found = load_certificates(certificate)
     if not found:
         raise CertificateError(f"{path}.crt is not a readable certificate: put the CA's certificate there.")
-    loaded = None if key is None else load_any_key(key, f"{path}.key", "put the CA's key there")
+    loaded = None if key is None else load_any_key(key, f"{path}.key", "restore the CA's key there")
     mine = [one for one in found if loaded is None or same_key(one.public_key(), loaded.public_key())]
     if not mine:
         raise CertificateError(
@@ -564,4 +564,4 @@ def origin_place(text: str | None) -> str:
     pairs = dict(line.split(": ", 1) for line in (text or "").splitlines() if ": " in line)
     if not {"control node", "directory"} <= pairs.keys():
         return ""
-    return f"made on control node {pairs['control node']} in {pairs['directory']}"
+    return f"created on control node {pairs['control node']} in {pairs['directory']}"

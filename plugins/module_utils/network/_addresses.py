@@ -29,7 +29,7 @@ def is_ipv4(text: t.Any) -> bool:
 
 
 def is_unicast(text: t.Any) -> bool:
-    """Whether other hosts can reach a host by a text, which is an IPv4 address then: not loopback, multicast, unspecified or reserved (RFC 6890)."""
+    """Whether a text is an IPv4 address at which other hosts can reach a host: not loopback, multicast, unspecified or reserved (RFC 6890)."""
     if not is_ipv4(text):
         return False
     address = ipaddress.IPv4Address(str(text))

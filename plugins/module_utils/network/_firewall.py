@@ -25,14 +25,14 @@ _NODE_PORTS = "-".join(map(str, NODE_PORTS))
 GROUPS = ("hosts", "control_planes", "members", "pods")
 
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
-# Keyword of nft and type of a set, by the version of the addresses in it.
+# nft's keyword and set type, by IP version.
 _FAMILIES = {4: ("ip", "ipv4_addr"), 6: ("ip6", "ipv6_addr")}
-# keepalived's, by its number: not every host has its name.
+# VRRP, by number: not every host has the name.
 _VRRP = 112
 
 _HEAD = f"""\
-# Written by plainkube.cluster, which loads it at boot ({UNIT}). It lets in what the cluster's hosts, pods and
-# clients need of this host, and nothing else. Forwarded packets (pods, published ports) and all other tables are not its business.
+# Written by plainkube.cluster, which loads it at boot ({UNIT}). It accepts what the cluster's hosts, pods and
+# clients need from this host, and nothing else. It does not affect forwarded packets (pods, published ports) or other tables.
 """
 
 _ALWAYS = "".join(
@@ -48,10 +48,10 @@ _ALWAYS = "".join(
 
 _UNIT = f"""\
 [Unit]
-Description=The cluster's host firewall, nftables table {TABLE}
+Description=Host firewall of the Kubernetes cluster, nftables table {TABLE}
 Documentation=man:nft(8)
 DefaultDependencies=no
-# Before the first packet. After Debian's own nftables.service, which begins by flushing all tables, and again whenever that does.
+# Before the first packet. After Debian's own nftables.service, which starts by flushing all tables, and again whenever that service reloads.
 After=local-fs.target nftables.service
 Before=network-pre.target shutdown.target
 Wants=network-pre.target
@@ -72,7 +72,7 @@ WantedBy=sysinit.target
 
 
 def unit(rules: str) -> str:
-    """The unit that loads these rules at boot; with a stamp, by which reset and status know it."""
+    """The unit that loads these rules at boot, with a stamp by which reset and status recognize it."""
     contents = {RULES: rules}
     stamp = _stamp.Stamp(_stamp.compute(_UNIT, [RULES], contents), "1")
     return _stamp.append(_UNIT, [RULES], stamp, contents)
@@ -82,7 +82,7 @@ def unit(rules: str) -> str:
 
 
 def parse_source(text: str) -> Network:
-    """An address or network; ValueError, in words, for anything else."""
+    """An address or network; raises ValueError with a sentence for anything else."""
     try:
         return ipaddress.ip_network(str(text))
     except ValueError as error:
@@ -93,7 +93,7 @@ def parse_source(text: str) -> Network:
 
 
 def source_troubles(variable: str, sources: t.Iterable[str], groups: t.Collection[str]) -> list[str]:
-    """What is wrong with the sources in a variable: each is an address, a network, or one of the groups."""
+    """The problems with the sources in a variable: each must be an address, a network, or one of the groups."""
     troubles = []
     for source in sources:
         if source not in groups:
@@ -123,14 +123,14 @@ def _choice(values: t.Sequence[str]) -> str:
 
 
 class Groups:
-    """Named sources, such as all hosts; those that are asked for become sets of the table."""
+    """Named sources, such as all hosts; those in use become sets of the table."""
 
     def __init__(self, groups: t.Mapping[str, t.Sequence[str]]) -> None:
         self.networks = {name: without_covered(map(parse_source, sources)) for name, sources in groups.items()}
         self.used: set[tuple[str, int]] = set()
 
     def matches(self, sources: t.Sequence[str]) -> list[str]:
-        """The beginnings of rules that match packets from any of the sources; one empty beginning for the whole world."""
+        """The match expressions of rules for packets from any of the sources; a single empty one for any address."""
         literal = without_covered(parse_source(source) for source in sources if source not in self.networks)
         every = [network.version for network in literal if network.prefixlen == 0]
         if len(every) == len(_FAMILIES):
@@ -152,7 +152,7 @@ class Groups:
         return found
 
     def sets(self) -> str:
-        """The sets that rules refer to, an element a line, so that a diff shows the host that is new."""
+        """The sets that rules refer to, with one element per line, so that a diff shows each new host."""
         text = ""
         for name, networks in self.networks.items():
             for version, (_keyword, kind) in _FAMILIES.items():
@@ -172,7 +172,7 @@ def _service(protocol: str, ports: t.Sequence[str]) -> str:
 
 def _comment(name: str) -> str:
     if not re.fullmatch(r"[^\"\\\n]{1,100}", name):
-        raise ValueError(f"the rule {name!r} cannot be named so: take up to 100 characters without quotes")
+        raise ValueError(f"the rule {name!r} has an invalid name: use up to 100 characters without quotes")
     return f'comment "{name}"'
 
 
@@ -180,21 +180,21 @@ def _port(text: str) -> str:
     low, dash, high = str(text).partition("-")
     numbers = [int(part) if part.isdigit() else 0 for part in ([low, high] if dash else [low])]
     if not all(1 <= number <= 65535 for number in numbers) or numbers != sorted(numbers):
-        raise ValueError(f"{text!r} is no port: write a number up to 65535, or two as 30000-32767")
+        raise ValueError(f"{text!r} is not a port: write a number up to 65535, or a range such as 30000-32767")
     return "-".join(map(str, numbers))
 
 
 def accept(rule: t.Mapping[str, t.Any], groups: Groups) -> str:
     """The rules that accept one service."""
     if (rule["protocol"] == "vrrp") == bool(rule["ports"]):
-        raise ValueError(f"the rule {rule['name']!r} has to name ports for tcp and udp, and none for vrrp")
+        raise ValueError(f"the rule {rule['name']!r} must have ports for tcp and udp, and none for vrrp")
     service = _service(rule["protocol"], [_port(port) for port in rule["ports"]])
     end = f"{service} accept {_comment(rule['name'])}"
     return "".join(f"\t\t{match}{end}\n" for match in groups.matches(rule["sources"]))
 
 
 def rule_troubles(variable: str, rules: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
-    """What is wrong with rules of the operator's, but for their sources."""
+    """The problems with the operator's rules, except for their sources."""
     troubles = []
     for rule in rules:
         try:
@@ -226,7 +226,7 @@ def _node_port_chain(sources: t.Sequence[str], groups: Groups) -> str:
 
 
 def render(wanted: t.Mapping[str, t.Any], ssh_ports: t.Collection[int]) -> str:
-    """The whole file; wanted are the options of module firewall. ValueError, in words, for what nobody can mean."""
+    """The whole file; `wanted` has the options of module firewall. Raises ValueError with a sentence for invalid options."""
     groups = Groups(wanted["groups"])
     ssh = sorted({*ssh_ports, *wanted["ssh_ports"]})
     world = ["0.0.0.0/0", "::/0"]
@@ -243,7 +243,7 @@ def render(wanted: t.Mapping[str, t.Any], ssh_ports: t.Collection[int]) -> str:
 
 
 def hosts_left_out(addresses: t.Mapping[str, str], sources: t.Sequence[str]) -> list[str]:
-    """Names of hosts whose address is in none of the sources."""
+    """Names of hosts whose address is not in any of the sources."""
     networks = [parse_source(source) for source in sources]
     return [
         name

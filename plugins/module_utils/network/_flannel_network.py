@@ -1,10 +1,10 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""flannel's network configuration in etcd: how it is written, what flannel would refuse, and when two are the same.
+"""flannel's network configuration in etcd: rendering, validation by flannel's rules, and comparison.
 
-The rules are those of flannel 0.28's pkg/subnet/config.go and of its backends. Where flannel is silent about a value
-that cannot work (host bits, an empty range, an option that its backend does not read), these rules speak up.
+The rules are those of flannel 0.28's pkg/subnet/config.go and of its backends. They also reject invalid values that flannel
+silently accepts (host bits, an empty range, an option that the backend ignores).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Config = dict[str, t.Any]
 
 
 class Option(t.NamedTuple):
-    """An option of a backend: flannel's name, type, default, and the values it may have."""
+    """An option of a backend: flannel's name, type, default, and valid values."""
 
     name: str
     type: type
@@ -58,7 +58,7 @@ BACKENDS: dict[str, tuple[Option, ...]] = {
     ),
     "udp": (_port("Port", 8285),),
 }
-# The options of the module, and what flannel calls them.
+# The options of the module, and flannel's names for them.
 OPTION_NAMES = {
     "vni": "VNI",
     "port": "Port",
@@ -83,9 +83,9 @@ def build(
     subnet_max: str | None = None,
     backend: t.Mapping[str, t.Any] | None = None,
 ) -> Config:
-    """The configuration to write, checked; raises ValueError with a sentence about the first thing that is wrong.
+    """The validated configuration to write; raises ValueError with a sentence about the first problem.
 
-    Backend and its Type are always written: without them flannel silently takes udp.
+    Backend and its Type are always written: without them, flannel silently uses udp.
     """
     given = {name: value for name, value in (backend or {}).items() if value not in (None, False)}
     kind = given.pop("type", "vxlan")
@@ -106,7 +106,7 @@ def _network(text: t.Any, strict: bool = True) -> ipaddress.IPv4Network:
     try:
         network = ipaddress.IPv4Network(str(text), strict=False)
     except ValueError:
-        raise ValueError(f"network is {text!r}, which is no IPv4 network such as 10.244.0.0/16") from None
+        raise ValueError(f"network is {text!r}, which is not an IPv4 network such as 10.244.0.0/16") from None
     if "/" not in str(text):
         raise ValueError(f"network is {text!r} without a prefix length; write it like 10.244.0.0/16")
     if strict and str(text) != str(network):
@@ -118,7 +118,7 @@ def _address(name: str, text: t.Any) -> ipaddress.IPv4Address:
     try:
         return ipaddress.IPv4Address(str(text))
     except ValueError:
-        raise ValueError(f"{name} is {text!r}, which is no IPv4 address") from None
+        raise ValueError(f"{name} is {text!r}, which is not an IPv4 address") from None
 
 
 def _default_length(network: ipaddress.IPv4Network) -> int:
@@ -128,7 +128,7 @@ def _default_length(network: ipaddress.IPv4Network) -> int:
 
 
 def _length(network: ipaddress.IPv4Network, subnet_len: int | None) -> int:
-    """SubnetLen as flannel takes it; 0 stands for the default, as a missing one does."""
+    """SubnetLen as flannel interprets it; 0 or a missing value means the default."""
     if not subnet_len:
         return _default_length(network)
     if subnet_len > 30:
@@ -136,13 +136,13 @@ def _length(network: ipaddress.IPv4Network, subnet_len: int | None) -> int:
     if subnet_len < network.prefixlen + 2:
         raise ValueError(
             f"subnet_len is {subnet_len}, but network {network} must hold four subnets or more; "
-            f"take {network.prefixlen + 2} or a longer one"
+            f"use {network.prefixlen + 2} or longer"
         )
     return subnet_len
 
 
 def _check_range(config: Config) -> None:
-    """flannel's CheckNetworkConfig, and host bits and an empty range, which it does not look at."""
+    """flannel's CheckNetworkConfig, and checks for host bits and an empty range, which flannel lacks."""
     network = _network(config["Network"])
     length = _length(network, config.get("SubnetLen"))
     bounds = {}
@@ -151,12 +151,12 @@ def _check_range(config: Config) -> None:
             continue
         address = bounds[option] = _address(option, config[name])
         if address not in network:
-            raise ValueError(f"{option} is {address}, which is outside of network {network}")
+            raise ValueError(f"{option} is {address}, which is outside network {network}")
         start = ipaddress.IPv4Network((address, length), strict=False).network_address
         if address != start:
-            raise ValueError(f"{option} is {address}, which is not where a /{length} subnet begins; {start} is")
+            raise ValueError(f"{option} is {address}, which is not the start of a /{length} subnet; {start} is")
     if len(bounds) == 2 and bounds["subnet_min"] > bounds["subnet_max"]:
-        raise ValueError(f"subnet_min {bounds['subnet_min']} is behind subnet_max {bounds['subnet_max']}")
+        raise ValueError(f"subnet_min {bounds['subnet_min']} is after subnet_max {bounds['subnet_max']}")
 
 
 def _check_backend(backend: Config) -> None:
@@ -169,7 +169,7 @@ def _check_backend(backend: Config) -> None:
             continue
         if name not in options:
             known = ", ".join(options) or "no option"
-            raise ValueError(f"backend {kind} reads no option {name}; it knows {known}")
+            raise ValueError(f"backend {kind} does not support option {name}; it supports {known}")
         option = options[name]
         if option.type is int and not option.minimum <= value <= option.maximum:
             raise ValueError(
@@ -180,12 +180,12 @@ def _check_backend(backend: Config) -> None:
 
 
 def _folded(pairs: list[tuple[str, t.Any]]) -> dict[str, t.Any]:
-    """A JSON object as Go's decoder takes it: names without regard to case, the last of two equal ones."""
+    """A JSON object as Go's decoder reads it: names are case-insensitive, and the last duplicate wins."""
     return {name.lower(): value for name, value in pairs}
 
 
 def canonical(text: str) -> Config:
-    """What flannel makes of a value: defaults filled in, and only what it reads; ValueError where it would refuse it."""
+    """A value as flannel interprets it: with defaults, and only the keys that it reads; raises ValueError if flannel would refuse it."""
     try:
         folded = json.loads(text, object_pairs_hook=_folded)
     except ValueError as error:
@@ -233,7 +233,7 @@ def _canonical_backend(folded: Config | None) -> Config:
 
 
 def difference(live: Config, wanted: Config) -> list[str]:
-    """The names of what differs between two canonical values, Backend's options as Backend.NAME."""
+    """The names of the differences between two canonical values, with Backend's options as Backend.NAME."""
     names = sorted({name for name in [*live, *wanted] if name != "Backend" and live.get(name) != wanted.get(name)})
     before, after = live["Backend"], wanted["Backend"]
     inner = sorted({name for name in [*before, *after] if before.get(name) != after.get(name)})
@@ -243,15 +243,15 @@ def difference(live: Config, wanted: Config) -> list[str]:
 def consequence(differences: t.Sequence[str]) -> str:
     """The effect of changing these on an existing cluster."""
     if any(not name.startswith("Backend.") for name in differences):
-        return "every node would get a new subnet, and docker0 and all pods would have to be rebuilt on every node"
+        return "every node would get a new subnet, and docker0 and all pods would have to be recreated on every node"
     return (
         "pods on different nodes could not reach each other until flanneld has restarted everywhere, "
-        "and another MTU would mean to rebuild docker0 and all pods on every node"
+        "and a different MTU would require recreating docker0 and all pods on every node"
     )
 
 
 def redacted(text: str) -> str:
-    """The value in readable form, without its pre-shared key."""
+    """The value as readable text, without its pre-shared key."""
     try:
         config = json.loads(text)
     except ValueError:
@@ -263,6 +263,6 @@ def redacted(text: str) -> str:
 
 
 def lease_names(keys: t.Iterable[str], prefix: str) -> list[str]:
-    """The subnets that are leased, out of the keys below the prefix: PREFIX/subnets/10.244.5.0-24."""
+    """The leased subnets, from the keys below the prefix: PREFIX/subnets/10.244.5.0-24."""
     start = f"{prefix.rstrip('/')}/subnets/"
     return sorted(key[len(start) :].split("&")[0].replace("-", "/") for key in keys if key.startswith(start))

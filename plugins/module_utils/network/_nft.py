@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""The host's nft: our table as it is in the kernel, and as a file would have it."""
+"""The host's nft: our table in the kernel, and as a file defines it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNIT_PATH = f"/etc/systemd/system/{_firewall.UNIT}"
 
 
 class NftError(Exception):
-    """nft does not do what it was asked to; the message says why."""
+    """nft failed; the message says why."""
 
 
 def _run(module: AnsibleModule, command: t.Sequence[str], data: str | None = None) -> str:
@@ -29,7 +29,7 @@ def _run(module: AnsibleModule, command: t.Sequence[str], data: str | None = Non
 
 
 def program(module: AnsibleModule) -> str | None:
-    """The path of nft; None where it is not installed."""
+    """The path of nft; None if it is not installed."""
     return module.get_bin_path("nft", opt_dirs=["/usr/sbin", "/sbin"])
 
 
@@ -38,7 +38,7 @@ def installed(module: AnsibleModule) -> bool:
 
 
 def live(module: AnsibleModule, stateless: bool = True) -> str:
-    """Our table as nft lists it; empty where there is none."""
+    """Our table as nft lists it; empty if there is none."""
     command = ["nft", *(["--stateless"] if stateless else []), "list", "table", *_firewall.TABLE.split()]
     code, out, err = _command.run(module, command)
     if code != 0 and "No such file or directory" not in err:
@@ -47,15 +47,15 @@ def live(module: AnsibleModule, stateless: bool = True) -> str:
 
 
 def canonical(module: AnsibleModule, rules: str) -> str:
-    """What nft would list once these rules are loaded, by this very nft, in a network namespace that nobody else sees.
+    """What this host's nft lists once it has loaded these rules, in a separate network namespace.
 
-    Also tells, before anything changes, whether nft takes them."""
+    So it also validates the rules before anything changes."""
     script = f"nft -f - && nft --stateless list table {_firewall.TABLE}"
     return _run(module, ["unshare", "--net", "sh", "-c", script], data=rules)
 
 
 def load(module: AnsibleModule, rules: str) -> None:
-    """Replace our table in one step, or fail and change nothing."""
+    """Replace our table atomically, or fail and change nothing."""
     _run(module, ["nft", "-f", "-"], data=rules)
 
 
@@ -64,19 +64,19 @@ def delete(module: AnsibleModule) -> None:
 
 
 def drift(module: AnsibleModule) -> str:
-    """Why the host's firewall is not what the last run of site.yml made; empty where it is."""
+    """Why the host's firewall differs from the result of the last run of site.yml; empty if it does not."""
     text, rules = _files.read(UNIT_PATH), _files.read(_firewall.RULES)
     if text is None or rules is None or not installed(module):
         return "is not installed"
     state = _systemd.show(module, _firewall.UNIT)
     if _stamp.changed_inputs(text):
-        return f"has other rules in {_firewall.RULES} than the last run of plainkube.cluster.site wrote"
+        return f"has rules in {_firewall.RULES} that the last run of plainkube.cluster.site did not write"
     if state.get("UnitFileState") != "enabled" or state.get("ActiveState") != "active":
-        return f"would not come back at boot, or was stopped ({state.get('UnitFileState')}, {state.get('ActiveState')})"
+        return f"would not be loaded at boot, or was stopped ({state.get('UnitFileState')}, {state.get('ActiveState')})"
     try:
         found = live(module)
         if not found:
             return f"is off: there is no nftables table {_firewall.TABLE}"
-        return "" if found == canonical(module, rules) else f"was changed by hand in nftables table {_firewall.TABLE}"
+        return "" if found == canonical(module, rules) else f"was changed manually in nftables table {_firewall.TABLE}"
     except NftError as error:
         return f"cannot be read: {error}"

@@ -17,9 +17,9 @@ EXAMPLE = "http://user:password@proxy.example.com:3128"
 _NAME = re.compile(
     r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*", re.I
 )
-# RFC 3986 without the single quote: everything that is put into quotes somewhere stays as it is.
+# RFC 3986 without the single quote, so that the URL can be put into quotes.
 _ALLOWED = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=-]|%[0-9A-Fa-f]{2})*")
-# Greedy: a password may hold an @ that should have been encoded.
+# Greedy: a password may contain an @ that should have been encoded.
 _USER = re.compile(r"://[^\s\"']*@")
 
 
@@ -43,17 +43,17 @@ NONE = Proxies()
 
 
 def redact(text: str) -> str:
-    """A text without the users and passwords of URLs."""
+    """A text without the user names and passwords of URLs."""
     return _USER.sub("://***@", text)
 
 
 def _is_host(text: str) -> bool:
-    """Whether it can name a host; four numbers that are no address, or a network, cannot."""
+    """Whether a text can be a host name; an invalid IPv4 address or a network cannot."""
     return _addresses.is_ip(text) or bool(_NAME.fullmatch(text) and not re.fullmatch(r"[\d.]+", text))
 
 
 def _url_trouble(url: str) -> str:
-    """What is wrong with a proxy's URL; nothing of it that could be a password is in the answer."""
+    """The problem with a proxy's URL. Shows no part of it that could be a password."""
     if not _ALLOWED.fullmatch(url):
         return "has a character that a URL cannot have: write it as % and two hexadecimal digits (a space is %20)"
     scheme, separator, rest = url.partition("://")
@@ -61,8 +61,8 @@ def _url_trouble(url: str) -> str:
         return "has no scheme"
     if scheme.lower() != "http":
         return (
-            f"has the scheme {scheme}, but Docker, containerd, apt and Python all reach a proxy only by http "
-            "(requests to https servers pass through it encrypted)"
+            f"has the scheme {scheme}, but Docker, containerd, apt and Python connect to a proxy over http only "
+            "(requests to https servers are encrypted end to end)"
         )
     authority, dummy, path = rest.partition("/")
     if path or "?" in authority or "#" in authority:
@@ -83,7 +83,7 @@ def _url_trouble(url: str) -> str:
 
 
 def _is_exception(text: str) -> bool:
-    """Whether an entry of cluster_no_proxy is one that Go's programs understand."""
+    """Whether Go programs understand an entry of cluster_no_proxy."""
     try:
         ipaddress.ip_network(text, strict=False)
         return True
@@ -100,31 +100,31 @@ def _is_exception(text: str) -> bool:
 
 
 def troubles(settings: t.Mapping[str, t.Any]) -> list[str]:
-    """What is wrong with cluster_http_proxy, cluster_https_proxy and cluster_no_proxy, and with proxies in docker_options; a sentence each."""
+    """The problems with cluster_http_proxy, cluster_https_proxy and cluster_no_proxy, and with proxies in docker_options, one sentence each."""
     found = []
     for name in SETTINGS[:2]:
         url = settings.get(name, "")
-        # Anything but a text is the types' business.
+        # The type checks handle anything that is not text.
         trouble = _url_trouble(url) if isinstance(url, str) and url else ""
         if trouble:
-            found.append(f"{name} {trouble}: give a URL like {EXAMPLE}.")
+            found.append(f"{name} {trouble}: write a URL like {EXAMPLE}.")
     entries = settings.get("cluster_no_proxy", [])
     for entry in entries if isinstance(entries, (list, tuple)) else []:
         if not isinstance(entry, str) or not _is_exception(entry):
             found.append(
-                f"cluster_no_proxy has {entry!r}: give a host, an address, a network (192.0.2.0/24) or a domain (.example.com)."
+                f"cluster_no_proxy has {entry!r}: write a host, an address, a network (192.0.2.0/24) or a domain (.example.com)."
             )
     return found + _exposed(settings.get("docker_options", {}))
 
 
 def _exposed(options: t.Any, path: str = "docker_options") -> list[str]:
-    """Where options for daemon.json, which every user of a host may read, have a URL with a user or password."""
+    """The paths of options for daemon.json, which is world-readable, that have a URL with a user or password."""
     if isinstance(options, str):
         if not _USER.search(options):
             return []
         return [
-            f"{path} has a URL with a user or password, and every user of the host could read it in daemon.json: remove it, and set "
-            f"{' and '.join(SETTINGS[:2])}, which Docker gets from a file that only root may read."
+            f"{path} has a URL with a user or password, which every user of the host could read in daemon.json: remove it, and set "
+            f"{' and '.join(SETTINGS[:2])}, which Docker reads from a file that only root may read."
         ]
     inner: t.Iterable[tuple[str, t.Any]] = ()
     if isinstance(options, t.Mapping):
@@ -138,7 +138,7 @@ def _exposed(options: t.Any, path: str = "docker_options") -> list[str]:
 
 
 def _split(host: str) -> tuple[str, str]:
-    """Host and port of what a URL has between // and /."""
+    """Host and port in the part of a URL between // and /."""
     if host.startswith("["):
         name, dummy, rest = host[1:].partition("]")
         return name.lower(), rest.lstrip(":")
@@ -161,9 +161,9 @@ def _matches(name: str, port: str, entry: str) -> bool:
 
 
 def bypasses(host: str, scheme: str, no_proxy: t.Sequence[str]) -> bool:
-    """Whether a host, as a URL names it, is reached without a proxy, as Go's programs decide it (golang.org/x/net/http/httpproxy).
+    """Whether connections to a host, as written in a URL, bypass the proxy, by the rules of Go programs (golang.org/x/net/http/httpproxy).
 
-    Python's own answer knows no networks.
+    Python's own implementation does not support networks.
     """
     name, port = _split(host)
     if name == "localhost" or (_addresses.is_ip(name) and ipaddress.ip_address(name).is_loopback):

@@ -9,7 +9,7 @@ import typing as t
 
 Result = t.Mapping[str, t.Any]
 
-# Ansible's generic messages for a failed command or module. They give no reason; its output does.
+# Ansible's generic messages for a failed command or module. They give no reason, but the output does.
 _EMPTY = ("non-zero return code", "MODULE FAILURE", "One or more items failed", "Module result deserialization failed")
 _OUTPUTS = ("stderr", "module_stderr", "stdout", "module_stdout", "exception")
 
@@ -27,18 +27,18 @@ class Each(t.NamedTuple):
 
 
 class Passing(t.NamedTuple):
-    """A text for which a check holds."""
+    """A text that passes a check."""
 
     check: t.Callable[[str], bool]
 
 
 def line(text: str) -> str:
-    """The text in one line, so that no host writes a line for another one."""
+    """The text on one line, so that no host can forge a line for another."""
     return " ".join(text.split()) if "\n" in text or "\t" in text else text
 
 
 def reason(result: Result) -> str:
-    """Why a task failed, in one line, as whatever failed said it."""
+    """Why a task failed, on one line, in the words of whatever failed."""
     said = " ".join(str(result.get("msg") or "").removeprefix("Task failed: ").removeprefix("Module failed: ").split())
     if said and not said.startswith(_EMPTY):
         return said
@@ -48,14 +48,14 @@ def reason(result: Result) -> str:
             return reason(item)
     outputs = (str(result.get(key) or "").strip() for key in _OUTPUTS)
     lines = next((text.splitlines() for text in outputs if text), [])
-    # The end of a traceback, or of what a command printed, is what it says of its end.
+    # The last line of a traceback or of a command's output gives the reason.
     return lines[-1].strip() if lines else said or "it gave no reason"
 
 
 def misfit(value: t.Any, shape: t.Any, where: str = "") -> str:
-    """Where an answer first differs from a shape: a type, a dict of keys to shapes, or a list with the shape of its elements. Empty where it fits.
+    """Where an answer first differs from a shape: a type, a dict of keys to shapes, or a list with the shape of its elements. Empty if it matches.
 
-    Keys that are not in the shape are nobody's business."""
+    Keys that are not in the shape are ignored."""
     if isinstance(shape, Optional):
         return "" if value is None else misfit(value, shape.shape, where)
     if isinstance(shape, Passing):
@@ -80,10 +80,10 @@ def misfit(value: t.Any, shape: t.Any, where: str = "") -> str:
 
 
 def lost(host: str, names: t.Iterable[str], task_vars: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """For a host that this play is for and that is no longer part of it, the result that ended it; empty for every other host.
+    """For a host that dropped out of this play, the result that removed it; empty for every other host.
 
-    `names` are the variables in which tasks have registered their results. That of a task which registers nothing is not known any more, only
-    whether it failed or did not reach the host."""
+    `names` are the variables in which tasks have registered their results. If the task registered nothing, its result is lost; it is only known
+    whether the task failed or the host was unreachable."""
     if host not in task_vars.get("ansible_play_hosts_all", ()) or host in task_vars.get("ansible_play_hosts", ()):
         return {}
     variables = task_vars["hostvars"][host]
@@ -96,11 +96,11 @@ def lost(host: str, names: t.Iterable[str], task_vars: t.Mapping[str, t.Any]) ->
 
 
 def trouble(result: Result) -> str:
-    """What is wrong with a host whose answer is missing, to follow its name; of a result as kept above, or as Ansible registered it."""
+    """The problem of a host without an answer, as text after its name, from a result of `lost` or as Ansible registered it."""
     if result.get("unreachable"):
         return f"is unreachable: {reason(result)}"
     if result.get("lost"):
         return f"failed earlier in this run: {reason(result)}"
     if not result or result.get("skipped"):
-        return "was not looked at in this run"
+        return "was not checked in this run"
     return f"could not be checked: {reason(result)}"

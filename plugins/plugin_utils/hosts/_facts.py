@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""The facts that this collection sets of a host, and what a host may say of itself. No I/O."""
+"""The facts that this collection sets for a host, and what a host may report about itself. No I/O."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def _is_network(text: str) -> bool:
 
 
 _ADDRESS = _answers.Passing(_addresses.is_ipv4)
-# What tells whose cluster a host is of (module_utils/keys/_pki.py).
+# Identifies the cluster of a host (module_utils/keys/_pki.py).
 PKI = {"public": _answers.Each(str), "secret": [str], "encryption": _answers.Optional([str])}
-# What module host_facts tells. Nothing else that a host says is taken.
+# What module host_facts returns. Anything else in a host's answer is dropped.
 SHAPE: dict[str, t.Any] = {
     "addresses": [{"interface": str, "address": _ADDRESS, "prefix": int}],
     "architecture": _answers.Passing(lambda text: "/" not in text),
@@ -70,7 +70,7 @@ SHAPE: dict[str, t.Any] = {
 
 
 def checked(host: str, told: t.Any) -> tuple[dict[str, t.Any], str]:
-    """What a host told of itself, without what nobody asked for; and why it cannot be used, in a sentence."""
+    """The expected part of what a host reported about itself; and a sentence if it cannot be used."""
     wrong = _answers.misfit(told, SHAPE)
     if wrong:
         said = f"no valid {wrong.lstrip('.')}" if wrong != "." else "no facts"
@@ -82,7 +82,7 @@ def checked(host: str, told: t.Any) -> tuple[dict[str, t.Any], str]:
 
 
 def injected(facts: t.Mapping[str, t.Any], known: t.Collection[str], roles: t.Iterable[str]) -> list[str]:
-    """The facts of a host that stand in for variables of this collection: Ansible makes variables of facts, which override the inventory's."""
+    """A host's facts with the name of a variable of this collection: Ansible turns facts into variables, which override the inventory."""
     internal = tuple(f"__{role}_" for role in roles)
     return sorted(
         name
@@ -92,7 +92,7 @@ def injected(facts: t.Mapping[str, t.Any], known: t.Collection[str], roles: t.It
 
 
 def trouble(task_vars: t.Mapping[str, t.Any]) -> str:
-    """Whether a host of the play has such facts by now, in a sentence: any module that ran on it may have returned them."""
+    """A sentence if a host of the play has such facts by now: any module that ran on it may have returned them."""
     by_role = _options.read()
     known = {name for options in by_role.values() for name in options}
     for host in task_vars.get("ansible_play_hosts_all", ()):
@@ -103,8 +103,8 @@ def trouble(task_vars: t.Mapping[str, t.Any]) -> str:
 
 
 def refusal(host: str, names: t.Sequence[str]) -> str:
-    """Why a run ends whose host has such facts."""
+    """Why a run stops if a host has such facts."""
     return (
         f"{host} sets {', '.join(names)} by facts, which override the inventory: remove them from its facts (set_fact with cacheable, a fact cache, "
-        "facts.d), or find out who has control of that host."
+        "facts.d), or find out who controls that host."
     )

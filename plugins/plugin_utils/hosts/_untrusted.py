@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What a managed host answers, before anything on the control node uses it. A compromised host may answer anything.
+"""Sanitizes the answers of managed hosts before the control node uses them. A compromised host may answer anything.
 
 Ansible acts on some keys of a result, whichever module returned it: `ansible_facts` becomes variables that override the inventory's,
 `add_host` adds hosts to groups. Text reaches the terminal as it is, escape sequences included."""
@@ -21,13 +21,13 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _alon
 
 display = Display()
 
-# Seconds between two attempts to take a host's lock.
+# Seconds between two attempts to lock a host.
 _PAUSE = 2
 # The keys that Ansible itself acts on (strategy, executor, task result).
 _ACTED_ON = ("add_host", "add_group", "ansible_facts", "ansible_stats", "ansible_included_var_files")
-# C0 and C1 controls but line feed and tab, line and paragraph separators, and the characters that turn the direction of text.
+# C0 and C1 controls except line feed and tab, line and paragraph separators, and characters that change the direction of text.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-# What the answer of an honest host has none of, as text or in JSON's escapes, which only a liar has for ASCII. Most answers are not taken apart.
+# What an honest answer never contains, as text or in JSON's escapes, which only a forged answer uses for ASCII. So most answers need no cleaning.
 _SUSPECT = re.compile(
     rf"{_CONTROL.pattern}|\\[bfr]|\\u(?:00[0-9][0-9a-f]|200[ef]|202[89a-e]|206[6-9])|"
     + "|".join(f'"{key}"' for key in _ACTED_ON),
@@ -36,12 +36,12 @@ _SUSPECT = re.compile(
 
 
 def printable(text: str) -> str:
-    """The text with an escape, such as \\x1b, in the place of each control character."""
+    """The text with an escape, such as \\x1b, in place of each control character."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def cleaned(value: t.Any) -> t.Any:
-    """The value with printable text only, and without what Ansible would act on, at every depth, since Ansible unwraps some objects."""
+    """The value with printable text only, and without keys that Ansible would act on, at every depth, since Ansible unwraps some objects."""
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, dict):
@@ -52,10 +52,10 @@ def cleaned(value: t.Any) -> t.Any:
 
 
 def answer(stdout: str) -> str:
-    """What a module printed, without what Ansible would act on, and with printable text only.
+    """A module's output, without keys that Ansible would act on, and with printable text only.
 
-    What surrounds the answer, which Ansible would show as a warning, is dropped. What is no answer here must be none for Ansible either, which
-    looks for its beginning and end in another way: it is left no object to find."""
+    Text around the answer, which Ansible would show as a warning, is dropped. If this function finds no answer, Ansible must not find one either:
+    it detects the beginning and end differently, so no object is left for it to find."""
     if not _SUSPECT.search(stdout):
         return stdout
     try:
@@ -68,30 +68,30 @@ def answer(stdout: str) -> str:
 class OnHost(ActionBase):
     """Runs modules on a host. Nothing that the host answers sets a variable, adds a host or controls the terminal.
 
-    Nor is there a warning that another Python could be found later, where nobody has said which one to take: what Ansible finds is a fact, and
-    nobody looks again in that run. A variable would not do: in a role it would go before the user's ansible.cfg, and ansible-core takes no
-    template for this one.
+    Suppresses the warning that a later run may discover a different Python: what Ansible discovers is a fact, and
+    it does not search again in that run. A variable cannot replace this: in a role it would override the user's ansible.cfg, and ansible-core supports no
+    template for that variable.
 
-    A step of site.yml (_steps.py) that the host does not have to take is not sent to it, so that no task has to have a condition for that. One that it
-    has taken in another play keeps that play's result."""
+    A step of site.yml (_steps.py) that the host does not need is not sent to it, so that no task needs a condition for that. A step that it
+    took in an earlier play keeps that play's result."""
 
     def _survey(self, task_vars: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
-        """What the survey found on this host, if this task is a step; empty in a play without a survey."""
+        """The result of the survey on this host, if this task is a step; empty in a play without a survey."""
         return task_vars.get(_steps.SURVEY) or {} if "builds_on" in self._task.vars else {}
 
     def _is_pending(self, name: str, task_vars: t.Mapping[str, t.Any]) -> bool:
         if name in _steps.pending(task_vars, network_changed=False):
             return True
-        # Only if that matters: the variables of another host take milliseconds.
+        # Only if necessary: reading the variables of another host takes milliseconds.
         members = (task_vars["hostvars"][host] for host in task_vars["groups"].get("plainkube_etcd", []))
         return name in _steps.pending(task_vars, network_changed=True) and _steps.changed_network(members)
 
     def _current_run(self) -> _run.Run | None:
-        """The run that modules of this task belong to."""
+        """The run to which the modules of this task belong."""
         return _alone.current()
 
     def _compute_environment_string(self, raw_environment_out: t.Any = None) -> str:
-        """With the name of the run, if this one changes hosts: its modules hold the lock of each host (_run.py)."""
+        """Includes the name of the run if it changes hosts: its modules hold the lock of each host (_run.py)."""
         environment: dict[str, t.Any] = {}
         super()._compute_environment_string(environment)
         run = self._current_run()
@@ -126,12 +126,12 @@ class OnHost(ActionBase):
 
 
 class Begins(OnHost):
-    """Runs a module that takes the host's lock (_run.py), and waits for another run as long as `cluster_lock_wait` says."""
+    """Runs a module that locks the host (_run.py), and waits up to `cluster_lock_wait` for another run."""
 
     def _execute_module(self, *args: t.Any, task_vars: t.Any = None, **options: t.Any) -> dict[str, t.Any]:
         answer = super()._execute_module(*args, task_vars=task_vars, **options)
         told = False
-        # The host belongs to another run, of another user or another control node.
+        # Another run holds the lock, of another user or on another control node.
         while isinstance(answer.get("locked"), str) and _alone.patience() > 0:
             if not told:
                 host, other = task_vars["inventory_hostname"], " ".join(answer["locked"].split())
@@ -145,8 +145,8 @@ class Begins(OnHost):
 
 
 class HostModule(OnHost, normal.ActionModule):
-    """The module of the task, as Ansible runs any that has no action plugin."""
+    """The task's module, run the way Ansible runs modules without an action plugin."""
 
 
 class HostModuleThatBegins(Begins, normal.ActionModule):
-    """The same, for a module that takes the host's lock."""
+    """The same, for a module that locks the host."""

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What is wrong with the API's outside address: an endpoint that leads nowhere, a virtual IP that nobody can have. No I/O."""
+"""Problems with the API's external address: an endpoint that leads nowhere, a virtual IP that no host can hold. No I/O."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Api(t.NamedTuple):
     ports: t.Mapping[str, t.Sequence[int]] = {}
 
 
-# The ports of these are what the variables are about.
+# Components whose ports are set by the variables in question.
 _CONFIGURABLE = ("kube-apiserver", "plainkube-load-balancer")
 
 
 def split(endpoint: str) -> tuple[str, int] | None:
-    """Host and port (0 where none is given) of an endpoint; None where it is neither HOST nor HOST:PORT."""
+    """Host and port (0 if there is none) of an endpoint; None if it is neither HOST nor HOST:PORT."""
     found = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9.-]*)(?::([1-9][0-9]{0,4}))?", endpoint)
     port = int(found.group(2) or 0) if found else 0
     return (found.group(1), port) if found and port <= 65535 else None
 
 
-# --- before any host was asked --------------------------------------------------------------------------------------
+# --- without facts of the hosts --------------------------------------------------------------------------------------
 
 
 def input_troubles(api: Api, resolved: t.Callable[[str], t.Any]) -> list[str]:
@@ -62,7 +62,7 @@ def _name_troubles(endpoint: str, resolved: t.Callable[[str], t.Any]) -> list[st
     if _addresses.is_ipv4(parts[0]) or resolved(parts[0]):
         return []
     return [
-        f"cluster_api_endpoint is {endpoint!r}, and {parts[0]} does not resolve on the control node: put it into DNS or /etc/hosts, "
+        f"cluster_api_endpoint is {endpoint!r}, and {parts[0]} does not resolve on the control node: add it to DNS or /etc/hosts, "
         "or correct it."
     ]
 
@@ -81,14 +81,14 @@ def _port_troubles(api: Api) -> list[str]:
     ]
     if several and api.port in (api.balancer_port, api.balancer_port + 1):
         troubles.append(
-            f"cluster_load_balancer_port is {api.balancer_port}, of which it takes the next one as well, and cluster_api_port is {api.port}: "
-            "choose ports that differ."
+            f"cluster_load_balancer_port is {api.balancer_port}, which also uses the next port, and cluster_api_port is {api.port}: "
+            "choose different ports."
         )
     return troubles
 
 
 def _owner(api: Api, port: int) -> str:
-    """What else a port is for, on any host of the cluster: what a host does in it may change."""
+    """What else uses a port, on any host of the cluster, because a host's role in the cluster may change."""
     for name, ports in api.ports.items():
         if name not in _CONFIGURABLE and port in ports:
             return f"{'the kubelet' if name == 'kubelet' else name} listens on port {port}"
@@ -105,24 +105,24 @@ def _virtual_ip_input_troubles(api: Api) -> list[str]:
     return []
 
 
-# --- with what the hosts have ---------------------------------------------------------------------------------------
+# --- with facts of the hosts ---------------------------------------------------------------------------------------
 
 
 def host_troubles(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
-    """What is wrong with the variables on these hosts. Of each, its address in the cluster, its addresses and its interfaces."""
+    """Problems with the variables on these hosts. For each host: its address in the cluster, its addresses and its interfaces."""
     return [*_endpoint_troubles(api, hosts), *_virtual_ip_troubles(api, hosts)]
 
 
 def _endpoint_troubles(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
-    """Whether an endpoint that is an IPv4 address leads anywhere, and to a port that somebody listens on."""
+    """Whether an endpoint that is an IPv4 address leads to an API server, and to its port."""
     host, port = split(api.endpoint) or ("", 0)
     if not _addresses.is_ipv4(host) or host in api.balancers:
         return []
     own = {hosts[name]["address"]: name for name in api.control_planes if name in hosts}
     if host not in own and host != api.virtual_ip:
         return [
-            f"cluster_api_endpoint is {api.endpoint!r}, which is the address of no balancer: it is no control plane's, not cluster_virtual_ip, "
-            "and not in cluster_api_balancers. Correct it, or list your own balancer there."
+            f"cluster_api_endpoint is {api.endpoint!r}, which is neither a control plane's address nor cluster_virtual_ip, "
+            "and is not in cluster_api_balancers: correct it, or list your own load balancer there."
         ]
     if port in (0, api.port):
         return []
@@ -133,7 +133,7 @@ def _endpoint_troubles(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
 
 
 def _virtual_ip_troubles(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
-    """Whether every control plane can hold the virtual IP, and no other host has it."""
+    """Whether every control plane can hold the virtual IP, and no other host already has it."""
     if not api.virtual_ip:
         return []
     return [
@@ -144,7 +144,7 @@ def _virtual_ip_troubles(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
 
 
 def _holder_troubles(api: Api, name: str, known: Host) -> list[str]:
-    """Whether a host has the virtual IP as an address of its own. keepalived's is a /32 on a control plane."""
+    """Whether the virtual IP is a host's own address. keepalived's is a /32 on a control plane."""
     keeps = 32 if name in api.control_planes else None
     links = [
         one["interface"] for one in known["addresses"] if one["address"] == api.virtual_ip and one["prefix"] != keeps
@@ -152,17 +152,17 @@ def _holder_troubles(api: Api, name: str, known: Host) -> list[str]:
     if not links and known["address"] != api.virtual_ip:
         return []
     where = f" ({links[0]})" if links else ""
-    return [f"cluster_virtual_ip is {api.virtual_ip}, which {name} has already{where}: choose an unused address."]
+    return [f"cluster_virtual_ip is {api.virtual_ip}, which {name} already has{where}: choose an unused address."]
 
 
 def _link_troubles(api: Api, name: str, known: Host) -> list[str]:
-    """Whether a control plane has the interface, and the virtual IP lies in a network of that. Nothing is known of one that is down."""
+    """Whether a control plane has the interface, and the virtual IP is in one of its networks. A host that is down has no facts."""
     if name not in api.control_planes or not known["interfaces"]:
         return []
     if api.interface and api.interface not in known["interfaces"]:
         there = ", ".join(one for one in known["interfaces"] if one != "lo")
         return [
-            f"cluster_virtual_ip_interface is {api.interface!r}, and {name} has no such interface: take one of {there}."
+            f"cluster_virtual_ip_interface is {api.interface!r}, and {name} has no such interface: use one of {there}."
         ]
     links = [
         one
@@ -177,7 +177,7 @@ def _link_troubles(api: Api, name: str, known: Host) -> list[str]:
             f"no IPv4 address on {api.interface}" if api.interface else f"{known['address']} on none of its interfaces"
         )
         return [
-            f"cluster_virtual_ip is {api.virtual_ip}, and {name} has {where}: set cluster_virtual_ip_interface to one that has."
+            f"cluster_virtual_ip is {api.virtual_ip}, and {name} has {where}: set cluster_virtual_ip_interface to an interface that has."
         ]
     return [
         f"cluster_virtual_ip is {api.virtual_ip}, and {name} is in {' and '.join(map(str, networks))} ({links[0]['interface']}): "

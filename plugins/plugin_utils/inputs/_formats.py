@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What each variable of the roles may be, by itself: its type, and the format of its text. No I/O.
+"""The type of each role variable, and the format of its text. No I/O.
 
 Values end up in systemd units, YAML, TOML, Corefile and nft rules, so text that could mean something else there is refused. What depends
 on other variables or on a host is up to _preflight and _endpoint.
@@ -17,14 +17,14 @@ import unicodedata
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-# Says what is wrong with a value, to come after "NAME is VALUE, "; empty where it is right.
+# Describes the problem with a value, as text after "NAME is VALUE, "; empty if it is valid.
 Format = t.Callable[[t.Any], str]
 
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 SUBDOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")  # RFC 1123
-# A key's name and a value of a Kubernetes label: apimachinery, pkg/util/validation.
+# Name in the key, and value, of a Kubernetes label: apimachinery, pkg/util/validation.
 LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-# The DNS labels of letters that YAML 1.1 reads as a boolean or null (yaml.org/type).
+# DNS labels that YAML 1.1 reads as a boolean or null (yaml.org/type).
 _YAML_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
 _LARGEST = 2**31 - 1
 
@@ -34,7 +34,7 @@ def _is_number(value: t.Any) -> bool:
 
 
 def shown(value: t.Any) -> str:
-    """A value in a sentence; without the password of a URL."""
+    """A value for a message, without the password of a URL."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -45,7 +45,7 @@ def shown(value: t.Any) -> str:
         return repr(re.sub(r"(?s)//.*@", "//***@", value))
     if isinstance(value, Mapping):
         return "a mapping"
-    return "a list" if isinstance(value, (list, tuple)) else f"the date {value}"  # YAML has no more
+    return "a list" if isinstance(value, (list, tuple)) else f"the date {value}"  # YAML has no other types
 
 
 # Types
@@ -62,7 +62,7 @@ def _text(value: t.Any) -> str:
 
 
 def _integer(value: t.Any) -> str:
-    # Text, because `-e name=value` is text. As the programs read it that get it: no 06443, 6_443 or 6443.0.
+    # Text is allowed, because `-e name=value` is text. In the format that the programs accept: no 06443, 6_443 or 6443.0.
     if isinstance(value, int) and not isinstance(value, bool):
         return ""
     if isinstance(value, str) and re.fullmatch(r"0|-?[1-9][0-9]*", value):
@@ -77,7 +77,7 @@ def _number(value: t.Any) -> str:
 
 
 def _boolean(value: t.Any) -> str:
-    # What Ansible's filter `bool` takes for true or false; it takes `y` for false.
+    # What Ansible's filter `bool` accepts; it would read `y` as false.
     if str(value).lower() in ("true", "false", "yes", "no", "on", "off", "1", "0"):
         return ""
     return "where true or false is needed"
@@ -86,13 +86,13 @@ def _boolean(value: t.Any) -> str:
 def _list(value: t.Any) -> str:
     if isinstance(value, (list, tuple)):
         return ""
-    return "where a list is needed: write it as YAML, [a, b], and as JSON behind -e"
+    return "where a list is needed: write it as YAML, [a, b], or as JSON after -e"
 
 
 def _mapping(value: t.Any) -> str:
     if isinstance(value, Mapping):
         return ""
-    return "where a dict is needed: write it as YAML, {a: b}, and as JSON behind -e"
+    return "where a dict is needed: write it as YAML, {a: b}, or as JSON after -e"
 
 
 def _texts(value: t.Any) -> str:
@@ -116,7 +116,7 @@ _TYPES: dict[str, Format] = {
 
 
 def free(value: t.Any) -> str:
-    """Text that nothing breaks, or that is checked together with other variables."""
+    """Text that cannot break anything, or that is checked together with other variables."""
     return ""
 
 
@@ -125,7 +125,7 @@ def some(value: str) -> str:
 
 
 def optional(wanted: Format) -> Format:
-    """Empty, or in that format."""
+    """Either empty or in that format."""
     return lambda value: wanted(value) if value else ""
 
 
@@ -156,7 +156,7 @@ def cluster_name(value: str) -> str:
 
 
 def domain(value: str) -> str:
-    """An RFC 1123 subdomain that leaves room for what Kubernetes puts before it, and does not look like an address."""
+    """An RFC 1123 subdomain, short enough for the prefixes that Kubernetes adds, that does not look like an address."""
     longest = 253 - len("kubernetes.default.svc.")
     if SUBDOMAIN.fullmatch(value) and not value.rpartition(".")[2].isdigit() and len(value) <= longest:
         return ""
@@ -188,14 +188,14 @@ def service_network(value: str) -> str:
     if trouble:
         return trouble
     length = ipaddress.IPv4Network(value).prefixlen
-    # The least that the tenth address is in, cluster_dns_address; the most that kube-apiserver takes (app/options/validation.go).
+    # The smallest with a tenth address, for cluster_dns_address; the largest that kube-apiserver accepts (app/options/validation.go).
     if length > 28:
         return "which is too small: use a network of at least 16 addresses (/28)"
     return "which is larger than the API server accepts: use /12 or smaller" if length < 12 else ""
 
 
 def alternative_name(value: str) -> str:
-    """What a certificate may be valid for: a DNS name, with a wildcard or without, or an IP address."""
+    """A subject alternative name: a DNS name, with or without a wildcard, or an IP address."""
     try:
         ipaddress.ip_address(value)
     except ValueError:
@@ -207,7 +207,7 @@ def alternative_name(value: str) -> str:
 
 
 def resolver(value: str) -> str:
-    """What CoreDNS's plugin `forward` takes: an address, maybe with a port or as tls://, or a file."""
+    """What CoreDNS's plugin `forward` accepts: an address, optionally with a port or as tls://, or a file."""
     if re.fullmatch(r"/[-\w./]+", value):
         return ""
     rest = re.sub(r"^(dns|tls)://", "", value)
@@ -261,18 +261,18 @@ _RULE_KEYS = (
 
 
 def audit_rule(value: Mapping[str, t.Any]) -> str:
-    """k8s.io/apiserver, pkg/apis/audit: the API server does not start with another key or level."""
+    """k8s.io/apiserver, pkg/apis/audit: the API server does not start with any other key or level."""
     unknown = [str(key) for key in value if key not in _RULE_KEYS]
     if unknown:
         return f"which has {', '.join(unknown)}: a rule of an audit policy has {', '.join(_RULE_KEYS)}"
     if value.get("level") not in _LEVELS:
         return f"whose level is {shown(value.get('level'))}: use one of {', '.join(_LEVELS)}"
     if value.get("nonResourceURLs") and (value.get("resources") or value.get("namespaces")):
-        return "which has nonResourceURLs beside resources or namespaces: split it into two rules"
+        return "which has nonResourceURLs together with resources or namespaces: split it into two rules"
     return ""
 
 
-# kubernetes 1.37, pkg/kubeapiserver/options/plugins.go. The API server does not start with another one.
+# kubernetes 1.37, pkg/kubeapiserver/options/plugins.go. The API server does not start with any other plugin.
 _PLUGINS = [
     "AlwaysAdmit",
     "AlwaysDeny",
@@ -320,13 +320,13 @@ def admission_plugin(value: str) -> str:
     if value in _PLUGINS:
         return ""
     close = difflib.get_close_matches(value, _PLUGINS, n=1)
-    return f"which is not an admission plugin of Kubernetes: {f'did you mean {close[0]}?' if close else 'leave it out'}"
+    return f"which is not an admission plugin of Kubernetes: {f'did you mean {close[0]}?' if close else 'remove it'}"
 
 
 PORT = whole(1, 65535)
 SECONDS = whole(0)
 DAYS = whole(0)
-# certificates_validity_days of 825 is what all clients accept.
+# All clients accept a certificates_validity_days of 825.
 VALIDITY = whole(1, 825)
 # Go's time.ParseDuration.
 DURATION = _matching(
@@ -347,8 +347,8 @@ SHA256 = _matching(r"[0-9A-Fa-f]{64}", "which is not a SHA-256 checksum: write i
 DIGEST = _matching(r"sha256:[0-9a-f]{64}", "which is not a digest: write sha256: and its 64 hexadecimal digits")
 NAMESPACE = _matching(_LABEL, "which is not the name of a namespace: use lowercase letters, digits and dashes")
 
-# Of each variable that has no choices and is no boolean: of its elements where it is a list, of its values where it is a dict, and as
-# NAME.KEY of what the elements are made of.
+# For each variable without choices that is not a boolean: the format of its value, of the elements of a list, or of the values of a dict; and as
+# NAME.KEY, the format of the options of its elements.
 FORMATS: dict[str, Format] = {
     "addons_coredns_replicas": whole(0),
     "addons_dns_upstream": resolver,
@@ -418,10 +418,10 @@ FORMATS: dict[str, Format] = {
     "control_plane_shutdown_delay": SECONDS,
     "control_plane_wait": SECONDS,
     "docker_fixed_cidr": free,  # _preflight
-    "docker_options": free,  # JSON, which holds anything
+    "docker_options": free,  # JSON, which can contain anything
     "docker_wait": SECONDS,
     "etcd_auto_compaction_retention": DURATION,
-    # In bytes: 8 is not 8 GiB, and an etcd that small takes no writes from the start.
+    # In bytes. Someone who writes 8 means 8 GiB, and etcd with such a small quota accepts no writes at all.
     "etcd_etcd_flags": free,
     "etcd_foreign_users": some,
     "etcd_quota_backend_bytes": whole(64 * 2**20, 2**63 - 1),
@@ -446,7 +446,7 @@ FORMATS: dict[str, Format] = {
     "load_balancer_wait": SECONDS,
     "node_cri_dockerd_flags": free,
     "node_drain_timeout": SECONDS,
-    "node_kube_proxy_config": free,  # YAML that a filter writes
+    "node_kube_proxy_config": free,  # YAML written by a filter
     "node_kube_proxy_flags": free,
     "node_kubelet_config": free,
     "node_kubelet_flags": free,
@@ -469,19 +469,19 @@ FORMATS: dict[str, Format] = {
 }
 # Lists that must not be empty, and why.
 _NOT_EMPTY = {"control_plane_event_rate_limits": _SEVERAL_LIMITS}
-# Text of several lines, which is a file of its own.
+# Text with several lines, which becomes a file.
 _FILES = ("control_plane_authorization_webhooks.kubeconfig",)
-# Text for which a number is as good: what it prints is what was meant.
+# Text for which a number is fine, because it prints as intended.
 _NUMBERS_TOO = ("firewall_accept.ports", "reset_confirm")
 
 
 def troubles(name: str, value: t.Any, option: Mapping[str, t.Any]) -> list[str]:
-    """What is wrong with a variable, in sentences; its option is what meta/argument_specs.yml says of it."""
+    """The problems with a variable, as sentences; `option` is its entry in meta/argument_specs.yml."""
     return _troubles(name, name, value, option)
 
 
 def _troubles(path: str, name: str, value: t.Any, option: Mapping[str, t.Any]) -> list[str]:
-    """The path is where the value is, such as node_taints[0].key, and the name what FORMATS knows it by."""
+    """`path` is the location of the value, such as node_taints[0].key, and `name` its key in FORMATS."""
     kind = option.get("type", "str")
     if value is None:
         return [f"{path} is null (an empty value in YAML): set a value, or remove it to get the default."]
@@ -508,7 +508,7 @@ def _ended(text: str) -> str:
 
 
 def _of_wrong_type(kind: str, value: t.Any) -> str:
-    """The values of a dict may be secrets."""
+    """Does not show values of a dict, which may be secrets."""
     if kind in ("list", "dict") and isinstance(value, str):
         return f"the text {shown(value)}" if kind == "list" else "the text"
     return shown(value)
@@ -537,7 +537,7 @@ def _option_troubles(path: str, name: str, value: Mapping[str, t.Any], options: 
 
 
 def _value_troubles(path: str, value: Mapping[t.Any, t.Any], check: Format) -> list[str]:
-    """Of a dict without options, whose values are text where it has a format, and may be anything where it has none."""
+    """For a dict without options: with a format, its values are text, otherwise anything."""
     keys = [key for key in value if not isinstance(key, str)]
     if keys:
         return [f"{path} has {shown(key)} as a key, where text is needed: write it in quotes." for key in keys]

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""The operator's component flags: which are refused and why, and how flags are written to a unit. No I/O."""
+"""The operator's component flags: which ones are refused and why, and how flags are written to a unit. No I/O."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _CIPHERS = (
 
 
 class Rule(t.NamedTuple):
-    """Flags that are refused (names; `*` at the end stands for any ending), why, and the values that are well all the same.
+    """Flags that are refused (names; a final `*` matches any suffix), why, and the values that are accepted nevertheless.
 
-    With `only`, just these values are not well. The reason goes on after "is refused: "."""
+    With `only`, just these values are refused. The reason completes "is refused: "."""
 
     flags: tuple[str, ...]
     reason: str
@@ -48,11 +48,11 @@ def _rule(flags: str, reason: str, safe: str = "", only: str = "") -> Rule:
 
 
 def _instead(flags: str, variable: str) -> Rule:
-    return _rule(flags, f"set {variable} instead, which other parts of the cluster read too")
+    return _rule(flags, f"set {variable} instead, which other parts of the cluster use too")
 
 
 _HARDENED = "which docs/hardening.md promises"
-_EXITS = _rule("help h version buildinfo write-config-to", "with it, the program prints something and ends")
+_EXITS = _rule("help h version buildinfo write-config-to", "with it, the program only prints something and exits")
 _PROFILING = _rule(
     "profiling contention-profiling", f"it switches profiling on, which is off everywhere, {_HARDENED}", "false"
 )
@@ -60,13 +60,11 @@ _TLS = (
     _rule("tls-min-version", f"no version of TLS before 1.2 is spoken, {_HARDENED}", "VersionTLS12 VersionTLS13"),
     _rule("tls-cipher-suites", f"only four ciphers are used, {_HARDENED}", " ".join(_CIPHERS)),
 )
-_CERTIFICATES = (
-    "the certificates and authorities are the collection's, which renews and replaces them (docs/certificates.md)"
-)
-_CREDENTIALS = "the collection makes this file, and systemd hands it to the process"
+_CERTIFICATES = "the collection manages the certificates and CAs, and renews and rotates them (docs/certificates.md)"
+_CREDENTIALS = "the collection creates this file, and systemd passes it to the process"
 _SERVICES = _instead("service-cluster-ip-range", "cluster_service_network")
 
-# Of controller manager and scheduler.
+# Controller manager and scheduler.
 _LEADERS = (
     _EXITS,
     _PROFILING,
@@ -75,14 +73,14 @@ _LEADERS = (
     _rule("tls-cert-file tls-private-key-file cert-dir client-ca-file requestheader-*", _CERTIFICATES),
     _rule(
         "bind-address secure-port",
-        "it serves loopback alone, at the port that plainkube.cluster.status and the firewall know",
+        "it listens on loopback only, on the port that plainkube.cluster.status and the firewall expect",
     ),
     _rule(
         "authorization-always-allow-paths authentication-tolerate-lookup-failure authentication-skip-lookup",
-        f"without a certificate or token nobody learns more than whether it is well, {_HARDENED}",
+        f"anonymous requests can only access the health endpoints, {_HARDENED}",
     ),
-    _rule("leader-elect", "one of several has to lead, and a restart waits until one does", "true"),
-    _rule("leader-elect-resource-*", "a restart of another control plane waits for the lease by its name"),
+    _rule("leader-elect", "one of several must be the leader, and a restart waits until one is", "true"),
+    _rule("leader-elect-resource-*", "a restart of another control plane waits for the lease of this name"),
 )
 
 RULES: dict[str, tuple[Rule, ...]] = {
@@ -92,17 +90,17 @@ RULES: dict[str, tuple[Rule, ...]] = {
         *_TLS,
         _rule(
             "oidc-*",
-            "the API server takes no --oidc flag beside --authentication-config; set control_plane_authentication_jwt instead",
+            "the API server accepts no --oidc flag with --authentication-config; set control_plane_authentication_jwt instead",
         ),
         _rule(
             "anonymous-auth",
-            f"anonymous requests see health paths alone, {_HARDENED}, and the API server does not take it beside --authentication-config",
+            f"anonymous requests can only access the health endpoints, {_HARDENED}, and the API server does not accept it with --authentication-config",
         ),
-        _rule("authentication-config", "set control_plane_authentication_jwt instead, which goes into that file"),
-        _rule("token-auth-file", "static tokens never end, and the CIS benchmark forbids them (docs/hardening.md)"),
+        _rule("authentication-config", "set control_plane_authentication_jwt instead, which is written to that file"),
+        _rule("token-auth-file", "static tokens never expire, and the CIS benchmark forbids them (docs/hardening.md)"),
         _rule(
             "authorization-mode authorization-policy-file authorization-webhook-* authorization-config",
-            "set control_plane_authorization_webhooks instead; Node and RBAC always decide too",
+            "set control_plane_authorization_webhooks instead; Node and RBAC are always enabled",
         ),
         _rule(
             "admission-control-config-file",
@@ -110,11 +108,11 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
         _rule(
             "enable-admission-plugins",
-            "set control_plane_extra_admission_plugins instead, which adds to those of the collection",
+            "set control_plane_extra_admission_plugins instead, which adds to the collection's plugins",
         ),
         _rule(
             "disable-admission-plugins",
-            f"NodeRestriction, PodSecurity, EventRateLimit and DenyServiceExternalIPs are on, {_HARDENED}",
+            f"NodeRestriction, PodSecurity, EventRateLimit and DenyServiceExternalIPs are enabled, {_HARDENED}",
             only="NodeRestriction PodSecurity EventRateLimit DenyServiceExternalIPs",
         ),
         _rule("audit-policy-file", "set control_plane_audit_policy_rules instead"),
@@ -123,7 +121,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         _instead("secure-port", "cluster_api_port"),
         _rule(
             "bind-address",
-            "balancers, plainkube.cluster.status and the host's own clients reach it at the host's address and at loopback",
+            "load balancers, plainkube.cluster.status and local clients connect to the host's address and to loopback",
         ),
         _rule(
             "etcd-servers* etcd-cafile etcd-certfile etcd-keyfile etcd-prefix",
@@ -131,25 +129,29 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
         _rule(
             "etcd-compaction-interval",
-            "etcd compacts itself (etcd_auto_compaction_retention), and the API server has no right to",
+            "etcd compacts itself (etcd_auto_compaction_retention), and the API server has no permission to",
             "0",
         ),
         _rule(
-            "encryption-provider-config*", "the collection makes and replaces the key (plainkube.cluster.encryption)"
+            "encryption-provider-config*", "the collection creates and rotates the key (plainkube.cluster.encryption)"
         ),
         _rule(
             "client-ca-file tls-cert-file tls-private-key-file cert-dir kubelet-certificate-authority kubelet-client-* proxy-client-* requestheader-*",
             _CERTIFICATES,
         ),
         _rule("service-account-key-file service-account-signing-*", _CERTIFICATES),
-        _rule("service-account-extend-token-expiration", f"tokens end when they say, {_HARDENED}", "false"),
-        _rule("service-account-lookup", f"a deleted account's token is worth nothing, {_HARDENED}", "true"),
-        _rule("enable-bootstrap-token-auth", f"bootstrap tokens are off, {_HARDENED}", "false"),
+        _rule(
+            "service-account-extend-token-expiration",
+            f"tokens expire at the time that they state, {_HARDENED}",
+            "false",
+        ),
+        _rule("service-account-lookup", f"tokens of deleted service accounts are rejected, {_HARDENED}", "true"),
+        _rule("enable-bootstrap-token-auth", f"bootstrap tokens are disabled, {_HARDENED}", "false"),
         _SERVICES,
         _rule("service-node-port-range", "the firewall opens 30000-32767 for NodePorts"),
         _rule(
             "shutdown-*",
-            "the time that systemd gives it to stop follows from control_plane_shutdown_delay; set that instead",
+            "systemd's stop timeout is derived from control_plane_shutdown_delay; set that instead",
         ),
     ),
     "kube-controller-manager": (
@@ -161,28 +163,31 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
         _rule(
             "use-service-account-credentials",
-            "each controller has its own rights, as the CIS benchmark demands (docs/hardening.md)",
+            "each controller has its own permissions, as the CIS benchmark requires (docs/hardening.md)",
             "true",
         ),
-        _rule("allocate-node-cidrs", "flannel gives each host its subnet", "false"),
+        _rule("allocate-node-cidrs", "flannel allocates each host's subnet", "false"),
         _SERVICES,
     ),
     "kube-scheduler": (
         *_LEADERS,
-        _rule("config", "the scheduler does not read --kubeconfig and --leader-elect beside it"),
+        _rule("config", "with it, the scheduler ignores --kubeconfig and --leader-elect"),
     ),
     "etcd": (
         _EXITS,
         _rule("enable-pprof", f"it switches profiling on, which is off everywhere, {_HARDENED}", "false"),
-        _rule("name data-dir wal-dir", "membership, snapshots and resets go by the inventory's name and /var/lib/etcd"),
+        _rule(
+            "name data-dir wal-dir",
+            "membership, snapshots and resets depend on the inventory's name and on /var/lib/etcd",
+        ),
         _rule(
             "listen-* advertise-client-urls",
-            "API servers, flanneld, plainkube.cluster.status and the firewall know these addresses and ports",
+            "API servers, flanneld, plainkube.cluster.status and the firewall expect these addresses and ports",
         ),
-        _rule("initial-* discovery*", "plainkube.cluster.site decides whom a member joins"),
-        _rule("force-new-cluster*", "each start of the service would throw the other members out"),
-        _rule("config-file", "etcd reads no flags beside it"),
-        _rule("client-cert-auth peer-client-cert-auth", f"nobody without a certificate is let in, {_HARDENED}", "true"),
+        _rule("initial-* discovery*", "plainkube.cluster.site decides which cluster a member joins"),
+        _rule("force-new-cluster*", "each start of the service would remove the other members from the cluster"),
+        _rule("config-file", "with it, etcd ignores all flags"),
+        _rule("client-cert-auth peer-client-cert-auth", f"clients must have a certificate, {_HARDENED}", "true"),
         _rule("auto-tls peer-auto-tls", _CERTIFICATES, "false"),
         _rule(
             "trusted-ca-file cert-file key-file client-cert-file client-key-file client-cert-allowed-* peer-trusted-ca-file "
@@ -191,17 +196,17 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
         _rule(
             "tls-min-version",
-            f"no version of TLS before 1.2 is spoken, {_HARDENED}, and etcd takes no 1.3 beside --cipher-suites",
+            f"no version of TLS before 1.2 is spoken, {_HARDENED}, and etcd does not accept 1.3 with --cipher-suites",
             "TLS1.2",
         ),
-        _rule("tls-max-version", "etcd takes no --cipher-suites beside TLS 1.3", "TLS1.2"),
+        _rule("tls-max-version", "etcd does not accept --cipher-suites with TLS 1.3", "TLS1.2"),
         _rule("cipher-suites", f"only four ciphers are used, {_HARDENED}", " ".join(_CIPHERS)),
         _rule(
             "unsafe-no-fsync",
-            "the unit stops etcd without mercy, because all that it has acknowledged is on disk",
+            "the unit may kill etcd, which loses nothing because all acknowledged writes are on disk",
             "false",
         ),
-        _rule("strict-reconfig-check", "without it a change of members may end the quorum", "true"),
+        _rule("strict-reconfig-check", "without it, a membership change may lose the quorum", "true"),
     ),
     "flanneld": (
         _EXITS,
@@ -213,45 +218,49 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
         _rule("subnet-file", "Docker and containerd get their subnet from /var/lib/flannel/subnet.env"),
         _rule("iface* public-ip*", "set cluster_address instead, which other parts of the cluster read too"),
-        _rule("healthz-*", "it tells its health at loopback alone, at the port that plainkube.cluster.status knows"),
+        _rule(
+            "healthz-*",
+            "it serves its health endpoint on loopback only, on the port that plainkube.cluster.status expects",
+        ),
         _rule("ip-masq", "Docker and containerd leave that to flannel", "true"),
     ),
     "kubelet": (
         _EXITS,
         _PROFILING,
-        _rule("config config-dir", "set node_kubelet_config instead, which goes into that file"),
-        _rule("kubeconfig bootstrap-kubeconfig cert-dir", "the collection makes these files"),
+        _rule("config config-dir", "set node_kubelet_config instead, which is written to that file"),
+        _rule("kubeconfig bootstrap-kubeconfig cert-dir", "the collection creates these files"),
         _rule("hostname-override", "the Node has the inventory's name, as its certificate has"),
         _instead("node-ip address", "cluster_address"),
-        _rule("node-labels", "set node_labels instead, which live Nodes follow"),
-        _rule("register-with-taints", "set node_taints instead, which live Nodes follow"),
+        _rule("node-labels", "set node_labels instead, which also applies to existing Nodes"),
+        _rule("register-with-taints", "set node_taints instead, which also applies to existing Nodes"),
         _rule("register-node", "plainkube.cluster.site waits for the Node", "true"),
-        _rule("root-dir", "the collection looks after /var/lib/kubelet"),
+        _rule("root-dir", "the collection manages /var/lib/kubelet"),
         _rule("container-runtime-endpoint image-service-endpoint", "set cluster_runtime instead"),
-        _rule("anonymous-auth", f"the kubelet knows no anonymous requests, {_HARDENED}", "false"),
+        _rule("anonymous-auth", f"the kubelet rejects anonymous requests, {_HARDENED}", "false"),
         _rule("authentication-token-webhook", f"the API server decides who may do what, {_HARDENED}", "true"),
         _rule("authorization-mode", f"the API server decides who may do what, {_HARDENED}", "Webhook"),
         _rule("client-ca-file tls-cert-file tls-private-key-file rotate-server-certificates", _CERTIFICATES),
         *_TLS,
-        _rule("rotate-certificates", "its client certificate would end", "true"),
-        _rule("read-only-port", f"there is no read-only port, {_HARDENED}", "0"),
+        _rule("rotate-certificates", "its client certificate would expire", "true"),
+        _rule("read-only-port", f"the read-only port is disabled, {_HARDENED}", "0"),
         _rule(
             "seccomp-default",
-            f"pods have the runtime's seccomp profile, {_HARDENED}; node_kubelet_config takes seccompDefault",
+            f"pods use the runtime's seccomp profile, {_HARDENED}; set seccompDefault in node_kubelet_config instead",
             "true",
         ),
         _rule(
             "protect-kernel-defaults",
-            f"it refuses a kernel with other settings, {_HARDENED}; node_kubelet_config takes protectKernelDefaults",
+            f"it refuses other kernel settings, {_HARDENED}; set protectKernelDefaults in node_kubelet_config instead",
             "true",
         ),
-        _rule("make-iptables-util-chains", "the CIS benchmark demands it (docs/hardening.md)", "true"),
+        _rule("make-iptables-util-chains", "the CIS benchmark requires it (docs/hardening.md)", "true"),
         _rule(
-            "port healthz-port healthz-bind-address", "plainkube.cluster.status and the firewall know where it listens"
+            "port healthz-port healthz-bind-address",
+            "plainkube.cluster.status and the firewall expect these addresses and ports",
         ),
         _rule(
             "fail-swap-on fail-cgroupv1",
-            "plainkube.cluster.site reads node_kubelet_config to know whether the kubelet would start; set it there",
+            "plainkube.cluster.site checks in node_kubelet_config whether the kubelet would start; set it there",
         ),
         _instead("cluster-dns", "cluster_dns_address"),
         _instead("cluster-domain", "cluster_domain"),
@@ -259,24 +268,24 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "kube-proxy": (
         _EXITS,
-        _rule("cleanup init-only", "with it, kube-proxy does something and ends", "false"),
-        _rule("config", "set node_kube_proxy_config instead, which goes into that file"),
+        _rule("cleanup init-only", "with it, kube-proxy does only that and exits", "false"),
+        _rule("config", "set node_kube_proxy_config instead, which is written to that file"),
         _rule("hostname-override", "the Node has the inventory's name, as its certificate has"),
     ),
     "cri-dockerd": (
         _EXITS,
         _rule(
             "container-runtime-endpoint cri-dockerd-root-directory docker-endpoint",
-            "the kubelet, Docker and plainkube.cluster.status know this place",
+            "the kubelet, Docker and plainkube.cluster.status expect this path",
         ),
-        _rule("network-plugin cni-* pod-cidr", "pods are on docker0, which lies on flannel's subnet"),
+        _rule("network-plugin cni-* pod-cidr", "pods are on docker0, which is on flannel's subnet"),
         _rule(
             "pod-infra-container-image", "set cluster_pause_version instead; plainkube.cluster.site loads that image"
         ),
-        _rule("streaming-bind-addr", "exec, attach and port-forward come by the kubelet alone, over loopback"),
+        _rule("streaming-bind-addr", "exec, attach and port-forward come only from the kubelet, over loopback"),
     ),
 }
-# With --config, kube-proxy reads no other flags than these (cmd/kube-proxy/app/options.go); silently, so they are refused.
+# With --config, kube-proxy silently ignores all flags except these (cmd/kube-proxy/app/options.go), so the others are refused.
 _KUBE_PROXY_READS = (
     "v",
     "vmodule",
@@ -287,16 +296,16 @@ _KUBE_PROXY_READS = (
     "hostname-override",
     "config",
 )
-_KUBE_PROXY_SILENT = "kube-proxy does not read it beside --config; set it in node_kube_proxy_config instead"
+_KUBE_PROXY_SILENT = "with --config, kube-proxy ignores it; set it in node_kube_proxy_config instead"
 
 
 def normal(name: str) -> str:
-    """The name that Kubernetes' programs take this one for."""
+    """The flag's name as Kubernetes' programs normalize it."""
     return name.replace("_", "-")
 
 
 def quoted(argument: str) -> str:
-    """An argument as systemd.service(5) reads it back: nothing in it is a specifier, a variable or the end of a word."""
+    """An argument, escaped for systemd.service(5): no specifiers, variables or word ends."""
     text = argument.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$")
     if re.search(r"[\s\"'\\]", text):
         return '"' + text.replace('"', '\\"') + '"'
@@ -304,9 +313,9 @@ def quoted(argument: str) -> str:
 
 
 def merged(lines: str, component: str, flags: t.Mapping[str, t.Any]) -> str:
-    """The lines of a unit that hold our own flags, one a line, without those that the operator sets, and then the operator's.
+    """The unit's lines with the role's flags, one per line, without those that the operator sets, followed by the operator's.
 
-    Ours are in systemd's syntax already (%d, ${VARIABLE}). With no flags of the operator, the text is the same."""
+    The role's flags are already in systemd's syntax (%d, ${VARIABLE}). Without flags of the operator, the text does not change."""
     given = {normal(name) for name in flags}
     kept = []
     for line in lines.splitlines():
@@ -318,23 +327,23 @@ def merged(lines: str, component: str, flags: t.Mapping[str, t.Any]) -> str:
     return " \\\n".join(f"  {one}" for one in kept) + "\n"
 
 
-# What is refused
+# Refused flags
 
 
 def _form_trouble(name: t.Any, value: t.Any) -> str:
-    """What is wrong with the form of a flag, whatever it means."""
+    """The problem with the form of a flag, regardless of its meaning."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        return "write the flag's name without leading dashes, of small letters, digits and dashes, and its value after a colon"
+        return "write the flag's name without leading dashes, with lowercase letters, digits and dashes, and its value after a colon"
     values = value if isinstance(value, (list, tuple)) else [value]
     if any(one is None or isinstance(one, (dict, list, tuple)) for one in values):
-        return "give it a text, a number, true or false, or a list of these"
+        return "set it to text, a number, true or false, or a list of these"
     if any(_CONTROL.search(str(one)) for one in values):
-        return "leave control characters and line breaks out of its value"
+        return "remove control characters and line breaks from its value"
     return ""
 
 
 def _reason(component: str, name: str, value: t.Any) -> str:
-    """Why a flag is refused; empty where it is not."""
+    """Why a flag is refused; empty if it is not."""
     flag = normal(name)
     for rule in RULES[component]:
         if rule.means(flag) and not rule.allows(texts(value)):
@@ -350,30 +359,30 @@ def _issuer_reason(values: t.Sequence[str]) -> str:
     if any(one.startswith("https://kubernetes.default.svc.") for one in values):
         return ""
     return (
-        "the tokens of running pods would be worth nothing; give a list that has "
-        "https://kubernetes.default.svc.CLUSTER_DOMAIN in it as well"
+        "the tokens of running pods would become invalid; set a list that also has "
+        "https://kubernetes.default.svc.CLUSTER_DOMAIN"
     )
 
 
 def component_troubles(component: str, flags: t.Mapping[str, t.Any], unsafe: t.Collection[str]) -> list[str]:
-    """What is wrong with the flags of one component."""
+    """The problems with the flags of one component."""
     variable, troubles = VARIABLES[component], []
     for name, value in flags.items():
         form = _form_trouble(name, value)
         if form:
-            troubles.append(f"{variable} has {name!r}, which has not the form of a flag: {form}.")
+            troubles.append(f"{variable} has {name!r}, which is not in the form of a flag: {form}.")
             continue
         entry = f"{component}/{normal(name)}"
         reason = "" if entry in unsafe else _reason(component, name, value)
         if reason:
             troubles.append(
-                f"{variable} has {name!r}, which is refused: {reason}. If you must, list {entry} in {UNSAFE}."
+                f"{variable} has {name!r}, which is refused: {reason}. To set it anyway, list {entry} in {UNSAFE}."
             )
     return troubles
 
 
 def unsafe_troubles(entries: t.Iterable[t.Any]) -> list[str]:
-    """Entries of cluster_unsafe_flags that mean no flag."""
+    """Entries of cluster_unsafe_flags that do not match a flag."""
     return [
         f"{UNSAFE} has {entry!r}: write COMPONENT/FLAG, like kube-apiserver/anonymous-auth, where COMPONENT is one of {', '.join(VARIABLES)}."
         for entry in entries
@@ -387,7 +396,7 @@ def _is_entry(entry: t.Any) -> bool:
 
 
 def troubles(variables: t.Mapping[str, t.Any]) -> list[str]:
-    """What is wrong with the flags in a host's variables."""
+    """The problems with the flags in a host's variables."""
     listed = variables.get(UNSAFE)
     unsafe = [str(entry) for entry in listed] if isinstance(listed, (list, tuple)) else []
     allowed = {f"{component}/{normal(flag)}" for component, dummy, flag in (one.partition("/") for one in unsafe)}

@@ -16,10 +16,10 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.network import _
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _formats
 
-# The systems that are tested, by ID of os-release(5), and the least version of each.
+# The tested systems, by ID of os-release(5), and the minimum version of each.
 DISTRIBUTIONS = {"debian": (12,)}
 ARCHITECTURES = ("amd64", "arm64")
-# The minor versions of Kubernetes that the units and configurations of this collection are written for.
+# The minor versions of Kubernetes that this collection's units and configurations support.
 KUBERNETES = ((1, 35), (1, 37))
 # The clock skew that certificates, leases and tokens tolerate, in seconds.
 CLOCK_SECONDS = 2
@@ -27,10 +27,10 @@ OLDEST_CONTAINERD = (1, 7)
 # Components whose port is a variable of the cluster.
 PORT_VARIABLES = {"kube-apiserver": "cluster_api_port", "plainkube-load-balancer": "cluster_load_balancer_port"}
 NO_HOME = (
-    "certificates_directory has no default, because the inventory is a list of hosts (-i HOST,) and no file: set it to a directory outside of the "
+    "certificates_directory has no default, because the inventory is a list of hosts (-i HOST,) and not a file: set it to a directory outside of the "
     "collection that you back up, or use an inventory file."
 )
-# What role artifacts knows of upstream's, by variable.
+# The minimum upstream versions, by variable.
 LEAST_UPSTREAM = {"cluster_containerd_version": "2.0.0", "cluster_cni_plugins_version": "1.1.1"}
 # Older versions leak data past their access control (GHSA-q8m4-xhhv-38mg, GHSA-rfx7-8w68-q57q, GHSA-xg4h-6gfc-h4m8).
 LEAST_ETCD: dict[tuple[int, ...], tuple[int, ...]] = {(3, 6): (3, 6, 14), (3, 7): (3, 7, 1)}
@@ -43,20 +43,20 @@ def _version(text: str) -> tuple[int, ...]:
 def network_troubles(networks: t.Mapping[str, str]) -> list[str]:
     """Networks by variable name that share addresses."""
     return [
-        f"{name} ({value}) overlaps {other_name} ({other}): choose networks that share no address."
+        f"{name} ({value}) overlaps {other_name} ({other}): choose networks that do not overlap."
         for (name, value), (other_name, other) in itertools.combinations(networks.items(), 2)
         if ipaddress.IPv4Network(value).overlaps(ipaddress.IPv4Network(other))
     ]
 
 
 def kubernetes_version_troubles(version: str) -> list[str]:
-    """Whether this collection knows how to run it."""
+    """Whether this collection supports the version."""
     least, last = KUBERNETES
     if least <= _version(version)[:2] <= last:
         return []
     words = " to ".join(".".join(map(str, minor)) for minor in KUBERNETES)
     return [
-        f"cluster_version is {version!r}, and this release of plainkube.cluster runs Kubernetes {words}: take one of these, "
+        f"cluster_version is {version!r}, and this release of plainkube.cluster runs Kubernetes {words}: use one of these, "
         "or another release of the collection."
     ]
 
@@ -68,20 +68,22 @@ def etcd_version_troubles(version: str) -> list[str]:
     if found >= least:
         return []
     advice = ".".join(str(part) for part in least)
-    return [f"cluster_etcd_version is {version!r}, whose access control has known holes: take {advice} or newer."]
+    return [
+        f"cluster_etcd_version is {version!r}, whose access control has known vulnerabilities: use {advice} or newer."
+    ]
 
 
 def upstream_troubles(versions: t.Mapping[str, str]) -> list[str]:
-    """Whether containerd and its plugins, by variable, are both upstream's or both (empty) the distribution's, and known here."""
+    """Whether containerd and the CNI plugins, by variable, both come from upstream or both (empty) from the distribution, and are supported."""
     wanted = {name: version for name, version in versions.items() if version}
     empty = [name for name in versions if name not in wanted]
     if wanted and empty:
         said = ", ".join(f"{name} is {version!r}" for name, version in wanted.items())
         return [
-            f"{said} and {' and '.join(empty)} is empty: set both for upstream's (like 2.2.9 and 1.9.1), or neither for the distribution's."
+            f"{said} and {' and '.join(empty)} is empty: set both to use upstream's (like 2.2.9 and 1.9.1), or neither to use the distribution's."
         ]
     return [
-        f"{name} is {version!r}, which is too old: take {LEAST_UPSTREAM[name]} or newer."
+        f"{name} is {version!r}, which is too old: use {LEAST_UPSTREAM[name]} or newer."
         for name, version in wanted.items()
         if _version(version) < _version(LEAST_UPSTREAM[name])
     ]
@@ -92,23 +94,23 @@ def member_troubles(members: t.Sequence[str], group: str) -> list[str]:
     if len(members) % 2:
         return []
     return [
-        f"There are {len(members)} etcd members ({', '.join(members)}), which survive no more failures than one less: "
+        f"There are {len(members)} etcd members ({', '.join(members)}), which tolerate no more failures than one member less: "
         f"add one to the group {group} or remove one."
     ]
 
 
 def host_name_troubles(names: t.Sequence[str]) -> list[str]:
-    """Whether inventory names can name hosts of a cluster: RFC 1123, and short enough for a certificate's common name of 64."""
+    """Whether inventory names are valid host names in a cluster: RFC 1123, and short enough for a certificate's common name of 64."""
     return [
-        f"{name} cannot name a host of the cluster: use small letters, digits, dashes and dots, 52 at most, as its name in "
-        "the inventory (its address may stand in ansible_host)."
+        f"{name} is not a valid name for a host of the cluster: use at most 52 lowercase letters, digits, dashes and dots as its name in "
+        "the inventory (its address can be in ansible_host)."
         for name in names
         if len(name) > 52 or not _formats.SUBDOMAIN.fullmatch(name)
     ]
 
 
 def subnet_troubles(network: str, length: int) -> list[str]:
-    """Whether flannel can cut the pod network into subnets of this length, by the rules of module etcd_network_config."""
+    """Whether flannel can divide the pod network into subnets of this length, by the rules of module etcd_network_config."""
     try:
         _flannel_network.build(network, length)
     except ValueError as error:
@@ -119,23 +121,23 @@ def subnet_troubles(network: str, length: int) -> list[str]:
 
 
 def dns_address_troubles(address: str, network: str) -> list[str]:
-    """Whether the DNS Service can have this cluster IP. The first address is that of the Service `kubernetes`."""
+    """Whether the DNS Service can have this cluster IP. The first address belongs to the Service `kubernetes`."""
     there, services = ipaddress.IPv4Address(address), ipaddress.IPv4Network(network)
     taken = {
         services[0]: "is the network address",
-        services[1]: "the Service kubernetes has",
+        services[1]: "belongs to the Service kubernetes",
         services[-1]: "is the broadcast address",
     }
     if there in services and there not in taken:
         return []
-    reason = taken[there] if there in services else f"is outside of cluster_service_network ({network})"
+    reason = taken[there] if there in services else f"is outside cluster_service_network ({network})"
     return [
         f"cluster_dns_address is {address!r}, which {reason}: use another address of {network}, or remove it to get the tenth."
     ]
 
 
 def source_troubles(sources: t.Mapping[str, t.Sequence[str]]) -> list[str]:
-    """Whether the firewall can be told these sources, by variable name."""
+    """Whether the firewall supports these sources, by variable name."""
     return [
         trouble
         for name, some in sources.items()
@@ -144,7 +146,7 @@ def source_troubles(sources: t.Mapping[str, t.Sequence[str]]) -> list[str]:
 
 
 def input_troubles(settings: t.Mapping[str, t.Any]) -> list[str]:
-    """What is wrong with the variables of role cluster and the groups."""
+    """The problems with the variables of role cluster and the groups."""
     if not settings["control_planes"]:
         group = settings["control_plane_group"]
         return [f"The inventory has no host in the group {group} (cluster_control_plane_group): add a control plane."]
@@ -164,7 +166,7 @@ def input_troubles(settings: t.Mapping[str, t.Any]) -> list[str]:
 
 
 def _same(hosts: t.Mapping[str, t.Mapping[str, t.Any]], key: str) -> dict[str, list[str]]:
-    """What several hosts have of a kind, and which hosts."""
+    """The values that several hosts share, and these hosts."""
     holders: dict[str, list[str]] = {}
     for host, known in hosts.items():
         holders.setdefault(known[key], []).append(host)
@@ -175,22 +177,22 @@ def firewall_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], networks: t.
     """Hosts that the firewalls of the other hosts would not accept."""
     addresses = {host: known["address"] for host, known in hosts.items()}
     return [
-        f"firewall_hosts ({', '.join(networks)}) leaves out {host} ({addresses[host]}), which no other host would let in: add it."
+        f"firewall_hosts ({', '.join(networks)}) does not include {host} ({addresses[host]}), whose traffic the other hosts would drop: add it."
         for host in (_firewall.hosts_left_out(addresses, networks) if networks else [])
     ]
 
 
 def settled_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], settings: t.Mapping[str, str]) -> list[str]:
-    """Settings that an existing cluster cannot change, because running pods use its addresses, names and tokens. Reported once, for the first host."""
+    """Settings that cannot change on an existing cluster, because running pods use its addresses, names and tokens. Reported once, for the first host."""
     known = {
         name: (value, host) for host in reversed([*hosts]) for name, value in hosts[host].get("settled", {}).items()
     }
     services = "cluster_service_network"
     if settings.get(services) != known.get(services, (settings.get(services), ""))[0]:
-        # It is an address in that network, so it is wrong as well.
+        # An address in that network, so it is wrong as well.
         known.pop("cluster_dns_address", None)
     return [
-        f"{name} is {settings[name]!r}, and the cluster that {host} is of has {value}, which cannot change while it lives: "
+        f"{name} is {settings[name]!r}, but the existing cluster of {host} has {value}, which cannot be changed: "
         f"set {name} to that, or rebuild the cluster (plainkube.cluster.reset, then plainkube.cluster.site)."
         for name, (value, host) in known.items()
         if settings.get(name, value) != value
@@ -198,33 +200,33 @@ def settled_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], settings: t.M
 
 
 def clock_spread_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
-    """The two clocks that are furthest apart, where each by itself is near enough to the control node's."""
+    """The two clocks that are furthest apart, if each is close enough to the control node's clock."""
     offsets = sorted((known.get("clock_offset", 0.0), host) for host, known in hosts.items())
     if not offsets or offsets[-1][0] - offsets[0][0] <= CLOCK_SECONDS:
         return []
     (least, early), (most, late) = offsets[0], offsets[-1]
     return [
         f"{late}'s clock is {most - least:.1f} s ahead of {early}'s, and more than {CLOCK_SECONDS} s breaks certificates and leases: "
-        "set both by NTP (timedatectl set-ntp true)."
+        "synchronize both with NTP (timedatectl set-ntp true)."
     ]
 
 
 def address_trouble(host: str, known: t.Mapping[str, t.Any]) -> str:
-    """What is wrong with a host's address, which etcd, flannel and the kubelet listen on: nobody else reaches the host by it, or the host lacks it."""
+    """The problem with a host's address, on which etcd, flannel and the kubelet listen: other hosts cannot reach it, or the host does not have it."""
     address, given = known["address"], known.get("given", False)
     if not address:
         return (
-            f"The IPv4 address of {host} is not known, because its name does not resolve on the control node, or to several addresses while {host} is "
+            f"The IPv4 address of {host} is unknown, because its name does not resolve on the control node, or resolves to several addresses while {host} is "
             "down: set cluster_address for it in the inventory."
         )
     if not _addresses.is_unicast(address):
         source = "cluster_address" if given else "ansible_host"
         return (
-            f"{host} has the address {address} ({source}), which no other host can reach it by: set cluster_address for it in the "
+            f"{host} has the address {address} ({source}), at which no other host can reach it: set cluster_address for it in the "
             "inventory."
         )
     there = {one["address"]: one["interface"] for one in known.get("addresses", [])}
-    # Nothing is known of a host that is down.
+    # There are no facts about a host that is down.
     if not there or address in there:
         return ""
     words = ", ".join(f"{one} ({interface})" for one, interface in there.items())
@@ -234,13 +236,13 @@ def address_trouble(host: str, known: t.Mapping[str, t.Any]) -> str:
             "the one that Ansible connects to."
         )
     return (
-        f"Ansible connects to {host} by {address}, which is not an address of that host ({words}), as behind NAT: set cluster_address for it to one of "
+        f"Ansible connects to {host} at {address}, which is not an address of that host ({words}), as behind NAT: set cluster_address for it to one of "
         "these in the inventory."
     )
 
 
 def hosts_troubles(subject: t.Mapping[str, t.Any]) -> list[str]:
-    """What is wrong between hosts: everybody has an address, a machine-id and a name, and nobody another's."""
+    """Conflicts between hosts: each must have its own address, machine-id and name."""
     hosts = subject["hosts"]
     return [
         *firewall_troubles(hosts, subject.get("firewall_hosts", [])),
@@ -248,7 +250,7 @@ def hosts_troubles(subject: t.Mapping[str, t.Any]) -> list[str]:
         *settled_troubles(hosts, subject.get("settled", {})),
         *filter(None, (address_trouble(host, known) for host, known in hosts.items())),
         *(
-            f"{host} has the address {known['address']}, which lies in {name} ({network}): choose another network for {name}."
+            f"{host} has the address {known['address']}, which is in {name} ({network}): choose another network for {name}."
             for host, known in hosts.items()
             for name, network in subject["networks"].items()
             if known["address"] and ipaddress.IPv4Address(known["address"]) in ipaddress.IPv4Network(network)
@@ -270,11 +272,11 @@ def hosts_troubles(subject: t.Mapping[str, t.Any]) -> list[str]:
 
 
 def kubelet_troubles(facts: t.Mapping[str, t.Any], host: str, kubelet_config: t.Mapping[str, t.Any]) -> list[str]:
-    """Conditions on which the kubelet would exit, unless node_kubelet_config overrides that."""
+    """Conditions under which the kubelet would exit, unless node_kubelet_config overrides them."""
     troubles = []
     if facts["swap"] and kubelet_config.get("failSwapOn", True):
         troubles.append(
-            f"{host} swaps, which the kubelet refuses: switch swap off (swapoff -a, and in /etc/fstab), "
+            f"{host} uses swap, which the kubelet refuses: disable it (swapoff -a, and in /etc/fstab), "
             "or set failSwapOn: false in node_kubelet_config."
         )
     if facts["cgroup_version"] == 1 and kubelet_config.get("failCgroupV1", True):
@@ -286,24 +288,24 @@ def kubelet_troubles(facts: t.Mapping[str, t.Any], host: str, kubelet_config: t.
 
 
 def space_troubles(facts: t.Mapping[str, t.Any], host: str, memory_mb: int, disk_mb: int) -> list[str]:
-    """Too little memory, or disk where nothing is installed yet: a host that has filled its disk since must stay mendable."""
+    """Too little memory, or too little disk space if nothing is installed yet: a host whose disk has filled up since must remain repairable."""
     troubles = []
     if facts["memory_mb"] < memory_mb:
         troubles.append(
-            f"{host} has {facts['memory_mb']} MiB of memory and preflight_memory_mb asks for {memory_mb}: "
-            "give it more, or lower preflight_memory_mb."
+            f"{host} has {facts['memory_mb']} MiB of memory and preflight_memory_mb requires {memory_mb}: "
+            "add memory, or lower preflight_memory_mb."
         )
     short = {path: free for path, free in facts["free_mb"].items() if free < disk_mb}
     if short and not facts["installed"]:
         troubles.append(
-            f"{host} has {min(short.values())} MiB of free disk for {' and '.join(short)} and preflight_disk_mb asks for {disk_mb}: "
-            "free some or give it a larger disk, or lower preflight_disk_mb."
+            f"{host} has {min(short.values())} MiB of free disk for {' and '.join(short)} and preflight_disk_mb requires {disk_mb}: "
+            "free some space or add a larger disk, or lower preflight_disk_mb."
         )
     return troubles
 
 
 def overlap_troubles(facts: t.Mapping[str, t.Any], host: str, networks: t.Mapping[str, str]) -> list[str]:
-    """The cluster's networks that overlap one that the host is in already."""
+    """The cluster's networks that overlap a network of the host."""
     return [
         f"{name} ({network}) overlaps {there['network']} of {there['name']} on {host}: choose another network for {name}."
         for name, network in networks.items()
@@ -313,25 +315,25 @@ def overlap_troubles(facts: t.Mapping[str, t.Any], host: str, networks: t.Mappin
 
 
 def endpoint_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
-    """Whether the host, which reaches the API by its outside address, knows the DNS name in that."""
+    """Whether the DNS name in the API's external address resolves on the host, which connects to it."""
     return [
-        f"cluster_api_endpoint has the name {name}, which does not resolve on {host}, whose kubelet reaches the API by it: add it to DNS or to the "
+        f"cluster_api_endpoint has the name {name}, which does not resolve on {host}, whose kubelet connects to it: add it to DNS or to the "
         "host's /etc/hosts, or use an IPv4 address."
         for name in facts.get("unresolved", [])
     ]
 
 
 def link_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
-    """Directories of services that are symbolic links: systemd starts none that has one (ELOOP, mkdir_label in exec-invoke.c)."""
+    """Directories of services that are symbolic links: systemd does not start such a service (ELOOP, mkdir_label in exec-invoke.c)."""
     return [
-        f"{host} has the symbolic link {path} to {target}, with which systemd does not start the service that keeps its data there: make a bind "
-        f"mount of it (rm {path}; mkdir {path}; in /etc/fstab: {target} {path} none bind 0 0), or make a directory above it the link."
+        f"{host} has the symbolic link {path} to {target}, with which systemd does not start the service that keeps its data there: use a bind mount "
+        f"instead (rm {path}; mkdir {path}; in /etc/fstab: {target} {path} none bind 0 0), or link a parent directory."
         for path, target in facts.get("linked", {}).items()
     ]
 
 
 def port_troubles(facts: t.Mapping[str, t.Any], host: str, components: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
-    """Ports of components on which something else listens."""
+    """Ports of components on which another process listens."""
     needs = {
         (protocol, int(port)): component["name"]
         for component in components
@@ -341,7 +343,9 @@ def port_troubles(facts: t.Mapping[str, t.Any], host: str, components: t.Sequenc
     troubles = []
     for there in facts["foreign_listeners"]:
         who = (
-            f"{there['process']} (pid {there['pid']})" if there["pid"] else "something that is no process of this host"
+            f"{there['process']} (pid {there['pid']})"
+            if there["pid"]
+            else "something that is not a process of this host"
         )
         needed_by = needs[there["protocol"], there["port"]]
         kind = "UDP port" if there["protocol"] == "udp" else "port"
@@ -358,7 +362,7 @@ def _label_trouble(key: t.Any, value: t.Any) -> str:
     wrong = _formats.label_key(key) if isinstance(key, str) else "which is not text: write it in quotes"
     if wrong:
         return wrong
-    # A number prints as it was written, but for 1.10 and the like.
+    # A number prints as it was written, except for 1.10 and the like.
     if not isinstance(value, str) and (not isinstance(value, int) or isinstance(value, bool)):
         return f"whose value is {_formats.shown(value)}, where text is needed: write it in quotes"
     if _formats.label_value(str(value)):
@@ -367,13 +371,13 @@ def _label_trouble(key: t.Any, value: t.Any) -> str:
 
 
 def label_troubles(host: str, labels: t.Mapping[str, t.Any]) -> list[str]:
-    """Labels that no Node can have."""
+    """Labels that a Node cannot have."""
     found = ((key, _label_trouble(key, value)) for key, value in labels.items())
     return [f"{host} has '{key}' in node_labels, {trouble}." for key, trouble in found if trouble]
 
 
 def step_troubles(facts: t.Mapping[str, t.Any], host: str, versions: t.Mapping[str, t.Mapping[str, str]]) -> list[str]:
-    """Versions of which the one that is installed goes to no other minor than the next. A kubelet may be behind, but does not go back.
+    """Upgrades that skip a minor version, and downgrades. A kubelet may be older than the API server, but cannot be downgraded.
 
     Sources: kubernetes.io, version skew policy; etcd.io, upgrading etcd clusters.
     """
@@ -384,20 +388,20 @@ def step_troubles(facts: t.Mapping[str, t.Any], host: str, versions: t.Mapping[s
         over = new[0] != old[0] or new[1] > old[1] + 1
         if new < old or (over and name != "kubelet"):
             troubles.append(
-                f"{wanted['variable']} is {wanted['version']!r}, and {name} on {host} is {there}, which goes to no minor version but the next: take "
+                f"{wanted['variable']} is {wanted['version']!r}, and {name} on {host} is {there}, which can only be upgraded one minor version at a time: use "
                 f"one of {old[0]}.{old[1]} or {old[0]}.{old[1] + 1}, or rebuild the host (plainkube.cluster.reset)."
             )
     return troubles
 
 
 def clock_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
-    """A clock that differs from the control node's, as far as it could be measured."""
+    """A clock that differs from the control node's clock, as far as that can be measured."""
     offset = facts.get("clock_offset", 0)
     if abs(offset) <= CLOCK_SECONDS:
         return []
     return [
         f"{host}'s clock is {abs(offset):.1f} s {'ahead of' if offset > 0 else 'behind'} the control node's, and more than "
-        f"{CLOCK_SECONDS} s breaks certificates and leases: set both by NTP (timedatectl set-ntp true)."
+        f"{CLOCK_SECONDS} s breaks certificates and leases: synchronize both with NTP (timedatectl set-ntp true)."
     ]
 
 
@@ -408,44 +412,44 @@ def system_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
     if name not in DISTRIBUTIONS or _version(version) < DISTRIBUTIONS[name]:
         troubles.append(f"{host} runs {name} {version}: use Debian 12 or newer.")
     if not facts["systemd"]:
-        troubles.append(f"{host} was not started by systemd, which runs all components: use a host that is.")
+        troubles.append(f"{host} does not run systemd as init, which all components need: use a host that does.")
     if facts["architecture"] not in ARCHITECTURES:
         troubles.append(f"{host} is {facts['architecture']}: use a host that is {' or '.join(ARCHITECTURES)}.")
     if not facts["machine_id"]:
-        troubles.append(f"{host} has no /etc/machine-id: make one (systemd-machine-id-setup) and reboot.")
+        troubles.append(f"{host} has no /etc/machine-id: create it (systemd-machine-id-setup) and reboot.")
     return troubles
 
 
 def runtime_troubles(facts: t.Mapping[str, t.Any], host: str, runtime: t.Mapping[str, t.Any]) -> list[str]:
-    """A container runtime that cannot be: Docker without Docker Engine, or a containerd that is too old for the kubelet."""
+    """An impossible container runtime: Docker without Docker Engine, or a containerd that is too old for the kubelet."""
     if runtime["name"] == "docker":
         if runtime["docker"]:
             return []
         return [
-            f"{host} has cluster_runtime docker and docker_enabled false, and pods would have no runtime: "
+            f"{host} has cluster_runtime docker and docker_enabled false, so pods would have no runtime: "
             "set docker_enabled to true, or cluster_runtime to containerd."
         ]
-    # Of what is not installed yet, the distribution's is known.
+    # If containerd is not installed yet, the distribution's version is known.
     old = facts["distribution"] == "debian" and _version(facts["distribution_version"]) < (13,)
     found = facts["containerd"] or ("1.6" if old else "")
     if runtime["containerd_version"] or not found or _version(found) >= OLDEST_CONTAINERD:
         return []
     return [
-        f"{host} has cluster_runtime containerd, and its distribution's containerd is {found}, too old for the kubelet: take upstream's "
+        f"{host} has cluster_runtime containerd, and its distribution's containerd is {found}, too old for the kubelet: use upstream's "
         "(cluster_containerd_version, like 2.2.0, and cluster_cni_plugins_version, like 1.9.0), or set cluster_runtime to docker."
     ]
 
 
 def docker_part_troubles(host: str, runtime: t.Mapping[str, t.Any], pod_network: str) -> list[str]:
-    """A part for Docker's own containers that no subnet of flannel's has, or that pods have. Whether a network is inside of the host's
-    subnet is known once flannel has it: docker_rebridge refuses it then."""
+    """A range for Docker's own containers that is outside flannel's subnets, or belongs to the pods. Whether a network is inside the host's
+    subnet is only known once flannel has leased it; docker_rebridge checks that."""
     value, pods = runtime["docker_part"], runtime["pod_range"]
     if not runtime["docker"]:
         return []
     if value in ("", *_bridge.HALVES):
         if pods and value in ("", pods):
             return [
-                f"{host} has docker_fixed_cidr {value!r}, and the {pods} half of flannel's subnet is the pods': take the other half."
+                f"{host} has docker_fixed_cidr {value!r}, and the {pods} half of flannel's subnet belongs to the pods: use the other half."
             ]
         return []
     try:
@@ -454,13 +458,13 @@ def docker_part_troubles(host: str, runtime: t.Mapping[str, t.Any], pod_network:
     except ValueError:
         pass
     return [
-        f"{host} has docker_fixed_cidr {value!r}, which is no network inside of cluster_pod_network ({pod_network}): "
-        "take lower or upper, a half of the host's subnet of it, or a network inside of that."
+        f"{host} has docker_fixed_cidr {value!r}, which is not a network inside cluster_pod_network ({pod_network}): "
+        "use lower or upper, a half of the host's subnet, or a network inside that subnet."
     ]
 
 
 def pull_troubles(host: str, digests: t.Mapping[str, str]) -> list[str]:
-    """Images that would be pulled by tag, where each download must be pinned. `digests` has each image of the host."""
+    """Images that would be pulled by tag although each download must be pinned. `digests` contains each image of the host."""
     without = [name for name, digest in digests.items() if not digest]
     if not without:
         return []
@@ -471,7 +475,7 @@ def pull_troubles(host: str, digests: t.Mapping[str, str]) -> list[str]:
 
 
 def host_troubles(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str, t.Any]) -> list[str]:
-    """What keeps a host, as module host_facts saw it, from being part of a cluster."""
+    """Why a host, with these facts of module host_facts, cannot be part of a cluster."""
     config, runtime = needs["kubelet_config"], needs.get("runtime")
     return [
         *system_troubles(facts, host),
@@ -492,12 +496,12 @@ def host_troubles(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str,
 
 
 def unreachable(host: str, address: str, error: str) -> str:
-    """Why a host was not reached, and what to do about it."""
-    # What ssh itself says, without Ansible's introduction.
+    """Why a host is unreachable, and what to do about it."""
+    # ssh's own message, without Ansible's introduction.
     reason = re.sub(r"^.* (?:via|over) ssh: ", "", error.strip(), flags=re.DOTALL).rstrip(".")
     return (
         f"{host} ({address}) is unreachable ({reason}): start it or fix the connection to it (ansible_host, ansible_port, ansible_user), "
-        f"or leave it out with --limit '!{host}'."
+        f"or exclude it with --limit '!{host}'."
     )
 
 
@@ -507,9 +511,9 @@ def unreachable(host: str, address: str, error: str) -> str:
 def unknown_variables(
     names: t.Iterable[str], known: t.Collection[str], roles: t.Iterable[str], foreign: t.Iterable[str]
 ) -> list[str]:
-    """Variables that are named as if they were this collection's and are not. Values are not shown: some are passwords."""
+    """Variables with a prefix of this collection that it does not have. Values are not shown: some are passwords."""
     prefixes = tuple(f"{role}_" for role in roles)
-    # A role may have a family of variables with a name of its own: kubeconfig_.
+    # A role may have variables with a second prefix, such as kubeconfig_.
     prefixes += tuple({f"{name.partition('_')[0]}_" for name in known if not name.startswith(prefixes)})
     unknown = [
         name
@@ -518,7 +522,7 @@ def unknown_variables(
         and name not in known
         and not any(fnmatch.fnmatchcase(name, one) for one in foreign)
     ]
-    return [f"{name} is no variable of plainkube.cluster: {_advice(name, known)}." for name in unknown]
+    return [f"{name} is not a variable of plainkube.cluster: {_advice(name, known)}." for name in unknown]
 
 
 def _advice(name: str, known: t.Collection[str]) -> str:

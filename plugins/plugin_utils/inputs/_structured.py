@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Structured authentication and authorization: what the API server reads, and what is wrong with what the operator wants of it.
+"""Structured authentication and authorization: the API server's configuration, and problems with the operator's settings for it.
 
 Source: apiserver/pkg/apis/apiserver/v1 of Kubernetes, types.go and validation.
 """
@@ -16,7 +16,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _kub
 
 JWT = "control_plane_authentication_jwt"
 WEBHOOKS = "control_plane_authorization_webhooks"
-# Where the API server finds what systemd hands it (LoadCredential=); a configuration file cannot say %d.
+# Where systemd puts the API server's credentials (LoadCredential=); a configuration file cannot contain %d.
 _CREDENTIALS = "/run/credentials/kube-apiserver.service"
 _DIRECTORY = "/etc/kubernetes"
 
@@ -24,7 +24,7 @@ Mapping = t.Mapping[str, t.Any]
 
 
 def _plain(value: t.Any) -> t.Any:
-    """Data without what Ansible knows of it (tags, templates that wait), which YAML could not say."""
+    """Data without Ansible's additions (tags, lazy templates), which YAML cannot represent."""
     if isinstance(value, dict):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -54,7 +54,7 @@ def _authorizer(webhook: Mapping) -> dict[str, t.Any]:
 
 
 def authorization(webhooks: t.Sequence[Mapping]) -> dict[str, t.Any]:
-    """The AuthorizationConfiguration. Node comes first, so that no webhook keeps a kubelet from its own work."""
+    """The AuthorizationConfiguration. Node comes first, so that no webhook can deny a kubelet its own requests."""
     before = [_authorizer(one) for one in webhooks if one.get("before_rbac")]
     after = [_authorizer(one) for one in webhooks if not one.get("before_rbac")]
     node, rbac = ({"type": kind, "name": kind.lower()} for kind in ("Node", "RBAC"))
@@ -66,7 +66,7 @@ def authorization(webhooks: t.Sequence[Mapping]) -> dict[str, t.Any]:
 
 
 def authorization_files(webhooks: t.Sequence[Mapping]) -> list[dict[str, t.Any]]:
-    """The files of a component that asks these webhooks; none without webhooks."""
+    """The files that the API server needs for these webhooks; none without webhooks."""
     if not webhooks:
         return []
     config = {"path": f"{_DIRECTORY}/authorization.yaml", "content": _as_yaml(authorization(webhooks))}
@@ -89,29 +89,29 @@ def _repeated(values: t.Iterable[t.Any]) -> list[t.Any]:
 
 
 def _kubeconfig_trouble(text: t.Any) -> str:
-    """What is wrong with a kubeconfig. Nothing of it is shown."""
+    """The problem with a kubeconfig. Its content is not shown."""
     try:
         found: t.Any = yaml.safe_load(text) if isinstance(text, str) else None
         _kubeconfig.parse(found)
     except (ValueError, yaml.YAMLError):
         return "is no kubeconfig: give the whole text of one, with kind: Config"
     missing = [key for key in ("clusters", "users", "contexts", "current-context") if not found.get(key)]
-    return f"has no {' and no '.join(missing)}: give a kubeconfig that kubectl could use" if missing else ""
+    return f"has no {' and no '.join(missing)}: set it to a kubeconfig that kubectl could use" if missing else ""
 
 
 def _webhook_troubles(webhook: Mapping) -> t.Iterator[str]:
     name = webhook.get("name")
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", str(name)) or name in ("node", "rbac"):
-        yield f"{WEBHOOKS} has the name {name!r}: take small letters, digits and dashes, and neither node nor rbac."
+        yield f"{WEBHOOKS} has the name {name!r}: use lowercase letters, digits and dashes, and neither node nor rbac."
         return
     settings = webhook.get("settings") or {}
     if settings.get("failurePolicy") not in ("NoOpinion", "Deny"):
         yield (
-            f"{WEBHOOKS} has failurePolicy {settings.get('failurePolicy')!r} in the settings of {name}: say what holds while it does not answer, "
-            "NoOpinion (the others decide) or Deny."
+            f"{WEBHOOKS} has failurePolicy {settings.get('failurePolicy')!r} in the settings of {name}: set what applies while it does not respond, "
+            "NoOpinion (the other authorizers decide) or Deny."
         )
     if "connectionInfo" in settings:
-        yield f"{WEBHOOKS} has connectionInfo in the settings of {name}: leave it out, kubeconfig says how the webhook is reached."
+        yield f"{WEBHOOKS} has connectionInfo in the settings of {name}: remove it, because kubeconfig has the webhook's URL and credentials."
     trouble = _kubeconfig_trouble(webhook.get("kubeconfig"))
     if trouble:
         yield f"The kubeconfig of {name} in {WEBHOOKS} {trouble}."
@@ -121,7 +121,7 @@ def authorization_troubles(webhooks: t.Sequence[t.Any]) -> list[str]:
     """What the API server would end for, as far as it can be known before."""
     entries = [one for one in webhooks if isinstance(one, dict)]
     names = _repeated(one.get("name") for one in entries)
-    return [f"{WEBHOOKS} has the name {name!r} twice: give each its own." for name in names] + [
+    return [f"{WEBHOOKS} has the name {name!r} twice: give each webhook its own name." for name in names] + [
         trouble for one in entries for trouble in _webhook_troubles(one)
     ]
 
@@ -133,14 +133,14 @@ def _claim_troubles(where: str, mappings: t.Any) -> t.Iterator[str]:
     mappings = mappings if isinstance(mappings, dict) else {}
     username = mappings.get("username")
     if not isinstance(username, dict) or not (username.get("claim") or username.get("expression")):
-        yield f"{where} does not say who somebody is: give claimMappings.username a claim and a prefix, or an expression."
+        yield f"{where} does not map a claim to the user name: give claimMappings.username a claim and a prefix, or an expression."
     for kind in ("username", "groups"):
         mapping = mappings.get(kind)
         if isinstance(mapping, dict) and mapping.get("claim"):
             if mapping.get("expression"):
-                yield f"{where} has claim and expression in claimMappings.{kind}: leave one out."
+                yield f"{where} has claim and expression in claimMappings.{kind}: remove one of them."
             elif not isinstance(mapping.get("prefix"), str):
-                yield f'{where} has no prefix in claimMappings.{kind}: give one, such as "oidc:", or "" for none.'
+                yield f'{where} has no prefix in claimMappings.{kind}: set one, such as "oidc:", or "" for none.'
 
 
 def _jwt_troubles(index: int, jwt: Mapping) -> t.Iterator[str]:
@@ -150,17 +150,17 @@ def _jwt_troubles(index: int, jwt: Mapping) -> t.Iterator[str]:
     where = f"{JWT} (issuer {url})" if url else f"{JWT} (entry {index + 1})"
     unknown = sorted({*jwt} - {"issuer", "claimValidationRules", "claimMappings", "userValidationRules"})
     if unknown:
-        yield f"{where} has {', '.join(map(str, unknown))}, which a JWT authenticator has not: see AuthenticationConfiguration of Kubernetes."
+        yield f"{where} has {', '.join(map(str, unknown))}, which is not a field of a JWT authenticator: see Kubernetes' AuthenticationConfiguration."
     if not re.fullmatch(r"https://[^\s@?#]+", str(url)):
-        yield f"{where} has no URL of an issuer that begins with https://: give issuer.url as it stands in the claim iss of the tokens."
+        yield f"{where} has no issuer URL that begins with https://: set issuer.url to the value of the claim iss in the tokens."
     audiences = issuer.get("audiences")
     if not isinstance(audiences, list) or not audiences or not all(isinstance(one, str) and one for one in audiences):
-        yield f"{where} has no audiences: give issuer.audiences a list of what may stand in the claim aud."
+        yield f"{where} has no audiences: set issuer.audiences to the list of accepted values of the claim aud."
     elif len(audiences) > 1 and issuer.get("audienceMatchPolicy") != "MatchAny":
-        yield f"{where} has several audiences: set issuer.audienceMatchPolicy to MatchAny beside them."
+        yield f"{where} has several audiences: also set issuer.audienceMatchPolicy to MatchAny."
     authority = issuer.get("certificateAuthority")
     if authority is not None and "-----BEGIN CERTIFICATE-----" not in str(authority):
-        yield f"{where} has a certificateAuthority that is no certificate: give its text (PEM), not the path of a file."
+        yield f"{where} has a certificateAuthority that is not a certificate: set it to the text (PEM), not to the path of a file."
     yield from _claim_troubles(where, jwt.get("claimMappings"))
 
 
@@ -169,11 +169,11 @@ def authentication_troubles(jwts: t.Sequence[t.Any]) -> list[str]:
     entries = [one for one in jwts if isinstance(one, dict)]
     urls = [one["issuer"].get("url") for one in entries if isinstance(one.get("issuer"), dict)]
     return [
-        f"{JWT} has the issuer {url!r} twice: give it all audiences in one entry." for url in _repeated(urls) if url
+        f"{JWT} has the issuer {url!r} twice: list all its audiences in one entry." for url in _repeated(urls) if url
     ] + [trouble for index, one in enumerate(entries) for trouble in _jwt_troubles(index, one)]
 
 
 def troubles(variables: Mapping) -> list[str]:
-    """What is wrong with both in a host's variables."""
+    """The problems with both in a host's variables."""
     jwts, webhooks = (value if isinstance(value, list) else [] for value in map(variables.get, (JWT, WEBHOOKS)))
     return authentication_troubles(jwts) + authorization_troubles(webhooks)

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""The CA directory on the control node: its owner, its contents, and its lock, so that only one run at a time writes to it."""
+"""The CA directory on the control node: its owner, its files, and its lock, so that only one run at a time writes to it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def owner(directory: str) -> dict[str, str]:
 
 
 def read(directory: str, names: t.Iterable[str]) -> dict[str, str]:
-    """The existing files of these names."""
+    """The existing files with these names."""
     found = {name: _files.read(os.path.join(directory, name)) for name in names}
     return {name: text for name, text in found.items() if text is not None}
 
 
 def wanted(directory: str, name: str, content: str) -> dict[str, t.Any]:
-    """A file of the directory as it should be."""
+    """The desired state of a file in the directory."""
     secret = _files.is_secret(name)
     mode = "0600" if secret else "0644"
     path = os.path.join(directory, name)
@@ -40,24 +40,24 @@ def wanted(directory: str, name: str, content: str) -> dict[str, t.Any]:
 
 
 def exposure(directory: str) -> str:
-    """A sentence about a directory that other users of this machine can look into; empty where they cannot.
+    """A sentence about a directory that other users of this machine can read; empty if they cannot.
 
-    site.yml closes it. Whoever has read a key there can still sign with it."""
+    site.yml restricts it. Anyone who has already read a key can still sign with it."""
     mode = _mode(directory)
     if not mode & 0o077:
         return ""
     keys = [name for name in _keys(directory) if _is_readable(directory, name)]
-    where = f"certificates_directory {directory} is open to other users of this machine (mode {mode:04o})"
+    where = f"certificates_directory {directory} is accessible to other users of this machine (mode {mode:04o})"
     if not keys:
-        return f"{where}: run plainkube.cluster.site, which closes it (mode 0700)."
+        return f"{where}: run plainkube.cluster.site, which restricts it (mode 0700)."
     return (
-        f"{where}, who can read {', '.join(keys)}: run plainkube.cluster.site, which closes it (mode 0700); if somebody may have read a key, run "
-        f"plainkube.cluster.certificates with -e certificates_rotate={','.join(_rotation.NAMES)}, which replaces them all."
+        f"{where}, who can read {', '.join(keys)}: run plainkube.cluster.site, which restricts it (mode 0700); if anyone may have read a key, run "
+        f"plainkube.cluster.certificates with -e certificates_rotate={','.join(_rotation.NAMES)}, which rotates them all."
     )
 
 
 def _mode(path: str) -> int:
-    """The permissions of a path; none where it is not there."""
+    """The permissions of a path; 0 if it does not exist."""
     try:
         return stat.S_IMODE(os.stat(path).st_mode)
     except OSError:
@@ -65,13 +65,13 @@ def _mode(path: str) -> int:
 
 
 def _keys(directory: str) -> list[str]:
-    """The keys that are there, those of authorities that are being replaced too, by their names below the directory."""
+    """The existing keys, including those of CAs being rotated, as paths below the directory."""
     found = (path for place in ("*", "etcd/*") for path in glob.glob(os.path.join(glob.escape(directory), place)))
     return sorted(os.path.relpath(path, directory) for path in found if _files.is_secret(path))
 
 
 def _is_readable(directory: str, name: str) -> bool:
-    """Whether others, be it those of its group, can pass each directory on the way to a file, and read that."""
+    """Whether other users, such as those in its group, can traverse each parent directory of a file, and read it."""
     path = os.path.join(directory, name)
     ways = [_mode(place) for place in (directory, os.path.dirname(path))]
     return any(
@@ -81,11 +81,11 @@ def _is_readable(directory: str, name: str) -> bool:
 
 @contextlib.contextmanager
 def locked(directory: str) -> t.Iterator[None]:
-    """Two runs at once must not make two CAs."""
+    """Two concurrent runs must not create two CAs."""
     path = os.path.join(directory, ".lock")
     try:
         with _lock.held(path, LOCK_SECONDS):
             yield
     except _lock.BusyError:
-        message = f"Another run has held {path} for {LOCK_SECONDS} seconds: let it end, then run again."
+        message = f"Another run has held {path} for {LOCK_SECONDS} seconds: wait until it ends, then run again."
         raise _certificates.CertificateError(message) from None

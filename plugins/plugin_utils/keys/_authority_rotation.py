@@ -23,7 +23,7 @@ def read(module: AnsibleModule) -> dict[str, str]:
     if missing:
         raise _certificates.CertificateError(
             f"certificates_directory {module.params['directory']} does not hold {', '.join(missing)} of this cluster: run plainkube.cluster.site, which "
-            "makes them for a new cluster, and says what to do for one that has some."
+            "creates them for a new cluster, and says what to do for an existing one."
         )
     return contents
 
@@ -45,17 +45,17 @@ def check_use(module: AnsibleModule, contents: _rotation.Contents) -> None:
     used = module.params["in_use"]
     if not used:
         raise _certificates.CertificateError(
-            "in_use is empty, and without it nobody knows whether the old encryption key can go."
+            "in_use is empty, so it is unknown whether the old encryption key can be removed."
         )
     others = [f"{count} of {name}" for name, count in used.items() if name != first and count]
     if others:
         raise _certificates.CertificateError(
-            f"In etcd, {' and '.join(others)} are not encrypted with {first} yet, so the old key cannot go: run the playbook again."
+            f"In etcd, {' and '.join(others)} are not encrypted with {first} yet, so the old key cannot be removed: run the playbook again."
         )
 
 
 def check_states(module: AnsibleModule, contents: _rotation.Contents, names: list[str]) -> None:
-    """Refuse to advance what another run has changed since the hosts began their step."""
+    """Refuse to advance a rotation that another run has changed since the hosts started this step."""
     expected = module.params["expected"]
     others = [
         name
@@ -64,16 +64,16 @@ def check_states(module: AnsibleModule, contents: _rotation.Contents, names: lis
     ]
     if others:
         raise _certificates.CertificateError(
-            f"Another run has changed {', '.join(others)} in certificates_directory {module.params['directory']} since this run began the step, so nothing "
-            "was advanced: wait until that run has ended, and run this again."
+            f"Another run has changed {', '.join(others)} in certificates_directory {module.params['directory']} since this run started the step, so nothing "
+            "was advanced: wait until that run ends, and run this again."
         )
 
 
 def changes_of(module: AnsibleModule, contents: _rotation.Contents, now: datetime.datetime) -> list[_rotation.Change]:
-    """The changes of the step that is asked for, of all that take it."""
+    """The changes of the requested step, for all rotations that take it."""
     params, phases = module.params, _rotation.phases(contents)
     if params["step"] == "begin":
-        # A run with the same names got further before it was killed: completed rotations must not start again.
+        # An earlier run with the same names was killed after it had advanced: completed rotations must not start again.
         further = [
             name
             for name in due(module, contents, now)
@@ -143,7 +143,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "cluster_name": {"type": "str", "required": True},
     "step": {"type": "str", "choices": ["look", "begin", "advance"], "default": "look"},
     "rotate": {"type": "list", "elements": "str", "choices": [*_rotation.NAMES], "default": []},
-    # No secret: a time.
+    # Not a secret, but a time.
     "token_overlap_hours": {"type": "float", "default": 24, "no_log": False},
     "expected": {"type": "dict", "default": {}},
     "in_use": {"type": "dict", "default": {}},

@@ -19,51 +19,51 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.run import _acti
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.keys import _authorities, _rotation
 
 _OTHERS_REMEDY = "copy that directory here, or set certificates_directory to it"
-# What the control planes have of the directory, where it is lost; the other two CAs can be replaced without their keys.
+# What the control planes have of the directory, if it is lost; the other two CAs can be rotated without their keys.
 _LOST_REMEDY = (
-    "; if it is lost, take ca.crt, ca.key, sa.pub, sa.key, encryption.yaml, etcd/ca.crt, front-proxy-ca.crt and, if there is one, ca-cross.crt from a "
+    "; if it is lost, copy ca.crt, ca.key, sa.pub, sa.key, encryption.yaml, etcd/ca.crt, front-proxy-ca.crt and, if there is one, ca-cross.crt from a "
     "control plane's {directory} to here, and run plainkube.cluster.certificates with -e certificates_rotate=etcd,front-proxy"
 )
-# The certificate alone of the CA that signs: what reads this file takes no bundle.
+# Only the certificate of the CA that signs: programs that read this file do not accept a bundle.
 _SIGNER = "ca-signer.crt"
 
 
 class Directory(t.NamedTuple):
-    """The directory on the control node: what it should hold, and the CAs in it."""
+    """The directory on the control node: its desired content, and the CAs in it."""
 
     wanted: list[dict[str, t.Any]]
     contents: dict[str, str]  # by name: CAs, service account keys, encryption keys
     authorities: dict[str, _certificates.Authority]
-    made: list[str]  # names of the keys that are new
-    chain: str  # what the Kubernetes CA's certificates are sent with
+    made: list[str]  # names of the new keys
+    chain: str  # cross certificates to append to certificates of the Kubernetes CA
 
 
 # The directory on the control node
 
 
 def missing_key(path: str, name: str, host: str) -> str:
-    """A lost key of the Kubernetes CA is on the control planes as well; those of the others are not."""
+    """Control planes have a copy of the Kubernetes CA's key, but not of the other CAs' keys."""
     if not host:
-        return f"{path}.crt is there without its key {path}.key: put the key back, or move the certificate away."
+        return f"{path}.crt exists without its key {path}.key: restore the key, or move the certificate away."
     if name == "kubernetes":
-        return f"{path}.crt is there without its key {path}.key: put the key back, from a control plane or a backup."
+        return f"{path}.crt exists without its key {path}.key: restore the key, from a control plane or a backup."
     return (
-        f"{path}.crt is there without its key {path}.key, and {host} needs a certificate of it: put the key back, or replace this CA with "
+        f"{path}.crt exists without its key {path}.key, and {host} needs a certificate from it: restore the key, or rotate this CA with "
         f"plainkube.cluster.certificates and -e certificates_rotate={name}."
     )
 
 
 def control_planes(module: AnsibleModule) -> dict[str, t.Any]:
-    """The answers of those hosts whose word on the cluster's keys counts."""
+    """The answers of the control planes, which are authoritative for the cluster's keys."""
     return {
         host: answer for host, answer in module.params["answers"].items() if host in module.params["control_planes"]
     }
 
 
 def load_authority(module: AnsibleModule, name: str, contents: dict[str, str], now: t.Any) -> _certificates.Authority:
-    """The CA in the directory. A missing key is made, and a missing certificate for the key that is there.
+    """The CA in the directory. Creates a missing key, or a missing certificate for an existing key.
 
-    Where a cluster lives, a CA whose key is lost serves as long as nothing has to be issued, and can be replaced.
+    In an existing cluster, a CA without its key is accepted as long as it need not issue anything, and can be rotated.
     """
     stem = _certificates.AUTHORITIES[name]
     path = os.path.join(module.params["directory"], stem)
@@ -74,7 +74,7 @@ def load_authority(module: AnsibleModule, name: str, contents: dict[str, str], n
             raise _certificates.CertificateError(missing_key(path, name, "".join(users[:1])))
         return _certificates.load_authority(name, certificate, key, path, now)
     loaded = (
-        _certificates.load_any_key(key, f"{path}.key", "put the CA's key there") if key else _certificates.new_key()
+        _certificates.load_any_key(key, f"{path}.key", "restore the CA's key there") if key else _certificates.new_key()
     )
     authority = _certificates.new_authority(name, module.params["cluster_name"], loaded, now)
     contents[f"{stem}.key"] = key or _certificates.key_text(loaded)
@@ -85,10 +85,10 @@ def load_authority(module: AnsibleModule, name: str, contents: dict[str, str], n
 def load_service_account_keys(module: AnsibleModule, contents: dict[str, str]) -> None:
     path = os.path.join(module.params["directory"], "sa.key")
     text = contents.get("sa.key")
-    key = _certificates.load_any_key(text, path, "put the cluster's key there") if text else _certificates.new_key()
+    key = _certificates.load_any_key(text, path, "restore the cluster's key there") if text else _certificates.new_key()
     public = _certificates.public_text(key.public_key())
     contents["sa.key"] = text or _certificates.key_text(key)
-    # While the key is being replaced, the other one's stands there too.
+    # During a rotation, the file also has the other key.
     if public not in _rotation.public_keys(contents.get("sa.pub")):
         contents["sa.pub"] = public
 
@@ -105,7 +105,7 @@ def load_encryption_keys(module: AnsibleModule, contents: dict[str, str]) -> Non
 def load(module: AnsibleModule, now: datetime.datetime) -> Directory:
     top = module.params["directory"]
     stems = [*_certificates.AUTHORITIES.values()]
-    # Keys first: a certificate whose key was not written before a crash would be of no use.
+    # Keys first: after a crash, a certificate without its key would be useless.
     names = [f"{stem}.{extension}" for stem in stems for extension in ("key", "crt")]
     names += ["sa.key", "sa.pub", _encryption.FILE]
     found = _authorities.read(top, names)
@@ -115,7 +115,7 @@ def load(module: AnsibleModule, now: datetime.datetime) -> Directory:
     load_encryption_keys(module, contents)
     mine = _authorities.owner(top)
     wanted = [{"path": path, "mode": "0700", **mine} for path in (top, os.path.join(top, "etcd"))]
-    # Private keys do not belong into a repository, and an inventory's directory is often one.
+    # Private keys do not belong in a repository, and the inventory's directory often is one.
     wanted.append({"path": os.path.join(top, ".gitignore"), "content": "*\n", "mode": "0644", **mine})
     wanted += [_authorities.wanted(top, name, contents[name]) for name in names if name in contents]
     made = [name for name in names if _files.is_secret(name) and name not in found and name in contents]
@@ -126,7 +126,7 @@ def load(module: AnsibleModule, now: datetime.datetime) -> Directory:
     return Directory(wanted, contents, authorities, made, "".join(map(_certificates.certificate_text, crosses)))
 
 
-# Whether the hosts belong to it
+# Whether the hosts belong to this directory
 
 
 def some(hosts: t.Sequence[str], one_does: str, they_do: str) -> str:
@@ -142,11 +142,11 @@ def place(module: AnsibleModule, hosts: t.Collection[str]) -> str:
         if host in hosts
     }
     found = told.pop() if len(told) == 1 else ""
-    return found or "made in a place that is not known"
+    return found or "created in an unknown place"
 
 
 def carriers(module: AnsibleModule, authority: _certificates.Authority) -> dict[str, str]:
-    """Host -> the other CA that it carries in place of this one."""
+    """Host -> the other CA that it has instead of this one."""
     certificate = f"{_certificates.AUTHORITIES[authority.name]}.crt"
     entries = [entry for group in module.params["groups"] for entry in group["certificates"]]
     names = [entry["name"] for entry in entries if entry["authority"] == authority.name]
@@ -166,11 +166,11 @@ def check_authority(module: AnsibleModule, directory: Directory, authority: _cer
     ours = f"the {authority.name} CA {authority.certificate.subject.rfc4514_string()} ({_certificates.fingerprint(authority.certificate)})"
     if f"{_certificates.AUTHORITIES[authority.name]}.key" in directory.made:
         raise _certificates.CertificateError(
-            f"certificates_directory {module.params['directory']} holds no {authority.name} CA, but {carry} certificates "
+            f"certificates_directory {module.params['directory']} has no {authority.name} CA, but {carry} certificates "
             f"of CA {other}, {place(module, others)}; {_OTHERS_REMEDY}{_LOST_REMEDY.format(directory=module.params['host_directory'])}."
         )
     raise _certificates.CertificateError(
-        f"certificates_directory {module.params['directory']} holds {ours}, but {carry} certificates of another CA, "
+        f"certificates_directory {module.params['directory']} has {ours}, but {carry} certificates of another CA, "
         f"{other}, {place(module, others)}; {_OTHERS_REMEDY}, or remove {module.params['host_directory']} from a host that is "
         f"left over from another cluster."
     )
@@ -184,13 +184,13 @@ def check_service_account_key(module: AnsibleModule, directory: Directory) -> No
     ]
     if "sa.key" in directory.made and users:
         raise _certificates.CertificateError(
-            f"certificates_directory {module.params['directory']} holds no sa.key, but {some(users, 'has', 'have')} the one that signs the tokens of the "
+            f"certificates_directory {module.params['directory']} has no sa.key, but {some(users, 'has', 'have')} the one that signs the tokens of the "
             f"cluster's service accounts, {place(module, users)}; {_OTHERS_REMEDY}."
         )
 
 
 def check_encryption_keys(module: AnsibleModule, directory: Directory) -> None:
-    """With another key than the API servers have, nobody could read the cluster's Secrets again."""
+    """Refuse keys that the API servers do not have: with them, the cluster's Secrets would be unreadable."""
     mine = _encryption.identify(directory.contents[_encryption.FILE])
     theirs = {host: answer.get("encryption") or [] for host, answer in control_planes(module).items()}
     others = [host for host, keys in theirs.items() if not _encryption.is_successor(mine, keys)]
@@ -200,17 +200,17 @@ def check_encryption_keys(module: AnsibleModule, directory: Directory) -> None:
     lacks = "no encryption.yaml" if _encryption.FILE in directory.made else "another key in encryption.yaml"
     if len({tuple(theirs[host]) for host in others}) > 1:
         raise _certificates.CertificateError(
-            f"certificates_directory {top} holds {lacks}, and {' and '.join(others)} do not have the same keys in {path}: take encryption.yaml back from "
-            "a backup of that directory, or find out which of these keys the cluster's Secrets are encrypted with, and which host was changed."
+            f"certificates_directory {top} has {lacks}, and {' and '.join(others)} do not have the same keys in {path}: restore encryption.yaml from "
+            "a backup of that directory, or find out which of these keys encrypts the cluster's Secrets, and which host was changed."
         )
     raise _certificates.CertificateError(
-        f"certificates_directory {top} holds {lacks}, but {some(others, 'has', 'have')} the key that the cluster's Secrets are encrypted with, "
-        f"{place(module, others)}: take encryption.yaml back from a backup of that directory, or from {path} of {others[0]}."
+        f"certificates_directory {top} has {lacks}, but {some(others, 'has', 'have')} the key that encrypts the cluster's Secrets, "
+        f"{place(module, others)}: restore encryption.yaml from a backup of that directory, or from {path} of {others[0]}."
     )
 
 
 def check(module: AnsibleModule, directory: Directory) -> None:
-    """Refuse to sign for hosts of another cluster, and to make CAs for a cluster that may have some."""
+    """Refuse to sign for hosts of another cluster, and to create CAs for a cluster that may already have them."""
     asked = module.params["authorities"]
     made = directory.made
     for name in asked:
@@ -224,8 +224,8 @@ def check(module: AnsibleModule, directory: Directory) -> None:
     absent = [host for host in module.params["required_hosts"] if host not in module.params["answers"]]
     if made and absent:
         raise _certificates.CertificateError(
-            f"certificates_directory {module.params['directory']} holds no {made[0]}, and whether the cluster has one is not known "
-            f"without {', '.join(absent)}: run without --limit first, or set certificates_directory to the directory that holds it."
+            f"certificates_directory {module.params['directory']} has no {made[0]}, and whether the cluster has one is unknown "
+            f"without {', '.join(absent)}: run without --limit first, or set certificates_directory to the directory that has it."
         )
 
 
@@ -236,14 +236,14 @@ def public_key(module: AnsibleModule, host: str, name: str, answer: t.Mapping[st
     if answer.get("request"):
         return _certificates.requested_key(answer["request"], host)
     if not module.check_mode:
-        raise _certificates.CertificateError(f"{host} sent no request for the certificate {name}; inspect that host.")
+        raise _certificates.CertificateError(f"{host} sent no request for the certificate {name}: inspect that host.")
     return None
 
 
 def sign_one(
     module: AnsibleModule, directory: Directory, entry: dict[str, t.Any], host: str, now: datetime.datetime
 ) -> tuple[str, str]:
-    """The reasons to issue a certificate, in words, and the text of its file; empty strings where there are none."""
+    """The reasons to issue a certificate, as text, and the content of its file; empty strings if there are none."""
     answer = module.params["answers"][host]["certificates"].get(entry["name"], {})
     wanted = _certificates.expand(entry, host, module.params["addresses"].get(host, ""))
     authority = directory.authorities[entry["authority"]]
@@ -256,9 +256,9 @@ def sign_one(
             answer.get("certificate"), wanted, key, authority, now, module.params["renew_before_days"]
         )
         if not reasons and _certificates.chain_text(answer.get("certificate")) != chain:
-            reasons = ["what it is sent with has changed"]
+            reasons = ["its chain has changed"]
         if not reasons and module.params["reissue"]:
-            reasons = ["all are to be reissued"]
+            reasons = ["all certificates are reissued"]
     if not reasons:
         return "", ""
     if authority.key is None:
@@ -270,7 +270,7 @@ def sign_one(
 
 
 def check_names(module: AnsibleModule) -> None:
-    """Refuse to sign a name or an address for a host that is not its own."""
+    """Refuse to sign a name or address that does not belong to the host."""
     trouble = _certificates.names_trouble(
         module.params["groups"], module.params["addresses"], module.params["control_planes"]
     )
@@ -289,11 +289,11 @@ def needed(module: AnsibleModule, host: str) -> tuple[list[str], list[dict[str, 
 def sign(
     module: AnsibleModule, directory: Directory, host: str, now: datetime.datetime
 ) -> tuple[dict[str, t.Any], list[dict[str, str]]]:
-    """What is to be done on a host, and the diff."""
+    """What to do on a host, and the diff."""
     top, answer = module.params["host_directory"], module.params["answers"][host]
     copies, entries = needed(module, host)
     secret = [name for name in copies if _files.is_secret(name)]
-    # Cross certificates are not there before a CA has been replaced.
+    # Cross certificates do not exist until a CA has been rotated.
     files = {name: directory.contents[name] for name in copies if name not in secret and name in directory.contents}
     files = {name: text for name, text in files.items() if answer["public"].get(name) != text}
     actions, diff = [], []
@@ -303,7 +303,7 @@ def sign(
             actions.append(_actions.Action("issue", entry["name"], why))
             files[f"{entry['name']}.crt"] = certificate
             diff.append(difference(module, host, entry["name"], certificate, why))
-    # Only together with other files: a second control node with a copy of the directory is no change.
+    # Only together with other files: a second control node with a copy of the directory is not a change.
     if files or (entries and "origin" not in answer["public"]):
         files["origin"] = _certificates.origin_text(socket.gethostname(), module.params["directory"])
     stale = [name for name in secret if answer["secret"].get(name) != digest(directory.contents[name])]
@@ -314,7 +314,7 @@ def sign(
 
 
 def shown(text: str | None) -> str | None:
-    """Certificates in words, for the diff; another text as it is."""
+    """Certificates described as text, for the diff; other content unchanged."""
     return "".join(map(_certificates.describe, _certificates.load_certificates(text))) or text
 
 
@@ -356,7 +356,7 @@ def make_plan(module: AnsibleModule, now: datetime.datetime) -> Plan:
 
 
 def apply(module: AnsibleModule, now: datetime.datetime, before: Plan) -> Plan:
-    """Write the directory. What was planned without the lock is planned again with it."""
+    """Write the directory. The plan is computed again under the lock."""
     top = module.params["directory"]
     os.makedirs(os.path.dirname(top), exist_ok=True)
     with contextlib.suppress(FileExistsError):
@@ -368,7 +368,7 @@ def apply(module: AnsibleModule, now: datetime.datetime, before: Plan) -> Plan:
                 _files.write(module, wanted)
             else:
                 _files.make_directory(wanted)
-    # Made for the lock already, so that the second plan found it there.
+    # Already created for the lock, so the second plan does not include it.
     made = [change for change in before.changes if change[1]["path"] == top and change[0] is None]
     return plan._replace(changes=made + [change for change in plan.changes if change[1]["path"] != top or not made])
 
@@ -377,10 +377,10 @@ def message(module: AnsibleModule, directory: Directory, hosts: t.Mapping[str, t
     made = [name for name in directory.made if name not in ("sa.key", _encryption.FILE)]
     count = sum(len(entry["actions"]) for entry in hosts.values())
     where = sum(1 for entry in hosts.values() if entry["actions"])
-    make, issue = ("Would make", "would issue") if module.check_mode else ("Made", "issued")
+    make, issue = ("Would create", "would issue") if module.check_mode else ("Created", "issued")
     parts = [f"{make} {len(made)} CAs in {module.params['directory']}"] if made else []
     parts += [f"{issue} {count} certificates for {where} hosts"] if count else []
-    text = " and ".join(parts) or f"all certificates of {len(hosts)} hosts are as wanted"
+    text = " and ".join(parts) or f"all certificates of {len(hosts)} hosts are up to date"
     return f"{text[0].upper()}{text[1:]}."
 
 
@@ -399,12 +399,12 @@ def warn_of_exposure(module: AnsibleModule) -> None:
 
 
 def warn_of_rotation(module: AnsibleModule) -> None:
-    """What was begun and is not ended is right to stay as it is, and not for ever."""
+    """A rotation may stay unfinished, but not forever."""
     contents = _authorities.read(module.params["directory"], _rotation.files())
     for name, phase in _rotation.phases(contents).items():
         if phase != _rotation.STEADY:
             playbook = "encryption" if name == _rotation.ENCRYPTION else "certificates"
-            module.warn(f"{_rotation.describe(name, phase)}; plainkube.cluster.{playbook} goes on with it.")
+            module.warn(f"{_rotation.describe(name, phase)}; plainkube.cluster.{playbook} resumes it.")
 
 
 def run(module: AnsibleModule) -> dict[str, t.Any]:

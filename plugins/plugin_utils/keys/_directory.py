@@ -15,8 +15,8 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.keys import _aut
 def refusal(
     directory: str, cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]], control_planes: t.Sequence[str]
 ) -> str:
-    """Why site.yml would refuse the directory, in its words: it is not there, or another cluster's. Empty where it would not, or no host that
-    carries authorities has answered."""
+    """The message with which site.yml would refuse the directory: it does not exist, or belongs to another cluster. Empty if it would not, or if no host with
+    CAs has answered."""
     answers = {
         host: result["pki"]
         for host, result in results.items()
@@ -39,6 +39,6 @@ def refusal(
 def problems(
     directory: str, cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]], control_planes: t.Sequence[str]
 ) -> list[str]:
-    """All that is wrong with the directory, in sentences."""
+    """All problems with the directory, as sentences."""
     found = (refusal(directory, cluster, results, control_planes), _authorities.exposure(os.path.expanduser(directory)))
     return [sentence for sentence in found if sentence]

@@ -17,7 +17,7 @@ display = Display()
 
 
 class Here:
-    """As much of an AnsibleModule as these modules ask for."""
+    """The part of AnsibleModule that these modules use."""
 
     def __init__(self, params: dict[str, t.Any], check_mode: bool, quiet: bool = False) -> None:
         self.params = params

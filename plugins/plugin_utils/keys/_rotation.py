@@ -1,14 +1,14 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""How an authority or a key is replaced in the directory on the control node, in three steps that each every host takes. No I/O.
+"""Rotation of a CA or key in the directory on the control node, in three steps. Every host takes each step. No I/O.
 
-- begin: the new one is trusted beside the old one, which goes on signing.
-- switch: the new one signs; what the old one has signed is still trusted.
+- begin: the new one is trusted in addition to the old one, which still signs.
+- switch: the new one signs; whatever the old one signed is still trusted.
 - finish: only the new one is trusted.
 
-How far it has come is in the directory and nowhere else. Each step is a list of changes in an order in which it can be killed anywhere: taken again,
-it completes what it began.
+Only the directory records the progress. Each step is a list of changes, in an order that allows a kill at any point: when repeated,
+it completes what it started.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PUBLIC_KEY = re.compile(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----
 
 
 class Change(t.NamedTuple):
-    """One change of the directory: a file that is written, renamed, or removed."""
+    """One change of the directory: a file to write, rename, or remove."""
 
     name: str
     content: str | None = None
@@ -42,7 +42,7 @@ Contents = t.Mapping[str, str]
 
 
 def files() -> list[str]:
-    """All that the directory may hold and this is about."""
+    """All files of the directory that a rotation may involve."""
     found = [f"{stem}{end}" for stem in _STEMS.values() for end in (".key", ".next.key", ".rotation")]
     return [*found, *(f"{stem}.crt" for stem in _certificates.AUTHORITIES.values()), "sa.pub", CROSS, _encryption.FILE]
 
@@ -61,7 +61,7 @@ def phases(contents: Contents) -> dict[str, str]:
 
 
 def states(contents: Contents) -> dict[str, str]:
-    """The phase of each rotation, and a digest that tells it from all earlier and later ones. Tells no key."""
+    """The phase of each rotation, and a digest that distinguishes it from all earlier and later ones. Reveals no key."""
     found = {}
     for name, its_phase in phases(contents).items():
         if name == ENCRYPTION:
@@ -79,12 +79,12 @@ def _keys(contents: Contents) -> list[_encryption.Key]:
 
 
 def _marker(contents: Contents, name: str) -> dict[str, str]:
-    """What the file beside an authority that is being replaced says: the old one, and since when the new one is in use."""
+    """The content of the marker file of a CA rotation: the old CA, and since when the new one is in use."""
     file = f"{_STEMS[name]}.rotation"
     try:
         found = json.loads(contents[file])
     except ValueError:
-        raise _certificates.CertificateError(f"{file} cannot be read: put the file of a backup there.") from None
+        raise _certificates.CertificateError(f"{file} cannot be read: restore it from a backup.") from None
     return found
 
 
@@ -93,7 +93,7 @@ def _mark(name: str, marker: t.Mapping[str, str]) -> Change:
 
 
 def public_keys(text: str | None) -> list[str]:
-    """The public keys in a text, each as a text."""
+    """The public keys in a text, each as text."""
     return [f"{found.rstrip()}\n" for found in _PUBLIC_KEY.findall(text or "")]
 
 
@@ -101,7 +101,7 @@ def public_keys(text: str | None) -> list[str]:
 
 
 def _generation(certificate: t.Any) -> int:
-    """The number of the CA that follows this one: the one after plainkube-etcd-ca is plainkube-etcd-ca-2."""
+    """The number of the CA after this one: plainkube-etcd-ca is followed by plainkube-etcd-ca-2."""
     found = re.search(r"-ca-(\d+)(?:,|$)", certificate.subject.rfc4514_string())
     return int(found.group(1)) + 1 if found else 2
 
@@ -144,7 +144,7 @@ def begin(name: str, contents: Contents, cluster: str, now: datetime.datetime) -
 
 
 def switch(name: str, contents: Contents, now: datetime.datetime) -> list[Change]:
-    """One rename at the end: at any time, exactly one of them signs."""
+    """One rename at the end, so that at any time exactly one of them signs."""
     if name == ENCRYPTION:
         return [Change(_encryption.FILE, _encryption.render(_encryption.switch(_keys(contents))))]
     stem = _STEMS[name]
@@ -156,7 +156,7 @@ def switch(name: str, contents: Contents, now: datetime.datetime) -> list[Change
 
 
 def tokens_end(contents: Contents, overlap: datetime.timedelta) -> datetime.datetime | None:
-    """Until when tokens that the old service-account key has signed may be in use; None where it is not about to go."""
+    """Until when tokens signed with the old service-account key may be in use; None if it is not about to be removed."""
     if phase(SERVICE_ACCOUNT, contents) != SWITCHED:
         return None
     return datetime.datetime.fromisoformat(_marker(contents, SERVICE_ACCOUNT)["switched"]) + overlap
@@ -183,7 +183,7 @@ def finish(name: str, contents: Contents, now: datetime.datetime) -> list[Change
 
 
 def crosses(text: str | None, certificate: t.Any, now: datetime.datetime) -> list[t.Any]:
-    """The cross certificates in a text that lead from this CA back to its predecessors, as long as they hold."""
+    """The valid cross certificates in a text that lead from this CA back to its predecessors."""
     known = [one for one in reversed(_certificates.load_certificates(text)) if _certificates.not_after(one) > now]
     found: list[t.Any] = []
     following = [one for one in known if _certificates.same_key(one.public_key(), certificate.public_key())]
@@ -197,17 +197,17 @@ def crosses(text: str | None, certificate: t.Any, now: datetime.datetime) -> lis
 
 
 def describe(name: str, found: str) -> str:
-    """What a phase means, for people."""
+    """The meaning of a phase, as text for operators."""
     if found == STEADY:
-        return f"{name}: in use, none is being replaced"
+        return f"{name}: in use, no rotation in progress"
     if name == ENCRYPTION:
         words = {
-            BEGUN: "known and not used yet",
-            SWITCHED: "used; what the old one has encrypted is still to be written again",
+            BEGUN: "known but not used yet",
+            SWITCHED: "used; objects encrypted with the old one must still be rewritten",
         }
         return f"{name}: a new key is {words[found]}"
     if name == SERVICE_ACCOUNT:
         if found == SWITCHED:
-            return f"{name}: the new key signs tokens, and those of the old one are accepted"
+            return f"{name}: the new key signs tokens, and tokens of the old one are still accepted"
         return f"{name}: a new key is trusted, and the old one signs tokens"
     return f"{name}: two CAs are trusted, and the {'new' if found == SWITCHED else 'old'} one signs"

@@ -13,7 +13,7 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _ro
 
 @functools.cache
 def read() -> dict[str, dict[str, dict[str, t.Any]]]:
-    """Role -> its options, those of all entry points together; none of them required."""
+    """Role -> the options of all its entry points, none of them required."""
     found = {}
     for path in sorted(_roles.ROLES.glob("*/meta/argument_specs.yml")):
         entries = _roles.parse(path)["argument_specs"].values()

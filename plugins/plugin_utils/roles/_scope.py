@@ -14,16 +14,16 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _ro
 
 
 class Scope:
-    """A host's variables, and below them those of all roles.
+    """A host's variables, and with lower precedence those of all roles.
 
-    What the play has of a role's variables goes first: it is the same, or what an extra variable or the inventory has in its place."""
+    If the play has a role's variable, its value wins: it is the same, or an extra variable or the inventory overrides it."""
 
     def __init__(self, templar: Templar, variables: t.Mapping[str, t.Any], share: bool = False) -> None:
-        """With `share`, evaluates what many others refer to once, in advance. That pays for whoever evaluates hundreds of templates."""
+        """With `share`, evaluates the variables that many others refer to once, in advance, which pays off for hundreds of templates."""
         self._known = {**_roles.variables(), **variables}
         self._templar = templar.copy_with_new_env(available_variables=self._known)
         for name in _roles.shared() if share else ():
-            # One that cannot be evaluated stays as it is, so that whatever refers to it reports why.
+            # A variable that cannot be evaluated stays a template, so that whatever refers to it reports the reason.
             with contextlib.suppress(AnsibleError):
                 self._known[name] = self.variable(name)
 
@@ -38,7 +38,7 @@ class Scope:
         return self._templar.template(value)
 
     def hold(self, conditions: t.Mapping[str, t.Sequence[str]]) -> dict[str, bool]:
-        """Which of several lists of conditions hold, by name. All are one template, because each costs a millisecond."""
+        """Which lists of conditions are true, by name. All of them form one template, because each template costs a millisecond."""
         entries = (
             f"'{name}': {' and '.join(f'({one})' for one in every) or 'true'}" for name, every in conditions.items()
         )

@@ -1,9 +1,9 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""The lock of a cluster on the control node. ansible-playbook holds it until it ends, however it ends: the kernel takes it from a dead process.
+"""The lock of a cluster on the control node. ansible-playbook holds it until it ends, however it ends: the kernel releases the lock of a dead process.
 
-Its workers inherit it, so that what a killed ansible-playbook has left running is still alone. They also inherit the name of the run, under which it
+Its workers inherit it, so that the remains of a killed ansible-playbook still exclude other runs. They also inherit the name of the run, under which it
 holds the locks of hosts (_run.py)."""
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.run import _lock
 
 # Path -> the lock that this process holds.
 _HELD: dict[str, contextlib.ExitStack] = {}
-# How long dead runs are remembered, in seconds, and how many. Older ones do not matter, because their locks of hosts have lapsed.
+# How long dead runs are remembered, in seconds, and how many. Older ones do not matter, because their locks of hosts have expired.
 _KEPT, _MOST = 86400, 20
-# Seconds to wait for another run that checks at the same time which runs have ended.
+# Seconds to wait for a concurrent run that checks which runs have ended.
 _GLANCE = 0.05
 
 
 class _Current(t.NamedTuple):
     run: _run.Run
-    # Until when it waits for other runs (time.monotonic).
+    # Deadline for waiting for other runs (time.monotonic).
     deadline: float
 
 
@@ -39,17 +39,17 @@ _CURRENT: list[_Current] = []
 
 
 def current() -> _run.Run | None:
-    """The run of this process, if it changes hosts."""
+    """The run to which this process belongs, if it changes hosts."""
     return _CURRENT[-1].run if _CURRENT else None
 
 
 def patience() -> float:
-    """How much longer it waits for other runs, in seconds."""
+    """The remaining time to wait for other runs, in seconds."""
     return _CURRENT[-1].deadline - time.monotonic() if _CURRENT else 0
 
 
 class Holder(t.NamedTuple):
-    """Who holds a lock, as its file says."""
+    """The holder of a lock, according to its file."""
 
     playbook: str
     user: str
@@ -62,7 +62,7 @@ class Holder(t.NamedTuple):
 
 
 def path(home: str, directory: str) -> str:
-    """The lock file of the cluster whose CAs are in a directory, in a directory of the user's."""
+    """The lock file, in a directory of the user, for the cluster with this CA directory."""
     name = hashlib.sha256(os.path.realpath(directory).encode()).hexdigest()[:16]
     return os.path.join(home, "plainkube", f"{name}.lock")
 
@@ -73,7 +73,7 @@ def _me(playbook: str) -> Holder:
 
 
 def holder(file: str) -> str:
-    """Who holds the lock, in words. Between its taking and this note, nobody knows."""
+    """The holder of the lock, as text. Unknown for a moment after the lock is taken, until the note is written."""
     try:
         with open(file, encoding="utf-8") as stream:
             return str(Holder(**json.load(stream)))
@@ -91,7 +91,7 @@ def _try(file: str, seconds: float) -> contextlib.ExitStack | None:
 
 
 def _machine() -> str:
-    """This machine. A home directory may be copied, or be shared by machines that do not see each other's locks."""
+    """An identifier of this machine. A home directory may be copied, or shared by machines that do not see each other's locks."""
     try:
         with open("/etc/machine-id", encoding="utf-8") as stream:
             identity = stream.read()
@@ -101,11 +101,11 @@ def _machine() -> str:
 
 
 def _ended(directory: str) -> list[str]:
-    """The runs of this user on this machine that have ended, the latest ones: nobody holds their files."""
+    """The most recent runs of this user on this machine that have ended: no process holds their files."""
     found: list[tuple[float, str]] = []
     machine = _machine()
     for entry in os.scandir(directory):
-        # Another run may have removed it meanwhile.
+        # Another run may have removed it in the meantime.
         with contextlib.suppress(OSError):
             lock = _try(entry.path, _GLANCE) if entry.name.startswith(machine) else None
             if lock is not None:
@@ -121,10 +121,10 @@ def _ended(directory: str) -> list[str]:
 
 
 def _begin(directory: str, who: str, seconds: float) -> None:
-    """Give this run a name, and a file that it holds as long as it lives."""
+    """Give this run a name, and a file that it locks until it ends."""
     os.makedirs(directory, mode=0o700, exist_ok=True)
     ended, name = _ended(directory), secrets.token_hex(8)
-    # It has its name once it is held, so that nobody takes the run for dead.
+    # The file gets its name once it is locked, so that no other run considers this one dead.
     file = os.path.join(directory, f".{name}")
     lock = _try(file, 0)
     if lock is not None:
@@ -134,9 +134,9 @@ def _begin(directory: str, who: str, seconds: float) -> None:
 
 
 def take(file: str, playbook: str, seconds: float, waits: t.Callable[[str], None]) -> str:
-    """Take the lock for a playbook, and keep it until this process ends.
+    """Take the lock for a playbook, and hold it until this process ends.
 
-    Returns who holds it instead, in words, after this time in seconds; empty if all is well. Calls `waits` with those words before it waits."""
+    If another run still holds it after this time in seconds, returns its holder as text, otherwise empty. Calls `waits` with that text before it waits."""
     if file in _HELD:
         return ""
     begun = time.monotonic()

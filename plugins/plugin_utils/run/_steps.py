@@ -1,11 +1,11 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""The steps of site.yml: tasks of the roles, each declared once, and which of them a host has to take.
+"""The steps of site.yml: tasks of the roles, each declared once, and which of them a host needs.
 
 A step is a task of this collection's modules that registers its result as `__NAME_result` and has the variable `builds_on`: the names of the
-steps on which it depends. Module `survey` asks each step's module in check mode what it would do. What a step needs to know is in its task: the
-module and its options, and in `when` whether it concerns the host."""
+steps on which it depends. Module `survey` runs each step's module in check mode. A step is defined by its task alone: the
+module, its options, and `when`, which says whether it concerns the host."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _ro
 
 SITE = _roles.ROLES.parent / "playbooks" / "site.yml"
 COLLECTION = "plainkube.cluster."
-# What module survey has found on a host.
+# The result of module survey on a host.
 SURVEY = "__survey_result"
-# What the control node has signed, for all hosts.
+# The certificates that the control node has signed, for all hosts.
 SIGNED = "__certificates_signed"
 # The step whose change concerns all hosts.
 _FOR_ALL_HOSTS = "flannel_network"
-# The key by which a result of a step is one of the current pass: certificates.yml runs site.yml several times.
+# The key that marks a step's result as one of the current pass: certificates.yml runs site.yml several times.
 PASS = "survey"
 
 _ROLES = ("ansible.builtin.import_role", "ansible.builtin.include_role")
@@ -32,14 +32,14 @@ Variables = t.Mapping[str, t.Any]
 
 
 class Task(t.NamedTuple):
-    """A task of a role, with what its blocks, includes and imports add to it."""
+    """A task of a role, with the conditions and defaults of its blocks, includes and imports."""
 
     role: str
     module: str
     options: dict[str, t.Any]
     when: tuple[str, ...]
     register: str
-    builds_on: tuple[str, ...] | None  # None: no step
+    builds_on: tuple[str, ...] | None  # None: not a step
 
     @property
     def name(self) -> str:
@@ -47,7 +47,7 @@ class Task(t.NamedTuple):
 
 
 class Above(t.NamedTuple):
-    """What a task has from its block, include or import."""
+    """What a task inherits from its block, include or import."""
 
     when: tuple[str, ...] = ()
     defaults: t.Mapping[str, t.Any] = {}
@@ -59,7 +59,7 @@ class Above(t.NamedTuple):
 
 
 def name_of(register: str | t.Mapping[str, t.Any]) -> str:
-    """The step of a task, by the variable that it registers; ansible-core 2.21 and later have the variables by name."""
+    """The step of a task, from the variable that it registers; ansible-core 2.21 and later have a mapping of variables."""
     name = register if isinstance(register, str) else next(iter(register))
     return name.removeprefix("__").removesuffix("_result")
 
@@ -81,7 +81,7 @@ def _tasks(entries: t.Iterable[Variables], role: str, above: Above) -> t.Iterato
                 name, file = entry[key]["name"], entry[key].get("tasks_from", "main")
                 yield from _file(name.removeprefix(COLLECTION), f"{file}.yml", here)
         for key in entry:
-            # A task that never changes anything, whatever its module says, only looks.
+            # A task that never changes anything, whatever its module reports, only inspects.
             if key.startswith(COLLECTION) and "register" in entry and entry.get("changed_when", True):
                 options = {**here.defaults.get(key, {}), **(entry[key] or {})}
                 builds_on = entry.get("vars", {}).get("builds_on")
@@ -101,8 +101,8 @@ def _file(role: str, name: str, above: Above) -> t.Iterator[Task]:
 
 @functools.cache
 def _reached() -> tuple[Task, ...]:
-    """The tasks of this collection's modules that site.yml reaches and that register a result, in order. What several plays do has the place of the
-    last one, which most hosts have it from."""
+    """The tasks of this collection's modules that site.yml reaches and that register a result, in order. A task in several plays has the position of the
+    last one, in which most hosts run it."""
     found: dict[str, Task] = {}
     for play in _roles.load(SITE):
         for task in _tasks(play.get("tasks", []), "", Above()):
@@ -118,12 +118,12 @@ def steps() -> tuple[Task, ...]:
 
 @functools.cache
 def results() -> tuple[str, ...]:
-    """The variables in which the tasks of site.yml register what they did or would do, in order."""
+    """The variables in which the tasks of site.yml register their results, in order."""
     return tuple(task.register for task in _reached())
 
 
 def closure(names: t.Iterable[str]) -> list[str]:
-    """These steps and all that build on them, in the order of the run."""
+    """These steps and all that depend on them, in the order of the run."""
     found = set(names)
     grown = True
     while grown:
@@ -134,7 +134,7 @@ def closure(names: t.Iterable[str]) -> list[str]:
 
 
 def _current(host: Variables, name: str) -> t.Mapping[str, t.Any]:
-    """What a task has registered on a host since it was last surveyed; empty if it has not run. In a play without a survey, whatever is registered."""
+    """What a task has registered on a host since its last survey; empty if it has not run. In a play without a survey, whatever is registered."""
     result = host.get(name)
     survey = host.get(SURVEY)
     if not isinstance(result, t.Mapping) or not isinstance(survey, t.Mapping):
@@ -143,7 +143,7 @@ def _current(host: Variables, name: str) -> t.Mapping[str, t.Any]:
 
 
 def taken(name: str, host: Variables) -> t.Mapping[str, t.Any]:
-    """The result of a step that a host has taken since it was last surveyed; empty if it has not."""
+    """The result of a step that a host has taken since its last survey; empty if it has not."""
     return _current(host, register_of(name)) if SURVEY in host else {}
 
 
@@ -154,7 +154,7 @@ def _signed(host: Variables) -> t.Mapping[str, t.Any]:
 
 
 def pending(host: Variables, network_changed: bool) -> list[str]:
-    """The steps that a host still has to take, by its variables: what the survey found; all if its CAs or keys were replaced since, or flannel's network."""
+    """The steps that a host still needs: those that the survey found, or all if its CAs or keys, or flannel's network, have changed since."""
     survey = host.get(SURVEY)
     if not isinstance(survey, t.Mapping) or PASS not in survey:
         return []
@@ -176,14 +176,14 @@ def changed_network(hosts: t.Iterable[Variables]) -> bool:
 
 
 def pending_by_host(variables: Variables) -> dict[str, list[str]]:
-    """The hosts that have been surveyed -> the steps that each still has to take."""
+    """The surveyed hosts -> the steps that each still needs."""
     hosts = surveyed(variables)
     changed = changed_network(hosts.values())
     return {name: pending(host, changed) for name, host in hosts.items()}
 
 
 def replaced(host: Variables) -> list[str]:
-    """The files that this run has replaced on a host so far, or would have if it changed anything: binaries, CAs, keys."""
+    """The files that this run has replaced on a host so far, or would have in a real run: binaries, CAs, keys."""
     found = [path for name in results() for path in _replaced_by(_current(host, name))]
     return found + list(_signed(host).get("replaced") or [])
 

@@ -1,9 +1,9 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Who is started or changed together with others, and who in a turn of his own. No I/O.
+"""The rollout order: which hosts start or change together, and which one at a time. No I/O.
 
-What does not run is started together: a member of etcd is not ready without the others. What runs is changed one host at a time.
+Stopped components start together, because an etcd member is not ready without the others. Running components change one host at a time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Host(t.NamedTuple):
 
     name: str
     to_do: t.Collection[str]  # names of steps
-    answers: t.Mapping[str, t.Mapping[str, t.Any]]  # of module survey, by step; empty where nothing was to be asked
+    answers: t.Mapping[str, t.Mapping[str, t.Any]]  # of module survey, by step; empty if the host was not surveyed
     etcd_state: str
 
     def has_to(self, *steps: str) -> bool:
@@ -33,7 +33,7 @@ class Host(t.NamedTuple):
 
 
 def may_run(step: str, answers: t.Mapping[str, t.Mapping[str, t.Any]]) -> bool:
-    """Whether a component of this step runs. Where the step could not be looked at, it might."""
+    """Whether a component of this step is running. If the step could not be surveyed, it may be."""
     if step not in answers:
         return False
     components = answers[step].get("components")
@@ -50,7 +50,7 @@ class Turns(t.NamedTuple):
 
 
 def etcd(hosts: t.Sequence[Host], total: int) -> Turns:
-    """The turns of etcd's members, of which this run looks at these and the inventory has so many in total."""
+    """The rollout order of etcd's members: these are in the run, out of `total` in the inventory."""
     busy = [host for host in hosts if host.has_to("etcd_member", "etcd")]
     if total == 1:
         return Turns([host.name for host in busy], [])
@@ -74,7 +74,7 @@ def _leads(host: Host) -> bool:
 
 
 def control_planes(hosts: t.Sequence[Host], total: int) -> Turns:
-    """The turns of the control planes; empty if no running one, of several, is interrupted, and all may change in parallel."""
+    """The rollout order of the control planes; empty if all may change in parallel: there is only one, or none that is running changes."""
     busy = [host for host in hosts if host.has_to("control_plane")]
     running = [host for host in busy if host.runs("control_plane")]
     if total == 1 or not running:

@@ -12,18 +12,16 @@ REMEDY = "run the whole playbook, and use --limit to run it on some hosts only"
 
 
 def start_trouble(arguments: t.Mapping[str, t.Any]) -> str:
-    """The arguments of ansible-playbook that leave out the very checks that every playbook begins with; empty where there is none."""
+    """The problem with arguments of ansible-playbook that skip the checks at the start of every playbook; empty if there is none."""
     if arguments.get("start_at_task"):
-        return (
-            f"--start-at-task {arguments['start_at_task']!r} skips the steps that the later ones depend on: {REMEDY}."
-        )
+        return f"--start-at-task {arguments['start_at_task']!r} skips steps on which later ones depend: {REMEDY}."
     if "always" in (arguments.get("skip_tags") or ()):
-        return f"--skip-tags always skips the checks that every playbook begins with: {REMEDY}."
+        return f"--skip-tags always skips the checks at the start of every playbook: {REMEDY}."
     return ""
 
 
 def is_selected(tags: t.Collection[str], only: t.Collection[str], skip: t.Collection[str]) -> bool:
-    """Whether Ansible runs tasks with these tags (Taggable.evaluate_tags), C(always) and C(never) aside."""
+    """Whether Ansible runs tasks with these tags (Taggable.evaluate_tags), ignoring `always` and `never`."""
     tags = set(tags) or {"untagged"}
     tagged = {"tagged"} if tags != {"untagged"} else set()
     chosen = not only or "all" in only or bool((tags | tagged) & set(only))
@@ -31,9 +29,9 @@ def is_selected(tags: t.Collection[str], only: t.Collection[str], skip: t.Collec
 
 
 def tags_trouble(tags: t.Collection[str], arguments: t.Mapping[str, t.Any]) -> str:
-    """Of a task that always runs: the tags with which ansible-playbook skips all others of its playbook; empty where it does not.
+    """For a task that always runs: the problem with tags that make ansible-playbook skip all other tasks of its playbook; empty if they do not.
 
-    The playbooks have no tags. A task has some where its playbook was imported with tags; whoever does that leaves it out on purpose."""
+    The playbooks have no tags. A task has tags only if its playbook was imported with tags; skipping it then is intentional."""
     tags = {tag for tag in tags if tag != "always"}
     only, skip = arguments.get("tags") or (), arguments.get("skip_tags") or ()
     if tags or is_selected(tags, only, skip):

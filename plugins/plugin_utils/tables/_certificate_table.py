@@ -14,7 +14,7 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.tables import _s
 def document(
     cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]], rotation: t.Mapping[str, t.Any]
 ) -> dict[str, t.Any]:
-    """All of it. The hosts are in the order of the inventory."""
+    """The whole document. The hosts are in the order of the inventory."""
     hosts = {}
     for host, result in results.items():
         trouble = _status_table.reason(result).removeprefix("is ")
@@ -22,7 +22,7 @@ def document(
         hosts[host] = {"trouble": trouble, "certificates": certificates}
     kept = ("phases", "sentences", "tokens_until")
     known = {key: rotation[key] for key in kept if key in rotation}
-    # It is about the directory on the control node, and fails where that is not there.
+    # It concerns the directory on the control node, and fails if that does not exist.
     trouble = _answers.reason(rotation) if rotation.get("failed") else ""
     return {"cluster": cluster, "hosts": hosts, "rotation": known, "trouble": trouble}
 
@@ -47,10 +47,10 @@ def rows(hosts: t.Mapping[str, t.Any]) -> list[t.Sequence[str]]:
 
 
 def verdict(found: t.Mapping[str, t.Any]) -> str:
-    """All of it in one sentence."""
+    """The summary, one sentence."""
     known = [one for host in found["hosts"].values() for one in host["certificates"] if not one["error"]]
     if not known:
-        return f"{found['cluster']}: no certificate was seen"
+        return f"{found['cluster']}: no certificate was found"
     least = min(one["days_left"] for one in known)
     where = f"{len(known)} certificates on {len(found['hosts'])} hosts"
     if least < 0:
@@ -59,7 +59,7 @@ def verdict(found: t.Mapping[str, t.Any]) -> str:
 
 
 def page(found: t.Mapping[str, t.Any]) -> list[str]:
-    """The lines that a person reads."""
+    """The lines for a human reader."""
     until = found["rotation"].get("tokens_until")
     more = [
         *([found["trouble"]] if found["trouble"] else []),

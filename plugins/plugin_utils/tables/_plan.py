@@ -13,7 +13,7 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.tables import _s
 
 Result = t.Mapping[str, t.Any]
 
-# In the place of a verb: what a host answered is no list of actions.
+# In place of a verb: a host's answer is not a valid list of actions.
 UNKNOWN = "?"
 _ORDER = (*_actions.VERBS, UNKNOWN)
 _ACTION = {"verb": _answers.Passing(lambda verb: verb in _actions.VERBS), "subject": str, "reason": str}
@@ -24,11 +24,11 @@ class Told(t.NamedTuple):
     """The actions in a result, as far as they are valid."""
 
     actions: list[_actions.Action]
-    wrong: str  # the part of the result that is not valid; empty if all is
+    wrong: str  # the invalid part of the result; empty if it is valid
 
 
 def told(result: Result) -> Told:
-    """The actions that a module returned. Without `changed` there may be none."""
+    """The actions that a module returned. Without `changed`, there may be none."""
     found = result.get("actions", None if result.get("changed") else [])
     valid = [one for one in found if not _answers.misfit(one, _ACTION)] if isinstance(found, list) else []
     actions = [_actions.Action(one["verb"], one["subject"], one["reason"]) for one in valid]
@@ -45,7 +45,7 @@ def _of_host(result: Result, host: str) -> Told:
 
 
 def restarts(result: Result) -> dict[str, str]:
-    """Service -> why it is started again."""
+    """Service -> why it is restarted."""
     starts = [action for action in told(result).actions if action.verb in _actions.STARTS]
     return {action.subject: action.reason or _SILENT for action in starts}
 
@@ -66,14 +66,14 @@ def _line(action: _actions.Action) -> tuple[str, str]:
 
 
 def lines(result: Result, host: str) -> list[tuple[str, str]]:
-    """(verb, what) of all that a result changes on a host."""
+    """(verb, subject) of everything that a result changes on a host."""
     actions, wrong = _of_host(result, host)
     found = [_line(action) for action in actions if action.verb != _actions.PENDING]
-    return found + ([(UNKNOWN, f"what this host answered has no valid {wrong}")] if wrong else [])
+    return found + ([(UNKNOWN, f"the answer of this host has no valid {wrong}")] if wrong else [])
 
 
 def page(plans: t.Mapping[str, t.Sequence[tuple[str, str]]]) -> list[str]:
-    """The plan of all hosts; no lines where nothing would change."""
+    """The plan of all hosts; no lines if nothing would change."""
     rows: list[t.Sequence[str]] = []
     for host, plan in plans.items():
         before = ("", "")
@@ -85,8 +85,8 @@ def page(plans: t.Mapping[str, t.Sequence[tuple[str, str]]]) -> list[str]:
 
 
 def verdict(cluster: str, plans: t.Mapping[str, t.Sequence[tuple[str, str]]], lost: t.Collection[str] = ()) -> str:
-    """The plan in a sentence. Of hosts that were lost on the way, nobody knows all that would change."""
-    more = f"; what would change on {', '.join(lost)} is not known" if lost else ""
+    """The plan in a sentence. For hosts that were lost during the run, it is incomplete."""
+    more = f"; what would change on {', '.join(lost)} is unknown" if lost else ""
     verbs = [verb for plan in plans.values() for verb, dummy in plan]
     touched = [host for host, plan in plans.items() if plan]
     if not touched:

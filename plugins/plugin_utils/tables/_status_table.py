@@ -11,11 +11,11 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _an
 
 Row = t.Sequence[str]
 
-# systemd's words for a unit that is not active, as people say it.
+# systemd's states of an inactive unit, in plain words.
 _STATES = {"inactive": "stopped", "activating": "starting", "deactivating": "stopping"}
 
 
-# What kube_checkstatus answers, as far as it is shown. A host may send anything; what does not look like this is no status.
+# The shape of kube_checkstatus' answer, as far as it is shown. A host may send anything; an answer that does not match is not a status.
 _COMPONENT = {
     "name": str,
     "load": str,
@@ -54,7 +54,7 @@ STATUS = {
 
 
 def reason(result: t.Mapping[str, t.Any]) -> str:
-    """Why a host has no status, to follow its name; empty where it has one."""
+    """Why a host has no status, as text after its name; empty if it has one."""
     if "healthy" not in result or result.get("lost"):
         return _answers.trouble(result)
     where = _answers.misfit(result, STATUS)
@@ -64,7 +64,7 @@ def reason(result: t.Mapping[str, t.Any]) -> str:
 def document(
     cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]], problems: t.Sequence[str] = ()
 ) -> dict[str, t.Any]:
-    """The whole status. The hosts are in the order of the inventory; `problems` are the control node's own."""
+    """The whole status. The hosts are in the order of the inventory; `problems` are those of the control node."""
     hosts = {}
     for host, result in results.items():
         trouble = reason(result)
@@ -85,7 +85,7 @@ def document(
 
 
 def age(seconds: int) -> str:
-    """Seconds in the largest unit that leaves a number to look at."""
+    """A duration in the largest suitable unit."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}"
@@ -93,7 +93,7 @@ def age(seconds: int) -> str:
 
 
 def state(component: t.Mapping[str, t.Any]) -> str:
-    """One word for a component."""
+    """The state of a component in one word."""
     if component["load"] != "loaded":
         return "absent"
     if component["active"] != "active":
@@ -108,7 +108,7 @@ def megabytes(size: int) -> str:
 
 
 def align(rows: t.Sequence[Row]) -> list[str]:
-    """Rows of cells as lines, each column as wide as its widest cell."""
+    """Rows of cells as aligned lines."""
     rows = [[_answers.line(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
@@ -147,7 +147,7 @@ def node_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
 
 
 def etcd_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
-    """Every member was asked on its own host, and knows the others' names."""
+    """Each member was checked on its own host, and knows the names of the others."""
     members: dict[str, t.Mapping[str, t.Any]] = {}
     for etcd in (host["etcd"] for host in hosts.values() if host["etcd"]):
         for member in etcd["members"]:
@@ -162,7 +162,7 @@ def etcd_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
 
 
 def deployment_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
-    """Every control plane was asked for the same ones."""
+    """All control planes report the same Deployments."""
     found = {one["name"]: one for host in hosts.values() for one in host["deployments"]}
     rows: list[Row] = [("DEPLOYMENT", "AVAILABLE")]
     for name, one in found.items():
@@ -179,7 +179,7 @@ def problem_lines(hosts: t.Mapping[str, t.Any]) -> list[str]:
 
 
 def verdict(found: t.Mapping[str, t.Any]) -> str:
-    """All of it in one sentence."""
+    """The summary, one sentence."""
     hosts = found["hosts"]
     ill = [name for name, host in hosts.items() if not host["healthy"]]
     if not hosts:
@@ -192,7 +192,7 @@ def verdict(found: t.Mapping[str, t.Any]) -> str:
 
 
 def page(found: t.Mapping[str, t.Any]) -> list[str]:
-    """The lines that a person reads; the verdict and what is wrong come last, where the eye is."""
+    """The lines for a human reader; the problems and the summary come last, where the reader looks."""
     hosts = found["hosts"]
     lines: list[str] = []
     tables = (component_rows, certificate_rows, node_rows, etcd_rows, deployment_rows)

@@ -6,6 +6,6 @@ shift
 for name; do
   directory=$units/$name.service.d
   mkdir -p "$directory"
-  printf '%s\n' '# Written by plainkube.cluster, which runs the program in a service of its own. Remove this file to use this service.' \
+  printf '%s\n' '# Written by plainkube.cluster, which runs this program in its own service. Remove this file to use this service.' \
     '[Unit]' "ConditionPathExists=!$directory/plainkube.conf" > "$directory/plainkube.conf"
 done

@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -IS
-# Written by plainkube.cluster for plainkube-cni.service. The first line leaves out packages that the host's users installed.
-"""Puts the pods' network on flannel's subnet: containerd's CNI configuration, the bridge, and the pods that are there already.
+# Written by plainkube.cluster for plainkube-cni.service. The options in the first line ignore Python packages that the host's users installed.
+"""Keep the pod network on flannel's subnet: containerd's CNI configuration, the bridge, and the existing pods.
 
-With the argument `check` it changes nothing, and prints what it would change, a line each. Its settings are in the file beside it, PROGRAM.json.
+With the argument `check`, only print the changes, one per line. The settings are in PROGRAM.json, next to this file.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import subprocess
 import sys
 import typing as t
 
-# (what differs, what to do)
+# (difference, action that removes it)
 Steps = t.Iterator[tuple[str, t.Callable[[], None]]]
 
 
 class Settings(t.NamedTuple):
-    """Of this host."""
+    """The settings of this host."""
 
     bridge: str
-    # The half of the subnet that pods have, `lower` or `upper`; all of it where this is empty.
+    # The pods' half of the subnet, `lower` or `upper`; if empty, the whole subnet.
     pod_range: str
     subnet_file: str
     conflist: str
@@ -31,12 +31,12 @@ class Settings(t.NamedTuple):
 
     @property
     def makes_bridge(self) -> bool:
-        """Docker makes docker0."""
+        """Docker creates docker0."""
         return self.bridge == "cni0"
 
 
 class Lease(t.NamedTuple):
-    """What flannel gave this host: the bridge's address, and its MTU."""
+    """What flannel leased to this host: the address of the bridge, and its MTU."""
 
     address: ipaddress.IPv4Interface
     mtu: int
@@ -51,7 +51,7 @@ def read(path: str) -> str:
 
 
 def output(*command: str) -> str:
-    """What a command prints; nothing where it fails."""
+    """The output of a command; empty if it fails."""
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
@@ -60,12 +60,12 @@ def run(*command: str) -> None:
 
 
 def act(*command: str) -> t.Callable[[], None]:
-    """What runs a command."""
+    """A function that runs a command."""
     return functools.partial(run, *command)
 
 
 def lease(text: str) -> Lease | None:
-    """The lease in flannel's subnet file; None where there is none."""
+    """The lease in flannel's subnet file, or None."""
     values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     try:
         return Lease(ipaddress.IPv4Interface(values["FLANNEL_SUBNET"]), int(values["FLANNEL_MTU"]))
@@ -96,7 +96,7 @@ def conflist(settings: Settings, found: Lease) -> str:
         "mtu": found.mtu,
         "hairpinMode": True,
         "isGateway": settings.makes_bridge,
-        # flannel does, for what leaves the cluster.
+        # flannel masquerades traffic that leaves the cluster.
         "ipMasq": False,
         "ipam": {"type": "host-local", "ranges": [[addresses]], "routes": [{"dst": "0.0.0.0/0"}]},
     }
@@ -106,7 +106,7 @@ def conflist(settings: Settings, found: Lease) -> str:
 
 
 def write(path: str, text: str) -> None:
-    """In one step: containerd reads it at any time."""
+    """Atomically, because containerd may read the file at any time."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     temporary = os.path.join(os.path.dirname(path), ".plainkube-cni")
     with open(temporary, "w", encoding="utf-8") as stream:
@@ -120,7 +120,7 @@ def write(path: str, text: str) -> None:
 def configuration_steps(settings: Settings, found: Lease) -> Steps:
     wanted = conflist(settings, found)
     if read(settings.conflist) != wanted:
-        difference = f"{settings.conflist} is not what flannel's subnet {found.address} makes it"
+        difference = f"{settings.conflist} does not match flannel's subnet {found.address}"
         yield difference, functools.partial(write, settings.conflist, wanted)
 
 
@@ -134,24 +134,27 @@ def bridge_steps(settings: Settings, found: Lease) -> Steps:
     link: dict[str, t.Any] = links[0] if links else {"flags": [], "mtu": 0, "addr_info": []}
     present = [f"{one['local']}/{one['prefixlen']}" for one in link["addr_info"] if one["family"] == "inet"]
     if link["mtu"] != found.mtu:
-        yield f"{bridge} has not flannel's MTU of {found.mtu}", act("ip", "link", "set", bridge, "mtu", str(found.mtu))
+        yield (
+            f"{bridge} does not have flannel's MTU of {found.mtu}",
+            act("ip", "link", "set", bridge, "mtu", str(found.mtu)),
+        )
     if "UP" not in link["flags"]:
         yield f"{bridge} is down", act("ip", "link", "set", bridge, "up")
     if address not in present:
-        yield f"{bridge} has not flannel's {address}", act("ip", "address", "add", address, "dev", bridge)
+        yield f"{bridge} does not have flannel's {address}", act("ip", "address", "add", address, "dev", bridge)
     for other in present:
         if other != address:
             yield f"{bridge} has {other}", act("ip", "address", "del", other, "dev", bridge)
 
 
 def strangers(settings: Settings, pods: ipaddress.IPv4Network) -> dict[str, str]:
-    """Address -> sandbox, of those whose address is none of the pods'."""
+    """Address -> sandbox, for sandboxes whose address is not in the pods' range."""
     found = {}
     for name in os.listdir(settings.leases) if os.path.isdir(settings.leases) else []:
         try:
             outside = ipaddress.IPv4Address(name) not in pods
         except ValueError:
-            continue  # the plugin's notes
+            continue  # the plugin's own files
         if outside:
             found[name] = read(os.path.join(settings.leases, name)).split("\n")[0].strip()
     return found
@@ -163,16 +166,16 @@ def sandbox_steps(settings: Settings, found: Lease) -> Steps:
     running = {line.split()[0] for line in lines if line.endswith("RUNNING")}
     for old, sandbox in outside.items():
         if sandbox in running:
-            # The kubelet sees it, and makes the pod anew.
+            # The kubelet notices, and recreates the pod.
             kill = act("ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", sandbox)
-            yield f"a pod has the address {old}, which is none of this host's", kill
+            yield f"a pod has the address {old}, which is outside this host's range", kill
 
 
 def main(arguments: list[str]) -> None:
     settings = Settings(**json.loads(read(f"{os.path.abspath(__file__)}.json")))
     found = lease(read(settings.subnet_file))
     if found is None:
-        # plainkube-cni.path starts this again once there is one.
+        # plainkube-cni.path starts this program again once there is a lease.
         print(f"flannel has no subnet for this host yet ({settings.subnet_file})")
         return
     for steps in (configuration_steps, bridge_steps, sandbox_steps):

@@ -1,19 +1,19 @@
 #!/bin/bash -eu
-# Written by plainkube.cluster for etcd.service: ends etcd, the process $MAINPID. The argument is the port of its metrics on 127.0.0.1.
+# Written by plainkube.cluster for etcd.service: stops etcd, the process $MAINPID. The argument is the port of its metrics on 127.0.0.1.
 #
-# Told to stop, etcd closes its listeners, one after the other, and waits 7 s at each for its clients' watches to end, which never do. Whoever
-# comes by another one is served meanwhile (embed/etcd.go, Close). So it is ended as soon as it has answered all else, which its metrics tell, or
-# does not tell that any more; what it has acknowledged is on disk.
+# On SIGTERM, etcd closes its listeners one by one, and waits 7 s at each for its clients' watches to end, which never do. Meanwhile, it still
+# serves the clients of the other listeners (embed/etcd.go, Close). So it is killed once its metrics show that all other requests are answered, or
+# once it serves no metrics any more. Everything that it has acknowledged is on disk.
 
-# Whether a connection is open as file descriptor 3 to etcd's metrics.
+# Opens a connection to etcd's metrics as file descriptor 3, and sends the request.
 ask() {
   exec 3<>"/dev/tcp/127.0.0.1/$1" && printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3
 }
 
-# Whether the metrics that arrive have a request that is not answered. Watches are streams, and not unary.
+# Whether the metrics show an unanswered request. Watches are streams, not unary calls.
 busy() {
   local result=0
-  # shellcheck disable=SC2016 # $NF is awk's
+  # shellcheck disable=SC2016 # $NF belongs to awk
   timeout 7 awk '
     /^grpc_server_started_total.*unary/ { unanswered += $NF }
     /^grpc_server_handled_total.*unary/ { unanswered -= $NF }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Written by plainkube.cluster for kubelet.service: removes the client certificate that the kubelet renews by itself, in the directory $2, if no CA
-# in the file $1 has signed it. With one of a CA that signs no more, the kubelet could not even ask for another; it begins anew with the one that
+# in the file $1 has signed it. With a certificate of a retired CA, the kubelet could not even request a new one; it starts again with the one that
 # plainkube.cluster installed.
 set -eu
 cd "$2" 2>/dev/null || exit 0

@@ -1,4 +1,4 @@
-"""Forward a port to a pod, ask the pod for its name through it, print the answer. Arguments: a kubectl command."""
+"""Forward a port to a pod, request the pod's host name through it, and print the response. Arguments: a kubectl command."""
 
 import subprocess
 import sys

@@ -122,7 +122,7 @@ def test_what_a_killed_apt_left_is_repaired(tmp_path, code, policy, stays):
     for _again in range(2):
         done = run("finish-apt", file, PATH=f"{tmp_path}:{os.environ['PATH']}")
         assert done.returncode == 0
-        assert ("apt will say" in done.stdout) == bool(code)
+        assert ("apt will report" in done.stdout) == bool(code)
         assert (tmp_path / "done").read_text() == "--configure -a\n"
         assert file.exists() == stays
     assert not stays or file.read_text() == policy

@@ -157,7 +157,7 @@ def test_a_pod_in_dockers_part_is_ended(beside_docker):
     """It is from when the node had no Docker."""
     beside_docker.run()
     beside_docker.sandbox("10.244.5.7", "low")
-    assert beside_docker.run("check") == ["a pod has the address 10.244.5.7, which is none of this host's"]
+    assert beside_docker.run("check") == ["a pod has the address 10.244.5.7, which is outside this host's range"]
     assert beside_docker.tasks == {"low": "RUNNING"}
     beside_docker.run()
     assert beside_docker.tasks == {"low": "STOPPED"}

@@ -77,7 +77,7 @@ def test_good_variables(check):
 def test_a_misspelt_variable_of_any_role(check, role):
     result = check({f"{role}_no_such_thing": 1})
     assert result["failed"]
-    assert result["msg"].startswith(f"{role}_no_such_thing is no variable of plainkube.cluster: ")
+    assert result["msg"].startswith(f"{role}_no_such_thing is not a variable of plainkube.cluster: ")
 
 
 def test_types_choices_and_unknown_ones_in_one_go_and_no_values_of_those(check):
@@ -85,7 +85,9 @@ def test_types_choices_and_unknown_ones_in_one_go_and_no_values_of_those(check):
     lines = check(variables)["msg"].splitlines()
     assert "cluster_api_port is 'https', where a whole number is needed." in lines
     assert any("docker_foreign_containers must be one of: refuse, restart, got: kill" in line for line in lines)
-    assert any("node_lables is no variable of plainkube.cluster: did you mean node_labels?" in line for line in lines)
+    assert any(
+        "node_lables is not a variable of plainkube.cluster: did you mean node_labels?" in line for line in lines
+    )
     assert len(lines) == 3
     assert "secret" not in "".join(lines)
 
@@ -93,8 +95,8 @@ def test_types_choices_and_unknown_ones_in_one_go_and_no_values_of_those(check):
 def test_a_text_is_neither_list_nor_dict(check):
     lines = check({"certificates_extra_sans": "api.example.org", "node_labels": "secret=1"})["msg"].splitlines()
     assert lines == [
-        "certificates_extra_sans is the text 'api.example.org', where a list is needed: write it as YAML, [a, b], and as JSON behind -e.",
-        "node_labels is the text, where a dict is needed: write it as YAML, {a: b}, and as JSON behind -e.",
+        "certificates_extra_sans is the text 'api.example.org', where a list is needed: write it as YAML, [a, b], or as JSON after -e.",
+        "node_labels is the text, where a dict is needed: write it as YAML, {a: b}, or as JSON after -e.",
     ]
 
 
@@ -184,7 +186,7 @@ def test_flags_issuers_and_webhooks_that_cannot_be(check):
     message = check(variables)["msg"]
     for start in (
         "node_kubelet_flags has 'anonymous-auth', which is refused: ",
-        "control_plane_authentication_jwt (issuer http://a.example) has no URL",
+        "control_plane_authentication_jwt (issuer http://a.example) has no issuer URL",
         "control_plane_authorization_webhooks has the name 'rbac'",
     ):
         assert any(line.startswith(start) for line in message.splitlines()), start

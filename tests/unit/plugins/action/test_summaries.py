@@ -78,7 +78,7 @@ def test_a_host_that_failed_is_not_one_that_was_not_reached(run):
 def test_a_plan_does_not_say_that_nothing_would_change_on_a_host_that_failed(run):
     run.loses("n1", __node_result=FAILED)
     answer = run("plan_summary", cluster="c", hosts=["k1", "n1"])
-    assert answer["msg"] == "c: nothing would change on 1 hosts; what would change on n1 is not known"
+    assert answer["msg"] == "c: nothing would change on 1 hosts; what would change on n1 is unknown"
     assert run.lines[-1] == f"  n1 failed earlier in this run: {FAILED['msg']}"
 
 
@@ -121,8 +121,8 @@ def test_a_plan_of_answers_that_are_none(run):
         "HOST  WOULD",
         "n1    restart  kubelet: the host does not say why",
         "               a k1 stop: the host does not say why",
-        "      ?        what this host answered has no valid actions",
-        "               what this host answered has no valid actions[0]",
+        "      ?        the answer of this host has no valid actions",
+        "               the answer of this host has no valid actions[0]",
     ]
     assert answer["msg"] == "c: would change 1 of 2 hosts, start 0 and restart 2 services"
 
@@ -140,7 +140,7 @@ def test_the_directory_is_in_order(run, pki):
 def test_the_directory_is_missing(run, pki):
     pki.directory.rename(pki.directory.with_name("elsewhere"))
     assert status(run, pki)["msg"] == "c: 1 problem on the control node"
-    said = f"certificates_directory {pki.directory} holds no kubernetes CA, but k1 carries certificates of CA CN=c-kubernetes-ca"
+    said = f"certificates_directory {pki.directory} has no kubernetes CA, but k1 carries certificates of CA CN=c-kubernetes-ca"
     assert run.lines[-1].strip().startswith(said)
     shown = {"cluster": "c", "results": {"k1": {**WELL, "pki": pki.answer}}, "directory": str(pki.directory)}
     shown["control_planes"] = ["k1"]
@@ -159,11 +159,11 @@ def test_a_new_cluster_has_no_directory_and_needs_none(run, pki):
 @pytest.mark.parametrize(
     ("mode", "keys", "said"),
     [
-        (0o755, 0o600, "is open to other users of this machine (mode 0755): run plainkube.cluster.site"),
+        (0o755, 0o600, "is accessible to other users of this machine (mode 0755): run plainkube.cluster.site"),
         (0o750, 0o640, "(mode 0750), who can read ca.key, encryption.yaml, front-proxy-ca.key, sa.key: run plainkube"),
         (0o701, 0o604, "(mode 0701), who can read ca.key, encryption.yaml, front-proxy-ca.key, sa.key: run plainkube"),
         # Its group may pass and may not read, and the others may read and may not pass.
-        (0o710, 0o604, "is open to other users of this machine (mode 0710): run plainkube.cluster.site"),
+        (0o710, 0o604, "is accessible to other users of this machine (mode 0710): run plainkube.cluster.site"),
     ],
 )
 def test_the_directory_is_open_to_others(run, pki, mode, keys, said):

@@ -127,7 +127,7 @@ API = {
 def test_preflight_troubles_are_those_of_the_hosts_and_of_the_endpoint():
     subject = {"hosts": [], "networks": {}, "api": API}
     (trouble,) = preflight_troubles(subject, "hosts")
-    assert trouble.startswith("cluster_api_endpoint is '192.0.2.99', which is the address of no balancer")
+    assert trouble.startswith("cluster_api_endpoint is '192.0.2.99', which is neither a control plane's address")
 
 
 def test_preflight_troubles_of_inputs_ask_the_control_node_for_names(monkeypatch):

@@ -86,8 +86,8 @@ def test_a_new_cluster(states, action):
         ({"k1": "joining", "k2": "none", "k3": "none"}, "etcd has run on k1"),
         ({"k1": "none", "k2": "member", "k3": "none"}, "k1 has no etcd data and k2 has"),
         ({"k1": "lost", "k2": "member", "k3": "joining"}, "k1 has no etcd data and k2, k3 have"),
-        ({"k1": "none", "k2": "", "k3": "none"}, "nobody has looked whether k2 has etcd data"),
-        ({"k1": "lost", "k2": "", "k3": ""}, "nobody has looked whether k2, k3 have etcd data"),
+        ({"k1": "none", "k2": "", "k3": "none"}, "it is unknown whether k2 has etcd data"),
+        ({"k1": "lost", "k2": "", "k3": ""}, "it is unknown whether k2, k3 have etcd data"),
     ],
 )
 def test_no_second_cluster(states, words):
@@ -118,9 +118,9 @@ def test_a_founder_that_never_started_is_replaced():
 def test_refusals_in_a_live_cluster():
     assert "data of another cluster" in refusal("k2", STATES, live(member("k1", 1)), has_data=True)
     states = {**STATES, "k2": "none"}
-    assert "the member x (9), which is no etcd host" in refusal("k2", states, live(member("k1", 1), member("x", 9)))
+    assert "the member x (9), which is not an etcd host" in refusal("k2", states, live(member("k1", 1), member("x", 9)))
     learner = live(member("k1", 1), member("k3", 3, learner=True))
-    assert "etcd has the learner k3, and takes one at a time" in refusal("k2", states, learner)
+    assert "etcd has the learner k3, and accepts one at a time" in refusal("k2", states, learner)
 
 
 def test_two_clusters():

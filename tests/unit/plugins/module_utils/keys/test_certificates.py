@@ -286,7 +286,7 @@ def test_authorities_that_cannot_sign(authority, other, key):
     leaf = _certificates.certificate_text(_certificates.issue(SERVER, key.public_key(), authority, NOW, 365))
     cases = [
         ("junk", its_key, NOW, r"^/d/ca\.crt is not a readable certificate"),
-        (certificate, "junk", NOW, r"^/d/ca\.key is not a readable private key .*: put the CA's key there"),
+        (certificate, "junk", NOW, r"^/d/ca\.key is not a readable private key .*: restore the CA's key there"),
         (certificate, texts(other)[1], NOW, r"^/d/ca\.crt and /d/ca\.key do not belong together"),
         (leaf, _certificates.key_text(key), NOW, r"^/d/ca\.crt \(SHA-256 .*\) is not the certificate of a CA"),
         (certificate, its_key, NOW + days(3651), r"^/d/ca\.crt expired on"),
@@ -399,7 +399,7 @@ def test_the_fingerprint_is_openssls(authority):
 
 def test_origin():
     text = _certificates.origin_text("laptop", "/home/anna/my: pki")
-    assert _certificates.origin_place(text) == "made on control node laptop in /home/anna/my: pki"
+    assert _certificates.origin_place(text) == "created on control node laptop in /home/anna/my: pki"
     assert _certificates.origin_place("junk\n: \n") == ""
     assert _certificates.origin_place(None) == ""
 

@@ -62,12 +62,12 @@ def test_every_value_is_counted_once_whatever_the_page(store, run_module, monkey
 
 def test_an_etcd_that_does_not_answer(run_module, monkeypatch):
     def refuse(*dummy):
-        raise _etcdctl.EtcdError("etcd does not answer")
+        raise _etcdctl.EtcdError("etcd does not respond")
 
     monkeypatch.setattr(_etcdctl.Etcdctl, "patiently", refuse)
     result = run_module(encryption_usage)
     assert result["failed"]
-    assert result["msg"] == "Which encryption keys are in use could not be seen: etcd does not answer"
+    assert result["msg"] == "Which encryption keys are in use could not be seen: etcd does not respond"
 
 
 def test_with_a_real_etcd(etcd, run_module, monkeypatch):

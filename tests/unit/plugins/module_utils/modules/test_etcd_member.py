@@ -134,7 +134,7 @@ def test_a_lost_disk_without_a_quorum(etcd_fleet, prepare, found):
     etcd_fleet.stop("k3")
     refused = prepare("k2", "k1", "k3", wait=0)
     assert refused["failed"]
-    for part in ("k1, k3 have", "must not found a second cluster", "restore a backup"):
+    for part in ("k1, k3 have", "must not bootstrap a second cluster", "restore a backup"):
         assert part in refused["msg"], refused
     assert not (etcd_fleet.host("k2") / "first-start").exists()
 
@@ -168,7 +168,7 @@ def test_data_of_another_cluster(etcd_fleet, prepare, found):
     etcd_fleet.stop("k2")
     refused = prepare("k2", "k1", "k3")
     assert "data of another cluster" in refused["msg"]
-    assert "the live members are k1" in refused["msg"]
+    assert "the current members are k1" in refused["msg"]
     # And nobody is added while it is in the inventory's way.
     assert etcd_fleet.members("k1") == {"k1": True}
 
@@ -176,7 +176,7 @@ def test_data_of_another_cluster(etcd_fleet, prepare, found):
 def test_a_member_that_is_not_in_the_inventory(etcd_fleet, prepare, found):
     found("k1", "x", "y")
     refused = prepare("k2", "k1", "k3", wait=0)
-    assert "which is no etcd host of the inventory" in refused["msg"]
+    assert "which is not an etcd host in the inventory" in refused["msg"]
     assert "etcdctl member remove" in refused["msg"]
 
 
@@ -184,7 +184,7 @@ def test_who_has_not_been_looked_at_may_have_data(etcd_fleet, prepare):
     options = etcd_fleet.options("k1", "k2", "k3")
     options["members"][2]["state"] = ""
     refused = prepare("k1", "k2", "k3", members=options["members"])
-    assert "nobody has looked whether k3 has etcd data" in refused["msg"]
+    assert "it is unknown whether k3 has etcd data" in refused["msg"]
 
 
 def test_the_leader_steps_aside(etcd_fleet, prepare, found):

@@ -361,7 +361,7 @@ def test_deployments(run_module, api_server, kubeconfig):
     assert run_module(kube_checkstatus, workloads=workloads)["problems"] == []
 
 
-@pytest.mark.parametrize("why", ["", "was changed by hand"])
+@pytest.mark.parametrize("why", ["", "was changed manually"])
 def test_a_firewall(run_module, monkeypatch, why):
     monkeypatch.setattr(kube_checkstatus._nft, "drift", lambda module: why)
     expected = [f"the firewall of this host {why}; run plainkube.cluster.site"] if why else []

@@ -122,12 +122,12 @@ def test_node_ports_for_some_only():
     [
         ({"accept": [rule(["nobody"])]}, "has 'nobody'"),
         ({"accept": [rule(["10.0.0.1/8"])]}, "write the network, 10.0.0.0/8"),
-        ({"accept": [rule(WORLD, ports=["http"])]}, "'http' is no port"),
-        ({"accept": [rule(WORLD, ports=["70000"])]}, "'70000' is no port"),
-        ({"accept": [rule(WORLD, ports=["20-10"])]}, "'20-10' is no port"),
-        ({"accept": [rule(WORLD, ports=[])]}, "has to name ports"),
-        ({"accept": [rule(WORLD, "vrrp")]}, "has to name ports"),
-        ({"accept": [rule(WORLD, name='a" drop; #')]}, "cannot be named so"),
+        ({"accept": [rule(WORLD, ports=["http"])]}, "'http' is not a port"),
+        ({"accept": [rule(WORLD, ports=["70000"])]}, "'70000' is not a port"),
+        ({"accept": [rule(WORLD, ports=["20-10"])]}, "'20-10' is not a port"),
+        ({"accept": [rule(WORLD, ports=[])]}, "must have ports"),
+        ({"accept": [rule(WORLD, "vrrp")]}, "must have ports"),
+        ({"accept": [rule(WORLD, name='a" drop; #')]}, "has an invalid name"),
         ({"ssh_sources": ["203.0.113.1/24"]}, "host bits"),
     ],
 )
@@ -147,7 +147,7 @@ def test_troubles_name_the_variable():
     good = {"name": "exporter", "ports": ["9100"], "sources": ["pods"]}
     assert _firewall.rule_troubles("firewall_accept", [good]) == []
     assert _firewall.rule_troubles("firewall_accept", [{**good, "ports": ["0"]}]) == [
-        "firewall_accept: '0' is no port: write a number up to 65535, or two as 30000-32767."
+        "firewall_accept: '0' is not a port: write a number up to 65535, or a range such as 30000-32767."
     ]
 
 

@@ -57,7 +57,7 @@ def test_bad_urls_are_refused_in_one_sentence_without_the_password(url, said):
     for name in ("cluster_http_proxy", "cluster_https_proxy"):
         (trouble,) = _proxy.troubles({name: url})
         assert trouble.startswith(f"{name} {said}")
-        assert trouble.endswith(f"give a URL like {_proxy.EXAMPLE}.")
+        assert trouble.endswith(f"write a URL like {_proxy.EXAMPLE}.")
         assert SECRET not in trouble
         assert "\n" not in trouble
 
@@ -94,7 +94,7 @@ def test_exceptions(entry, good):
         []
         if good
         else [
-            f"cluster_no_proxy has {entry!r}: give a host, an address, a network (192.0.2.0/24) or a domain (.example.com)."
+            f"cluster_no_proxy has {entry!r}: write a host, an address, a network (192.0.2.0/24) or a domain (.example.com)."
         ]
     )
 

@@ -104,4 +104,4 @@ def test_why_a_host_is_no_longer_part_of_the_run(host, variables, trouble):
 
 @pytest.mark.parametrize("result", [{}, {"skipped": True}])
 def test_a_host_that_nobody_looked_at(result):
-    assert _answers.trouble(result) == "was not looked at in this run"
+    assert _answers.trouble(result) == "was not checked in this run"

@@ -86,9 +86,9 @@ def test_good_inputs_are_no_trouble(changes):
         ),
         (
             {"port": 6444},
-            "cluster_load_balancer_port is 6444, of which it takes the next one as well, and cluster_api_port is 6444",
+            "cluster_load_balancer_port is 6444, which also uses the next port, and cluster_api_port is 6444",
         ),
-        ({"port": 6445}, "cluster_api_port is 6445: choose ports that differ."),
+        ({"port": 6445}, "cluster_api_port is 6445: choose different ports."),
     ],
 )
 def test_bad_inputs(changes, words):
@@ -174,7 +174,7 @@ def test_keepalived_has_the_virtual_ip_on_a_control_plane_and_nowhere_else():
     assert _endpoint.host_troubles(api, {**HOSTS, "k1": kept}) == []
     stray = {**HOSTS["n1"], "addresses": links("192.0.2.9/32")}
     assert _endpoint.host_troubles(api, {**HOSTS, "n1": stray}) == [
-        "cluster_virtual_ip is 192.0.2.9, which n1 has already (eth0): choose an unused address."
+        "cluster_virtual_ip is 192.0.2.9, which n1 already has (eth0): choose an unused address."
     ]
 
 
@@ -183,8 +183,8 @@ def test_keepalived_has_the_virtual_ip_on_a_control_plane_and_nowhere_else():
     [
         (
             {"endpoint": "192.0.2.99"},
-            "cluster_api_endpoint is '192.0.2.99', which is the address of no balancer: it is no control plane's, not cluster_virtual_ip, "
-            "and not in cluster_api_balancers. Correct it, or list your own balancer there.",
+            "cluster_api_endpoint is '192.0.2.99', which is neither a control plane's address nor cluster_virtual_ip, "
+            "and is not in cluster_api_balancers: correct it, or list your own load balancer there.",
         ),
         (
             {"endpoint": "192.0.2.11:8443"},
@@ -196,16 +196,16 @@ def test_keepalived_has_the_virtual_ip_on_a_control_plane_and_nowhere_else():
         ),
         (
             {"virtual_ip": "192.0.2.50"},
-            "cluster_virtual_ip is 192.0.2.50, which n1 has already (eth0): choose an unused address.",
+            "cluster_virtual_ip is 192.0.2.50, which n1 already has (eth0): choose an unused address.",
         ),
         # Known of the inventory alone.
         (
             {"virtual_ip": "192.0.2.22"},
-            "cluster_virtual_ip is 192.0.2.22, which n2 has already: choose an unused address.",
+            "cluster_virtual_ip is 192.0.2.22, which n2 already has: choose an unused address.",
         ),
         (
             {"virtual_ip": "192.0.2.9", "interface": "eth7"},
-            "cluster_virtual_ip_interface is 'eth7', and k1 has no such interface: take one of eth0, eth1.",
+            "cluster_virtual_ip_interface is 'eth7', and k1 has no such interface: use one of eth0, eth1.",
         ),
         (
             {"virtual_ip": "203.0.113.9"},
@@ -213,7 +213,7 @@ def test_keepalived_has_the_virtual_ip_on_a_control_plane_and_nowhere_else():
         ),
         (
             {"virtual_ip": "198.51.100.2", "interface": "eth1"},
-            "cluster_virtual_ip is 198.51.100.2, and k2 has no IPv4 address on eth1: set cluster_virtual_ip_interface to one that has.",
+            "cluster_virtual_ip is 198.51.100.2, and k2 has no IPv4 address on eth1: set cluster_virtual_ip_interface to an interface that has.",
         ),
     ],
 )

@@ -230,7 +230,7 @@ def test_right_values(name, value):
         ("control_plane_event_rate_limits", [], "which is empty, and the API server does not start without a limit"),
         ("control_plane_event_rate_limits", [{"type": "Server", "qps": 0, "burst": 1}], "control_plane_event_rate_limits[0].qps is the number 0"),
         ("control_plane_extra_admission_plugins", ["AlwaysPullImage"], "which is not an admission plugin of Kubernetes: did you mean AlwaysPullImages?"),
-        ("control_plane_extra_admission_plugins", ["A,B"], "which is not an admission plugin of Kubernetes: leave it out."),
+        ("control_plane_extra_admission_plugins", ["A,B"], "which is not an admission plugin of Kubernetes: remove it."),
         ("control_plane_pod_security_exempt_namespaces", ["Kube"], "which is not the name of a namespace"),
         ("control_plane_request_timeout", 0, "which is too small"),
         ("control_plane_wait", -1, "which is too small"),

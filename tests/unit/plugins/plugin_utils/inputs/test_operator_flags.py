@@ -65,7 +65,7 @@ def troubles(component, flags, unsafe=()):
     [
         ("kube-apiserver", "oidc-issuer-url", "https://a.example", "set control_plane_authentication_jwt instead"),
         ("kube-apiserver", "oidc_client_id", "a", "set control_plane_authentication_jwt instead"),
-        ("kube-apiserver", "anonymous-auth", False, "beside --authentication-config"),
+        ("kube-apiserver", "anonymous-auth", False, "does not accept it with --authentication-config"),
         ("kube-apiserver", "authorization-mode", "AlwaysAllow", "control_plane_authorization_webhooks"),
         ("kube-apiserver", "profiling", True, "profiling"),
         ("kube-apiserver", "tls-min-version", "VersionTLS10", "before 1.2"),
@@ -73,7 +73,7 @@ def troubles(component, flags, unsafe=()):
         ("kube-apiserver", "disable-admission-plugins", "LimitRanger,NodeRestriction", "NodeRestriction"),
         ("kube-apiserver", "service-account-issuer", "https://a.example", "tokens of running pods"),
         ("kube-apiserver", "service-node-port-range", "1-2", "firewall"),
-        ("kube-controller-manager", "kubeconfig", "/x", "systemd hands it"),
+        ("kube-controller-manager", "kubeconfig", "/x", "systemd passes it"),
         ("kube-controller-manager", "leader-elect", False, "lead"),
         ("kube-scheduler", "secure-port", 1, "loopback"),
         ("kube-scheduler", "config", "/x", "--kubeconfig"),
@@ -86,7 +86,7 @@ def troubles(component, flags, unsafe=()):
         ("kubelet", "node-labels", "a=b", "set node_labels"),
         ("kube-proxy", "proxy-mode", "iptables", "node_kube_proxy_config"),
         ("cri-dockerd", "network-plugin", "cni", "docker0"),
-        *((component, "version", True, "ends") for component in _flags.VARIABLES),
+        *((component, "version", True, "exits") for component in _flags.VARIABLES),
     ],
 )
 def test_a_flag_that_contradicts_ours_or_undoes_a_promise_is_refused_unless_it_is_listed(
@@ -96,7 +96,7 @@ def test_a_flag_that_contradicts_ours_or_undoes_a_promise_is_refused_unless_it_i
     assert sentence.startswith(f"{_flags.VARIABLES[component]} has {flag!r}, which is refused: ")
     assert reason in sentence
     entry = f"{component}/{flag.replace('_', '-')}"
-    assert sentence.endswith(f"If you must, list {entry} in cluster_unsafe_flags.")
+    assert sentence.endswith(f"To set it anyway, list {entry} in cluster_unsafe_flags.")
     assert troubles(component, {flag: value}, [entry]) == []
     # Listed for another component, it is refused all the same.
     other = next(name for name in _flags.VARIABLES if name != component)
@@ -146,7 +146,7 @@ def test_what_is_well_is_let_through(component, flag, value):
 )
 def test_what_has_not_the_form_of_a_flag_is_refused(flag, value):
     (sentence,) = troubles("kubelet", {flag: value}, ["kubelet/v"])
-    assert sentence.startswith(f"node_kubelet_flags has {flag!r}, which has not the form of a flag: ")
+    assert sentence.startswith(f"node_kubelet_flags has {flag!r}, which is not in the form of a flag: ")
 
 
 @pytest.mark.parametrize("entry", ["anonymous-auth", "apiserver/anonymous-auth", "kubelet/", "kubelet/--v", 5, None])

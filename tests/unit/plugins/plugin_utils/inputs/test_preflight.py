@@ -63,19 +63,25 @@ def test_good_inputs_are_no_trouble():
         ({"etcd_version": "3.5.21"}, "take 3.7.1 or newer"),
         ({"sources": {"firewall_ssh_sources": ["10.0.0.0/33"]}}, "firewall_ssh_sources has '10.0.0.0/33'"),
         ({"sources": {"firewall_hosts": ["hosts"]}}, "firewall_hosts has 'hosts'"),
-        ({"firewall_accept": [{"name": "x", "ports": ["http"], "sources": []}]}, "firewall_accept: 'http' is no port"),
-        ({"hosts": ["n1", "Node1"]}, "Node1 cannot name a host of the cluster: use small letters"),
-        ({"hosts": ["node_1"]}, "node_1 cannot name a host"),
-        ({"hosts": ["n" * 53]}, "cannot name a host"),
+        (
+            {"firewall_accept": [{"name": "x", "ports": ["http"], "sources": []}]},
+            "firewall_accept: 'http' is not a port",
+        ),
+        (
+            {"hosts": ["n1", "Node1"]},
+            "Node1 is not a valid name for a host of the cluster: use at most 52 lowercase letters",
+        ),
+        ({"hosts": ["node_1"]}, "node_1 is not a valid name for a host"),
+        ({"hosts": ["n" * 53]}, "is not a valid name for a host"),
         (
             {"dns_address": "10.96.0.0"},
             "cluster_dns_address is '10.96.0.0', which is the network address: use another address",
         ),
-        ({"dns_address": "10.96.0.1"}, "which the Service kubernetes has: use another address of 10.96.0.0/16"),
+        ({"dns_address": "10.96.0.1"}, "which belongs to the Service kubernetes: use another address of 10.96.0.0/16"),
         ({"dns_address": "10.96.255.255"}, "which is the broadcast address"),
         (
             {"dns_address": "169.254.20.10"},
-            "which is outside of cluster_service_network (10.96.0.0/16): use another",
+            "which is outside cluster_service_network (10.96.0.0/16): use another",
         ),
         ({"subnet_length": 31}, "flannel_subnet_length is 31, which flannel refuses"),
         ({"subnet_length": 16}, "cluster_pod_network is '10.244.0.0/16' and flannel_subnet_length is 16"),
@@ -139,13 +145,13 @@ def test_a_good_host_is_no_trouble():
         ({"distribution_version": "11"}, "n1 runs debian 11"),
         ({"distribution": "ubuntu", "distribution_version": "24.04"}, "n1 runs ubuntu 24.04"),
         ({"distribution": "fedora"}, "n1 runs fedora 13"),
-        ({"systemd": False}, "n1 was not started by systemd"),
+        ({"systemd": False}, "n1 does not run systemd as init"),
         ({"architecture": "riscv64"}, "n1 is riscv64"),
-        ({"memory_mb": 512}, "n1 has 512 MiB of memory and preflight_memory_mb asks for 900"),
-        ({"machine_id": ""}, "n1 has no /etc/machine-id: make one"),
+        ({"memory_mb": 512}, "n1 has 512 MiB of memory and preflight_memory_mb requires 900"),
+        ({"machine_id": ""}, "n1 has no /etc/machine-id: create it"),
         (
             {"free_mb": {"/opt/plainkube": 900, "/var/lib/docker": 800, "/var/lib/etcd": 3000}},
-            "n1 has 800 MiB of free disk for /opt/plainkube and /var/lib/docker and preflight_disk_mb asks for 2000: free some",
+            "n1 has 800 MiB of free disk for /opt/plainkube and /var/lib/docker and preflight_disk_mb requires 2000: free some",
         ),
         (
             {"networks": [{"name": "the Docker network backend", "network": "10.244.5.0/24"}]},
@@ -197,7 +203,7 @@ ETH0 = [{"address": "192.0.2.11", "interface": "eth0", "prefix": 24}]
     [
         ("192.0.2.11", False, ETH0, ""),
         ("192.0.2.11", True, ETH0, ""),
-        # Nothing is known of a host that is down.
+        # There are no facts about a host that is down.
         ("203.0.113.7", True, [], ""),
         (
             "203.0.113.7",
@@ -210,26 +216,26 @@ ETH0 = [{"address": "192.0.2.11", "interface": "eth0", "prefix": 24}]
             "203.0.113.7",
             False,
             ETH0,
-            "Ansible connects to n1 by 203.0.113.7, which is not an address of that host (192.0.2.11 (eth0)), as behind NAT: set "
+            "Ansible connects to n1 at 203.0.113.7, which is not an address of that host (192.0.2.11 (eth0)), as behind NAT: set "
             "cluster_address for it to one of these in the inventory.",
         ),
         (
             "127.0.0.1",
             False,
             [*ETH0, {"address": "127.0.0.1", "interface": "lo", "prefix": 8}],
-            "n1 has the address 127.0.0.1 (ansible_host), which no other host can reach it by: set cluster_address for it in the inventory.",
+            "n1 has the address 127.0.0.1 (ansible_host), at which no other host can reach it: set cluster_address for it in the inventory.",
         ),
         (
             "224.0.0.1",
             True,
             ETH0,
-            "n1 has the address 224.0.0.1 (cluster_address), which no other host can reach it by: set cluster_address for it in the inventory.",
+            "n1 has the address 224.0.0.1 (cluster_address), at which no other host can reach it: set cluster_address for it in the inventory.",
         ),
         (
             "",
             False,
             ETH0,
-            "The IPv4 address of n1 is not known, because its name does not resolve on the control node, or to several addresses while n1 is "
+            "The IPv4 address of n1 is unknown, because its name does not resolve on the control node, or resolves to several addresses while n1 is "
             "down: set cluster_address for it in the inventory.",
         ),
     ],
@@ -284,9 +290,9 @@ def test_labels_that_a_node_may_have():
 def test_a_directory_that_systemd_makes_is_no_link():
     facts = {**HOST, "linked": {"/var/lib/etcd": "/disk/etcd"}}
     assert _preflight.host_troubles(facts, "k1", NEEDS) == [
-        "k1 has the symbolic link /var/lib/etcd to /disk/etcd, with which systemd does not start the service that keeps its data there: make a "
-        "bind mount of it (rm /var/lib/etcd; mkdir /var/lib/etcd; in /etc/fstab: /disk/etcd /var/lib/etcd none bind 0 0), or make a directory "
-        "above it the link."
+        "k1 has the symbolic link /var/lib/etcd to /disk/etcd, with which systemd does not start the service that keeps its data there: use a "
+        "bind mount instead (rm /var/lib/etcd; mkdir /var/lib/etcd; in /etc/fstab: /disk/etcd /var/lib/etcd none bind 0 0), or link a "
+        "parent directory."
     ]
     assert _preflight.host_troubles({**HOST, "linked": {}}, "k1", NEEDS) == []
 
@@ -306,7 +312,7 @@ def test_settings_that_a_live_cluster_cannot_change():
     }
     assert _preflight.hosts_troubles({**subject, "settled": same}) == []
     assert _preflight.hosts_troubles({**subject, "settled": {**same, "cluster_domain": "k.example"}}) == [
-        "cluster_domain is 'k.example', and the cluster that k1 is of has cluster.local, which cannot change while it lives: "
+        "cluster_domain is 'k.example', but the existing cluster of k1 has cluster.local, which cannot be changed: "
         "set cluster_domain to that, or rebuild the cluster (plainkube.cluster.reset, then plainkube.cluster.site)."
     ]
 
@@ -347,7 +353,7 @@ def test_a_minor_version_goes_to_the_next_one_only(name, installed, wanted, refu
     assert (
         troubles
         == [
-            f"cluster_version is '{wanted}', and {name} on n1 is 1.36.2, which goes to no minor version but the next: take "
+            f"cluster_version is '{wanted}', and {name} on n1 is 1.36.2, which can only be upgraded one minor version at a time: use "
             "one of 1.36 or 1.37, or rebuild the host (plainkube.cluster.reset)."
         ]
         * refused
@@ -368,7 +374,7 @@ def test_clocks_that_are_apart_from_each_other():
     # b is a server that this run leaves out.
     assert _preflight.hosts_troubles({**subject, "here": ["a", "c"]}) == []
     assert _preflight.hosts_troubles(subject) == [
-        "a's clock is 3.7 s ahead of b's, and more than 2 s breaks certificates and leases: set both by NTP (timedatectl set-ntp true)."
+        "a's clock is 3.7 s ahead of b's, and more than 2 s breaks certificates and leases: synchronize both with NTP (timedatectl set-ntp true)."
     ]
 
 
@@ -380,7 +386,7 @@ def test_what_is_borne(changes):
 @pytest.mark.parametrize(
     ("changes", "config", "words"),
     [
-        ({"swap": True}, {}, ["n1 swaps"]),
+        ({"swap": True}, {}, ["n1 uses swap"]),
         ({"swap": True}, {"failSwapOn": False}, []),
         ({"swap": True}, None, []),
         ({"cgroup_version": 1}, {}, ["n1 has cgroup v1"]),
@@ -407,9 +413,9 @@ def test_hosts_that_have_the_same():
     assert _preflight.hosts_troubles({"hosts": unreached, "networks": networks}) == []
     hosts = {"k1": host("10.0.0.1", 1), "n1": host("", 2), "n2": host("10.0.0.1", 2), "n3": host("10.244.7.1", 3)}
     assert _preflight.hosts_troubles({"hosts": hosts, "networks": networks}) == [
-        "The IPv4 address of n1 is not known, because its name does not resolve on the control node, or to several addresses while n1 is down: "
+        "The IPv4 address of n1 is unknown, because its name does not resolve on the control node, or resolves to several addresses while n1 is down: "
         "set cluster_address for it in the inventory.",
-        "n3 has the address 10.244.7.1, which lies in cluster_pod_network (10.244.0.0/16): choose another network for "
+        "n3 has the address 10.244.7.1, which is in cluster_pod_network (10.244.0.0/16): choose another network for "
         "cluster_pod_network.",
         "k1 and n2 have the same address 10.0.0.1: set cluster_address for them in the inventory.",
         "n1 and n2 have the same machine-id id2, as copies of one machine do: give each its own "
@@ -425,7 +431,7 @@ def test_hosts_that_firewalls_would_not_know():
     }
     subject = {"hosts": hosts, "networks": {}, "firewall_hosts": ["192.0.2.0/24"]}
     assert [trouble for trouble in _preflight.hosts_troubles(subject) if "firewall" in trouble] == [
-        "firewall_hosts (192.0.2.0/24) leaves out n1 (198.51.100.7), which no other host would let in: add it."
+        "firewall_hosts (192.0.2.0/24) does not include n1 (198.51.100.7), whose traffic the other hosts would drop: add it."
     ]
     assert not [
         trouble for trouble in _preflight.hosts_troubles({**subject, "firewall_hosts": []}) if "firewall" in trouble
@@ -437,7 +443,7 @@ def test_an_unreachable_host_is_told_in_a_sentence():
         "n2", "192.0.2.22", "Failed to connect to the host via ssh: ssh: No route to host.\n"
     ) == (
         "n2 (192.0.2.22) is unreachable (ssh: No route to host): start it or fix the connection to it (ansible_host, ansible_port, "
-        "ansible_user), or leave it out with --limit '!n2'."
+        "ansible_user), or exclude it with --limit '!n2'."
     )
 
 
@@ -449,12 +455,12 @@ KNOWN = ["cluster_version", "node_labels", "kubeconfig_path", "control_plane_wai
     [
         (
             "cluster_verion",
-            "cluster_verion is no variable of plainkube.cluster: did you mean cluster_version? If not, remove it, or list",
+            "cluster_verion is not a variable of plainkube.cluster: did you mean cluster_version? If not, remove it, or list",
         ),
         ("kubeconfig_pth", "did you mean kubeconfig_path?"),
         (
             "node_exporter_port",
-            "node_exporter_port is no variable of plainkube.cluster: remove it, or list it in preflight_foreign_",
+            "node_exporter_port is not a variable of plainkube.cluster: remove it, or list it in preflight_foreign_",
         ),
         ("cluster_version", ""),
         ("control_node", ""),
@@ -499,11 +505,15 @@ def test_runtimes_that_cannot_be(facts, runtime, words):
         ("", "", ""),
         ("lower", "upper", ""),
         ("10.244.5.0/26", "upper", ""),
-        ("upper", "upper", "n1 has docker_fixed_cidr 'upper', and the upper half of flannel's subnet is the pods'"),
+        (
+            "upper",
+            "upper",
+            "n1 has docker_fixed_cidr 'upper', and the upper half of flannel's subnet belongs to the pods",
+        ),
         ("", "upper", "n1 has docker_fixed_cidr '', and the upper half"),
-        ("half", "upper", "n1 has docker_fixed_cidr 'half', which is no network inside of cluster_pod_network"),
-        ("10.244.5.1/26", "", "n1 has docker_fixed_cidr '10.244.5.1/26', which is no network"),
-        ("192.0.2.0/26", "", "which is no network inside of cluster_pod_network (10.244.0.0/16): take lower or upper"),
+        ("half", "upper", "n1 has docker_fixed_cidr 'half', which is not a network inside cluster_pod_network"),
+        ("10.244.5.1/26", "", "n1 has docker_fixed_cidr '10.244.5.1/26', which is not a network"),
+        ("192.0.2.0/26", "", "which is not a network inside cluster_pod_network (10.244.0.0/16): use lower or upper"),
     ],
 )
 def test_parts_that_docker_cannot_have(part, pods, words):

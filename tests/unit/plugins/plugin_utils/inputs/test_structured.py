@@ -48,19 +48,19 @@ def test_what_is_right_is_let_through():
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("issuer", None, "(entry 1) has no URL"),
+        ("issuer", None, "(entry 1) has no issuer URL"),
         ("issuer.url", "http://sso.example", "begins with https://"),
         ("issuer.url", "https://user@sso.example", "begins with https://"),
         ("issuer.audiences", None, "has no audiences"),
         ("issuer.audiences", "plainkube", "has no audiences"),
         ("issuer.audiences", ["a", "b"], "audienceMatchPolicy to MatchAny"),
-        ("issuer.certificateAuthority", "/etc/ssl/ca.crt", "not the path of a file"),
-        ("claimMappings", None, "who somebody is"),
-        ("claimMappings.username", {"prefix": "a"}, "who somebody is"),
+        ("issuer.certificateAuthority", "/etc/ssl/ca.crt", "not to the path of a file"),
+        ("claimMappings", None, "does not map a claim"),
+        ("claimMappings.username", {"prefix": "a"}, "does not map a claim"),
         ("claimMappings.username", {"claim": "sub"}, "no prefix in claimMappings.username"),
         ("claimMappings.groups", {"claim": "groups"}, "no prefix in claimMappings.groups"),
-        ("claimMappings.groups", {"claim": "groups", "expression": "claims.groups"}, "leave one out"),
-        ("anonymous", {"enabled": True}, "anonymous, which a JWT authenticator has not"),
+        ("claimMappings.groups", {"claim": "groups", "expression": "claims.groups"}, "remove one of them"),
+        ("anonymous", {"enabled": True}, "anonymous, which is not a field of a JWT authenticator"),
     ],
 )
 def test_an_issuer_that_the_api_server_would_end_for(path, value, said):
@@ -83,10 +83,10 @@ def test_an_issuer_is_named_once():
         ("settings.failurePolicy", None, "failurePolicy None in the settings of policy"),
         ("settings.failurePolicy", "Allow", "failurePolicy 'Allow'"),
         ("settings.connectionInfo", {}, "connectionInfo"),
-        ("kubeconfig", "password: hidden", "is no kubeconfig"),
-        ("kubeconfig", "a: [hidden", "is no kubeconfig"),
+        ("kubeconfig", "password: hidden", "is not a kubeconfig"),
+        ("kubeconfig", "a: [hidden", "is not a kubeconfig"),
         ("kubeconfig", KUBECONFIG.replace("current-context: a", ""), "has no current-context"),
-        ("kubeconfig", {"kind": "Config"}, "is no kubeconfig"),
+        ("kubeconfig", {"kind": "Config"}, "is not a kubeconfig"),
     ],
 )
 def test_a_webhook_that_the_api_server_would_end_for(path, value, said):

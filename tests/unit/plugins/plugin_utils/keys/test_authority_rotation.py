@@ -234,7 +234,7 @@ def test_an_encryption_key_of_which_nothing_is_known_stays(control):
 def test_a_note_that_cannot_be_read_is_told(control):
     control.rotate("begin", "etcd")
     (control.directory / "etcd/ca.rotation").write_text("{")
-    assert control.rotate("advance")["msg"] == "etcd/ca.rotation cannot be read: put the file of a backup there."
+    assert control.rotate("advance")["msg"] == "etcd/ca.rotation cannot be read: restore it from a backup."
 
 
 def test_all_at_once_and_only_what_was_asked_for(control):

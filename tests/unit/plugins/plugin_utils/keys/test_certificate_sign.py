@@ -179,7 +179,7 @@ def test_bare_hosts_get_everything(site):
         "kubelet.key",
         "origin",
     ]
-    assert result["msg"] == f"Made 3 CAs in {site.directory} and issued 9 certificates for 3 hosts."
+    assert result["msg"] == f"Created 3 CAs in {site.directory} and issued 9 certificates for 3 hosts."
 
 
 def test_a_second_run_changes_nothing(site):
@@ -188,7 +188,7 @@ def test_a_second_run_changes_nothing(site):
     result = site.run()
     assert quiet(result)
     assert result["diff"] == []
-    assert result["msg"] == "All certificates of 3 hosts are as wanted."
+    assert result["msg"] == "All certificates of 3 hosts are up to date."
     assert site.snapshot() == before
 
 
@@ -269,7 +269,7 @@ def test_a_certificate_takes_less_than_forty_plain_signatures(site):
 def test_check_mode_on_bare_hosts(site):
     result = site.sign(_ansible_check_mode=True)
     assert result["changed"]
-    assert result["msg"] == f"Would make 3 CAs in {site.directory} and would issue 9 certificates for 3 hosts."
+    assert result["msg"] == f"Would create 3 CAs in {site.directory} and would issue 9 certificates for 3 hosts."
     of_the_directory = [part["after_header"] for part in result["diff"] if part["after_header"].startswith("/")]
     assert result["actions"] == [("write", path, "") for path in of_the_directory]
     assert ("write", f"{site.directory}/sa.key", "") in result["actions"]
@@ -394,8 +394,8 @@ def test_no_authority_is_made_without_those_who_may_have_one(site):
     result = site.sign("n1", "n2")
     assert result["failed"]
     assert result["msg"] == (
-        f"certificates_directory {site.directory} holds no ca.key, and whether the cluster has one is not known without k1: "
-        "run without --limit first, or set certificates_directory to the directory that holds it."
+        f"certificates_directory {site.directory} has no ca.key, and whether the cluster has one is unknown without k1: "
+        "run without --limit first, or set certificates_directory to the directory that has it."
     )
     assert not site.directory.exists()
 
@@ -437,7 +437,7 @@ def test_a_request_that_is_missing(site):
     answers["n1"]["certificates"]["kubelet"]["request"] = None
     result = site.sign(answers=answers)
     assert result["failed"]
-    assert result["msg"] == "n1 sent no request for the certificate kubelet; inspect that host."
+    assert result["msg"] == "n1 sent no request for the certificate kubelet: inspect that host."
 
 
 # No second CA for an existing cluster
@@ -451,9 +451,9 @@ def test_a_control_node_without_the_authorities_makes_none(site, tmp_path):
         result = site.sign(_ansible_check_mode=check_mode)
         assert result["failed"]
         assert result["msg"] == (
-            f"certificates_directory {site.directory} holds no kubernetes CA, but k1 and 2 more carry certificates of CA "
-            f"CN=plainkube-kubernetes-ca ({fingerprint}), made on control node {certificate_sign.socket.gethostname()} in {first}; "
-            "copy that directory here, or set certificates_directory to it; if it is lost, take ca.crt, ca.key, sa.pub, sa.key, encryption.yaml, "
+            f"certificates_directory {site.directory} has no kubernetes CA, but k1 and 2 more carry certificates of CA "
+            f"CN=plainkube-kubernetes-ca ({fingerprint}), created on control node {certificate_sign.socket.gethostname()} in {first}; "
+            "copy that directory here, or set certificates_directory to it; if it is lost, copy ca.crt, ca.key, sa.pub, sa.key, encryption.yaml, "
             "etcd/ca.crt, front-proxy-ca.crt and, if there is one, ca-cross.crt from a control plane's / to here, and run plainkube.cluster.certificates with "
             "-e certificates_rotate=etcd,front-proxy."
         )
@@ -468,7 +468,7 @@ def test_a_certificate_alone_is_enough_to_stop(site, tmp_path):
             (site.pki(host) / name).unlink(missing_ok=True)
     result = site.sign()
     assert result["failed"]
-    assert "carry certificates of CA CN=plainkube-kubernetes-ca, made in a place that is not known" in result["msg"]
+    assert "carry certificates of CA CN=plainkube-kubernetes-ca, created in an unknown place" in result["msg"]
 
 
 def test_one_authority_that_is_lost_is_not_replaced(site):
@@ -476,20 +476,20 @@ def test_one_authority_that_is_lost_is_not_replaced(site):
     (site.directory / "etcd/ca.key").unlink()
     (site.directory / "etcd/ca.crt").unlink()
     before = site.snapshot()
-    assert "holds no etcd CA, but k1 and 2 more carry" in site.sign()["msg"]
+    assert "has no etcd CA, but k1 and 2 more carry" in site.sign()["msg"]
     assert site.snapshot() == before
 
 
 def test_a_service_account_key_that_is_lost_is_not_replaced(site):
     site.run()
     (site.directory / "sa.key").unlink()
-    assert "holds no sa.key, but k1 has the one that signs" in site.sign()["msg"]
+    assert "has no sa.key, but k1 has the one that signs" in site.sign()["msg"]
 
 
 def test_a_key_that_is_lost_is_asked_for(site):
     site.run()
     (site.directory / "ca.key").unlink()
-    assert site.sign()["msg"].startswith(f"{site.directory}/ca.crt is there without its key {site.directory}/ca.key")
+    assert site.sign()["msg"].startswith(f"{site.directory}/ca.crt exists without its key {site.directory}/ca.key")
 
 
 @pytest.mark.parametrize(("authority", "stem"), [("etcd", "etcd/ca"), ("front-proxy", "front-proxy-ca")])
@@ -500,8 +500,8 @@ def test_an_authority_without_its_key_serves_until_it_has_to_sign(site, authorit
     (site.pki("k1") / "etcd/server.crt").unlink()
     (site.pki("k1") / "front-proxy-client.crt").unlink()
     assert site.sign()["msg"] == (
-        f"{site.directory}/{stem}.crt is there without its key {site.directory}/{stem}.key, and k1 needs a certificate of it: put the key back, "
-        f"or replace this CA with plainkube.cluster.certificates and -e certificates_rotate={authority}."
+        f"{site.directory}/{stem}.crt exists without its key {site.directory}/{stem}.key, and k1 needs a certificate from it: restore the key, "
+        f"or rotate this CA with plainkube.cluster.certificates and -e certificates_rotate={authority}."
     )
 
 
@@ -512,7 +512,7 @@ def test_an_operators_authority_without_its_key_is_refused_before_there_is_a_clu
     (site.directory / "etcd/ca.key").unlink()
     answers = {host: site.ask(host) for host in site.addresses}
     message = site.sign(answers=answers, groups=[], state="checked")["msg"]
-    assert message.endswith("ca.key: put the key back, or move the certificate away.")
+    assert message.endswith("ca.key: restore the key, or move the certificate away.")
 
 
 @pytest.mark.parametrize("replaced", [False, True])
@@ -560,9 +560,7 @@ def test_a_live_cluster_that_never_had_a_key_learns_it_before_it_is_used(site, m
     (site.pki("k1") / "encryption.yaml").unlink()
     assert site.run()["hosts"]["k1"]["secret_files"] == ["encryption.yaml"]
     assert keys(site) == ["identity", "key-1"]
-    assert warnings == [
-        "encryption: a new key is known and not used yet; plainkube.cluster.encryption goes on with it."
-    ]
+    assert warnings == ["encryption: a new key is known but not used yet; plainkube.cluster.encryption resumes it."]
     assert quiet(site.run())
 
 
@@ -579,9 +577,9 @@ def test_another_key_than_the_cluster_has_is_refused(site, run_module, lost, che
     result = site.sign(**options)
     assert result["failed"]
     assert result["msg"] == (
-        f"certificates_directory {site.directory} holds {'no encryption.yaml' if lost else 'another key in encryption.yaml'}, but k1 has the key that "
-        f"the cluster's Secrets are encrypted with, made on control node {certificate_sign.socket.gethostname()} in {site.directory}: take "
-        "encryption.yaml back from a backup of that directory, or from /encryption.yaml of k1."
+        f"certificates_directory {site.directory} has {'no encryption.yaml' if lost else 'another key in encryption.yaml'}, but k1 has the key that "
+        f"encrypts the cluster's Secrets, created on control node {certificate_sign.socket.gethostname()} in {site.directory}: restore "
+        "encryption.yaml from a backup of that directory, or from /encryption.yaml of k1."
     )
     assert site.snapshot() == before
 
@@ -606,7 +604,7 @@ def test_control_planes_that_disagree_on_the_encryption_key(site):
     answers["n1"]["encryption"] = ["another key"]
     result = site.sign(answers=answers, control_planes=["k1", "n1"])
     assert result["failed"]
-    assert "holds no encryption.yaml, and k1 and n1 do not have the same keys in /encryption.yaml" in result["msg"]
+    assert "has no encryption.yaml, and k1 and n1 do not have the same keys in /encryption.yaml" in result["msg"]
 
 
 @pytest.mark.parametrize("state", ["checked", "signed"])
@@ -629,7 +627,7 @@ def test_no_address_of_another_is_signed(site, state, addresses, message):
 def test_no_encryption_key_is_made_without_those_who_may_have_one(site):
     site.run()
     (site.directory / "encryption.yaml").unlink()
-    assert "holds no encryption.yaml, and whether the cluster has one is not known without k1" in site.sign("n1")["msg"]
+    assert "has no encryption.yaml, and whether the cluster has one is unknown without k1" in site.sign("n1")["msg"]
 
 
 def test_a_file_that_somebody_has_edited_is_refused(site):
@@ -642,7 +640,7 @@ def test_a_file_that_somebody_has_edited_is_refused(site):
 def test_all_certificates_can_be_issued_anew(site):
     site.run()
     result = site.run(reissue=True)
-    why = "all are to be reissued"
+    why = "all certificates are reissued"
     assert reasons(result)["n1"] == {"kubelet": why, "etcd/flannel": why}
     assert sum(map(len, reasons(result).values())) == 9
     assert result["hosts"]["k1"]["secret_files"] == []
@@ -660,14 +658,14 @@ def test_what_was_begun_is_told_of(site, run_module, monkeypatch):
     run_module(authority_rotation, rotate=["etcd", "encryption"], **options)
     site.sign(answers=answers, groups=[], state="checked")
     assert warnings == [
-        "etcd: two CAs are trusted, and the old one signs; plainkube.cluster.certificates goes on with it.",
-        "encryption: a new key is known and not used yet; plainkube.cluster.encryption goes on with it.",
+        "etcd: two CAs are trusted, and the old one signs; plainkube.cluster.certificates resumes it.",
+        "encryption: a new key is known but not used yet; plainkube.cluster.encryption resumes it.",
     ]
 
 
 @pytest.mark.parametrize(
     ("host", "place"),
-    [("k1", "made on control node {here} in {directory}"), ("n1", "made in a place that is not known")],
+    [("k1", "created on control node {here} in {directory}"), ("n1", "created in an unknown place")],
 )
 def test_hosts_of_another_cluster_are_refused(site, tmp_path, run_module, host, place):
     """A node does not choose the directory that the operator copies CA keys from."""
@@ -824,6 +822,6 @@ def test_checking_finds_hosts_of_another_cluster(site, tmp_path, run_module, has
     answers = {host: seen(site, host, run_module) for host in site.addresses}
     result = site.sign(answers=answers, groups=[], state="checked")
     assert result["failed"]
-    assert f"certificates_directory {other.directory} holds {'the' if has_one else 'no'} kubernetes CA" in result["msg"]
+    assert f"certificates_directory {other.directory} has {'the' if has_one else 'no'} kubernetes CA" in result["msg"]
     assert "k1 and 2 more carry certificates of" in result["msg"]
     assert f"in {tmp_path}" in result["msg"]

@@ -60,7 +60,7 @@ def test_tags_that_skip_the_steps(tags, arguments, said):
     ("arguments", "said"),
     [
         ({"start_at_task": None, "skip_tags": ()}, ""),
-        ({"start_at_task": "Run etcd", "skip_tags": ()}, "--start-at-task 'Run etcd' skips the steps"),
+        ({"start_at_task": "Run etcd", "skip_tags": ()}, "--start-at-task 'Run etcd' skips steps"),
         ({"start_at_task": None, "skip_tags": ("always",)}, "--skip-tags always skips the checks"),
         ({}, ""),
     ],

@@ -78,4 +78,4 @@ def test_until_when_tokens_are_accepted():
 
 
 def test_nothing_at_all():
-    assert table.page(table.document("c", {}, {}))[-1] == "c: no certificate was seen"
+    assert table.page(table.document("c", {}, {}))[-1] == "c: no certificate was found"

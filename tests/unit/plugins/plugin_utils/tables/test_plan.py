@@ -109,7 +109,7 @@ WRITE = action("write", "/x")
     ],
 )  # fmt: skip
 def test_a_host_may_answer_anything(result, lines):
-    wrong = "what this host answered has no valid "
+    wrong = "the answer of this host has no valid "
     assert _plan.lines(result, "n1") == [(verb, f"{wrong}{what}" if verb == "?" else what) for verb, what in lines]
     # What the lab's recorder reads.
     assert _plan.restarts(result) == {}

@@ -66,7 +66,7 @@ def test_problems_come_last_with_their_host():
         "plainkube: 3 problems on n1, n2, n3",
         "  n1: kubelet on this host is stopped (inactive/dead); start it with plainkube.cluster.site",
         "  n2 is unreachable: ssh: connect to host n2 port 22: No route to host",
-        "  n3 was not looked at in this run",
+        "  n3 was not checked in this run",
     ]
     assert [line.split()[:3] for line in lines if "UNKNOWN" in line] == [["n2", "-", "UNKNOWN"], ["n3", "-", "UNKNOWN"]]
 
