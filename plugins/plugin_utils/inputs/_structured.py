@@ -94,7 +94,7 @@ def _kubeconfig_trouble(text: t.Any) -> str:
         found: t.Any = yaml.safe_load(text) if isinstance(text, str) else None
         _kubeconfig.parse(found)
     except (ValueError, yaml.YAMLError):
-        return "is no kubeconfig: give the whole text of one, with kind: Config"
+        return "is not a kubeconfig: set it to the whole text of one, with kind: Config"
     missing = [key for key in ("clusters", "users", "contexts", "current-context") if not found.get(key)]
     return f"has no {' and no '.join(missing)}: set it to a kubeconfig that kubectl could use" if missing else ""
 

@@ -59,8 +59,8 @@ def test_good_inputs_are_no_trouble():
         ({"control_planes": []}, "no host in the group control_plane (cluster_control_plane_group)"),
         ({"etcd_members": ["k1", "k2"]}, "2 etcd members (k1, k2)"),
         ({"etcd_version": "3.6.9"}, "cluster_etcd_version is '3.6.9'"),
-        ({"etcd_version": "3.7.0"}, "take 3.7.1 or newer"),
-        ({"etcd_version": "3.5.21"}, "take 3.7.1 or newer"),
+        ({"etcd_version": "3.7.0"}, "use 3.7.1 or newer"),
+        ({"etcd_version": "3.5.21"}, "use 3.7.1 or newer"),
         ({"sources": {"firewall_ssh_sources": ["10.0.0.0/33"]}}, "firewall_ssh_sources has '10.0.0.0/33'"),
         ({"sources": {"firewall_hosts": ["hosts"]}}, "firewall_hosts has 'hosts'"),
         (
@@ -91,7 +91,7 @@ def test_good_inputs_are_no_trouble():
         ),
         (
             {"kubernetes_version": "1.38.0"},
-            "runs Kubernetes 1.35 to 1.37: take one of these",
+            "runs Kubernetes 1.35 to 1.37: use one of these",
         ),
         (
             {"upstream_versions": {**GOOD["upstream_versions"], "cluster_containerd_version": "2.2.9"}},
@@ -103,15 +103,15 @@ def test_good_inputs_are_no_trouble():
         ),
         (
             {"upstream_versions": {**UPSTREAM, "cluster_containerd_version": "1.7.24"}},
-            "cluster_containerd_version is '1.7.24', which is too old: take 2.0.0 or newer.",
+            "cluster_containerd_version is '1.7.24', which is too old: use 2.0.0 or newer.",
         ),
         (
             {"upstream_versions": {**UPSTREAM, "cluster_cni_plugins_version": "1.1.0"}},
-            "cluster_cni_plugins_version is '1.1.0', which is too old: take 1.1.1 or newer.",
+            "cluster_cni_plugins_version is '1.1.0', which is too old: use 1.1.1 or newer.",
         ),
         (
             {"networks": {"cluster_pod_network": "10.96.0.0/12", "cluster_service_network": "10.96.0.0/16"}},
-            "cluster_pod_network (10.96.0.0/12) overlaps cluster_service_network (10.96.0.0/16): choose networks that share no address.",
+            "cluster_pod_network (10.96.0.0/12) overlaps cluster_service_network (10.96.0.0/16): choose networks that do not overlap.",
         ),
     ],
 )
