@@ -155,5 +155,5 @@ def test_hosts_that_were_surveyed_are_in_the_inventorys_order():
 def test_what_site_registers_is_in_the_order_of_the_run():
     results = _steps.results()
     assert results.index("__artifacts_result") < results.index("__certificates_signed") < results.index("__node_result")
-    # An inspection before the change.
+    # A look before the change, and what registers nothing that changes.
     assert "__node_removal_look" not in results
