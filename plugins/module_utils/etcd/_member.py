@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """How a host's etcd becomes a member of the cluster that is there, or founds one with the others. No I/O.
 
 What a member starts with is an environment file that is there for its first start only: the unit removes it once etcd is ready.

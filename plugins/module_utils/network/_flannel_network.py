@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """flannel's network configuration in etcd: how it is written, what flannel would refuse, and when two are the same.
 
 The rules are those of flannel 0.28's pkg/subnet/config.go and of its backends. Where flannel is silent about a value

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The parts of containerd that belong to this collection: Kubernetes' containers and images, their network, and our service."""
 
 from __future__ import annotations

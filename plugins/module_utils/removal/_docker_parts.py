@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """What is this collection's of Docker Engine: Kubernetes' containers and images, and the settings that put docker0 on flannel's subnet."""
 
 from __future__ import annotations

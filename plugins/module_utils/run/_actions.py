@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The actions in a module's result: what it did or, in check mode, would do. No I/O.
 
 The plan, the survey, the order of restarts and the tests read only `actions` to learn what a module does. A module that reports `changed` returns at

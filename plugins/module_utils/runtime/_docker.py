@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """dockerd's start: its unit's command, its daemon.json, and the drop-in that puts docker0 on flannel's subnet."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Docker Engine's API on its local socket: needs no client on the host, and 5 ms instead of its 50."""
 
 from __future__ import annotations

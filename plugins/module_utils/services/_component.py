@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Decides what a component needs: its unit's text, and whether and why its process must be restarted."""
 
 from __future__ import annotations

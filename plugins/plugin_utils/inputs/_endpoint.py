@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """What is wrong with the API's outside address: an endpoint that leads nowhere, a virtual IP that nobody can have. No I/O."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """What each variable of the roles may be, by itself: its type, and the format of its text. No I/O.
 
 Values end up in systemd units, YAML, TOML, Corefile and nft rules, so text that could mean something else there is refused. What depends

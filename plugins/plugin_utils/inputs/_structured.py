@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Structured authentication and authorization: what the API server reads, and what is wrong with what the operator wants of it.
 
 Source: apiserver/pkg/apis/apiserver/v1 of Kubernetes, types.go and validation.

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """How an authority or a key is replaced in the directory on the control node, in three steps that each every host takes. No I/O.
 
 - begin: the new one is trusted beside the old one, which goes on signing.

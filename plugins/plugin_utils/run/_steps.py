@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The steps of site.yml: tasks of the roles, each declared once, and which of them a host has to take.
 
 A step is a task of this collection's modules that registers its result as `__NAME_result` and has the variable `builds_on`: the names of the

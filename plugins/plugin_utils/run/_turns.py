@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Who is started or changed together with others, and who in a turn of his own. No I/O.
 
 What does not run is started together: a member of etcd is not ready without the others. What runs is changed one host at a time.
