@@ -4,13 +4,10 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
-import inspect
 import re
 
 import pytest
-from ansible_collections.plainkube.cluster.plugins.module_utils.modules import survey
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps
 
@@ -39,13 +36,6 @@ def test_a_step_can_be_asked_for(step):
     assert set(step.options) <= set(code.SPEC)
     assert set(getattr(code, "SURVEY", {})) <= set(code.SPEC)
     assert set(step.builds_on) <= set(NAMES)
-
-
-def test_hosts_get_the_code_of_each_step():
-    """Ansible sends a host what a module's source imports, and nothing else."""
-    imports = [node for node in ast.walk(ast.parse(inspect.getsource(survey))) if isinstance(node, ast.ImportFrom)]
-    sent = [name.name for node in imports if node.module == CODE for name in node.names]
-    assert sent == sorted({step.module for step in _steps.steps()})
 
 
 def test_conditions_and_options_of_blocks_and_files_are_the_steps_own():
