@@ -10,7 +10,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host, _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
@@ -144,6 +144,7 @@ class Wanted(t.NamedTuple):
     json_path: str
     json_before: str | None
     json_text: str | None  # None: there is no daemon.json, and none is needed
+    state: _state.State  # of the host, with what is ours in daemon.json
     containerd: str | None  # None: needs no drop-in
     environment: dict[str, str]
 
@@ -162,17 +163,17 @@ class Wanted(t.NamedTuple):
         return _docker.parse_daemon_json(self.json_text).get("live-restore", True) is True
 
     def files(self) -> list[dict[str, t.Any]]:
-        """The drop-in first: it carries the stamp, which no process can have before it was started again."""
+        """The state first: without it, our settings in daemon.json would be the administrator's. Then the drop-in: it carries the stamp, which no
+        process can have before it was started again."""
         wanted = {drop_in_path(SERVICE): self.drop_in, **self.contents}
         if self.containerd is not None:
             wanted[drop_in_path("containerd.service")] = self.containerd
-        return [file_entry(path, content) for path, content in wanted.items()] + _environment.wanted(
-            NAME, self.environment
-        )
+        entries = [file_entry(path, content) for path, content in wanted.items()]
+        return [_state.file(self.state), *entries, *_environment.wanted(NAME, self.environment)]
 
 
 def file_entry(path: str, content: str) -> dict[str, t.Any]:
-    """A file to write; daemon.json keeps the owner and mode it has. Proxies in it may carry passwords, and the drop-in repeats it."""
+    """A file to write; daemon.json keeps the owner and mode it has. Proxies in it may carry passwords."""
     ours = path.endswith(DROP_IN)
     found = None if ours else _files.look(path)
     owner, group, mode = found[1:] if found else ("root", "root", "0600" if ours else "0644")
@@ -195,17 +196,20 @@ def make_wanted(module: AnsibleModule) -> Wanted:
     current = _docker.parse_daemon_json(before, json_path)
     on_disk = _files.read(drop_in_path(SERVICE))
     options = params["docker_options"]
-    merged, ours = _docker.merge(current, _docker.recorded(on_disk), options, flags, version)
+    state = _state.read()
+    merged, ours = _docker.merge(current, _docker.recorded(state).settings, options, flags, version)
     trouble = _docker.problem(merged, flags, options)
     if trouble:
         raise ValueError(trouble)
 
     bounded = not _host.has_capability(_files.read("/proc/1/status") or "", _host.CAP_SYS_RESOURCE)
     variables_file = _environment.path(NAME) if params["environment"] else ""
-    body = _docker.drop_in(command, version, bounded, ours, params["subnet_file"], params["fixed_cidr"], variables_file)
+    body = _docker.drop_in(command, version, bounded, params["subnet_file"], params["fixed_cidr"], variables_file)
     containerd = _docker.containerd_drop_in(read_all(unit_paths("containerd.service")), bounded)
     after = _docker.render_daemon_json(before, current, merged)
-    wanted = Wanted(_docker.binary(command), body, json_path, before, after, containerd, params["environment"])
+    state = _state.changed(state, _state.DOCKER, _docker.Record(json_path, ours)._asdict())
+    program = _docker.binary(command)
+    wanted = Wanted(program, body, json_path, before, after, state, containerd, params["environment"])
     inputs = [json_path, *paths, *extra_files]
     text = _component.wanted_unit(body, inputs, wanted.contents, on_disk, wanted.mended)
     return wanted._replace(drop_in=text)
@@ -447,9 +451,11 @@ def expected_files(module: AnsibleModule) -> list[dict[str, str]]:
     """The diff of what is written once there is a Docker. The drop-in extends a command that only its package knows."""
     before = _files.read(_docker.DAEMON_JSON)
     current = _docker.parse_daemon_json(before)
-    merged = _docker.merge(current, {}, module.params["docker_options"], {}, _docker.OLDEST)[0]
+    merged, ours = _docker.merge(current, {}, module.params["docker_options"], {}, _docker.OLDEST)
     text = _docker.render_daemon_json(before, current, merged)
-    wanted = [] if text is None else [file_entry(_docker.DAEMON_JSON, text)]
+    record = _docker.Record(_docker.DAEMON_JSON, ours)._asdict()
+    wanted = [_state.file(_state.changed(_state.read(), _state.DOCKER, record))]
+    wanted += [] if text is None else [file_entry(_docker.DAEMON_JSON, text)]
     note = "# The command of docker.service, once it is installed, with flags that put docker0 on flannel's subnet.\n"
     wanted += [file_entry(drop_in_path(SERVICE), note), *_environment.wanted(NAME, module.params["environment"])]
     found = [(_files.look(file["path"]), file) for file in wanted]
@@ -486,11 +492,11 @@ SPEC = {
 
 def run(module: AnsibleModule) -> dict:
     state = _systemd.show(module, SERVICE)
-    if not unit_paths(SERVICE):
-        not_installed(module)
     if state.get("LoadState") == "masked":
         module.fail_json(msg="docker.service is masked; run `systemctl unmask docker.service` first.")
     try:
+        if not unit_paths(SERVICE):
+            not_installed(module)
         plan = make_plan(module, state)
     except (ValueError, OSError) as error:
         module.fail_json(msg=f"{error}.")

@@ -15,7 +15,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _sockets, _status
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host, _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _nft
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
@@ -73,6 +73,13 @@ def readable(path: str) -> str:
         return _files.read(path) or ""
     except PermissionError:
         return ""
+
+
+def runtime_changes(module: AnsibleModule) -> bool:
+    try:
+        return _state.RUNTIME_CHANGE in _state.parse(readable(_state.PATH))
+    except ValueError as error:
+        return module.fail_json(msg=f"{error}.")
 
 
 def free_mb(directory: str) -> int:
@@ -147,7 +154,7 @@ def look(module: AnsibleModule) -> dict:
         "pod_bridge": _runtime.pod_bridge(runtime, readable(_runtime.CONFLIST)),
         "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
         "runtime": runtime,
-        "runtime_change": os.path.exists(_runtime.MARKER),
+        "runtime_change": runtime_changes(module),
         "services": sorted(
             os.path.basename(path)[: -len(".service")] for path in glob.glob(f"{_UNITS}/plainkube-*.service")
         ),

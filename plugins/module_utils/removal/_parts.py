@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import typing as t
@@ -12,6 +13,7 @@ import typing as t
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _mounts, _trees
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _reset
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker_service
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import Trouble, output
@@ -20,11 +22,18 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.services import 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
+Found = dict[str, list[str]]
+# Table -> lines for iptables-restore.
+Rules = dict[str, list[str]]
+Owned = t.Callable[[str], Rules]
+Also = t.Callable[[Rules], None]
 # Tests put a directory of theirs before all paths.
 ROOT = ""
 UNITS = "/etc/systemd/system"
 # Timeout for a service to stop before it is removed.
 STOP_SECONDS = 15
+# Where role artifacts has symlinks.
+LINKS = ("/usr/local/bin", "/opt/cni/bin")
 
 
 class Part(t.NamedTuple):
@@ -33,6 +42,10 @@ class Part(t.NamedTuple):
     kind: str
     find: t.Callable[[], list[str]]
     remove: t.Callable[[list[str]], None]
+    # Our services, one of which must be on the host; empty: always ours.
+    owners: tuple[str, ...] = ()
+    # Why it is not safe to remove them, in sentences.
+    refusals: t.Callable[[], list[str]] = list
 
 
 def at(path: str) -> str:
@@ -124,12 +137,10 @@ class Trees:
         for tree in self.trees:
             _trees.remove(at(tree.place), self.keep(), content_only=tree.stays)
 
-    def below(self) -> list[_mounts.Below]:
-        return [_mounts.below(self.mounts, tree.place) for tree in self.trees]
-
     def mount_points(self) -> list[str]:
         """What is mounted below the directories, in the order in which it can be unmounted; a point as often as something is mounted there."""
-        found = {mount.id: mount.point for below in self.below() for mount in below.mounts}
+        below = [_mounts.below(self.mounts, tree.place).mounts for tree in self.trees]
+        found = {mount.id: mount.point for mounts in below for mount in mounts}
         return [point for point in found.values() if point not in self.kept]
 
     def refusals(self) -> list[str]:
@@ -161,16 +172,6 @@ class Trees:
             )
 
 
-def remove_cgroup(path: str) -> OSError | None:
-    """Remove a cgroup with those below it; the error where one of them still has processes."""
-    try:
-        for directory, _names, _files_in_it in os.walk(at(path), topdown=False):
-            os.rmdir(directory)
-    except OSError as error:
-        return error
-    return None
-
-
 class Host:
     """The host as it is now. What is ours is told by the units that were there when it began."""
 
@@ -192,6 +193,18 @@ class Host:
 
     def state(self, unit: str) -> dict[str, str]:
         return _systemd.show(self.module, unit)
+
+    def active(self, unit: str) -> bool:
+        return self.state(unit).get("ActiveState") == "active"
+
+    def started(self, names: t.Iterable[str]) -> list[str]:
+        """Those of the services that run, have failed, or would start at boot."""
+        states = {name: self.state(f"{name}.service") for name in names}
+        return [
+            name
+            for name, state in states.items()
+            if state.get("ActiveState") not in ("inactive", None) or state.get("UnitFileState") == "enabled"
+        ]
 
     def stop_services(self, names: list[str]) -> None:
         units = [f"{name}.service" for name in names]
@@ -216,14 +229,58 @@ class Host:
         remove_files(paths)
         _docker_service.systemctl(self.module, "daemon-reload")
 
-    def remove_interfaces(self, links: list[str]) -> None:
-        for link in links:
-            self.run("ip", "link", "delete", link)
+    def each(self, *command: str) -> t.Callable[[list[str]], None]:
+        """What runs a command for each name, which may be several words."""
 
-    def remove_tables(self, tables: list[str]) -> None:
-        """nftables' tables, each as FAMILY NAME."""
-        for table in tables:
-            self.run("nft", "delete", "table", *table.split())
+        def run(names: list[str]) -> None:
+            for name in names:
+                self.run(*command, *name.split())
+
+        return run
+
+    # --- parts of several kinds ---
+
+    def tree_parts(self, kind: str, paths: t.Callable[[], list[str]], owners: tuple[str, ...] = ()) -> list[Part]:
+        """Directories that are ours with all in them, and what is mounted there."""
+
+        def remove(dummy: list[str]) -> None:
+            Trees(paths()).remove()
+
+        return [
+            Part("mount", lambda: Trees(paths()).mount_points(), self.unmount, owners),
+            Part(kind, lambda: Trees(paths()).names(), remove, owners, lambda: Trees(paths()).refusals()),
+        ]
+
+    def binary_parts(self, *directories: str) -> list[Part]:
+        """Directories of role artifacts, and the links that lead there."""
+        inside = tuple(f"{directory}/" for directory in directories)
+
+        def links() -> list[str]:
+            paths = [path for directory in LINKS for path in matching(f"{directory}/*") if os.path.islink(at(path))]
+            return [path for path in paths if os.readlink(at(path)).startswith(inside)]
+
+        return [Part("link", links, remove_files), *self.tree_parts("binaries", lambda: [*directories])]
+
+    def rule_part(self, command: str, owned: Owned, owners: tuple[str, ...], also: Also = lambda tables: None) -> Part:
+        """Rules of iptables: `owned` finds them in what `iptables-save` prints, `also` adds what else changes with them."""
+
+        def find() -> Rules:
+            return owned(output(self.module, f"{command}-save"))
+
+        def remove(dummy: list[str]) -> None:
+            rules = find()
+            also(rules)
+            self.run(f"{command}-restore", "--noflush", "--wait", data=_reset.restore_script(rules))
+
+        return Part("rules", lambda: _reset.rule_names(command, find()), remove, owners)
+
+    def table_part(self, tables: t.Container[str], owners: tuple[str, ...]) -> Part:
+        """Tables of nftables, each as FAMILY NAME."""
+
+        def find() -> list[str]:
+            return _reset.owned_tables(output(self.module, "nft", "list", "tables"), tables)
+
+        return Part("nftables table", find, self.each("nft", "delete", "table"), owners)
 
     def unmount(self, points: list[str]) -> None:
         for point in points:
@@ -242,28 +299,67 @@ class Host:
             raise Trouble(f"{point} cannot be unmounted, because it is used by {', '.join(holders)}")
         raise Trouble(f"`{' '.join(command)}` failed: {(err or out).strip()}")
 
+    # --- all of it ---
 
-def look(host: Host, parts: list[Part]) -> dict[str, list[str]]:
-    """What there is, by kind."""
-    found: dict[str, list[str]] = {}
-    for part in parts:
-        names = part.find()
-        host.going = {*host.going, *names}
-        if names:
-            found.setdefault(part.kind, []).extend(names)
-    return found
+    def parts(self) -> list[Part]:
+        """In the order in which they are removed."""
+        raise NotImplementedError
+
+    def wake(self) -> None:
+        """Start the runtimes that have to be asked for what is left in them."""
+
+    def concerned(self) -> list[Part]:
+        return [part for part in self.parts() if not part.owners or self.has(*part.owners)]
+
+    def look(self) -> Found:
+        """What there is, by kind."""
+        found: Found = {}
+        for part in self.concerned():
+            names = part.find()
+            self.going = {*self.going, *names}
+            if names:
+                found.setdefault(part.kind, []).extend(names)
+        return found
+
+    def apply(self) -> None:
+        """Remove the parts one after the other, and search again before each: until it was stopped, the kubelet may have created more."""
+        self.going = set()
+        for part in self.concerned():
+            names = part.find()
+            if names:
+                part.remove(names)
+
+    def refuse(self, again: str) -> None:
+        """Fail where it is not safe to remove the parts. `again` is what to run once more after an error."""
+        refusals = [sentence for part in self.concerned() for sentence in part.refusals()]
+        if refusals:
+            self.module.fail_json(msg=f"Nothing was removed: {'; '.join(refusals)}, and run {again} again.")
+
+    def remove(self) -> Found:
+        """Remove what there is, or in check mode only tell."""
+        found = self.look()
+        if found and not self.module.check_mode:
+            with _run.held(self.module):
+                self.wake()
+                self.apply()
+        return found
 
 
-def actions(found: t.Mapping[str, t.Sequence[str]]) -> list[Action]:
-    """The actions that remove what `look` found. The unit of a service is a part of its own."""
+@contextlib.contextmanager
+def explained(module: AnsibleModule, again: str) -> t.Iterator[None]:
+    """Ends the module with a sentence where something fails."""
+    try:
+        yield
+    except (Trouble, OSError, ValueError) as error:
+        module.fail_json(msg=f"{str(error).rstrip('.')}. Put that right, and run {again} again: it goes on from here.")
+
+
+def report(found: Found, pending: t.Sequence[Action] = ()) -> dict[str, t.Any]:
+    """The module's answer. The unit of a service is a part of its own."""
     pairs = [(kind, name) for kind, names in found.items() for name in names]
-    return [Action("stop", name) if kind == "service" else Action("remove", f"{kind} {name}") for kind, name in pairs]
-
-
-def apply(host: Host, parts: list[Part]) -> None:
-    """Remove the parts one after the other, and search again before each: until it was stopped, the kubelet may have created more."""
-    host.going = set()
-    for part in parts:
-        names = part.find()
-        if names:
-            part.remove(names)
+    done = [Action("stop", name) if kind == "service" else Action("remove", f"{kind} {name}") for kind, name in pairs]
+    before = "".join(f"{kind} {name}\n" for kind, name in pairs)
+    return {
+        **_actions.result([*done, *pending]),
+        "diff": {"before_header": "this host", "after_header": "this host", "before": before, "after": ""},
+    }

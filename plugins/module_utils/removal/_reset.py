@@ -12,6 +12,7 @@ import json
 import re
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _firewall
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
 
@@ -20,8 +21,18 @@ CONFIGURATION = "/etc/kubernetes"
 _STOP_FIRST = ("kubelet", "cri-dockerd")
 _GECOS = ", run by plainkube.cluster"
 _OUR_CHAINS = ("FLANNEL-", "KUBE-")
-_OUR_TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", _firewall.NAME)
+# kube-proxy's, flannel's and the firewall's.
+TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", _firewall.NAME)
 
+# What services keep, by the one whose unit tells that it is ours.
+DATA = {
+    "etcd": [_member.DATA, f"{_member.DATA}.old"],
+    "kube-apiserver": ["/var/log/kube-apiserver"],
+    "flanneld": ["/var/lib/flannel", "/run/flannel"],
+    "cri-dockerd": ["/var/lib/cri-dockerd", "/run/cri-dockerd.sock"],
+    # The pods' directory may be on a disk of its own.
+    "kubelet": ["/var/lib/kubelet/pods", "/var/lib/kubelet", "/var/log/pods", "/var/log/containers"],
+}
 # What components write into directories of theirs, as regular expressions: path, names in it. Only needed where a link or a mount point
 # is in a directory's place, which may have led to something else than an empty directory. A path that is not here has nothing of ours.
 _ETCD = r"member|\.touch"
@@ -121,8 +132,8 @@ def restore_script(tables: t.Mapping[str, t.Sequence[str]]) -> str:
     return "".join("\n".join([f"*{table}", *lines, "COMMIT"]) + "\n" for table, lines in tables.items())
 
 
-def owned_tables(listed: str, names: t.Container[str] = _OUR_TABLES) -> list[str]:
-    """Family and name of our tables, out of `nft list tables`: kube-proxy's, flannel's and the firewall's."""
+def owned_tables(listed: str, names: t.Container[str] = TABLES) -> list[str]:
+    """Family and name of those of the tables that are there, out of `nft list tables`."""
     tables = (line.split()[1:] for line in listed.splitlines() if line.startswith("table "))
     return [" ".join(table) for table in tables if table[-1] in names]
 
@@ -149,14 +160,18 @@ def owned_routes(listed: str, network: str) -> list[str]:
 
 
 def sorted_images(
-    images: t.Sequence[t.Mapping[str, t.Any]], used: t.Container[str], names: t.Sequence[str]
+    images: t.Sequence[t.Mapping[str, t.Any]],
+    used: t.Container[str],
+    names: t.Container[str],
+    pulled: t.Container[str] = (),
 ) -> tuple[list[str], list[str]]:
-    """Those of the names to remove, and those to keep: a container of others has the image, and it has no other name."""
+    """The names to remove, of those given and of the images that pods pulled, and the names to keep: a container of others has the image, and it has no
+    other name."""
     remove: list[str] = []
     keep: list[str] = []
     for image in images:
         tags = image.get("RepoTags") or []
-        ours = [tag for tag in tags if tag in names]
+        ours = [tag for tag in tags if tag in names or image["Id"] in pulled]
         (keep if image["Id"] in used and len(ours) == len(tags) else remove).extend(ours)
     return sorted(remove), sorted(keep)
 
