@@ -20,15 +20,9 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
     _docker_api,
     _docker_service,
 )
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import (
-    Trouble,
-    output,
-    systemctl,
-)
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import (
     _component,
     _environment,
-    _stamp,
     _systemd,
 )
 
@@ -97,7 +91,7 @@ def dockerd_version(module: AnsibleModule, command: str) -> _docker.Version:
 
 def live_bridge(module: AnsibleModule, active: bool) -> _bridge.Bridge:
     """docker0 as the kernel and, when it runs, Docker have it."""
-    out = output(module, "ip", "-json", "-4", "address", "show")
+    out = _command.output(module, "ip", "-json", "-4", "address", "show")
     address, mtu = _bridge.parse_addresses(out).get(_bridge.NAME, ("", 0))
     try:
         ports = len(os.listdir(f"{_bridge.INTERFACE}/brif"))
@@ -215,23 +209,6 @@ def make_wanted(module: AnsibleModule) -> Wanted:
     return wanted._replace(drop_in=text)
 
 
-def process_of(wanted: Wanted, state: dict[str, str]) -> _component.Process:
-    pid = int(state.get("MainPID") or 0)
-    return _component.Process(
-        active_state=state.get("ActiveState", ""),
-        sub_state=state.get("SubState", ""),
-        pid=pid,
-        stamp=_stamp.of_process(pid),
-        other_binary=_stamp.other_binary(pid, wanted.program),
-    )
-
-
-def restart_reasons(wanted: Wanted, process: _component.Process) -> list[str]:
-    """Why Docker has to be started again, apart from its bridge."""
-    on_disk = _files.read(drop_in_path(SERVICE)) or ""
-    return _component.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.mended, process)
-
-
 def live_restores() -> bool:
     """Whether the running Docker lets containers outlive it."""
     return bool((_docker_api.call("GET", "/info") or {}).get("LiveRestoreEnabled"))
@@ -249,7 +226,7 @@ def wake(module: AnsibleModule, subnet: _bridge.Subnet | None, state: dict[str, 
         return state
     if not _bridge.reasons(subnet, bridge):
         return state
-    with contextlib.suppress(Trouble):
+    with contextlib.suppress(_command.Failed):
         _docker_service.start(module, module.params["wait"])
     return _systemd.show(module, SERVICE)
 
@@ -268,8 +245,10 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
         bridge_reasons = _bridge.reasons(subnet, bridge)
         part_reasons = _bridge.part_reasons(part, bridge)
     network_reasons = bridge_reasons or part_reasons
-    process = process_of(wanted, state)
-    reasons = restart_reasons(wanted, process) + network_reasons
+    process = _component.Process.of(state, wanted.program)
+    on_disk = _files.read(drop_in_path(SERVICE)) or ""
+    reasons = _component.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.mended, process)
+    reasons += network_reasons
     owned: list[t.Any] = []
     foreign: list[t.Any] = []
     if reasons and active:
@@ -317,7 +296,7 @@ def stop_containers(ids: t.Sequence[str]) -> None:
             with ThreadPool(min(16, len(ids))) as pool:
                 pool.map(stop, ids)
         except OSError as error:
-            raise Trouble(f"a container could not be stopped: {error}") from None
+            raise _command.Failed(f"a container could not be stopped: {error}") from None
 
 
 def trouble_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
@@ -328,8 +307,8 @@ def trouble_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
     wrong = _bridge.reasons(subnet, bridge) or _bridge.part_reasons(wanted_part(module, subnet), bridge)
     if wrong:
         return wrong[0]
-    rules = output(module, "iptables", "-w", "-t", "nat", "-S")
-    tables = "" if "FLANNEL-POSTRTG" in rules else output(module, "nft", "list", "tables")
+    rules = _command.output(module, "iptables", "-w", "-t", "nat", "-S")
+    tables = "" if "FLANNEL-POSTRTG" in rules else _command.output(module, "nft", "list", "tables")
     return _bridge.masquerade_trouble(subnet, rules, tables)
 
 
@@ -342,7 +321,7 @@ def verify(module: AnsibleModule, subnet: _bridge.Subnet) -> None:
 
     trouble = poll(attempt, lambda trouble: not trouble, min(15, module.params["wait"]), interval=0.3)
     if trouble:
-        raise Trouble(trouble)
+        raise _command.Failed(trouble)
 
 
 def write(module: AnsibleModule, files: t.Sequence[dict[str, t.Any]]) -> None:
@@ -361,11 +340,11 @@ def restore(module: AnsibleModule, plan: Plan) -> str:
                     os.unlink(file["path"])
             else:
                 _files.write(module, {**file, **found._asdict()})
-        systemctl(module, "daemon-reload")
+        _command.check(module, "systemctl", "daemon-reload")
         if not plan.active:
             return "the old configuration is back, and Docker is stopped as it was"
         _docker_service.start(module, module.params["wait"])
-    except (Trouble, OSError) as error:
+    except (_command.Failed, OSError) as error:
         return f"the old configuration could not be put back either ({error})"
     return "the old configuration is back, and Docker runs with it"
 
@@ -379,20 +358,16 @@ def start_again(module: AnsibleModule, foreign: dict[str, str]) -> None:
             module.warn(f"Container {name} was stopped and could not be started again: {error}")
 
 
-def kubelet_runs(module: AnsibleModule) -> bool:
-    return _systemd.show(module, "kubelet.service").get("ActiveState") == "active"
-
-
 def restart(module: AnsibleModule, plan: Plan) -> None:
     """From the old bridge to the new one, or back."""
     try:
         write(module, plan.files)
-        systemctl(module, "daemon-reload")
+        _command.check(module, "systemctl", "daemon-reload")
         _docker_service.stop(module, plan.rebuild)
         _docker_service.start(module, module.params["wait"])
         verify(module, t.cast(_bridge.Subnet, plan.subnet))
-    except (Trouble, OSError) as error:
-        raise Trouble(f"{str(error).rstrip('.;')}; {restore(module, plan)}") from None
+    except (_command.Failed, OSError) as error:
+        raise _command.Failed(f"{str(error).rstrip('.;')}; {restore(module, plan)}") from None
 
 
 def restart_around_containers(module: AnsibleModule, plan: Plan) -> None:
@@ -400,16 +375,16 @@ def restart_around_containers(module: AnsibleModule, plan: Plan) -> None:
 
     kubelet is stopped as well, else it would make its containers again on the old bridge.
     """
-    kubelet = bool(plan.owned) and kubelet_runs(module)
+    kubelet = bool(plan.owned) and _systemd.show(module, "kubelet.service").get("ActiveState") == "active"
     try:
         if kubelet:
-            systemctl(module, "stop", "kubelet.service")
+            _command.check(module, "systemctl", "stop", "kubelet.service")
         stop_containers([*plan.owned, *plan.foreign])
         restart(module, plan)
     finally:
         start_again(module, plan.foreign)
         if kubelet:
-            systemctl(module, "start", "--no-block", "kubelet.service")
+            _command.check(module, "systemctl", "start", "--no-block", "kubelet.service")
 
 
 def apply(module: AnsibleModule, plan: Plan) -> None:
@@ -429,22 +404,15 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
 
 def plan_actions(plan: Plan) -> list[Action]:
     found = [*_actions.written(plan.files), *_actions.removals(plan.stale)]
-    found += [Action("enable", NAME, "it would not start at boot")] if plan.enable and not plan.reasons else []
-    return found + _actions.starts(NAME, plan.reasons, plan.runs)
+    return found + _actions.starts(NAME, plan.reasons, plan.runs, plan.enable)
 
 
 def plan_diff(plan: Plan, state: dict[str, str]) -> list[dict[str, str]]:
     diff = [_files.diff(plan.found[file["path"]], file) for file in plan.files] + _files.removal_diff(plan.stale)
-    after = ["enabled"] if plan.enable else []
-    after += [f"restarted: {reason}" for reason in plan.reasons]
-    after += [f"container {name}: stopped, and started again" for name in sorted(plan.foreign.values())]
+    more = [f"container {name}: stopped, and started again" for name in sorted(plan.foreign.values())]
     if plan.owned:
-        after.append(f"containers of Kubernetes stopped, which kubelet makes again: {len(plan.owned)}")
-    if after:
-        before = f"{state.get('ActiveState')}/{state.get('SubState')}\n"
-        text = "\n".join(after) + "\n"
-        diff.append({"before_header": SERVICE, "after_header": SERVICE, "before": before, "after": text})
-    return diff
+        more.append(f"containers of Kubernetes stopped, which kubelet makes again: {len(plan.owned)}")
+    return diff + _component.service_diff(SERVICE, state, plan.enable, plan.reasons, more)
 
 
 def expected_files(module: AnsibleModule) -> list[dict[str, str]]:
@@ -504,7 +472,7 @@ def run(module: AnsibleModule) -> dict:
     try:
         if not module.check_mode:
             apply(module, plan)
-    except Trouble as error:
+    except _command.Failed as error:
         module.fail_json(msg=f"{error}.")
     bridge = {"address": plan.subnet.address, "mtu": plan.subnet.mtu} if plan.subnet else {}
     return {

@@ -37,13 +37,6 @@ def resolves(name: str) -> bool:
         return False
 
 
-def output(module: AnsibleModule, *command: str) -> str:
-    """What a command prints; nothing where the host has no such command or it fails."""
-    if module.get_bin_path(command[0]) is None:
-        return ""
-    return _command.run(module, command)[1]
-
-
 def docker_runs() -> bool:
     """Asking a stopped Docker would start it."""
     pid = (_files.read(_DOCKER_PID) or "").strip()
@@ -90,7 +83,7 @@ def free_mb(directory: str) -> int:
 
 def containerd_version(module: AnsibleModule) -> str:
     """The version in `containerd github.com/containerd/containerd 1.7.24~ds1 …`."""
-    return ".".join(map(str, _host.parse_version(output(module, "containerd", "--version"))))
+    return ".".join(map(str, _host.parse_version(_command.output(module, "containerd", "--version"))))
 
 
 def installed() -> bool:
@@ -121,7 +114,7 @@ def etcd_state() -> str:
 def look(module: AnsibleModule) -> dict:
     release = _host.parse_os_release(_files.read("/etc/os-release") or "")
     kernel = os.uname()
-    addresses = output(module, "ip", "-json", "-4", "address", "show")
+    addresses = _command.output(module, "ip", "-json", "-4", "address", "show")
     runtime = _runtime.of_kubelet(readable(_runtime.KUBELET))
     return {
         "addresses": _host.interface_addresses(addresses),
@@ -149,7 +142,7 @@ def look(module: AnsibleModule) -> dict:
         "machine_id": (_files.read("/etc/machine-id") or "").strip(),
         "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
         "networks": networks(module, addresses),
-        "nftables": _host.nftables_usable(kernel.release, output(module, "nft", "--version")),
+        "nftables": _host.nftables_usable(kernel.release, _command.output(module, "nft", "--version")),
         "pki": _pki.look(module.params["pki"], module.params["pki_files"]),
         "pod_bridge": _runtime.pod_bridge(runtime, readable(_runtime.CONFLIST)),
         "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),

@@ -14,27 +14,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _reset
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _paths, _reset
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._containerd_parts import ContainerdHost
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._docker_parts import BRIDGELESS, DockerHost
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import (
-    LINKS,
-    UNITS,
-    Part,
-    Rules,
-    at,
-    explained,
-    listed,
-    matching,
-    mounted,
-    remove_files,
-    report,
-    resolved,
-    there,
-)
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._docker_parts import DockerHost
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Part, explained, report
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import UNITS, at, listed, matching, there
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker, _docker_service
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import output
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker
 
 PKI = f"{_reset.CONFIGURATION}/pki"
 # Files with a text of ours in them, and those whose name is ours.
@@ -58,7 +44,7 @@ HELD = {f"{UNITS}/{name}.service.d/plainkube.conf": f"{name}.service" for name i
 TEMPORARY = (
     *{os.path.dirname(path) for path in (*SIGNED, *NAMED)},
     *(UNITS, f"{UNITS}/docker.service.d", "/etc/docker", "/etc/containerd", "/etc/cni/net.d"),
-    *(PKI, f"{PKI}/etcd", *LINKS),
+    *(PKI, f"{PKI}/etcd", *_paths.LINKS),
 )
 # Directories that services or the collection made, and others may use: they go when nothing is left in them.
 PLUGINS = "/usr/libexec/kubernetes"
@@ -78,7 +64,6 @@ SHARED = {
     "kube-apiserver": ["/root/.kube"],
 }
 ALWAYS_SHARED = [f"{PKI}/etcd", PKI, _reset.CONFIGURATION, "/etc/sysusers.d", os.path.dirname(_state.PATH)]
-ALWAYS_SHARED += [f"{UNITS}/docker.service.d", f"{UNITS}/containerd.service.d", os.path.dirname(BRIDGELESS)]
 ALWAYS_SHARED += ["/opt/cni/bin", "/opt/cni"]
 KUBECTL_CACHE = "/root/.kube/cache"
 # Without one of these, nothing in Docker is Kubernetes'.
@@ -106,7 +91,6 @@ class Host(DockerHost, ContainerdHost):
 
     def parts(self) -> list[Part]:
         """In the order in which they are removed. Units are last: they tell what is ours."""
-        rules = functools.partial(_reset.owned_rules, network=self.network)
         filtering = ("flanneld", "kube-proxy", "kubelet")
         return [
             Part("service", self.services, self.stop_services),
@@ -116,16 +100,16 @@ class Host(DockerHost, ContainerdHost):
             *self.bridge_parts(self.docker_process, runs=True),
             Part("interface", self.interfaces, self.each("ip", "link", "delete"), ("flanneld",)),
             Part("route", self.routes, self.each("ip", "route", "delete"), ("flanneld",)),
-            self.rule_part("iptables", rules, filtering, also=self.keep_a_way_out),
-            self.rule_part("ip6tables", rules, filtering),
+            self.rule_part("iptables", self.rules, filtering),
+            self.rule_part("ip6tables", functools.partial(_reset.owned_rules, network=self.network), filtering),
             self.table_part(_reset.TABLES, ("flanneld", "kube-proxy", "plainkube-firewall")),
             *self.tree_parts("data", self.data),
             Part("cgroup", self.cgroups, self.remove_cgroups, ("kubelet",)),
-            Part("file", self.files, remove_files),
+            Part("file", self.files, _paths.remove_files),
             *self.binary_parts("/opt/plainkube"),
             Part("user", self.users, self.remove_users),
             Part("directory", self.directories, self.remove_directories),
-            Part("unit", lambda: there(f"{UNITS}/{name}.service" for name in self.ours), self.remove_units),
+            self.unit_part(self.ours),
         ]
 
     def wake(self) -> None:
@@ -155,7 +139,7 @@ class Host(DockerHost, ContainerdHost):
 
     def release_services(self, units: list[str]) -> None:
         """As after the installation of a package whose service nobody wants: not started, and not at boot."""
-        _docker_service.systemctl(self.module, "disable", "--quiet", *units)
+        self.run("systemctl", "disable", "--quiet", *units)
         for path in there(HELD):
             os.unlink(at(path))
             if not listed(os.path.dirname(path)):
@@ -170,17 +154,18 @@ class Host(DockerHost, ContainerdHost):
         return [link for link in ("flannel.1", "flannel-v6.1") if os.path.exists(at(f"/sys/class/net/{link}"))]
 
     def routes(self) -> list[str]:
-        found = _reset.owned_routes(output(self.module, "ip", "-json", "route", "show"), self.network)
+        found = _reset.owned_routes(self.output("ip", "-json", "route", "show"), self.network)
         # Those through flannel.1 go with it.
         return [route for route in found if not route.endswith(" dev flannel.1")]
 
-    def keep_a_way_out(self, tables: Rules) -> None:
-        """Containers of others stay on docker0, whose way out flannel's rule was. This is Docker's own, and Docker removes it."""
-        addresses = output(self.module, "ip", "-json", "-4", "address", "show")
-        bridge = _bridge.parse_addresses(addresses).get(_bridge.NAME)
+    def rules(self, saved: str) -> _reset.Rules:
+        tables = _reset.owned_rules(saved, self.network)
+        bridge = _bridge.parse_addresses(self.output("ip", "-json", "-4", "address", "show")).get(_bridge.NAME)
         if "nat" in tables and bridge and self.stamped():
+            # Containers of others stay on docker0, whose way out flannel's rule was. This is Docker's own, and Docker removes it.
             subnet = _bridge.Subnet(bridge[0], bridge[1], False).network
             tables["nat"].append(f"-A POSTROUTING -s {subnet} ! -o {_bridge.NAME} -j MASQUERADE")
+        return tables
 
     # --- files -----------------------------------------------------------------------------------------------------
 
@@ -197,7 +182,7 @@ class Host(DockerHost, ContainerdHost):
 
     def remove_cgroups(self, paths: list[str]) -> None:
         if any(path.endswith(".slice") for path in paths):
-            output(self.module, "systemctl", "stop", "kubepods.slice")
+            self.output("systemctl", "stop", "kubepods.slice")
         for path in paths:
             # The kernel takes a moment over a container that has just ended.
             trouble = poll(functools.partial(remove_cgroup, path), lambda trouble: trouble is None, seconds=10)
@@ -237,19 +222,17 @@ class Host(DockerHost, ContainerdHost):
                 self.run("groupdel", name)
 
     def directories(self) -> list[str]:
-        """Directories that are empty, or will be when the ones below them are gone."""
-        gone: list[str] = []
-        points = {mount.point for mount in mounted()}
+        """Shared directories in which nothing is left, or never was."""
+        points = {mount.point for mount in _paths.mounted()}
         shared = [path for name, paths in SHARED.items() if name in self.ours for path in paths]
-        for path in [*shared, *ALWAYS_SHARED]:
-            empty = not [name for name in listed(path) if f"{path}/{name}" not in {*gone, *self.going}]
-            if there([path]) and empty and not os.path.islink(at(path)) and resolved(path) not in points:
-                gone.append(path)
-        return gone
+        found = [path for path in there([*shared, *ALWAYS_SHARED]) if not listed(path) and not os.path.islink(at(path))]
+        return [path for path in found if _paths.resolved(path) not in points]
 
     def remove_directories(self, paths: list[str]) -> None:
-        for path in paths:
-            os.rmdir(at(path))
+        while paths:
+            for path in paths:
+                os.rmdir(at(path))
+            paths = self.directories()  # those above
 
 
 def main() -> None:
@@ -270,7 +253,10 @@ def main() -> None:
         host = Host(module)
         host.refuse(AGAIN)
         kept = host.keeps()
-        found = host.remove()
+        found = host.look()
+        if found and not module.check_mode:
+            with _run.held(module):
+                host.remove()
     if not module.check_mode:
         _run.remove(module)
     module.exit_json(**report(found), removed=found, kept=[*kept, *host.kept])

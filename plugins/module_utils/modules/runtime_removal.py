@@ -16,18 +16,11 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.removal._docker_
     DROP_IN,
     DockerHost,
 )
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import (
-    UNITS,
-    Found,
-    Part,
-    at,
-    explained,
-    report,
-    there,
-)
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Found, Part, explained, report
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import at, there
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker_service, _runtime
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _runtime
 
 SPEC: dict[str, t.Any] = {
     "state": {"type": "str", "choices": ["prepared", "removed", "complete"], "default": "removed"},
@@ -38,7 +31,6 @@ SPEC: dict[str, t.Any] = {
     "wait": {"type": "int", "default": 60},
 }
 SHIM = "cri-dockerd"
-SHIM_UNIT = f"{UNITS}/{SHIM}.service"
 AGAIN = "plainkube.cluster.site"
 
 
@@ -68,7 +60,7 @@ class Node(DockerHost, ContainerdHost):
             *([] if self.module.params["docker"] else self.bridge_parts(self.docker_process, runs=False)),
             *self.tree_parts("data", lambda: _reset.DATA[SHIM], (SHIM,)),
             *self.binary_parts(f"/opt/plainkube/{SHIM}"),
-            Part("unit", lambda: there([SHIM_UNIT]), self.remove_units, (SHIM,)),
+            self.unit_part([SHIM]),
         ]
 
     def wake(self) -> None:
@@ -83,10 +75,10 @@ class Node(DockerHost, ContainerdHost):
             return found
         return {"service": ["kubelet", *found.pop("service", [])], **found}
 
-    def apply(self) -> None:
+    def remove(self) -> None:
         """Whatever there is, the kubelet must not make more of it."""
-        _docker_service.systemctl(self.module, "stop", "kubelet.service")
-        super().apply()
+        self.run("systemctl", "stop", "kubelet.service")
+        super().remove()
 
     def all_containers(self) -> list[dict[str, t.Any]]:
         """What pods have pulled is known by their containers, which are gone when images are removed."""
@@ -131,7 +123,10 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
             return record(module, {"to": runtime})
         begun = _state.RUNTIME_CHANGE in _state.read(at(""))
         pending = [Action("wait", "the change of the container runtime", "it has not come to its end")] if begun else []
-        return report(node.remove(), pending)
+        found = node.look()
+        if found and not module.check_mode:
+            node.remove()
+        return report(found, pending)
 
 
 def main() -> None:

@@ -12,19 +12,10 @@ import signal
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _reset
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import (
-    UNITS,
-    Host,
-    Part,
-    at,
-    listed,
-    matching,
-    remove_files,
-    there,
-)
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _paths, _reset
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Host, Part
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import UNITS, at, listed, matching, there
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker_service, _runtime
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import output
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _environment
 
 # Without our unit of it, nothing of containerd's is ours.
@@ -104,7 +95,7 @@ class ContainerdHost(Host):
             self.pod_container_part(),
             Part("image", lambda: self.listing("images"), self.remove_pod_images, OURS),
             *self.network_parts(),
-            Part("file", lambda: there(FILES), remove_files, OURS),
+            Part("file", lambda: there(FILES), _paths.remove_files, OURS),
             Part("unit", lambda: there([UNIT]), self.remove_containerd, OURS),
         ]
 
@@ -116,7 +107,7 @@ class ContainerdHost(Host):
         bridge they were, is last."""
         chains = functools.partial(_reset.chain_rules, prefixes=CHAINS)
         return [
-            Part("service", self.containerd_services, self.stop_containerd, OURS),
+            Part("service", self.containerd_services, self.each("systemctl", "stop"), OURS),
             Part("process", shims, end_shims, OURS),
             # With a namespace, the veth pair of its pod is removed, too.
             Part("network namespace", network_namespaces, self.each("ip", "netns", "delete"), OURS),
@@ -124,25 +115,25 @@ class ContainerdHost(Host):
             self.table_part(TABLES, OURS),
             *self.tree_parts("data", sandboxes, OURS),
             Part("interface", own_bridge, self.each("ip", "link", "delete"), OURS),
-            Part("file", lambda: there([_runtime.CONFLIST]), remove_files, OURS),
+            Part("file", lambda: there([_runtime.CONFLIST]), _paths.remove_files, OURS),
         ]
 
     def wake_containerd(self) -> None:
         """Start a containerd that does not run, though pods' containers may be left in it: only it can list them."""
         if self.has(*OURS) and there([UNIT]) and not self.active(CONTAINERD):
-            output(self.module, "systemctl", "start", CONTAINERD)
+            self.output("systemctl", "start", CONTAINERD)
 
     def listing(self, kind: str) -> list[str]:
         """The names of all containers, tasks or images that Kubernetes has."""
         if not self.active(CONTAINERD):
             return []
-        return sorted(output(self.module, *COMMAND, kind, "list", "--quiet").split())
+        return sorted(self.output(*COMMAND, kind, "list", "--quiet").split())
 
     def remove_pod_containers(self, names: list[str]) -> None:
         tasks = self.listing("tasks")
         if tasks:
             # One that ends by itself meanwhile is no trouble: the next command tells whether any is left.
-            output(self.module, *COMMAND, "tasks", "delete", "--force", *tasks)
+            self.output(*COMMAND, "tasks", "delete", "--force", *tasks)
         self.run(*COMMAND, "containers", "delete", *names)
 
     def remove_pod_images(self, names: list[str]) -> None:
@@ -151,14 +142,11 @@ class ContainerdHost(Host):
     def containerd_services(self) -> list[str]:
         return [name for name in (CNI_PATH, CONTAINERD) if self.active(name)]
 
-    def stop_containerd(self, names: list[str]) -> None:
-        _docker_service.systemctl(self.module, "stop", *names)
-
     def remove_containerd(self, paths: list[str]) -> None:
         """Return the service to its package, and to Docker if that is running."""
-        _docker_service.systemctl(self.module, "stop", CONTAINERD)
-        _docker_service.systemctl(self.module, "disable", "--quiet", CONTAINERD)
-        remove_files(paths)
-        _docker_service.systemctl(self.module, "daemon-reload")
+        self.run("systemctl", "stop", CONTAINERD)
+        self.run("systemctl", "disable", "--quiet", CONTAINERD)
+        _paths.remove_files(paths)
+        self.run("systemctl", "daemon-reload")
         if self.active(_docker_service.SERVICE):
-            output(self.module, "systemctl", "start", CONTAINERD)
+            self.output("systemctl", "start", CONTAINERD)

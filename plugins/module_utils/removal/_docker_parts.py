@@ -12,23 +12,16 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _host, _state
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _reset
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import (
-    UNITS,
-    Host,
-    Part,
-    at,
-    listed,
-    remove_files,
-    there,
-)
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _paths, _reset
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Host, Part
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import UNITS, at, listed, there
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
     _bridge,
     _docker,
     _docker_api,
     _docker_service,
 )
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import SERVICE, output
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import SERVICE
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _environment, _stamp, _systemd
 
 DROP_IN = f"{UNITS}/{SERVICE}.d/{_docker.DROP_IN}"
@@ -119,11 +112,11 @@ class DockerHost(Host):
 
     def remove_drop_ins(self, paths: list[str]) -> None:
         _state.update(self.module, _state.DOCKER, None, at(""))
-        remove_files(paths)
+        _paths.remove_files(paths)
         for directory in {os.path.dirname(path) for path in paths}:
             with contextlib.suppress(OSError):  # others have files there, too
                 os.rmdir(at(directory))
-        _docker_service.systemctl(self.module, "daemon-reload")
+        self.run("systemctl", "daemon-reload")
 
     def stamped(self) -> bool:
         """Whether Docker's process was started with our flags."""
@@ -132,14 +125,14 @@ class DockerHost(Host):
     def startable(self) -> bool:
         """Whether Docker can start without our drop-in."""
         bounded = not _host.has_capability(_files.read(at("/proc/1/status")) or "", _host.CAP_SYS_RESOURCE)
-        shown = _systemd.parse_show(output(self.module, "systemctl", "show", "--property=OOMScoreAdjust", SERVICE))
-        return _reset.starts(bounded, shown.get("OOMScoreAdjust", ""))
+        shown = _systemd.parse_show(self.output("systemctl", "show", "--property=OOMScoreAdjust", SERVICE))
+        return not (bounded and shown.get("OOMScoreAdjust", "").startswith("-"))
 
     def leave_bridge(self, runs: bool) -> None:
         """Its containers, images and volumes stay; the next time that it starts, it has a bridge of its own."""
         _docker_service.stop(self.module, rebuild=True)
         if not runs:
-            _docker_service.systemctl(self.module, "disable", "--quiet", SERVICE, "docker.socket")
+            self.run("systemctl", "disable", "--quiet", SERVICE, "docker.socket")
         if there(DROP_INS):
             self.remove_drop_ins(there(DROP_INS))
         if self.startable():
@@ -156,7 +149,7 @@ class DockerHost(Host):
 
         It does so when it starts without a bridge. Where the administrator says which address, nothing is kept.
         """
-        command = _docker.start_command([output(self.module, "systemctl", "cat", SERVICE)])
+        command = _docker.start_command([self.output("systemctl", "cat", SERVICE)])
         told = {**self.daemon_json()[1], **_docker.flag_settings(command, {})}
         if {"bip", "bridge"} & {*told}:
             return
@@ -169,7 +162,7 @@ class DockerHost(Host):
         ]
         drop_in = {"path": at(BRIDGELESS), "content": "\n".join(lines) + "\n", "mode": "0644", **_files.me()}
         _files.write(self.module, drop_in)
-        _docker_service.systemctl(self.module, "daemon-reload")
+        self.run("systemctl", "daemon-reload")
         _docker_service.start(self.module, self.module.params["wait"])
         _docker_service.stop(self.module, rebuild=True)
         self.remove_drop_ins([BRIDGELESS])

@@ -16,6 +16,9 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _mem
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _firewall
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
 
+# Table -> lines for iptables-restore.
+Rules = dict[str, list[str]]
+
 CONFIGURATION = "/etc/kubernetes"
 # The kubelet first: it would recreate its containers.
 _STOP_FIRST = ("kubelet", "cri-dockerd")
@@ -88,12 +91,12 @@ def strangers(path: str, names: t.Iterable[str]) -> list[str]:
     return sorted(name for name in names if not re.fullmatch(known, name))
 
 
-def chain_rules(saved: str, prefixes: t.Sequence[str], more: t.Container[str] = ()) -> dict[str, list[str]]:
-    """Table -> the lines for iptables-restore --noflush that take the chains that begin so, and what leads there, out of what iptables-save
+def chain_rules(saved: str, prefixes: t.Sequence[str], more: t.Container[str] = ()) -> Rules:
+    """The lines for iptables-restore --noflush that take the chains that begin so, and what leads there, out of what iptables-save
     printed; with them, other rules as it prints them."""
     either = "|".join(map(re.escape, prefixes))
     chain, jump = re.compile(either), re.compile(rf" -[jg] (?:{either})\S*")
-    removed: dict[str, list[str]] = {}
+    removed: Rules = {}
     table = ""
     chains: list[str] = []
     rules: list[str] = []
@@ -109,7 +112,7 @@ def chain_rules(saved: str, prefixes: t.Sequence[str], more: t.Container[str] = 
     return removed
 
 
-def owned_rules(saved: str, network: str) -> dict[str, list[str]]:
+def owned_rules(saved: str, network: str) -> Rules:
     """The same for flannel's and kube-proxy's.
 
     Docker 28 and later have docker_rebridge's rules for the pod network in their chain DOCKER-USER.
@@ -123,7 +126,7 @@ def rule_names(command: str, tables: t.Mapping[str, t.Sequence[str]]) -> list[st
         f"{command} {table}: {' '.join(line.split()[1:])}"
         for table, lines in tables.items()
         for line in lines
-        if not line.startswith("-F ")
+        if not line.startswith(("-F ", "-A "))
     ]
 
 
@@ -174,11 +177,6 @@ def sorted_images(
         ours = [tag for tag in tags if tag in names or image["Id"] in pulled]
         (keep if image["Id"] in used and len(ours) == len(tags) else remove).extend(ours)
     return sorted(remove), sorted(keep)
-
-
-def starts(bounded: bool, score: str) -> bool:
-    """Whether systemd can start a service with this OOMScoreAdjust; bounded: on a host without CAP_SYS_RESOURCE."""
-    return not (bounded and score.startswith("-"))
 
 
 # --- the operator --------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import host_reset
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _parts
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _paths
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker, _docker_api
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
 
@@ -194,7 +194,7 @@ class FakeHost:
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     fake = FakeHost(str(tmp_path))
-    monkeypatch.setattr(_parts, "ROOT", fake.root)
+    monkeypatch.setattr(_paths, "ROOT", fake.root)
     monkeypatch.setattr(_bridge, "INTERFACE", f"{fake.root}/sys/class/net/docker0")
     monkeypatch.setattr(_docker_api, "call", fake.call)
     monkeypatch.setattr(_stamp, "of_process", lambda pid: fake.stamp if pid else "")

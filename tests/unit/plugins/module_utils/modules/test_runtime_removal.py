@@ -11,7 +11,7 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import runtime_removal
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _containerd_parts, _parts
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _containerd_parts, _paths
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker, _docker_api
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
 
@@ -195,7 +195,7 @@ class FakeNode:
 @pytest.fixture
 def node(tmp_path, monkeypatch):
     fake = FakeNode(str(tmp_path))
-    monkeypatch.setattr(_parts, "ROOT", fake.root)
+    monkeypatch.setattr(_paths, "ROOT", fake.root)
     monkeypatch.setattr(_bridge, "INTERFACE", f"{fake.root}/sys/class/net/docker0")
     monkeypatch.setattr(_docker_api, "call", fake.call)
     monkeypatch.setattr(
