@@ -24,13 +24,9 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _
 
 PKI = f"{_reset.CONFIGURATION}/pki"
 # Files with a text of ours in them, and those whose name is ours.
-SIGNED = (
-    "/etc/crictl.yaml",
-    "/etc/network-environment",
-    "/etc/sysctl.d/60-plainkube.conf",
-    "/etc/sysctl.d/60-plainkube-kubelet.conf",
-)
+SIGNED = ("/etc/crictl.yaml", "/etc/network-environment")
 NAMED = (
+    "/etc/sysctl.d/60-plainkube*.conf",
     "/etc/modules-load.d/plainkube.conf",
     "/etc/tmpfiles.d/plainkube.conf",
     "/etc/sysusers.d/plainkube-*.conf",
@@ -65,7 +61,6 @@ SHARED = {
 }
 ALWAYS_SHARED = [f"{PKI}/etcd", PKI, _reset.CONFIGURATION, "/etc/sysusers.d", os.path.dirname(_state.PATH)]
 ALWAYS_SHARED += ["/opt/cni/bin", "/opt/cni"]
-KUBECTL_CACHE = "/root/.kube/cache"
 # Without one of these, nothing in Docker is Kubernetes'.
 OF_DOCKER = ("kubelet", "cri-dockerd")
 AGAIN = "the reset"
@@ -106,7 +101,7 @@ class Host(DockerHost, ContainerdHost):
             *self.tree_parts("data", self.data),
             Part("cgroup", self.cgroups, self.remove_cgroups, ("kubelet",)),
             Part("file", self.files, _paths.remove_files),
-            *self.binary_parts("/opt/plainkube"),
+            *self.binary_parts(_reset.RELEASES),
             Part("user", self.users, self.remove_users),
             Part("directory", self.directories, self.remove_directories),
             self.unit_part(self.ours),
@@ -140,10 +135,7 @@ class Host(DockerHost, ContainerdHost):
     def release_services(self, units: list[str]) -> None:
         """As after the installation of a package whose service nobody wants: not started, and not at boot."""
         self.run("systemctl", "disable", "--quiet", *units)
-        for path in there(HELD):
-            os.unlink(at(path))
-            if not listed(os.path.dirname(path)):
-                os.rmdir(at(os.path.dirname(path)))
+        self.remove_drop_ins(there(HELD))
 
     def docker_process(self) -> list[str]:
         return ["restarted, so that docker0 is its own again"] if self.stamped() and not self.foreign() else []
@@ -171,9 +163,9 @@ class Host(DockerHost, ContainerdHost):
 
     def data(self) -> list[str]:
         paths = [path for name, paths in _reset.DATA.items() if name in self.ours for path in paths]
-        servers = listed(f"{KUBECTL_CACHE}/discovery") if self.has("kube-apiserver") else []
+        servers = listed(f"{_reset.KUBECTL_CACHE}/discovery") if self.has("kube-apiserver") else []
         own_cache = servers and all(server.startswith("127.0.0.1_") for server in servers)
-        return [*paths, KUBECTL_CACHE] if own_cache else paths
+        return [*paths, _reset.KUBECTL_CACHE] if own_cache else paths
 
     def cgroups(self) -> list[str]:
         root = self.module.params["cgroup_root"].rstrip("/")

@@ -58,8 +58,8 @@ class Node(DockerHost, ContainerdHost):
             *self.container_parts((SHIM,)),
             *([self.pod_container_part(), *self.network_parts()] if self.leaves_bridge else []),
             *([] if self.module.params["docker"] else self.bridge_parts(self.docker_process, runs=False)),
-            *self.tree_parts("data", lambda: _reset.DATA[SHIM], (SHIM,)),
-            *self.binary_parts(f"/opt/plainkube/{SHIM}"),
+            *self.tree_parts("data", lambda: [*_reset.DATA[SHIM]], (SHIM,)),
+            *self.binary_parts(f"{_reset.RELEASES}/{SHIM}"),
             self.unit_part([SHIM]),
         ]
 

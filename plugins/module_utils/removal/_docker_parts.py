@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import os
 import typing as t
 import urllib.parse
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _host, _state
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _paths, _reset
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _reset
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Host, Part
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import UNITS, at, listed, there
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
@@ -54,7 +53,7 @@ class DockerHost(Host):
         return [
             Part("setting of Docker", self.settings, self.take_back_settings),
             Part("Docker's process", process, lambda dummy: self.leave_bridge(runs)),
-            Part("file", lambda: there(DROP_INS), self.remove_drop_ins),
+            Part("file", lambda: there(DROP_INS), self.remove_docker_drop_ins),
         ]
 
     # --- containers and images ---
@@ -110,13 +109,9 @@ class DockerHost(Host):
         else:
             os.unlink(at(path))
 
-    def remove_drop_ins(self, paths: list[str]) -> None:
+    def remove_docker_drop_ins(self, paths: list[str]) -> None:
         _state.update(self.module, _state.DOCKER, None, at(""))
-        _paths.remove_files(paths)
-        for directory in {os.path.dirname(path) for path in paths}:
-            with contextlib.suppress(OSError):  # others have files there, too
-                os.rmdir(at(directory))
-        self.run("systemctl", "daemon-reload")
+        self.remove_drop_ins(paths)
 
     def stamped(self) -> bool:
         """Whether Docker's process was started with our flags."""
@@ -134,7 +129,7 @@ class DockerHost(Host):
         if not runs:
             self.run("systemctl", "disable", "--quiet", SERVICE, "docker.socket")
         if there(DROP_INS):
-            self.remove_drop_ins(there(DROP_INS))
+            self.remove_docker_drop_ins(there(DROP_INS))
         if self.startable():
             self.forget_bridge()
             if runs:
@@ -165,7 +160,7 @@ class DockerHost(Host):
         self.run("systemctl", "daemon-reload")
         _docker_service.start(self.module, self.module.params["wait"])
         _docker_service.stop(self.module, rebuild=True)
-        self.remove_drop_ins([BRIDGELESS])
+        self.remove_docker_drop_ins([BRIDGELESS])
 
     def wake_docker(self) -> None:
         """Start a Docker that should run and does not: only it can list containers and images."""

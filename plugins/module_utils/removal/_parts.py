@@ -176,19 +176,23 @@ class Host:
 
     def unmount(self, points: list[str]) -> None:
         for point in points:
-            # It may have disappeared together with another mount of which it was a copy.
-            if any(mount.point == point for mount in _paths.mounted()):
-                self.unmount_one(point)
+            try:
+                # It may have disappeared together with another mount of which it was a copy.
+                if any(mount.point == point for mount in _paths.mounted()):
+                    self.run("umount", point)
+            except _command.Failed:
+                # Unmounted lazily, what is in it could still be read.
+                holders = ", ".join(_trees.holders(at(point)) if there([point]) else [])
+                if not holders:
+                    raise
+                raise _command.Failed(f"{point} cannot be unmounted, because it is used by {holders}") from None
 
-    def unmount_one(self, point: str) -> None:
-        try:
-            self.run("umount", point)
-        except _command.Failed:
-            # Unmounted lazily, what is in it could still be read.
-            holders = _trees.holders(at(point)) if os.path.lexists(at(point)) else []
-            if not holders:
-                raise
-            raise _command.Failed(f"{point} cannot be unmounted, because it is used by {', '.join(holders)}") from None
+    def remove_drop_ins(self, paths: list[str]) -> None:
+        _paths.remove_files(paths)
+        for directory in {os.path.dirname(path) for path in paths}:
+            with contextlib.suppress(OSError):  # others have files there, too
+                os.rmdir(at(directory))
+        self.run("systemctl", "daemon-reload")
 
     # --- packet filters --------------------------------------------------------------------------------------------
 

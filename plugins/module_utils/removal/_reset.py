@@ -9,6 +9,7 @@ import difflib
 import fnmatch
 import ipaddress
 import json
+import os
 import re
 import typing as t
 
@@ -27,41 +28,35 @@ _OUR_CHAINS = ("FLANNEL-", "KUBE-")
 # kube-proxy's, flannel's and the firewall's.
 TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", _firewall.NAME)
 
-# What services keep, by the one whose unit tells that it is ours.
-DATA = {
-    "etcd": [_member.DATA, f"{_member.DATA}.old"],
-    "kube-apiserver": ["/var/log/kube-apiserver"],
-    "flanneld": ["/var/lib/flannel", "/run/flannel"],
-    "cri-dockerd": ["/var/lib/cri-dockerd", "/run/cri-dockerd.sock"],
-    # The pods' directory may be on a disk of its own.
-    "kubelet": ["/var/lib/kubelet/pods", "/var/lib/kubelet", "/var/log/pods", "/var/log/containers"],
-}
-# What components write into directories of theirs, as regular expressions: path, names in it. Only needed where a link or a mount point
-# is in a directory's place, which may have led to something else than an empty directory. A path that is not here has nothing of ours.
+# What services keep, by the one whose unit tells that it is ours: its directories, and a regular expression for the names that it writes there.
+# Those are only needed where a link or a mount point is in a directory's place, which may have led to something else than an empty directory.
 _ETCD = r"member|\.touch"
 _FLANNEL = r"\.?subnet\.env"
-_CONTENTS = (
-    (r"/var/lib/etcd/data(\.old)?", _ETCD),
-    (r"/var/log/kube-apiserver", r"audit.*"),
-    (r"(/var/lib|/run)/flannel", _FLANNEL),
-    (r"/var/lib/cri-dockerd", r"sandbox"),
-    # https://kubernetes.io/docs/reference/node/kubelet-files/, and what its options and drivers put there.
-    (
-        r"/var/lib/kubelet",
-        r"pods|pods-api|pod-resources|plugins|plugins_registry|plugin-containers|device-plugins|checkpoints|pki|seccomp|image_manager"
-        r"|\w+_state|config\.json|\.dockercfg",
-    ),
-    (r"/var/lib/kubelet/pods", r"[0-9a-f-]{32,36}"),
-    (r"/var/log/pods", r"[^_]+_[^_]+_[0-9a-f-]{32,36}"),
-    (r"/var/log/containers", r".+\.log"),
-    (
-        r"/opt/plainkube",
-        r"\.staged|\.incoming|etcd|flannel|kubernetes|cri-dockerd|containerd|cni-plugins|images",
-    ),
-    # Versions.
-    (r"/opt/plainkube/[a-z-]+", r"\d.*"),
-    (r"/root/\.kube/cache", r"discovery|http"),
-)
+DATA = {
+    "etcd": {_member.DATA: _ETCD, f"{_member.DATA}.old": _ETCD},
+    "kube-apiserver": {"/var/log/kube-apiserver": r"audit.*"},
+    "flanneld": {"/var/lib/flannel": _FLANNEL, "/run/flannel": _FLANNEL},
+    "cri-dockerd": {"/var/lib/cri-dockerd": r"sandbox", "/run/cri-dockerd.sock": ""},
+    "kubelet": {
+        # It may be on a disk of its own.
+        "/var/lib/kubelet/pods": r"[0-9a-f-]{32,36}",
+        # https://kubernetes.io/docs/reference/node/kubelet-files/, and what its options and drivers put there.
+        "/var/lib/kubelet": (
+            r"pods|pods-api|pod-resources|plugins|plugins_registry|plugin-containers|device-plugins|checkpoints|pki|seccomp|image_manager"
+            r"|\w+_state|config\.json|\.dockercfg"
+        ),
+        "/var/log/pods": r"[^_]+_[^_]+_[0-9a-f-]{32,36}",
+        "/var/log/containers": r".+\.log",
+    },
+}
+RELEASES = "/opt/plainkube"
+KUBECTL_CACHE = "/root/.kube/cache"
+_CONTENTS = {
+    **{path: names for paths in DATA.values() for path, names in paths.items()},
+    RELEASES: r"\.staged|\.incoming|etcd|flannel|kubernetes|cri-dockerd|containerd|cni-plugins|images",
+    KUBECTL_CACHE: r"discovery|http",
+}
+_VERSIONS = r"\d.*"
 
 
 # --- the host ------------------------------------------------------------------------------------------------------
@@ -87,7 +82,7 @@ def owned_users(passwd: str) -> list[str]:
 
 def strangers(path: str, names: t.Iterable[str]) -> list[str]:
     """Those of the names in a directory of ours, known by its path, that no component of ours writes there."""
-    known = next((contents for pattern, contents in _CONTENTS if re.fullmatch(pattern, path)), "")
+    known = _VERSIONS if os.path.dirname(path) == RELEASES else _CONTENTS.get(path, "")
     return sorted(name for name in names if not re.fullmatch(known, name))
 
 
