@@ -38,6 +38,8 @@ UNIT_DIRECTORIES = (
 )
 DROP_IN = _docker.DROP_IN
 STOP_SECONDS = 10
+# In place of the drop-in where Docker is not installed yet: it extends a command that only Docker's package knows.
+UNKNOWN = "# The command of docker.service, once it is installed, with flags that put docker0 on flannel's subnet.\n"
 
 
 class Plan(t.NamedTuple):
@@ -78,8 +80,7 @@ def read_all(paths: t.Sequence[str]) -> list[str]:
     return [_files.read(path) or "" for path in paths]
 
 
-def dockerd_version(module: AnsibleModule, command: str) -> _docker.Version:
-    program = _docker.binary(command)
+def dockerd_version(module: AnsibleModule, program: str) -> _docker.Version:
     code, out, err = _command.run(module, [program, "--version"])
     if code != 0:
         module.fail_json(msg=f"`{program} --version` failed: {(err or out).strip()}; install Docker Engine again.")
@@ -179,8 +180,14 @@ def make_wanted(module: AnsibleModule) -> Wanted:
     params = module.params
     paths = unit_paths(SERVICE)
     units = read_all(paths)
-    command = _docker.start_command(units)
-    version = dockerd_version(module, command)
+    if not units and not module.check_mode:
+        raise ValueError(
+            "docker.service is not on this host; install Docker Engine first (package docker.io or docker-ce)"
+        )
+    # In check mode, it may be this very run that would install Docker.
+    command = _docker.start_command(units) if units else ""
+    program = _docker.binary(command) if units else ""
+    version = dockerd_version(module, program) if units else _docker.OLDEST
     extra_files = environment_files(units, params["subnet_file"])
     variables = {name: value for text in read_all(extra_files) for name, value in _docker.environment(text).items()}
     flags = _docker.flag_settings(command, variables)
@@ -199,10 +206,10 @@ def make_wanted(module: AnsibleModule) -> Wanted:
     bounded = not _host.has_capability(_files.read("/proc/1/status") or "", _host.CAP_SYS_RESOURCE)
     variables_file = _environment.path(NAME) if params["environment"] else ""
     body = _docker.drop_in(command, version, bounded, params["subnet_file"], params["fixed_cidr"], variables_file)
+    body = body if units else UNKNOWN
     containerd = _docker.containerd_drop_in(read_all(unit_paths("containerd.service")), bounded)
     after = _docker.render_daemon_json(before, current, merged)
     state = _state.changed(state, _state.DOCKER, _docker.Record(json_path, ours)._asdict())
-    program = _docker.binary(command)
     wanted = Wanted(program, body, json_path, before, after, state, containerd, params["environment"])
     inputs = [json_path, *paths, *extra_files]
     text = _component.wanted_unit(body, inputs, wanted.contents, on_disk, wanted.mended)
@@ -246,7 +253,7 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
         part_reasons = _bridge.part_reasons(part, bridge)
     network_reasons = bridge_reasons or part_reasons
     process = _component.Process.of(state, wanted.program)
-    on_disk = _files.read(drop_in_path(SERVICE)) or ""
+    on_disk = _files.read(drop_in_path(SERVICE)) or ("" if wanted.program else None)
     reasons = _component.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.mended, process)
     reasons += network_reasons
     owned: list[t.Any] = []
@@ -415,38 +422,6 @@ def plan_diff(plan: Plan, state: dict[str, str]) -> list[dict[str, str]]:
     return diff + _component.service_diff(SERVICE, state, plan.enable, plan.reasons, more)
 
 
-def expected_files(module: AnsibleModule) -> list[dict[str, str]]:
-    """The diff of what is written once there is a Docker. The drop-in extends a command that only its package knows."""
-    before = _files.read(_docker.DAEMON_JSON)
-    current = _docker.parse_daemon_json(before)
-    merged, ours = _docker.merge(current, {}, module.params["docker_options"], {}, _docker.OLDEST)
-    text = _docker.render_daemon_json(before, current, merged)
-    record = _docker.Record(_docker.DAEMON_JSON, ours)._asdict()
-    wanted = [_state.file(_state.changed(_state.read(), _state.DOCKER, record))]
-    wanted += [] if text is None else [file_entry(_docker.DAEMON_JSON, text)]
-    note = "# The command of docker.service, once it is installed, with flags that put docker0 on flannel's subnet.\n"
-    wanted += [file_entry(drop_in_path(SERVICE), note), *_environment.wanted(NAME, module.params["environment"])]
-    found = [(_files.look(file["path"]), file) for file in wanted]
-    return [_files.diff(there, file) for there, file in found if not _files.matches(there, file)]
-
-
-def not_installed(module: AnsibleModule) -> None:
-    """Docker's package is not there: an error, but in check mode it may be this very run that would install it."""
-    if not module.check_mode:
-        module.fail_json(
-            msg="docker.service is not on this host; install Docker Engine first (package docker.io or docker-ce)."
-        )
-    reason = "Docker Engine is not installed yet"
-    headers = {"before_header": SERVICE, "after_header": SERVICE}
-    files = expected_files(module)
-    diff = [*files, {**headers, "before": "", "after": f"started on flannel's subnet: {reason}\n"}]
-    actions = [
-        *_actions.writes(file["after_header"] for file in files),
-        *_actions.starts(NAME, [reason], running=False),
-    ]
-    module.exit_json(**_actions.result(actions), bridge={}, containers=[], diff=diff)
-
-
 SPEC = {
     "subnet_file": {"type": "path", "default": "/var/lib/flannel/subnet.env"},
     "docker_options": {"type": "dict", "default": {}},
@@ -463,8 +438,6 @@ def run(module: AnsibleModule) -> dict:
     if state.get("LoadState") == "masked":
         module.fail_json(msg="docker.service is masked; run `systemctl unmask docker.service` first.")
     try:
-        if not unit_paths(SERVICE):
-            not_installed(module)
         plan = make_plan(module, state)
     except (ValueError, OSError) as error:
         module.fail_json(msg=f"{error}.")

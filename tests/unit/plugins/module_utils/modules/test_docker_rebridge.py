@@ -391,10 +391,11 @@ def test_no_docker(host, run):
     assert result["changed"]
     assert result["actions"] == [
         ("write", host.state, ""),
-        ("write", host.json, ""),
         ("write", host.drop_in, ""),
-        ("start", "docker", "Docker Engine is not installed yet"),
+        ("write", host.json, ""),
+        ("start", "docker", "it is not installed yet"),
     ]
+    assert "The command of docker.service, once it is installed" in result["diff"][1]["after"]
     assert "install Docker Engine" in run()["msg"]
 
 
