@@ -291,19 +291,13 @@ def refuse(module: AnsibleModule, plan: Plan) -> None:
 
 
 def stop_containers(ids: t.Sequence[str]) -> None:
-    """Stop containers, all at once."""
-    # Imported here: it would cost every run 12 ms, and few need it.
-    from multiprocessing.pool import ThreadPool
-
     def stop(identifier: str) -> None:
         _docker_api.call("POST", f"/containers/{identifier}/stop?t={STOP_SECONDS}", timeout=STOP_SECONDS + 20)
 
-    if ids:
-        try:
-            with ThreadPool(min(16, len(ids))) as pool:
-                pool.map(stop, ids)
-        except OSError as error:
-            raise _command.Failed(f"a container could not be stopped: {error}") from None
+    try:
+        _docker_api.for_each(ids, stop)
+    except OSError as error:
+        raise _command.Failed(f"a container could not be stopped: {error}") from None
 
 
 def trouble_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:

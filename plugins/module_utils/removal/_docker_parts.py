@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import os
 import typing as t
 import urllib.parse
@@ -73,8 +72,7 @@ class DockerHost(Host):
         def remove(name: str) -> None:
             _docker_api.delete(f"/containers/{name}?force=1&v=1", self.module.params["wait"])
 
-        with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            list(pool.map(remove, names))
+        _docker_api.for_each(names, remove)
 
     def sorted_images(self) -> tuple[list[str], list[str]]:
         """The images to remove, and those of the collection to keep."""
