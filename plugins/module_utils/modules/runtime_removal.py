@@ -48,10 +48,8 @@ class Node(DockerHost, ContainerdHost):
         """In the order in which they are removed."""
         if self.to_docker:
             # The artifacts that only containerd's nodes have.
-            return [
-                *self.containerd_parts(),
-                *self.binary_parts("/opt/plainkube/containerd", "/opt/plainkube/cni-plugins"),
-            ]
+            artifacts = [f"{_reset.RELEASES}/{name}" for name in ("containerd", "cni-plugins")]
+            return [*self.containerd_parts(), *self.binary_parts(*artifacts)]
         # The unit tells that the rest is ours.
         return [
             Part("service", lambda: self.started([SHIM]), self.stop_services, (SHIM,)),
@@ -77,7 +75,8 @@ class Node(DockerHost, ContainerdHost):
 
     def remove(self) -> None:
         """Whatever there is, the kubelet must not make more of it."""
-        self.run("systemctl", "stop", "kubelet.service")
+        if self.runs("kubelet.service"):
+            self.run("systemctl", "stop", "kubelet.service")
         super().remove()
 
     def all_containers(self) -> list[dict[str, t.Any]]:
@@ -88,10 +87,8 @@ class Node(DockerHost, ContainerdHost):
 
     def docker_process(self) -> list[str]:
         """Docker, where it is on flannel's subnet, or on its way back from there. One that never was is not ours."""
-        left = there([DROP_IN, BRIDGELESS])
-        return (
-            ["stopped, and not started at boot"] if left and (there([BRIDGELESS]) or self.started(["docker"])) else []
-        )
+        leaves = there([BRIDGELESS]) or (there([DROP_IN]) and self.started(["docker"]))
+        return ["stopped, and not started at boot"] if leaves else []
 
 
 def refuse(node: Node) -> None:

@@ -58,19 +58,19 @@ class Host:
 
     # --- looking and removing --------------------------------------------------------------------------------------
 
-    def concerned(self) -> list[Part]:
+    def applicable(self) -> list[Part]:
         return [part for part in self.parts() if not part.owners or self.has(*part.owners)]
 
     def refuse(self, again: str) -> None:
         """Fail where it is not safe to remove the parts. `again` is what to run once more."""
-        refusals = [sentence for part in self.concerned() for sentence in part.refusals()]
+        refusals = [sentence for part in self.applicable() for sentence in part.refusals()]
         if refusals:
             self.module.fail_json(msg=f"Nothing was removed: {'; '.join(refusals)}, and run {again} again.")
 
     def look(self) -> Found:
         """What there is."""
         found: Found = {}
-        for part in self.concerned():
+        for part in self.applicable():
             names = part.find()
             if names:
                 found.setdefault(part.kind, []).extend(names)
@@ -79,7 +79,7 @@ class Host:
     def remove(self) -> None:
         """Remove the parts one after the other, and search again before each: until it was stopped, the kubelet may have created more."""
         self.wake()
-        for part in self.concerned():
+        for part in self.applicable():
             names = part.find()
             if names:
                 part.remove(names)

@@ -261,6 +261,16 @@ def test_from_docker_to_containerd_alone(node, run):
     }
 
 
+def test_a_kubelet_that_is_not_there_is_not_stopped(node, run):
+    """systemctl would fail."""
+    node.with_docker()
+    os.unlink(f"{node.root}/etc/systemd/system/kubelet.service")
+    del node.states["kubelet"]
+    result = run(BOTH)
+    assert ("stop", "cri-dockerd", "") in result["actions"]
+    assert "kubelet" not in str(result["actions"]) + str(node.done)
+
+
 @pytest.mark.parametrize("check", [False, True])
 def test_what_others_keep_behind_a_link_is_told_of_before_any_change(node, run, check):
     node.with_docker()
