@@ -11,8 +11,6 @@ import resource
 import stat
 import typing as t
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-
 
 class Level:
     """A directory on the way down: open, so that it stays the same one whatever happens to its path."""

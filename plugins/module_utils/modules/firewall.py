@@ -50,8 +50,8 @@ class Plan(t.NamedTuple):
         found += [Action("apply", TABLE)] if self.load else []
         if found:
             return found
-        found += [Action("enable", _SERVICE, "it would not start at boot")] if self.enable else []
-        return found + _actions.starts(_SERVICE, ["it is not running"] if self.start else [], running=False)
+        reasons = ["it is not running"] if self.start else []
+        return _actions.starts(_SERVICE, reasons, running=False, enable=self.enable)
 
 
 def owned_files(rules: str) -> list[dict[str, t.Any]]:

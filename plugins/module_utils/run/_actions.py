@@ -56,10 +56,12 @@ def written(files: t.Iterable[t.Mapping[str, t.Any]]) -> list[Action]:
     return writes(str(file["path"]) for file in files)
 
 
-def starts(service: str, reasons: t.Sequence[str], running: bool) -> list[Action]:
-    """The action for a service that must be started again, for these reasons; none without a reason."""
+def starts(service: str, reasons: t.Sequence[str], running: bool, enable: bool = False) -> list[Action]:
+    """The action for a service that must be started again, for these reasons; without a reason, the one that enables it, if it has to be."""
     verb: Verb = "restart" if running else "start"
-    return [Action(verb, service, "; ".join(reasons))] if reasons else []
+    if not reasons:
+        return [Action("enable", service, "it would not start at boot")] if enable else []
+    return [Action(verb, service, "; ".join(reasons))]
 
 
 def is_pending(answer: t.Mapping[str, t.Any]) -> bool:

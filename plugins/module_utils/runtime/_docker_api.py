@@ -51,6 +51,15 @@ def call(method: str, path: str, timeout: float = 10) -> t.Any:
     return json.loads(body) if body.strip() else None
 
 
+def for_each(names: t.Sequence[str], work: t.Callable[[str], None]) -> None:
+    """Do something with several containers at once."""
+    # Imported here: it would cost every run 12 ms, and few need it.
+    import concurrent.futures
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        list(pool.map(work, names))
+
+
 def delete(path: str, wait: float, interval: float = 0.5) -> None:
     """Have the engine remove something, and be content where it is not there.
 

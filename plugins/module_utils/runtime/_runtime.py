@@ -9,8 +9,6 @@ import re
 
 KUBELET = "/etc/kubernetes/kubelet.yaml"
 CONFLIST = "/etc/cni/net.d/10-plainkube.conflist"
-# Exists from before a node is drained for a new runtime until it is in use again, so that the next run resumes after a killed one.
-MARKER = "/etc/kubernetes/runtime-change"
 DOCKER, CONTAINERD = "docker", "containerd"
 _SOCKETS = {"cri-dockerd.sock": DOCKER, "containerd.sock": CONTAINERD}
 

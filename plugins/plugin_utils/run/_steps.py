@@ -80,8 +80,7 @@ def _tasks(entries: t.Iterable[Variables], role: str, above: Above) -> t.Iterato
                 name, file = entry[key]["name"], entry[key].get("tasks_from", "main")
                 yield from _file(name.removeprefix(COLLECTION), f"{file}.yml", here)
         for key in entry:
-            # A task that never changes anything, whatever its module says, only looks.
-            if key.startswith(COLLECTION) and "register" in entry and entry.get("changed_when", True):
+            if key.startswith(COLLECTION) and "register" in entry:
                 options = {**here.defaults.get(key, {}), **(entry[key] or {})}
                 builds_on = entry.get("vars", {}).get("builds_on")
                 yield Task(

@@ -52,7 +52,6 @@ def test_conditions_and_options_of_blocks_and_files_are_the_steps_own():
                 }
             ],
         },
-        {"plainkube.cluster.component": None, "register": "__looks_result", "changed_when": False},
         {"plainkube.cluster.component": None},
     ]
     found = list(_steps._tasks(entries, "x", _steps.Above()))
@@ -145,5 +144,3 @@ def test_hosts_that_were_surveyed_are_in_the_inventorys_order():
 def test_what_site_registers_is_in_the_order_of_the_run():
     results = _steps.results()
     assert results.index("__artifacts_result") < results.index("__certificates_signed") < results.index("__node_result")
-    # A look before the change, and what registers nothing that changes.
-    assert "__node_removal_look" not in results
