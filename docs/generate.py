@@ -7,6 +7,7 @@
 - docs/architecture.md: a table of the internal modules
 - roles/*/README.md, and the description of the role on Galaxy (meta/main.yml), from meta/argument_specs.yml
 - meta/runtime.yml: the action group of all modules, and the action plugin of those that have none of their own
+- plugins/module_utils/modules/survey.py: the modules of all steps
 - tests/sanity/ignore-*.txt
 
 With --check (`make lint`) it writes nothing, and fails where a file is not what it would write.
@@ -26,6 +27,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TOP), str(TOP / ".venv" / "collections")]
 
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _preflight
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps
 
 from benchmarks import __main__ as benchmark
 from benchmarks import report, scale
@@ -38,6 +40,7 @@ INTERNAL_PLAYBOOKS = {"groups", "rotate"}
 PLAYBOOKS = ["build", "site", "status", "verify", "kubeconfig", "certificates", "encryption"]
 # For playbooks of users. All other modules are internal to the roles.
 PUBLIC_MODULES = ("docker_rebridge", "etcd_network_config", "kube_checkstatus")
+SURVEY = "plugins/module_utils/modules/survey.py"
 CORES = ["2.20", "2.21", "2.22"]
 # Exceptions for ansible-test's sanity tests, and the reasons.
 IGNORED = {
@@ -275,12 +278,20 @@ def runtime() -> str:
     return re.sub(r"^  modules:\n(    .*\n)*", f"  modules:\n{listed}", text, flags=re.M)
 
 
+def survey() -> str:
+    """Ansible sends a host what a module's source imports: module survey runs the modules of all steps."""
+    text = (TOP / SURVEY).read_text(encoding="utf-8")
+    listed = "".join(f"        {module},\n" for module in sorted({step.module for step in _steps.steps()}))
+    return re.sub(r"(?<=modules import \(  # noqa: F401\n)(        .*,\n)*", listed, text)
+
+
 def wanted() -> dict[str, str]:
     """Every generated file and its text."""
     return {
         "README.md": readme(),
         "docs/architecture.md": architecture(),
         "meta/runtime.yml": runtime(),
+        SURVEY: survey(),
         **{f"roles/{role}/README.md": role_readme(role) for role in roles()},
         **{f"roles/{role}/meta/main.yml": role_meta(role) for role in roles()},
         **{f"tests/sanity/ignore-{core}.txt": ignore() for core in CORES},

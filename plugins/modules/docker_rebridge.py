@@ -25,7 +25,8 @@ options:
   docker_options:
     description:
       - Settings to add to C(daemon.json) unless the administrator has set them, there or by a flag.
-      - Removing or changing a setting here also removes or changes it there, unless it was changed there by other means.
+      - Removing or changing a setting here also removes or changes it there, unless it was changed there by other means. The module
+        records the settings that it added in C(/var/lib/plainkube/state.json).
     type: dict
     default: {}
   foreign_containers:

@@ -16,6 +16,15 @@ description:
   - For a drained node; whatever still runs on it is stopped. You can kill the module and run it again.
 extends_documentation_fragment: [plainkube.cluster.common]
 options:
+  state:
+    description:
+      - V(prepared) checks that the previous runtime can be removed, and records in C(/var/lib/plainkube/state.json) that the change is in progress.
+        Without that record, the run after a killed one could not tell why the node is drained.
+      - V(removed) removes it.
+      - V(complete) removes the record.
+    type: str
+    choices: [prepared, removed, complete]
+    default: removed
   runtime:
     description: The new runtime of the node.
     type: str

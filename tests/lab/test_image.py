@@ -8,9 +8,8 @@ import pathlib
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
-from lab import image
+from lab import image, sums
 
 BASE = image.Definition("trixie", False, "http://m/debian", ('Acquire::http::Proxy "http://p";',), True, True)
 
@@ -18,7 +17,7 @@ BASE = image.Definition("trixie", False, "http://m/debian", ('Acquire::http::Pro
 def installed(suite, **more):
     """The packages that role artifacts installs on hosts of all kinds with this Debian, with every option."""
     kinds = ("is_control_plane", "is_node", "has_docker", "has_load_balancer", "has_virtual_ip")
-    known = {**_roles.variables(), **{f"__cluster_{kind}": True for kind in kinds}}
+    known = {**sums._roles.variables(), **{f"__cluster_{kind}": True for kind in kinds}}
     known["__cluster_facts"] = {"distribution_version": {"bookworm": "12", "trixie": "13"}[suite]}
     text = trust_as_template("{{ __artifacts_packages }}")
     found = Templar(DataLoader(), variables={**known, "firewall_enabled": True, **more}).template(text)

@@ -54,7 +54,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
 
 
 def keep_dns_off(lab, host):
-    """Kubernetes counts on the pods of a host without power for five minutes; until then, CoreDNS would be a replica short."""
+    """Kubernetes counts the pods of a host without power as running for five minutes; until then, CoreDNS would lack a replica."""
     chosen = ("--namespace=kube-system", "--selector=k8s-app=kube-dns", f"--field-selector=spec.nodeName={host}")
     lab.kubectl("b1", "cordon", host)
     lab.kubectl("b1", "delete", "pods", *chosen)
@@ -82,7 +82,7 @@ def test_the_administrators_kubeconfig_names_the_virtual_ip(site, inventory, add
 
 
 def test_it_takes_messages_of_its_peers_only(lab, address, holders):
-    """Even if the firewall lets others through. Nor do others keep it from telling its peer that it is well."""
+    """Even if the firewall accepts messages of others. And others cannot suppress its own messages to its peer."""
     since = lab.run("b1", "date", "+%s")[1].strip()
     (holder,) = holders()
     (other,) = set(BOTH) - {holder}
@@ -111,7 +111,7 @@ def test_it_takes_messages_of_its_peers_only(lab, address, holders):
 
 
 def test_it_moves_when_its_host_is_without_power(lab, site, address, holders, nodes, probes):
-    """Each of the two hears the other through its firewall, or both would have the address."""
+    """Each of the two receives the other's messages through its firewall; otherwise, both would have the address."""
     (holder,) = holders()
     (other,) = set(BOTH) - {holder}
     keep_dns_off(lab, holder)

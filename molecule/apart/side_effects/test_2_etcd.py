@@ -21,7 +21,7 @@ SAID = {"status": "{} is unreachable: ", "verify": "Skipped because they are unr
 
 
 def asked(lab, host, component):
-    """The hosts of etcd that the running process was told of."""
+    """The etcd hosts in the flags of the running process."""
     option = CLIENTS[component][0]
     command = lab.run(host, "sh", "-c", f"tr '\\0' '\\n' < /proc/$(pidof {component})/cmdline")[1]
     (value,) = re.findall(rf"^--{option}=(.+)$", command, re.MULTILINE)
@@ -63,7 +63,7 @@ def test_a_member_without_power(lab, site, probes, etcd, nodes, pods):
 
 @pytest.fixture(scope="module")
 def whole(lab, inventory):
-    """The inventory with the members that join; the one that the playbooks have from here on."""
+    """The inventory with the new members, which the playbooks use from here on."""
     path = pathlib.Path(inventory)
     path.write_text(lab.inventory(), encoding="utf-8")
     return path

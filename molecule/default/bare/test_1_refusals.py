@@ -42,7 +42,7 @@ def files(lab, host):
 
 @dataclasses.dataclass
 class Wrong:
-    """How to make something wrong: it returns more arguments for ansible-playbook, and is undone by the stack."""
+    """Creates a fault: returns more arguments for ansible-playbook. The stack undoes it."""
 
     make: t.Callable[[t.Any, pathlib.Path, contextlib.ExitStack], list[str]]
     sentence: str | tuple[str, ...]
@@ -69,7 +69,7 @@ def hosts(text):
 
 
 def on_n1(do, undo):
-    """Something is wrong on n1, by shell commands; {k1} stands for k1's machine-id."""
+    """A fault on n1, created and undone by shell commands; {k1} stands for k1's machine-id."""
 
     def make(lab, tmp, stack):
         machine = lab.run("k1", "cat", "/etc/machine-id")[1].strip()
@@ -103,7 +103,7 @@ PYTHONPATH=/tmp/ahead exec /usr/bin/python3 "$@\""""
 
 
 def services_on_the_hosts_network(lab, tmp, stack):
-    """The half of the hosts' network that none of their addresses is in."""
+    """The unused half of the hosts' network."""
     subnet = ipaddress.ip_network(network.subnet_and_gateway(network.find(lab.client, lab.name))[0])
     dummy, upper = subnet.subnets()
     return variables(cluster_service_network=str(upper))(lab, tmp, stack)
@@ -157,7 +157,7 @@ def another_clusters_directory(lab, tmp, stack):
 
 
 def another_encryption_key(lab, tmp, stack):
-    """The API server on k1 encrypted with a key that certificates_directory has not."""
+    """The API server on k1 used an encryption key that certificates_directory does not have."""
     stack.callback(shell, lab, "rm -r /etc/kubernetes", "k1")
     (tmp / "encryption.yaml").write_text(f"""\
 # How the API servers encrypt Secrets and ConfigMaps in etcd; written by plainkube.cluster. Without these keys nobody can read them again.
@@ -183,7 +183,7 @@ def virtual_ip(address, interface=""):
 
 
 def address_of_k1(lab, tmp, stack):
-    """n1 has k1's address as well, as virtual machines have that are each behind a NAT of its own, and answers nobody who asks for it."""
+    """n1 has k1's address as well, like virtual machines that are each behind their own NAT, and does not answer ARP requests for it."""
     stack.callback(shell, lab, "ip link delete twin0; sysctl -qw net.ipv4.conf.all.arp_ignore=0")
     shell(lab, "sysctl -qw net.ipv4.conf.all.arp_ignore=1; ip link add twin0 type bridge")
     shell(lab, f"ip address add {lab.address('k1')}/32 dev twin0")
@@ -510,7 +510,7 @@ RUNS = [
 
 
 def of_any_host(line):
-    """The line, and what it would be of k1 or n1."""
+    """The line, and the same line for k1 and for n1."""
     return [line, *(re.sub(r"\b[kn]\d\b", host, line) for host in ("k1", "n1"))]
 
 

@@ -11,14 +11,14 @@ UNKNOWN_BEFORE = {"/etc/systemd/system/containerd.service.d/zz-plainkube.conf"}
 
 
 def files(lab, host):
-    """What there is where the cluster would be. Downloads of refused runs may wait where they are staged."""
+    """The files where a cluster would be. Refused runs may have left staged downloads."""
     return lab.run(
         host, "find", "/etc", "/opt", "/usr/local", "-not", "-path", "*/.staged*", "-printf", r"%p %y %s %C@\n"
     )[1]
 
 
 def announced(run):
-    """(host, task, files, services) of all that changed or would."""
+    """(host, task, files, services) of every change that was made or announced."""
     return sorted(
         (one["host"], one["task"], *sorted({*one["written"]} - UNKNOWN_BEFORE), *one["restarts"], *one["installed"])
         for one in run.changes
@@ -26,7 +26,7 @@ def announced(run):
 
 
 def test_a_plan_of_three_control_planes_with_balancers(site, lab):
-    """Which bare hosts cannot become here, for lack of time; molecule/ha has such a cluster, on hosts that have HAProxy already."""
+    """There is no time to install it here; molecule/ha installs such a cluster, on hosts that already have HAProxy."""
     before = {host: files(lab, host) for host in lab.hosts()}
     plan = site.plan("-e", json.dumps({"cluster_control_plane_group": "all"}))
     assert {host: files(lab, host) for host in lab.hosts()} == before

@@ -134,7 +134,7 @@ def containers(lab):
 
 
 def remove_foreign(lab):
-    """What is not there is not removed."""
+    """What does not exist is not removed."""
     lab.run("n1", "sh", "-c", GONE_DOCKER)
     for host in HOSTS:
         lab.run(host, "sh", "-c", GONE)

@@ -12,7 +12,7 @@ RETENTION = ("-e", json.dumps({"etcd_auto_compaction_retention": "9m"}))
 
 
 def what(run):
-    """(host, task, files written, services started again) of everything that changed."""
+    """(host, task, files written, services restarted) of every change."""
     return sorted(
         (one["host"], one["task"], *one["written"], *(f"{name}: {why}" for name, why in one["restarts"].items()))
         for one in run.changes
@@ -37,7 +37,7 @@ def test_one_flag_changed(site):
 
 
 def test_a_flag_of_one_host_and_a_name_more_in_the_certificates(site):
-    """n1's kubelet, and no other host's, is started again. The API server takes up its new certificate by itself."""
+    """Only n1's kubelet restarts. The API server reloads its new certificate by itself."""
     limit = "{{ 4000 if inventory_hostname == 'n1' else 4096 }}"
     more = {"certificates_extra_sans": ["api.example.org"], "node_pod_pids_limit": limit}
     arguments = (*RETENTION, "-e", json.dumps(more))
@@ -62,7 +62,7 @@ def docker_network(lab):
 
 
 def refused(site, *arguments, playbook="site"):
-    """What a run said that ended before it changed anything."""
+    """The output of a run that was refused before it changed anything."""
     run = site.run(*arguments, playbook=playbook)
     assert run.code > 0
     assert run.changed == 0

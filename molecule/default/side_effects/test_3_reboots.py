@@ -34,7 +34,7 @@ def pods(cluster):
 
 
 def running(lab, host):
-    """UIDs of the pods that Docker runs containers of, as Docker tells."""
+    """UIDs of the pods whose containers Docker runs."""
     script = f"docker ps -q | xargs -r docker inspect --format '{UID}'"
     output = lab.demand(host, "sh", "-c", script)
     return {line for line in output.split() if line}
@@ -52,7 +52,7 @@ def workload(cluster):
 
 @pytest.fixture
 def comes_back(cluster, lab, site):
-    """What must hold some time after the hosts have power again."""
+    """Checks that the cluster recovers after the hosts have power again."""
     before = subnets(lab)
 
     def check(what):

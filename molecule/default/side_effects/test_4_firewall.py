@@ -28,7 +28,7 @@ def given(**more):
 
 
 def reached(address, port, seconds=1.5):
-    """Whether this machine gets in."""
+    """Whether this machine can connect."""
     try:
         socket.create_connection((address, port), seconds).close()
     except TimeoutError:
@@ -37,7 +37,7 @@ def reached(address, port, seconds=1.5):
 
 
 def what(run):
-    """(host, files written) of everything that changed."""
+    """(host, files written) of every change."""
     return sorted((one["host"], *one["written"]) for one in run.changes)
 
 
@@ -58,7 +58,7 @@ def n1(cluster):
 
 @pytest.fixture
 def ports(cluster, k1, n1):
-    """Ports that are for others than the control node."""
+    """Ports to which the control node has no access."""
     return [
         (cluster.address(k1), 2379),
         (cluster.address(k1), 2380),
@@ -105,7 +105,7 @@ def test_those_who_need_it_get_in(cluster, lab, k1, n1):
 
 
 def test_pods_services_and_nodeports_work(cluster):
-    """CoreDNS is ready while it reaches the API; logs go from the API server to the kubelet; a NodePort leads to a pod on any node."""
+    """CoreDNS is ready only if it reaches the API; logs need access from the API server to the kubelet; a NodePort works on every node."""
     cluster.kubectl("-n", "kube-system", "rollout", "restart", "deployment/coredns")
     cluster.kubectl("-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=60s")
     assert "CoreDNS" in cluster.kubectl("-n", "kube-system", "logs", "deployment/coredns")

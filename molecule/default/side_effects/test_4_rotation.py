@@ -20,7 +20,7 @@ KILLED_AT = 80
 
 
 class Hosts:
-    """k1 and n1, with what their certificates of before and of now get them."""
+    """k1 and n1, and the access that their old and new certificates give."""
 
     def __init__(self, lab):
         self.lab = lab
@@ -43,12 +43,12 @@ class Hosts:
         return self.shell("k1", f"{asked} || [ $? = 18 ]")
 
     def etcd(self, pki, command="member list"):
-        """Whether etcd answers to a certificate, and what."""
+        """Exit code and output of etcdctl with a certificate."""
         access = f"--cacert {PKI}/etcd/ca.crt --cert {pki}/etcd/root.crt --key {pki}/etcd/root.key --command-timeout=3s"
         return self.lab.run("k1", "sh", "-c", f"etcdctl --endpoints https://127.0.0.1:2379 {access} {command}")
 
     def accepted(self, pki):
-        """Who takes the certificates."""
+        """Which servers accept the certificates."""
         kubelet = f"https://{self.lab.address('n1')}:10250/pods"
         return {
             "api": self.status(pki, "admin", "https://127.0.0.1:6443/api"),
@@ -67,7 +67,7 @@ def hosts(lab):
 
 @pytest.fixture(scope="module")
 def before(cluster, hosts):
-    """A Secret and a token of before, and the pods."""
+    """A Secret, a token and the pods from before the rotation."""
     cluster.kubectl("create", "secret", "generic", "before", "--from-literal=a=b")
     yield {"token": cluster.kubectl("create", "token", "default", "--duration=10h"), "pods": pods(cluster)}
     cluster.kubectl("delete", "secret", "before")

@@ -50,7 +50,7 @@ ON_NODES = {"kubelet", "cri-dockerd"}
 
 @pytest.fixture(scope="module")
 def gateway(lab):
-    """This machine's address in the lab, where the hosts find it."""
+    """This machine's address in the network of the lab."""
     return network.subnet_and_gateway(network.find(lab.client, lab.name))[1]
 
 
@@ -68,7 +68,7 @@ def webhook(gateway):
 
 @pytest.fixture(scope="module")
 def wishes(issuer, webhook, tmp_path_factory):
-    """The operator's variables, as arguments of a run."""
+    """Arguments of a run with the operator's variables."""
     jwt = {
         "issuer": {
             "url": issuer.url,
@@ -126,7 +126,7 @@ def ask(cluster, path, token=None, **options):
 
 
 def who(cluster, token):
-    """Status, name and groups that the API server says of a token."""
+    """Status, and the name and groups that the API server derives from a token."""
     review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
     answer = ask(cluster, path, token, method="POST", json=review)

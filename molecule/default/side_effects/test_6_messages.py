@@ -13,7 +13,7 @@ import pytest
 
 @contextlib.contextmanager
 def without_apt(lab, host):
-    """No package can be had on a host: apt is told of a proxy that is not there."""
+    """apt on a host cannot download packages: it uses a proxy that does not exist."""
     path = "/etc/apt/apt.conf.d/99-nobody"
     lab.demand(host, "sh", "-c", f"""echo 'Acquire::http::Proxy "http://127.0.0.1:9";' > {path}""")
     try:
@@ -23,7 +23,7 @@ def without_apt(lab, host):
 
 
 def test_a_host_that_failed_is_told_from_one_that_is_not_reached(lab, site):
-    """The kubelet's unit cannot be written, where hosts are on their own; the others go on, and one of them has something to do as well."""
+    """The kubelet's unit on n1 cannot be written, in a play without lockstep; the other hosts continue, and one of them has pending changes too."""
     unit = "/etc/systemd/system/kubelet.service"
     lab.demand("k1", "systemctl", "stop", "flanneld")
     lab.demand("n1", "sh", "-c", f"mv {unit} /root/kubelet.service && mkdir {unit}")

@@ -39,7 +39,7 @@ RED = "\x1b[31mok: [n2]\x1b[0m"
 
 @pytest.fixture(scope="module")
 def lie(lab):
-    """Have n1 answer lies."""
+    """A function that makes n1 return forged results."""
 
     def tell(**lies):
         lab.put("n1", "/srv", {"lies.json": (json.dumps(lies).encode(), 0o644)})
@@ -122,7 +122,7 @@ def test_facts_of_another_type_are_refused(lie, run, told, wrong):
 
 
 def test_a_host_chooses_neither_its_address_nor_another_ones(lie, run, lab):
-    """Nor which keys the cluster has, or where they are."""
+    """Nor can it claim which keys the cluster has, or where they are."""
     pki = {
         "public": {"origin": "control node: evil\ndirectory: /evil\n"},
         "secret": ["sa.key"],
@@ -135,7 +135,7 @@ def test_a_host_chooses_neither_its_address_nor_another_ones(lie, run, lab):
 
 
 def test_a_host_gets_no_file_for_the_asking(lie, run, lab):
-    """The mirror is a directory on the control node, from which hosts get what they say they lack."""
+    """The mirror is a directory on the control node, and hosts name the files that they lack."""
     key = "../ssh/id_ed25519"
     lie(answers={"artifacts": {"failed": True}}, replaced=["/usr/local/bin/kubelet"], missing=[key])
     found = run("site", "-e", f"artifacts_mirror={mirror.directory()}")

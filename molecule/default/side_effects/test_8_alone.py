@@ -32,7 +32,7 @@ def settings(number):
 
 
 def pair(number):
-    """Playbook and arguments of two runs."""
+    """The playbooks and arguments of two runs."""
     site = ("site", *settings(number))
     renewal = ("certificates", "-e", "certificates_renew=all")
     return [
@@ -65,7 +65,7 @@ def secret(cluster):
 
 @pytest.fixture(scope="module")
 def outcomes(lab, inventory, secret):
-    """Of each round, whether a run was killed, and both runs."""
+    """For each round, whether a run was killed, and both runs."""
     chance = random.Random(turns.seed())
     before = sums(lab)
     found = []
@@ -88,7 +88,7 @@ def outcomes(lab, inventory, secret):
 
 
 def test_one_of_two_runs_wins(outcomes):
-    """Both do, if one ended before the other one began to change anything."""
+    """Both do if one ended before the other one started to change anything."""
     wins = 0
     for killed, ended in outcomes[1]:
         for number, run in enumerate(ended):
@@ -134,7 +134,7 @@ def test_no_half_file_and_no_lock_is_left(site, lab, outcomes):
 
 @pytest.fixture(scope="module")
 def control_node(inventory, tmp_path_factory):
-    """A function that begins a run of another control node: its user's home is not the first one's."""
+    """A function that starts a run of another control node: a user with another home directory."""
     homes = {}
 
     def begin(name, *arguments, playbook="site"):
@@ -247,7 +247,7 @@ def test_the_lock_of_a_killed_run(lab, control_node):
 
 
 def test_a_run_that_was_taken_over_ends(lab, control_node):
-    """As if its control node slept: another run has come and gone, and the first one wakes up."""
+    """As on a suspended control node: another run has started and ended before it resumes."""
     first = control_node("first", *settings(406))
     until_it_changes(lab, first)
     first.stop()

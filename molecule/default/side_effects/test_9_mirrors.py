@@ -25,7 +25,7 @@ ATTACKS = {
 
 @pytest.fixture(scope="module")
 def mirror(lab):
-    """It has a certificate that the hosts trust: who has taken over a mirror has that of its owner, too."""
+    """It has a certificate that the hosts trust, like a mirror that an attacker has taken over."""
     gateway = network.subnet_and_gateway(network.find(lab.client, lab.name))[1]
     with hostile_mirror.serve(gateway) as made:
         for host in lab.hosts():
@@ -38,7 +38,7 @@ def mirror(lab):
 
 
 def everything(lab):
-    """All that a download could have changed, or left."""
+    """Everything that a download could have changed or left behind."""
     script = (
         "find /opt/plainkube /usr/local/bin -type f ! -path '*/.incoming/*' -exec sha256sum {} + | sort; find /opt/plainkube -name '.?*' -type d; "
         "ls /run/plainkube-attacked 2>&1; du --summarize --block-size=1K /opt/plainkube | cut -f 1"

@@ -110,7 +110,7 @@ class Host:
             )
 
     def outcomes(self, texts):
-        """What the programs in these units found, side by side; the late socket comes once all have started."""
+        """The findings of the programs in these units, which run in parallel; the late socket appears once all have started."""
         late = f"[Service]\nExecStart={command(LATER % (self.late, self.late))}\n"
         wait = "timeout 60 sh -c '{} journalctl -u {} -o cat | grep -q {}; do sleep 0.1; done'"
         with contextlib.ExitStack() as stack:
@@ -127,7 +127,7 @@ class Host:
 
 @pytest.fixture(scope="module")
 def found(host):
-    """Unit -> what the program finds in its place; by "outside", what there is to find. And the late socket."""
+    """Unit -> findings of the program in its sandbox; "outside": findings without a sandbox; "late": the late socket."""
     one = Host(host)
     probe = one.probe()
     texts = {unit: copy_of(one.run(f"cat /etc/systemd/system/{unit}.service"), probe) for unit in UNITS}
@@ -144,7 +144,7 @@ def test_code_in_a_service_of_root_reaches_no_socket(host, found, unit):
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_code_in_a_service_of_root_sets_nothing_of_the_kernel(found, unit):
-    """Some settings name programs that the kernel starts with every right (core_pattern). kube-proxy sets conntrack's."""
+    """Some settings name programs that the kernel starts as root (core_pattern). kube-proxy sets those of conntrack."""
     assert found["outside"]["other_settings"]
     assert found[unit]["network_settings"] == (unit == "kube-proxy")
     assert found[unit]["other_settings"] == []

@@ -20,7 +20,7 @@ def audited(lab, needle):
 
 
 def create(lab, manifest, *arguments):
-    """What the API says to an object: exit code and output."""
+    """Exit code and output of `kubectl create` for an object."""
     lab.put("k1", "/root", {"object.json": (json.dumps(manifest).encode(), 0o600)})
     kubectl = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "create", "--filename=/root/object.json")
     return lab.run("k1", *kubectl, *arguments)
@@ -118,7 +118,7 @@ def test_the_kubelet_runs_with_it(lab, cluster, setting, value):
 
 
 def test_pods_have_a_seccomp_profile_and_a_limit_of_processes(lab):
-    """Of the pods that run anyway, whichever they are."""
+    """Checked on the pods that run anyway."""
     script = """
 for id in $(docker ps --quiet --filter label=io.kubernetes.docker.type=container); do
   pid=$(docker inspect --format '{{.State.Pid}}' $id)

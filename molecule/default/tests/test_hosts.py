@@ -90,7 +90,7 @@ def test_exposure(host, kind):
 
 
 def test_the_kubelet_mounts_where_containers_see_it(host, kind):
-    """A mount namespace of its own would hide its volumes from them."""
+    """Its own mount namespace would hide its volumes from containers."""
     if kind == "node":
         with host.sudo():
             spaces = host.check_output("readlink /proc/1/ns/mnt /proc/$(pidof kubelet)/ns/mnt").split()
@@ -118,7 +118,7 @@ def test_nobody_else_writes_what_services_start_from(host):
 
 
 def test_authorities_keys_stay_on_the_control_node(host, kind):
-    """But for the one that the controller manager signs with."""
+    """Except the key with which the controller manager signs."""
     with host.sudo():
         found = host.check_output("find / -xdev -name '*ca.key'").split()
     assert found == (["/etc/kubernetes/pki/ca.key"] if kind == "control_plane" else [])

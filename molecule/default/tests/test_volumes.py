@@ -58,7 +58,7 @@ def pod(node, image):
 
 @pytest.fixture(scope="module")
 def nodes(cluster):
-    """The nodes, each with a pod of its name that runs."""
+    """The nodes, each with a running pod of the same name."""
     admin = cluster.identity(cluster.control_planes[0], "admin")
 
     def create(path, body):
@@ -90,7 +90,7 @@ def nodes(cluster):
 
 @pytest.fixture
 def look(cluster):
-    """What agnhost says of files in a container."""
+    """The output of agnhost about files in a container."""
 
     def run(node, container, *flags):
         command = ("-n", NAMESPACE, "exec", node, "-c", container, "--", "/agnhost", "mounttest", *flags)

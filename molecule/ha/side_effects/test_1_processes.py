@@ -106,7 +106,7 @@ def test_changed_variables_restart_them_one_by_one(site, probes, settings):
 
 
 def test_etcd_answers_what_it_was_asked_before_it_stops(lab, probes, etcd):
-    """Writes wait for the majority: the other members stand still for 0.9 s."""
+    """Writes wait for a majority, because the other members are frozen for 0.9 s."""
     host, *others = CONTROL_PLANES
     etcd.lead(host, CONTROL_PLANES)
     began = f"{time.time() + 2:.3f}"
@@ -117,7 +117,7 @@ def test_etcd_answers_what_it_was_asked_before_it_stops(lab, probes, etcd):
 
 
 def test_api_servers_come_by_the_address_that_is_watched(lab):
-    """By the other one, they would be served until etcd is killed, and lose what is under way then (see etcd.service.j2)."""
+    """Through the other address, requests would be served until etcd is killed, and those in flight would fail (see etcd.service.j2)."""
     for host in CONTROL_PLANES:
         output = lab.demand(
             host, "sh", "-c", "ss --no-header --tcp --numeric --processes state established dport = :2379"
@@ -145,7 +145,7 @@ def test_whatever_is_killed_comes_back(lab, probes, pods, pace):
 
 
 def taken_out(lab, server, since):
-    """Host -> seconds from then until its balancer took the server out, by its journal."""
+    """Host -> seconds until its load balancer removed the server, according to its journal."""
     journal = f"journalctl --unit=plainkube-load-balancer --since=@{since:.3f} --output=json --output-fields=MESSAGE"
     found = {}
     for host in HOSTS:

@@ -24,7 +24,7 @@ SAID = {
 
 @pytest.fixture(scope="module")
 def ended(lab, site, probes):
-    """What the playbooks did while the host was down, and what became of the requests meanwhile."""
+    """The runs of the playbooks while the host was down."""
     return {}
 
 

@@ -28,13 +28,13 @@ def serials(lab):
 
 @pytest.fixture(scope="module")
 def token(lab, probes):
-    """A service account's token from before."""
+    """A service account token issued before the rotation."""
     return lab.kubectl("k1", "--namespace=probes", "create", "token", "default", "--duration=2h")
 
 
 @pytest.fixture(scope="module")
 def kept(lab, token):
-    """All certificates and keys from before, on each host."""
+    """A copy of all certificates and keys on each host, made before the rotation."""
     for host in HOSTS:
         lab.demand(host, "cp", "--archive", PKI, OLD)
 

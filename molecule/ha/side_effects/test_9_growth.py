@@ -20,7 +20,7 @@ SMALL = ("k1", "n1", "n2")
 
 @pytest.fixture(scope="module")
 def small(inventory):
-    """An inventory of the same directory without the control planes that are to come."""
+    """An inventory in the same directory without the control planes that are added later."""
     path = pathlib.Path(inventory).with_name("small.ini")
     lines = pathlib.Path(inventory).read_text(encoding="utf-8").splitlines()
     kept = [line for line in lines if not line.startswith(NEW)]
@@ -30,7 +30,7 @@ def small(inventory):
 
 @pytest.fixture(scope="module")
 def installed(site, small):
-    """A run of site.yml that says as much as Ansible can."""
+    """A run of site.yml with verbose output (-vvv)."""
     site.run("-e", "reset_confirm=plainkube", playbook="reset").demand()
     return runs.playbook("site", small, "-vvv").demand()
 
@@ -59,7 +59,7 @@ def test_no_key_lies_about_on_a_host(lab, needles):
 
 
 def test_keys_that_lie_about_are_found(lab, needles):
-    """The search can find what there is to find."""
+    """The search itself works."""
     key = sorted(needles)[0]
     # The process ends by itself.
     script = f"echo {key} > /tmp/lost; logger {key}; setsid sh -c ': {key}; sleep 20' > /dev/null 2>&1 &"
@@ -77,7 +77,7 @@ AWAY_SECONDS, AWAY_UNITS = 2, 4
 
 
 def test_one_control_plane_becomes_three(lab, site, small, etcd, pods, nodes, pace):
-    """A line each in the inventory, and a run of site.yml, under load."""
+    """Two more lines in the inventory and a run of site.yml, under load."""
     probes = Probes(lab, "n1")
     probes.prepare("k1")
     running, ready = pods(), nodes()

@@ -21,7 +21,7 @@ DOCUMENT = CHECKOUT / "docs" / "hardening.md"
 
 @pytest.fixture(scope="module")
 def results(lab, cluster):
-    """Host -> what kube-bench says of it; of the cluster's policies, the first control plane is asked."""
+    """Host -> results of kube-bench; the policies of the cluster are checked on the first control plane."""
     found = {}
     for host in HOSTS:
         targets = kube_bench.targets(

@@ -18,7 +18,7 @@ NAMESPACE = "runtimes"
 
 
 class Pods:
-    """Pods of one's own, one on each node, that answer on port 8080."""
+    """Test pods, one on each node, which serve HTTP on port 8080."""
 
     def __init__(self, lab):
         self.lab = lab
@@ -72,7 +72,7 @@ class Pods:
 
 @pytest.fixture(scope="module")
 def hello(lab):
-    """A pod on each node, named as it."""
+    """A pod on each node, with the node's name."""
     pods = Pods(lab)
     lab.run(
         "k1",
@@ -90,7 +90,7 @@ def hello(lab):
 
 @pytest.fixture(scope="module")
 def load(lab):
-    """Probers on the control plane: no node that is changed is theirs."""
+    """Probers on the control plane, which is not migrated."""
     probes = Probes(lab, "k1")
     probes.prepare("k1")
 
@@ -116,7 +116,7 @@ def host_variables(inventory):
 
 @pytest.fixture
 def crictl(lab):
-    """Ask crictl, which is told by /etc/crictl.yaml alone, for the name of the runtime that it finds."""
+    """The name of the runtime that crictl finds through /etc/crictl.yaml."""
 
     def ask(host):
         output = lab.demand(host, "crictl", "version")
@@ -127,7 +127,7 @@ def crictl(lab):
 
 @pytest.fixture
 def node(lab):
-    """Ask for the runtime that a Node reports, whether it takes pods, and its annotations."""
+    """The runtime that a Node reports, whether it is schedulable, and its annotations."""
 
     def ask(name):
         found = json.loads(lab.kubectl("k1", "get", "node", name, "--output=json"))

@@ -56,7 +56,7 @@ def test_crictl_finds_the_runtime_where_somebody_installs_it(lab, site, crictl):
 
 
 def test_upstreams_containerd_is_what_runs_on_n3(lab):
-    """On a Debian 12, whose own is too old."""
+    """On Debian 12, whose own containerd is too old."""
     assert "bookworm" in lab.run("n3", "cat", "/etc/os-release")[1]
     output = lab.demand("n3", "sh", "-c", "/proc/$(pidof containerd)/exe --version; ls /opt/cni/bin")
     assert "containerd/v2 v2." in output
@@ -117,7 +117,7 @@ def test_a_resize_in_place_is_reported_right(hello, host):
 
 @pytest.fixture(scope="module")
 def container(lab, hello):
-    """Address of a container of `docker run` on n2, which is asked and asks as a pod."""
+    """Address of a `docker run` container on n2, which serves requests and sends them, like the pods."""
     archive = lab.run("n2", "sh", "-c", "ls /opt/plainkube/images/agnhost*.tar")[1].strip()
     for command in (
         ("docker", "load", "--quiet", "--input", archive),

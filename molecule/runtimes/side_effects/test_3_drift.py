@@ -37,7 +37,7 @@ def test_what_is_changed_by_hand_is_mended(lab, site, pods):
 
 @pytest.mark.parametrize("host", ["n3", "n2"])
 def test_another_lease_is_followed(lab, site, hello, host):
-    """Without a run of site.yml: the kubelet makes the pods anew, with addresses of the new lease."""
+    """Without a run of site.yml: the kubelet recreates the pods, with addresses of the new lease."""
     old = ipaddress.IPv4Interface(
         lab.run(host, "sh", "-c", ". /var/lib/flannel/subnet.env; echo $FLANNEL_SUBNET")[1].strip()
     )

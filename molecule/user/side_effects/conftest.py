@@ -32,7 +32,7 @@ class User:
 
 
 def warnings(output: str) -> list[str]:
-    """What Ansible warns of."""
+    """Ansible's warnings."""
     return re.findall(r"^\[(?:DEPRECATION )?WARNING\]: .*", output, re.MULTILINE)
 
 

@@ -85,7 +85,7 @@ def test_half_a_run_is_refused(user, name, arguments):
 
 
 def test_build_finds_what_is_built(user):
-    """What the lab's mirror has was built by it, so that it is as good as the first time."""
+    """build.yml built the lab's mirror, so a run on it is a second run."""
     run = user.run(
         "ansible-playbook", "plainkube.cluster.build", "-e", f"build_directory={mirror.directory()}"
     ).demand()

@@ -61,7 +61,7 @@ def hosts(lab):
 
 @pytest.fixture(scope="module")
 def locale(tmp_path_factory):
-    """The control node's programs speak that language, too."""
+    """The locale applies to programs on the control node as well."""
     machine.install("locales")
     directory = tmp_path_factory.mktemp("locale")
     # 1 is a warning.
@@ -140,7 +140,7 @@ class Settings:
         (control / "host_vars" / "k1.yml").write_text(yaml.safe_dump({"ansible_ssh_common_args": options}))
 
     def playbook(self, name, *arguments, **environment):
-        """From the directory of the ansible.cfg, with a umask that keeps files to their owner."""
+        """From the directory with ansible.cfg, with a umask that makes files private."""
         before = os.umask(0o077)
         try:
             return self.user.playbook(
@@ -170,7 +170,7 @@ def test_a_cluster_from_nothing(settings, lab):
 
 
 def test_its_authorities_are_in_one_place(settings):
-    """Whichever host a task runs for: it is beside the inventory of the first control plane."""
+    """For tasks of any host, it is next to the inventory of the first control plane."""
     found = {path.relative_to(settings.directory).parts[:3] for path in settings.directory.rglob("ca.key")}
     assert found == {("control", "pki", "hostile")}
 
@@ -192,7 +192,7 @@ def test_the_other_playbooks_twice(settings, name):
 
 
 def test_programs_can_be_run_by_everybody(lab):
-    """Whatever umask the operator has."""
+    """With any umask of the operator."""
     for host in lab.hosts():
         lab.demand(host, "su", "nobody", "-s", "/bin/sh", "-c", "/usr/local/bin/kube-proxy --version")
 
@@ -202,7 +202,7 @@ def test_a_run_of_one_host_finds_the_authorities(settings):
 
 
 def test_a_host_that_was_down_once_is_seen_again(settings, lab):
-    """Facts of the run in which it was down are in the cache."""
+    """The fact cache has facts from a run during which the host was down."""
     settings.configure("linear")
     lab.kill("n1")
     try:

@@ -25,14 +25,14 @@ PATIENCE = 30
 
 
 def merged(first, second):
-    """Mappings one over the other, at every depth."""
+    """Mappings merged at every depth."""
     if not (isinstance(first, dict) and isinstance(second, dict)):
         return second
     return {**first, **{key: merged(first.get(key), value) for key, value in second.items()}}
 
 
 class Walk:
-    """The lab, as the table speaks of it."""
+    """The lab, with the names that the table uses."""
 
     def __init__(self, lab, directory):
         self.lab = lab
@@ -71,7 +71,7 @@ class Walk:
         return path
 
     def shell(self, host, script):
-        """What a shell prints, on a host or on the control node."""
+        """Exit code and output of a shell script on a host or on the control node."""
         script = self.text(script)
         if host == "control node":
             done = subprocess.run(
@@ -93,7 +93,7 @@ class Walk:
         return bool(re.search(self.text(str(entry["prints"])), output, re.M))
 
     def silent(self, entries, output, patience):
-        """A line for each entry whose witness does not print what it should."""
+        """A line for each entry whose command does not print the expected output."""
 
         def ask(entry):
             if "command" not in entry:
@@ -163,7 +163,7 @@ def test_run(walk, run):
 
 
 def test_with_the_defaults_every_witness_tells_something_else(walk):
-    """On the hosts that the table's last run has reset."""
+    """On the hosts that the last run of the table has reset."""
     path = walk.inventory("defaults", [], TABLE["default_groups"])
     runs.playbook("site", path).demand()
     entries = entries_of(MAIN)

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Go modules for building programs of other Go modules: their go.mod, read and written, and the go command's flags.
 
 A program of a published module is built from a module of our own that requires it (a wrapper): `go install` refuses

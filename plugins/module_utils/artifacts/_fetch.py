@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Downloads: a URL or a path, read with retries, hashed on the way to disk."""
 
 from __future__ import annotations

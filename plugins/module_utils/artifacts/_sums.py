@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Published SHA-256 sums: the three forms in which upstreams publish them, read and written.
 
 - One bare sum beside the file (`kubelet.sha256`, Kubernetes).

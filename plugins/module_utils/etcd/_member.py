@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """How a host's etcd joins the existing cluster, or bootstraps a new one with the other members. No I/O.
 
 A member's bootstrap settings are in an environment file for its first start only: the unit removes it once etcd is ready.

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """etcd's roles and users: the current state, the desired state, and the etcdctl commands to get there."""
 
 from __future__ import annotations

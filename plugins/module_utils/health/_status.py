@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Is this host healthy? Reads what systemd, /proc, etcd and the API say, and words what is wrong with it.
 
 Everything here is pure: kube_checkstatus looks, these functions judge.

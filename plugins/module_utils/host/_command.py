@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Commands, with their complete output."""
 
 from __future__ import annotations
@@ -14,6 +13,10 @@ if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 
+class Failed(Exception):
+    """Something failed while a host was being changed; the text is a sentence without its full stop."""
+
+
 def run(module: AnsibleModule, command: t.Sequence[str], **options: t.Any) -> tuple[int, str, str]:
     """AnsibleModule.run_command: exit code, stdout and stderr; with its options.
 
@@ -21,6 +24,22 @@ def run(module: AnsibleModule, command: t.Sequence[str], **options: t.Any) -> tu
     whether the command has ended, and no more for what it printed in between (ansible/ansible#51393).
     """
     return module.run_command([*command], before_communicate_callback=_end_when_read, **options)
+
+
+def check(module: AnsibleModule, *command: str, **options: t.Any) -> str:
+    """What a command prints; raises Failed with what it says where it fails."""
+    code, out, err = run(module, command, **options)
+    if code != 0:
+        raise Failed(f"`{' '.join(command)}` failed: {(err or out).strip()}")
+    return out
+
+
+def output(module: AnsibleModule, *command: str) -> str:
+    """What a command prints, whether it fails or not; nothing where it is not installed."""
+    try:
+        return run(module, command, handle_exceptions=False)[1]
+    except OSError:
+        return ""
 
 
 def _end_when_read(process: subprocess.Popen) -> None:

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Parser for /proc/self/mountinfo: mounts, and the order in which they can be unmounted. No I/O."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Removal of a directory tree without crossing mounts or following links; and the processes that use a mount."""
 
 from __future__ import annotations
@@ -11,8 +10,6 @@ import os
 import resource
 import stat
 import typing as t
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 class Level:

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Certificates and their authorities: what is wanted, what was found, why to issue anew, and the issuing. No I/O.
 
 The hosts need cryptography 38 (Debian 12) for keys and requests only; what signs runs on the control node.

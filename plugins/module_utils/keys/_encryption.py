@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The file by which the API servers encrypt Secrets and ConfigMaps in etcd: its keys, their order, and what follows from it. No I/O.
 
 The first key encrypts, all of them decrypt. Keys are numbered as they are made, and number 0 is no encryption. So the file itself tells how

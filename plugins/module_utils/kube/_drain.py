@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Draining a Node: the owner of its cordon, the pods to evict, and what blocks their eviction."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """All kubeconfigs: the components' on the hosts, and the operators'. Written as JSON, which is valid YAML, so that hosts can read them without PyYAML."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """kubectl, for what it does beyond single requests: server-side diff and apply, deletion, rollouts, drain. The runner, and parsers of its output."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The desired labels and taints of an existing Node: ours follow the inventory, all others stay. No I/O."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The code of module component; here, so that module survey can import it."""
 
 from __future__ import annotations
@@ -54,17 +53,6 @@ def owned_files(params: dict) -> list[dict]:
     return files
 
 
-def running(params: dict, state: dict[str, str]) -> _component.Process:
-    pid = int(state.get("MainPID") or 0)
-    return _component.Process(
-        active_state=state.get("ActiveState", ""),
-        sub_state=state.get("SubState", ""),
-        pid=pid,
-        stamp=_stamp.of_process(pid),
-        other_binary=_stamp.other_binary(pid, params["binary"]),
-    )
-
-
 def replaced(module: AnsibleModule) -> dict[str, _stamp.Pending]:
     """The files that this run would have replaced by now, were it not a plan."""
     return {path: _stamp.Pending() for path in module.params["replaced"]} if module.check_mode else {}
@@ -89,7 +77,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
 
     stale = stale_files(params) + _environment.left_over(params["name"], params["environment"])
     state = _systemd.show(module, f"{params['name']}.service")
-    process = running(params, state)
+    process = _component.Process.of(state, params["binary"])
     found[unit_path] = unit_found
     different = [
         wanted for wanted in [unit, *params["directories"], *files] if not _files.matches(found[wanted["path"]], wanted)
@@ -105,7 +93,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
         "unread": unit not in different and state.get("NeedDaemonReload") == "yes",
         "enable": state.get("UnitFileState") != "enabled",
         "stamp": str(_stamp.split(text)[2]),
-        "state": f"{state.get('ActiveState')}/{state.get('SubState')}",
+        "state": state,
     }
 
 
@@ -142,19 +130,9 @@ def user_diff(params: dict, plan: dict) -> list[dict]:
     return [{"before_header": header, "after_header": header, "before": "", "after": "present\n"}]
 
 
-def service_diff(name: str, plan: dict) -> list[dict]:
-    """The service's own part of the diff."""
-    after = ["enabled"] if plan["enable"] else []
-    after += [f"restarted: {reason}" for reason in plan["reasons"]]
-    if not after:
-        return []
-    header = f"{name}.service"
-    before = f"{plan['state']}\n"
-    return [{"before_header": header, "after_header": header, "before": before, "after": "\n".join(after) + "\n"}]
-
-
 def whole_diff(params: dict, plan: dict) -> list[dict]:
-    return [*user_diff(params, plan), *plan["diff"], *service_diff(params["name"], plan)]
+    service = _component.service_diff(f"{params['name']}.service", plan["state"], plan["enable"], plan["reasons"])
+    return [*user_diff(params, plan), *plan["diff"], *service]
 
 
 def user_exists(name: str) -> bool:
@@ -315,9 +293,7 @@ def actions(params: dict, plan: dict) -> list[Action]:
     found = [*_actions.writes(paths), *_actions.removals(plan["stale"])]
     if plan["user"] and not any(path.startswith(f"{SYSUSERS}/") for path in paths):
         found.append(Action("apply", f"user {params['user']}", "it does not exist"))
-    if plan["enable"] and not plan["reasons"]:
-        found.append(Action("enable", name, "it would not start at boot"))
-    return found + _actions.starts(name, plan["reasons"], plan["running"])
+    return found + _actions.starts(name, plan["reasons"], plan["running"], plan["enable"])
 
 
 def run(module: AnsibleModule) -> dict:

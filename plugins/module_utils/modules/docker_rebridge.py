@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The code of module docker_rebridge; here, so that module survey can import it."""
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host, _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
@@ -20,15 +19,9 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
     _docker_api,
     _docker_service,
 )
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import (
-    Trouble,
-    output,
-    systemctl,
-)
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import (
     _component,
     _environment,
-    _stamp,
     _systemd,
 )
 
@@ -44,6 +37,8 @@ UNIT_DIRECTORIES = (
 )
 DROP_IN = _docker.DROP_IN
 STOP_SECONDS = 10
+# In place of the drop-in where Docker is not installed yet: it extends a command that only Docker's package knows.
+UNKNOWN = "# The command of docker.service, once it is installed, with flags that put docker0 on flannel's subnet.\n"
 
 
 class Plan(t.NamedTuple):
@@ -84,8 +79,7 @@ def read_all(paths: t.Sequence[str]) -> list[str]:
     return [_files.read(path) or "" for path in paths]
 
 
-def dockerd_version(module: AnsibleModule, command: str) -> _docker.Version:
-    program = _docker.binary(command)
+def dockerd_version(module: AnsibleModule, program: str) -> _docker.Version:
     code, out, err = _command.run(module, [program, "--version"])
     if code != 0:
         module.fail_json(msg=f"`{program} --version` failed: {(err or out).strip()}; install Docker Engine again.")
@@ -97,7 +91,7 @@ def dockerd_version(module: AnsibleModule, command: str) -> _docker.Version:
 
 def live_bridge(module: AnsibleModule, active: bool) -> _bridge.Bridge:
     """docker0 as the kernel and, when it runs, Docker have it."""
-    out = output(module, "ip", "-json", "-4", "address", "show")
+    out = _command.output(module, "ip", "-json", "-4", "address", "show")
     address, mtu = _bridge.parse_addresses(out).get(_bridge.NAME, ("", 0))
     try:
         ports = len(os.listdir(f"{_bridge.INTERFACE}/brif"))
@@ -144,6 +138,7 @@ class Wanted(t.NamedTuple):
     json_path: str
     json_before: str | None
     json_text: str | None  # None: there is no daemon.json, and none is needed
+    state: _state.State  # of the host, with what is ours in daemon.json
     containerd: str | None  # None: needs no drop-in
     environment: dict[str, str]
 
@@ -162,17 +157,17 @@ class Wanted(t.NamedTuple):
         return _docker.parse_daemon_json(self.json_text).get("live-restore", True) is True
 
     def files(self) -> list[dict[str, t.Any]]:
-        """The drop-in first: it carries the stamp, which no process can have before it was started again."""
+        """The state first: without it, our settings in daemon.json would be the administrator's. Then the drop-in: it carries the stamp, which no
+        process can have before it was started again."""
         wanted = {drop_in_path(SERVICE): self.drop_in, **self.contents}
         if self.containerd is not None:
             wanted[drop_in_path("containerd.service")] = self.containerd
-        return [file_entry(path, content) for path, content in wanted.items()] + _environment.wanted(
-            NAME, self.environment
-        )
+        entries = [file_entry(path, content) for path, content in wanted.items()]
+        return [_state.file(self.state), *entries, *_environment.wanted(NAME, self.environment)]
 
 
 def file_entry(path: str, content: str) -> dict[str, t.Any]:
-    """A file to write; daemon.json keeps the owner and mode it has. Proxies in it may carry passwords, and the drop-in repeats it."""
+    """A file to write; daemon.json keeps the owner and mode it has. Proxies in it may carry passwords."""
     ours = path.endswith(DROP_IN)
     found = None if ours else _files.look(path)
     owner, group, mode = found[1:] if found else ("root", "root", "0600" if ours else "0644")
@@ -184,8 +179,14 @@ def make_wanted(module: AnsibleModule) -> Wanted:
     params = module.params
     paths = unit_paths(SERVICE)
     units = read_all(paths)
-    command = _docker.start_command(units)
-    version = dockerd_version(module, command)
+    if not units and not module.check_mode:
+        raise ValueError(
+            "docker.service is not on this host; install Docker Engine first (package docker.io or docker-ce)"
+        )
+    # In check mode, it may be this very run that would install Docker.
+    command = _docker.start_command(units) if units else ""
+    program = _docker.binary(command) if units else ""
+    version = dockerd_version(module, program) if units else _docker.OLDEST
     extra_files = environment_files(units, params["subnet_file"])
     variables = {name: value for text in read_all(extra_files) for name, value in _docker.environment(text).items()}
     flags = _docker.flag_settings(command, variables)
@@ -195,37 +196,23 @@ def make_wanted(module: AnsibleModule) -> Wanted:
     current = _docker.parse_daemon_json(before, json_path)
     on_disk = _files.read(drop_in_path(SERVICE))
     options = params["docker_options"]
-    merged, ours = _docker.merge(current, _docker.recorded(on_disk), options, flags, version)
+    state = _state.read()
+    merged, ours = _docker.merge(current, _docker.recorded(state).settings, options, flags, version)
     trouble = _docker.problem(merged, flags, options)
     if trouble:
         raise ValueError(trouble)
 
     bounded = not _host.has_capability(_files.read("/proc/1/status") or "", _host.CAP_SYS_RESOURCE)
     variables_file = _environment.path(NAME) if params["environment"] else ""
-    body = _docker.drop_in(command, version, bounded, ours, params["subnet_file"], params["fixed_cidr"], variables_file)
+    body = _docker.drop_in(command, version, bounded, params["subnet_file"], params["fixed_cidr"], variables_file)
+    body = body if units else UNKNOWN
     containerd = _docker.containerd_drop_in(read_all(unit_paths("containerd.service")), bounded)
     after = _docker.render_daemon_json(before, current, merged)
-    wanted = Wanted(_docker.binary(command), body, json_path, before, after, containerd, params["environment"])
+    state = _state.changed(state, _state.DOCKER, _docker.Record(json_path, ours)._asdict())
+    wanted = Wanted(program, body, json_path, before, after, state, containerd, params["environment"])
     inputs = [json_path, *paths, *extra_files]
     text = _component.wanted_unit(body, inputs, wanted.contents, on_disk, wanted.mended)
     return wanted._replace(drop_in=text)
-
-
-def process_of(wanted: Wanted, state: dict[str, str]) -> _component.Process:
-    pid = int(state.get("MainPID") or 0)
-    return _component.Process(
-        active_state=state.get("ActiveState", ""),
-        sub_state=state.get("SubState", ""),
-        pid=pid,
-        stamp=_stamp.of_process(pid),
-        other_binary=_stamp.other_binary(pid, wanted.program),
-    )
-
-
-def restart_reasons(wanted: Wanted, process: _component.Process) -> list[str]:
-    """Why Docker has to be started again, apart from its bridge."""
-    on_disk = _files.read(drop_in_path(SERVICE)) or ""
-    return _component.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.mended, process)
 
 
 def live_restores() -> bool:
@@ -245,7 +232,7 @@ def wake(module: AnsibleModule, subnet: _bridge.Subnet | None, state: dict[str, 
         return state
     if not _bridge.reasons(subnet, bridge):
         return state
-    with contextlib.suppress(Trouble):
+    with contextlib.suppress(_command.Failed):
         _docker_service.start(module, module.params["wait"])
     return _systemd.show(module, SERVICE)
 
@@ -264,8 +251,10 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
         bridge_reasons = _bridge.reasons(subnet, bridge)
         part_reasons = _bridge.part_reasons(part, bridge)
     network_reasons = bridge_reasons or part_reasons
-    process = process_of(wanted, state)
-    reasons = restart_reasons(wanted, process) + network_reasons
+    process = _component.Process.of(state, wanted.program)
+    on_disk = _files.read(drop_in_path(SERVICE)) or ("" if wanted.program else None)
+    reasons = _component.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.mended, process)
+    reasons += network_reasons
     owned: list[t.Any] = []
     foreign: list[t.Any] = []
     if reasons and active:
@@ -301,19 +290,13 @@ def refuse(module: AnsibleModule, plan: Plan) -> None:
 
 
 def stop_containers(ids: t.Sequence[str]) -> None:
-    """Stop containers, all at once."""
-    # Imported here: it would cost every run 12 ms, and few need it.
-    from multiprocessing.pool import ThreadPool
-
     def stop(identifier: str) -> None:
         _docker_api.call("POST", f"/containers/{identifier}/stop?t={STOP_SECONDS}", timeout=STOP_SECONDS + 20)
 
-    if ids:
-        try:
-            with ThreadPool(min(16, len(ids))) as pool:
-                pool.map(stop, ids)
-        except OSError as error:
-            raise Trouble(f"a container could not be stopped: {error}") from None
+    try:
+        _docker_api.for_each(ids, stop)
+    except OSError as error:
+        raise _command.Failed(f"a container could not be stopped: {error}") from None
 
 
 def trouble_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
@@ -324,8 +307,8 @@ def trouble_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
     wrong = _bridge.reasons(subnet, bridge) or _bridge.part_reasons(wanted_part(module, subnet), bridge)
     if wrong:
         return wrong[0]
-    rules = output(module, "iptables", "-w", "-t", "nat", "-S")
-    tables = "" if "FLANNEL-POSTRTG" in rules else output(module, "nft", "list", "tables")
+    rules = _command.output(module, "iptables", "-w", "-t", "nat", "-S")
+    tables = "" if "FLANNEL-POSTRTG" in rules else _command.output(module, "nft", "list", "tables")
     return _bridge.masquerade_trouble(subnet, rules, tables)
 
 
@@ -338,7 +321,7 @@ def verify(module: AnsibleModule, subnet: _bridge.Subnet) -> None:
 
     trouble = poll(attempt, lambda trouble: not trouble, min(15, module.params["wait"]), interval=0.3)
     if trouble:
-        raise Trouble(trouble)
+        raise _command.Failed(trouble)
 
 
 def write(module: AnsibleModule, files: t.Sequence[dict[str, t.Any]]) -> None:
@@ -357,11 +340,11 @@ def restore(module: AnsibleModule, plan: Plan) -> str:
                     os.unlink(file["path"])
             else:
                 _files.write(module, {**file, **found._asdict()})
-        systemctl(module, "daemon-reload")
+        _command.check(module, "systemctl", "daemon-reload")
         if not plan.active:
             return "the old configuration is back, and Docker is stopped as it was"
         _docker_service.start(module, module.params["wait"])
-    except (Trouble, OSError) as error:
+    except (_command.Failed, OSError) as error:
         return f"the old configuration could not be put back either ({error})"
     return "the old configuration is back, and Docker runs with it"
 
@@ -375,20 +358,16 @@ def start_again(module: AnsibleModule, foreign: dict[str, str]) -> None:
             module.warn(f"Container {name} was stopped and could not be started again: {error}")
 
 
-def kubelet_runs(module: AnsibleModule) -> bool:
-    return _systemd.show(module, "kubelet.service").get("ActiveState") == "active"
-
-
 def restart(module: AnsibleModule, plan: Plan) -> None:
     """From the old bridge to the new one, or back."""
     try:
         write(module, plan.files)
-        systemctl(module, "daemon-reload")
+        _command.check(module, "systemctl", "daemon-reload")
         _docker_service.stop(module, plan.rebuild)
         _docker_service.start(module, module.params["wait"])
         verify(module, t.cast(_bridge.Subnet, plan.subnet))
-    except (Trouble, OSError) as error:
-        raise Trouble(f"{str(error).rstrip('.;')}; {restore(module, plan)}") from None
+    except (_command.Failed, OSError) as error:
+        raise _command.Failed(f"{str(error).rstrip('.;')}; {restore(module, plan)}") from None
 
 
 def restart_around_containers(module: AnsibleModule, plan: Plan) -> None:
@@ -396,16 +375,16 @@ def restart_around_containers(module: AnsibleModule, plan: Plan) -> None:
 
     kubelet is stopped as well, else it would make its containers again on the old bridge.
     """
-    kubelet = bool(plan.owned) and kubelet_runs(module)
+    kubelet = bool(plan.owned) and _systemd.show(module, "kubelet.service").get("ActiveState") == "active"
     try:
         if kubelet:
-            systemctl(module, "stop", "kubelet.service")
+            _command.check(module, "systemctl", "stop", "kubelet.service")
         stop_containers([*plan.owned, *plan.foreign])
         restart(module, plan)
     finally:
         start_again(module, plan.foreign)
         if kubelet:
-            systemctl(module, "start", "--no-block", "kubelet.service")
+            _command.check(module, "systemctl", "start", "--no-block", "kubelet.service")
 
 
 def apply(module: AnsibleModule, plan: Plan) -> None:
@@ -425,52 +404,15 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
 
 def plan_actions(plan: Plan) -> list[Action]:
     found = [*_actions.written(plan.files), *_actions.removals(plan.stale)]
-    found += [Action("enable", NAME, "it would not start at boot")] if plan.enable and not plan.reasons else []
-    return found + _actions.starts(NAME, plan.reasons, plan.runs)
+    return found + _actions.starts(NAME, plan.reasons, plan.runs, plan.enable)
 
 
 def plan_diff(plan: Plan, state: dict[str, str]) -> list[dict[str, str]]:
     diff = [_files.diff(plan.found[file["path"]], file) for file in plan.files] + _files.removal_diff(plan.stale)
-    after = ["enabled"] if plan.enable else []
-    after += [f"restarted: {reason}" for reason in plan.reasons]
-    after += [f"container {name}: stopped, and started again" for name in sorted(plan.foreign.values())]
+    more = [f"container {name}: stopped, and started again" for name in sorted(plan.foreign.values())]
     if plan.owned:
-        after.append(f"containers of Kubernetes stopped, which kubelet makes again: {len(plan.owned)}")
-    if after:
-        before = f"{state.get('ActiveState')}/{state.get('SubState')}\n"
-        text = "\n".join(after) + "\n"
-        diff.append({"before_header": SERVICE, "after_header": SERVICE, "before": before, "after": text})
-    return diff
-
-
-def expected_files(module: AnsibleModule) -> list[dict[str, str]]:
-    """The diff of what is written once there is a Docker. The drop-in extends a command that only its package knows."""
-    before = _files.read(_docker.DAEMON_JSON)
-    current = _docker.parse_daemon_json(before)
-    merged = _docker.merge(current, {}, module.params["docker_options"], {}, _docker.OLDEST)[0]
-    text = _docker.render_daemon_json(before, current, merged)
-    wanted = [] if text is None else [file_entry(_docker.DAEMON_JSON, text)]
-    note = "# The command of docker.service, once it is installed, with flags that put docker0 on flannel's subnet.\n"
-    wanted += [file_entry(drop_in_path(SERVICE), note), *_environment.wanted(NAME, module.params["environment"])]
-    found = [(_files.look(file["path"]), file) for file in wanted]
-    return [_files.diff(there, file) for there, file in found if not _files.matches(there, file)]
-
-
-def not_installed(module: AnsibleModule) -> None:
-    """Docker's package is not there: an error, but in check mode it may be this very run that would install it."""
-    if not module.check_mode:
-        module.fail_json(
-            msg="docker.service is not on this host; install Docker Engine first (package docker.io or docker-ce)."
-        )
-    reason = "Docker Engine is not installed yet"
-    headers = {"before_header": SERVICE, "after_header": SERVICE}
-    files = expected_files(module)
-    diff = [*files, {**headers, "before": "", "after": f"started on flannel's subnet: {reason}\n"}]
-    actions = [
-        *_actions.writes(file["after_header"] for file in files),
-        *_actions.starts(NAME, [reason], running=False),
-    ]
-    module.exit_json(**_actions.result(actions), bridge={}, containers=[], diff=diff)
+        more.append(f"containers of Kubernetes stopped, which kubelet makes again: {len(plan.owned)}")
+    return diff + _component.service_diff(SERVICE, state, plan.enable, plan.reasons, more)
 
 
 SPEC = {
@@ -486,8 +428,6 @@ SPEC = {
 
 def run(module: AnsibleModule) -> dict:
     state = _systemd.show(module, SERVICE)
-    if not unit_paths(SERVICE):
-        not_installed(module)
     if state.get("LoadState") == "masked":
         module.fail_json(msg="docker.service is masked; run `systemctl unmask docker.service` first.")
     try:
@@ -498,7 +438,7 @@ def run(module: AnsibleModule) -> dict:
     try:
         if not module.check_mode:
             apply(module, plan)
-    except Trouble as error:
+    except _command.Failed as error:
         module.fail_json(msg=f"{error}.")
     bridge = {"address": plan.subnet.address, "mtu": plan.subnet.mtu} if plan.subnet else {}
     return {

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The code of module firewall; here, so that module survey can import it."""
 
 from __future__ import annotations
@@ -51,8 +50,8 @@ class Plan(t.NamedTuple):
         found += [Action("apply", TABLE)] if self.load else []
         if found:
             return found
-        found += [Action("enable", _SERVICE, "it would not start at boot")] if self.enable else []
-        return found + _actions.starts(_SERVICE, ["it is not running"] if self.start else [], running=False)
+        reasons = ["it is not running"] if self.start else []
+        return _actions.starts(_SERVICE, reasons, running=False, enable=self.enable)
 
 
 def owned_files(rules: str) -> list[dict[str, t.Any]]:

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The code of module host_facts."""
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _sockets, _status
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host, _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses, _nft
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
@@ -26,13 +25,6 @@ _SUBNET = "/var/lib/flannel/subnet.env"
 _BINARIES = "/usr/local/bin"
 _VERSIONED = ("kube-apiserver", "kubelet", "etcd")
 _RESOLV_CONF = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
-
-
-def output(module: AnsibleModule, *command: str) -> str:
-    """What a command prints; nothing where the host has no such command or it fails."""
-    if module.get_bin_path(command[0]) is None:
-        return ""
-    return _command.run(module, command)[1]
 
 
 def docker_runs() -> bool:
@@ -66,6 +58,13 @@ def readable(path: str) -> str:
         return ""
 
 
+def runtime_changes(module: AnsibleModule) -> bool:
+    try:
+        return _state.RUNTIME_CHANGE in _state.parse(readable(_state.PATH))
+    except ValueError as error:
+        return module.fail_json(msg=f"{error}.")
+
+
 def free_mb(directory: str) -> int:
     while not os.path.isdir(directory):
         directory = os.path.dirname(directory)
@@ -74,7 +73,7 @@ def free_mb(directory: str) -> int:
 
 def containerd_version(module: AnsibleModule) -> str:
     """The version in `containerd github.com/containerd/containerd 1.7.24~ds1 …`."""
-    return ".".join(map(str, _host.parse_version(output(module, "containerd", "--version"))))
+    return ".".join(map(str, _host.parse_version(_command.output(module, "containerd", "--version"))))
 
 
 def installed() -> bool:
@@ -105,7 +104,7 @@ def etcd_state() -> str:
 def look(module: AnsibleModule) -> dict:
     release = _host.parse_os_release(_files.read("/etc/os-release") or "")
     kernel = os.uname()
-    addresses = output(module, "ip", "-json", "-4", "address", "show")
+    addresses = _command.output(module, "ip", "-json", "-4", "address", "show")
     runtime = _runtime.of_kubelet(readable(_runtime.KUBELET))
     return {
         "addresses": _host.interface_addresses(addresses),
@@ -133,12 +132,12 @@ def look(module: AnsibleModule) -> dict:
         "machine_id": (_files.read("/etc/machine-id") or "").strip(),
         "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
         "networks": networks(module, addresses),
-        "nftables": _host.nftables_usable(kernel.release, output(module, "nft", "--version")),
+        "nftables": _host.nftables_usable(kernel.release, _command.output(module, "nft", "--version")),
         "pki": _pki.look(module.params["pki"], _pki.FILES),
         "pod_bridge": _runtime.pod_bridge(runtime, readable(_runtime.CONFLIST)),
         "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
         "runtime": runtime,
-        "runtime_change": os.path.exists(_runtime.MARKER),
+        "runtime_change": runtime_changes(module),
         "services": sorted(
             os.path.basename(path)[: -len(".service")] for path in glob.glob(f"{_UNITS}/plainkube-*.service")
         ),

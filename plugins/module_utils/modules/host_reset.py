@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The code of module host_reset."""
 
 from __future__ import annotations
@@ -12,78 +11,36 @@ import pwd
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _reset
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _paths, _reset
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._containerd_parts import ContainerdHost
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._docker_parts import BRIDGELESS, DockerHost
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import (
-    UNITS,
-    Part,
-    Trees,
-    actions,
-    apply,
-    at,
-    listed,
-    look,
-    matching,
-    mounted,
-    remove_cgroup,
-    remove_files,
-    resolved,
-    there,
-)
-from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
-    _bridge,
-    _docker,
-    _docker_service,
-    _runtime,
-)
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import Trouble, output
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._docker_parts import DockerHost
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Part, explained, report
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import UNITS, at, listed, matching, there
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker
 
 PKI = f"{_reset.CONFIGURATION}/pki"
-# Where role artifacts has symlinks.
-LINKS = ("/usr/local/bin", "/opt/cni/bin")
 # Files with a text of ours in them, and those whose name is ours.
-SIGNED: tuple[str, ...] = (
-    "/etc/network-environment",
-    "/etc/sysctl.d/60-plainkube.conf",
-    "/etc/sysctl.d/60-plainkube-kubelet.conf",
-)
-SIGNED += ("/etc/crictl.yaml",)
+SIGNED = ("/etc/crictl.yaml", "/etc/network-environment")
 NAMED = (
+    "/etc/sysctl.d/60-plainkube*.conf",
     "/etc/modules-load.d/plainkube.conf",
     "/etc/tmpfiles.d/plainkube.conf",
     "/etc/sysusers.d/plainkube-*.conf",
-    _runtime.MARKER,
     _member.FIRST_START,
+    _state.PATH,
 )
 SIGNATURE = "Written by plainkube.cluster"
 # The services of packages that role artifacts installed for programs in services of our own, and what keeps these from starting.
 HELD = {f"{UNITS}/{name}.service.d/plainkube.conf": f"{name}.service" for name in ("haproxy", "keepalived")}
 # What a killed run may have left beside the files that it wrote.
-TEMPORARY: tuple[str, ...] = (
-    "/etc",
-    UNITS,
-    f"{UNITS}/docker.service.d",
-    "/etc/sysctl.d",
-    "/etc/modules-load.d",
-    "/etc/sysusers.d",
-    "/etc/docker",
-    "/etc/containerd",
-    "/etc/cni/net.d",
+TEMPORARY = (
+    *{os.path.dirname(path) for path in (*SIGNED, *NAMED)},
+    *(UNITS, f"{UNITS}/docker.service.d", "/etc/docker", "/etc/containerd", "/etc/cni/net.d"),
+    *(PKI, f"{PKI}/etcd", *_paths.LINKS),
 )
-TEMPORARY += (_reset.CONFIGURATION, PKI, f"{PKI}/etcd", *LINKS)
-# What services keep, by the one whose unit tells that it is ours.
-DATA = {
-    "etcd": [_member.DATA, f"{_member.DATA}.old"],
-    "kube-apiserver": ["/var/log/kube-apiserver"],
-    "flanneld": ["/var/lib/flannel", "/run/flannel"],
-    "cri-dockerd": ["/var/lib/cri-dockerd", "/run/cri-dockerd.sock"],
-    # The pods' directory may be on a disk of its own.
-    "kubelet": ["/var/lib/kubelet/pods", "/var/lib/kubelet", "/var/log/pods", "/var/log/containers"],
-}
 # Directories that services or the collection made, and others may use: they go when nothing is left in them.
 PLUGINS = "/usr/libexec/kubernetes"
 SHARED = {
@@ -99,11 +56,23 @@ SHARED = {
         f"{PLUGINS}/kubelet-plugins",
         PLUGINS,
     ],
+    "kube-apiserver": ["/root/.kube"],
 }
-ALWAYS_SHARED = [f"{PKI}/etcd", PKI, _reset.CONFIGURATION, "/etc/sysusers.d"]
-ALWAYS_SHARED += [f"{UNITS}/docker.service.d", f"{UNITS}/containerd.service.d", os.path.dirname(BRIDGELESS)]
+ALWAYS_SHARED = [f"{PKI}/etcd", PKI, _reset.CONFIGURATION, "/etc/sysusers.d", os.path.dirname(_state.PATH)]
 ALWAYS_SHARED += ["/opt/cni/bin", "/opt/cni"]
-KUBECTL_CACHE = "/root/.kube/cache"
+# Without one of these, nothing in Docker is Kubernetes'.
+OF_DOCKER = ("kubelet", "cri-dockerd")
+AGAIN = "the reset"
+
+
+def remove_cgroup(path: str) -> OSError | None:
+    """Remove a cgroup with those below it; the error where one of them still has processes."""
+    try:
+        for directory, _names, _files_in_it in os.walk(at(path), topdown=False):
+            os.rmdir(directory)
+    except OSError as error:
+        return error
+    return None
 
 
 class Host(DockerHost, ContainerdHost):
@@ -111,134 +80,100 @@ class Host(DockerHost, ContainerdHost):
 
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)
-        self.network = self.pod_network()
-
-    def pod_network(self) -> str:
         found = _docker.environment(_files.read(at("/var/lib/flannel/subnet.env")) or "")
-        return found.get("FLANNEL_NETWORK") or self.module.params["pod_network"]
+        self.network = found.get("FLANNEL_NETWORK") or module.params["pod_network"]
 
     def parts(self) -> list[Part]:
         """In the order in which they are removed. Units are last: they tell what is ours."""
+        filtering = ("flanneld", "kube-proxy", "kubelet")
         return [
             Part("service", self.services, self.stop_services),
-            Part("hold on", self.held_services, self.release_services),
+            Part("hold on", lambda: [HELD[path] for path in there(HELD)], self.release_services),
             *self.containerd_parts(),
-            Part("container", self.containers, self.remove_containers),
-            Part("image", self.images, self.remove_images),
-            Part("setting of Docker", self.settings, self.take_back_settings),
-            Part("file", self.drop_ins, self.remove_drop_ins),
-            Part("Docker's process", self.docker_process, self.restart_docker),
-            Part("interface", self.interfaces, self.remove_interfaces),
-            Part("route", self.routes, self.remove_routes),
-            Part("rules", lambda: self.rules("iptables"), lambda found: self.remove_rules("iptables")),
-            Part("rules", lambda: self.rules("ip6tables"), lambda found: self.remove_rules("ip6tables")),
-            Part("nftables table", self.tables, self.remove_tables),
-            Part("mount", lambda: [point for trees in self.trees() for point in trees.mount_points()], self.unmount),
-            Part("data", lambda: self.data().names(), lambda dummy: self.data().remove()),
-            Part("cgroup", self.cgroups, self.remove_cgroups),
-            Part("file", self.files, remove_files),
-            Part("link", self.links, remove_files),
-            Part("binaries", lambda: self.binaries().names(), lambda dummy: self.binaries().remove()),
+            *self.container_parts(OF_DOCKER),
+            *self.bridge_parts(self.docker_process, runs=True),
+            Part("interface", self.interfaces, self.each("ip", "link", "delete"), ("flanneld",)),
+            Part("route", self.routes, self.each("ip", "route", "delete"), ("flanneld",)),
+            self.rule_part("iptables", self.rules, filtering),
+            self.rule_part("ip6tables", functools.partial(_reset.owned_rules, network=self.network), filtering),
+            self.table_part(_reset.TABLES, ("flanneld", "kube-proxy", "plainkube-firewall")),
+            *self.tree_parts("data", self.data),
+            Part("cgroup", self.cgroups, self.remove_cgroups, ("kubelet",)),
+            Part("file", self.files, _paths.remove_files),
+            *self.binary_parts(_reset.RELEASES),
             Part("user", self.users, self.remove_users),
             Part("directory", self.directories, self.remove_directories),
-            Part("unit", self.unit_files, self.remove_units),
+            self.unit_part(self.ours),
         ]
+
+    def wake(self) -> None:
+        if self.has(*OF_DOCKER):
+            self.wake_docker()
+        self.wake_containerd()
+
+    def keeps(self) -> list[str]:
+        """What stays for now, because other containers are running."""
+        foreign = self.foreign()
+        kept = []
+        if foreign and self.stamped():
+            kept.append(
+                f"Docker keeps its process and docker0 its address, because a restart would stop {', '.join(foreign)}: "
+                "run plainkube.cluster.reset once more when they have ended."
+            )
+        in_use = self.sorted_images()[1] if self.has(*OF_DOCKER) else []
+        if in_use:
+            kept.append(f"Images that containers of others use stay: {', '.join(in_use)}.")
+        return kept
 
     # --- services --------------------------------------------------------------------------------------------------
 
     def services(self) -> list[str]:
         """All but containerd, which is asked for its containers before it is stopped."""
-        states = {name: self.state(f"{name}.service") for name in self.ours if name != "containerd"}
-        return [
-            name
-            for name, state in states.items()
-            if state.get("ActiveState") not in ("inactive", None) or state.get("UnitFileState") == "enabled"
-        ]
-
-    def held_services(self) -> list[str]:
-        return [HELD[path] for path in there(HELD)]
+        return self.started(name for name in self.ours if name != "containerd")
 
     def release_services(self, units: list[str]) -> None:
         """As after the installation of a package whose service nobody wants: not started, and not at boot."""
-        _docker_service.systemctl(self.module, "disable", "--quiet", *units)
-        for path in there(HELD):
-            os.unlink(at(path))
-            if not listed(os.path.dirname(path)):
-                os.rmdir(at(os.path.dirname(path)))
+        self.run("systemctl", "disable", "--quiet", *units)
+        self.remove_drop_ins(there(HELD))
 
-    def unit_files(self) -> list[str]:
-        return there(f"{UNITS}/{name}.service" for name in self.ours)
+    def docker_process(self) -> list[str]:
+        return ["restarted, so that docker0 is its own again"] if self.stamped() and not self.foreign() else []
 
     # --- network ---------------------------------------------------------------------------------------------------
 
-    def addresses(self) -> dict[str, tuple[str, int]]:
-        return _bridge.parse_addresses(output(self.module, "ip", "-json", "-4", "address", "show"))
-
     def interfaces(self) -> list[str]:
-        links = ["flannel.1", "flannel-v6.1"] if self.has("flanneld") else []
-        return [link for link in links if os.path.exists(at(f"/sys/class/net/{link}"))]
+        return [link for link in ("flannel.1", "flannel-v6.1") if os.path.exists(at(f"/sys/class/net/{link}"))]
 
     def routes(self) -> list[str]:
-        if not self.has("flanneld"):
-            return []
-        found = _reset.owned_routes(output(self.module, "ip", "-json", "route", "show"), self.network)
+        found = _reset.owned_routes(self.output("ip", "-json", "route", "show"), self.network)
         # Those through flannel.1 go with it.
         return [route for route in found if not route.endswith(" dev flannel.1")]
 
-    def remove_routes(self, routes: list[str]) -> None:
-        for route in routes:
-            self.run("ip", "route", "delete", *route.split())
-
-    def owned_rules(self, command: str) -> dict[str, list[str]]:
-        if not self.has("flanneld", "kube-proxy", "kubelet"):
-            return {}
-        return _reset.owned_rules(output(self.module, f"{command}-save"), self.network)
-
-    def rules(self, command: str) -> list[str]:
-        return _reset.rule_names(command, self.owned_rules(command))
-
-    def remove_rules(self, command: str) -> None:
-        tables = self.owned_rules(command)
-        bridge = self.addresses().get(_bridge.NAME)
-        if command == "iptables" and "nat" in tables and bridge and self.stamped():
+    def rules(self, saved: str) -> _reset.Rules:
+        tables = _reset.owned_rules(saved, self.network)
+        bridge = _bridge.parse_addresses(self.output("ip", "-json", "-4", "address", "show")).get(_bridge.NAME)
+        if "nat" in tables and bridge and self.stamped():
             # Containers of others stay on docker0, whose way out flannel's rule was. This is Docker's own, and Docker removes it.
             subnet = _bridge.Subnet(bridge[0], bridge[1], False).network
             tables["nat"].append(f"-A POSTROUTING -s {subnet} ! -o {_bridge.NAME} -j MASQUERADE")
-        self.run(f"{command}-restore", "--noflush", "--wait", data=_reset.restore_script(tables))
-
-    def tables(self) -> list[str]:
-        if not self.has("flanneld", "kube-proxy", "plainkube-firewall"):
-            return []
-        return _reset.owned_tables(output(self.module, "nft", "list", "tables"))
+        return tables
 
     # --- files -----------------------------------------------------------------------------------------------------
 
-    def data(self) -> Trees:
-        paths = [path for name, paths in DATA.items() if name in self.ours for path in paths]
-        servers = listed(f"{KUBECTL_CACHE}/discovery") if self.has("kube-apiserver") else []
-        if servers and all(server.startswith("127.0.0.1_") for server in servers):
-            paths.append(KUBECTL_CACHE)
-        return Trees(paths)
-
-    def binaries(self) -> Trees:
-        return Trees(["/opt/plainkube"])
-
-    def trees(self) -> list[Trees]:
-        return [self.data(), self.binaries()]
-
-    def refusals(self) -> list[str]:
-        return [trouble for trees in [self.sandbox_trees(), *self.trees()] for trouble in trees.refusals()]
+    def data(self) -> list[str]:
+        paths = [path for name, paths in _reset.DATA.items() if name in self.ours for path in paths]
+        servers = listed(f"{_reset.KUBECTL_CACHE}/discovery") if self.has("kube-apiserver") else []
+        own_cache = servers and all(server.startswith("127.0.0.1_") for server in servers)
+        return [*paths, _reset.KUBECTL_CACHE] if own_cache else paths
 
     def cgroups(self) -> list[str]:
-        if not self.has("kubelet"):
-            return []
         root = self.module.params["cgroup_root"].rstrip("/")
         pods = [f"/sys/fs/cgroup{hierarchy}{root}/kubepods{end}" for hierarchy in ("", "/*") for end in ("", ".slice")]
         return [path for pattern in pods for path in matching(pattern)]
 
     def remove_cgroups(self, paths: list[str]) -> None:
         if any(path.endswith(".slice") for path in paths):
-            output(self.module, "systemctl", "stop", "kubepods.slice")
+            self.output("systemctl", "stop", "kubepods.slice")
         for path in paths:
             # The kernel takes a moment over a container that has just ended.
             trouble = poll(functools.partial(remove_cgroup, path), lambda trouble: trouble is None, seconds=10)
@@ -247,7 +182,7 @@ class Host(DockerHost, ContainerdHost):
 
     def files(self) -> list[str]:
         wanted = {
-            *_reset.configuration(self.units[path] for path in self.unit_files()),
+            *_reset.configuration(self.units.values()),
             *(path for name in NAMED for path in matching(name)),
         }
         wanted |= {path for path in SIGNED if SIGNATURE in (_files.read(at(path)) or "")}
@@ -263,12 +198,6 @@ class Host(DockerHost, ContainerdHost):
         names = sorted({*self.module.params["certificates"]} - {"origin"})
         return [f"{PKI}/{name}" for name in [*names, "origin"]]
 
-    def links(self) -> list[str]:
-        paths = [f"{directory}/{name}" for directory in LINKS for name in listed(directory)]
-        return [
-            path for path in paths if os.path.islink(at(path)) and os.readlink(at(path)).startswith("/opt/plainkube/")
-        ]
-
     def users(self) -> list[str]:
         return _reset.owned_users(_files.read(at("/etc/passwd")) or "")
 
@@ -276,7 +205,7 @@ class Host(DockerHost, ContainerdHost):
         for name in names:
             user = pwd.getpwnam(name)
             # Of its state, mount points and what links lead to are left.
-            for path in [*SHARED["etcd"], *(path for paths in DATA.values() for path in paths)]:
+            for path in [*SHARED["etcd"], *(path for paths in _reset.DATA.values() for path in paths)]:
                 if os.path.exists(at(path)) and os.stat(at(path)).st_uid == user.pw_uid:
                     os.chown(at(path), 0, 0)
             self.run("userdel", name)
@@ -284,20 +213,17 @@ class Host(DockerHost, ContainerdHost):
                 self.run("groupdel", name)
 
     def directories(self) -> list[str]:
-        """Directories that are empty, or will be when the ones below them are gone."""
-        gone: list[str] = []
-        points = {mount.point for mount in mounted()}
+        """Shared directories in which nothing is left, or never was."""
+        points = {mount.point for mount in _paths.mounted()}
         shared = [path for name, paths in SHARED.items() if name in self.ours for path in paths]
-        shared += ["/root/.kube"] if self.has("kube-apiserver") else []
-        for path in [*shared, *ALWAYS_SHARED]:
-            empty = not [name for name in listed(path) if f"{path}/{name}" not in {*gone, *self.going}]
-            if there([path]) and empty and not os.path.islink(at(path)) and resolved(path) not in points:
-                gone.append(path)
-        return gone
+        found = [path for path in there([*shared, *ALWAYS_SHARED]) if not listed(path) and not os.path.islink(at(path))]
+        return [path for path in found if _paths.resolved(path) not in points]
 
     def remove_directories(self, paths: list[str]) -> None:
-        for path in paths:
-            os.rmdir(at(path))
+        while paths:
+            for path in paths:
+                os.rmdir(at(path))
+            paths = self.directories()  # those above
 
 
 def main() -> None:
@@ -314,29 +240,14 @@ def main() -> None:
     # Role reset runs this module in check mode first, and then asks the user.
     if module.check_mode:
         _run.begin(module)
-    try:
+    with explained(module, AGAIN):
         host = Host(module)
-        parts = host.parts()
-        refusals = host.refusals()
-        if refusals:
-            module.fail_json(msg=f"Nothing was removed: {'; '.join(refusals)}, and run the reset again.")
-        before = look(host, parts)
+        host.refuse(AGAIN)
         kept = host.keeps()
-        if before and not module.check_mode:
+        found = host.look()
+        if found and not module.check_mode:
             with _run.held(module):
-                host.wake_docker()
-                host.wake_containerd()
-                apply(host, parts)
-    except (Trouble, OSError, ValueError) as error:
-        module.fail_json(
-            msg=f"{str(error).rstrip('.')}. Put that right, and run the reset again: it goes on from here."
-        )
+                host.remove()
     if not module.check_mode:
         _run.remove(module)
-    lines = [f"{kind} {name}\n" for kind, names in before.items() for name in names]
-    module.exit_json(
-        **_actions.result(actions(before)),
-        removed=before,
-        kept=[*kept, *host.kept],
-        diff={"before_header": "this host", "after_header": "this host", "before": "".join(lines), "after": ""},
-    )
+    module.exit_json(**report(found), removed=found, kept=[*kept, *host.kept])

@@ -1,40 +1,28 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The code of module runtime_removal; here, so that module survey can import it."""
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _state
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _reset
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._containerd_parts import ContainerdHost
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._docker_parts import BRIDGELESS, DockerHost
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import (
-    UNITS,
-    Part,
-    Trees,
-    actions,
-    apply,
-    at,
-    look,
-    matching,
-    remove_files,
-    there,
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._docker_parts import (
+    BRIDGELESS,
+    DROP_IN,
+    DockerHost,
 )
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Found, Part, explained, report
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import at, there
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
-    _bridge,
-    _docker_api,
-    _docker_service,
-    _runtime,
-)
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import SERVICE, Trouble
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _runtime
 
 SPEC: dict[str, t.Any] = {
+    "state": {"type": "str", "choices": ["prepared", "removed", "complete"], "default": "removed"},
     "runtime": {"type": "str", "choices": [_runtime.DOCKER, _runtime.CONTAINERD], "required": True},
     "bridge": {"type": "str", "required": True},
     "docker": {"type": "bool", "required": True},
@@ -42,174 +30,99 @@ SPEC: dict[str, t.Any] = {
     "wait": {"type": "int", "default": 60},
 }
 SHIM = "cri-dockerd"
-SHIM_UNIT = f"{UNITS}/{SHIM}.service"
-SHIM_DATA = ("/var/lib/cri-dockerd", "/run/cri-dockerd.sock", f"/opt/plainkube/{SHIM}")
-# The components of role artifacts that only containerd's nodes have.
-BINARIES = ("/opt/plainkube/containerd", "/opt/plainkube/cni-plugins")
+AGAIN = "plainkube.cluster.site"
 
 
 class Node(DockerHost, ContainerdHost):
     """A node's current state, and what the new runtime does not need."""
 
-    OWNERS: tuple[str, ...] = (SHIM,)
-
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)
-        self.wanted = module.params
-        # Of containers that will be gone when images are.
-        self.pulled: set[str] = set()
-
-    def refusals(self) -> list[str]:
-        """Why it is not safe to remove what there is."""
-        docker = self.wanted["runtime"] == _runtime.DOCKER
-        found = [Trees(BINARIES if docker else SHIM_DATA)]
-        if docker or self.leaves_bridge:
-            found.append(self.sandbox_trees())
-        return [trouble for trees in found for trouble in trees.refusals()]
-
-    @property
-    def leaves_bridge(self) -> bool:
-        """Whether containerd stays and its pods are on another bridge."""
-        found = _runtime.bridge_of(_files.read(at(_runtime.CONFLIST)) or "")
-        return self.wanted["runtime"] == _runtime.CONTAINERD and found not in ("", self.wanted["bridge"])
-
-    def wake(self) -> None:
-        """Have a runtime run that is left, and has pods' containers yet."""
-        if self.wanted["runtime"] == _runtime.CONTAINERD:
-            self.wake_docker()
-        if self.wanted["runtime"] == _runtime.DOCKER or self.leaves_bridge:
-            self.wake_containerd()
+        self.to_docker = module.params["runtime"] == _runtime.DOCKER
+        bridge = _runtime.bridge_of(_files.read(at(_runtime.CONFLIST)) or "")
+        # containerd stays, and its pods are on another bridge.
+        self.leaves_bridge = not self.to_docker and bridge not in ("", module.params["bridge"])
 
     def parts(self) -> list[Part]:
         """In the order in which they are removed."""
-        if self.wanted["runtime"] == _runtime.DOCKER:
-            return [*self.containerd_parts(), *self.binaries(BINARIES)]
-        found = [
-            Part("service", self.shim_services, self.stop_services),
-            Part("container", self.containers, self.remove_containers),
-            Part("image", self.images, self.remove_images),
-        ]
-        if self.leaves_bridge:
-            found += [
-                Part("container", self.pod_containers, self.remove_pod_containers),
-                *self.network_parts(),
-            ]
-        if not self.wanted["docker"]:
-            found += [
-                Part("setting of Docker", self.settings, self.take_back_settings),
-                Part("Docker's process", self.docker_process, self.stop_docker),
-                Part("file", self.drop_ins, self.remove_drop_ins),
-            ]
+        if self.to_docker:
+            # The artifacts that only containerd's nodes have.
+            artifacts = [f"{_reset.RELEASES}/{name}" for name in ("containerd", "cni-plugins")]
+            return [*self.containerd_parts(), *self.binary_parts(*artifacts)]
         # The unit tells that the rest is ours.
         return [
-            *found,
-            *self.binaries(SHIM_DATA),
-            Part("unit", lambda: there([SHIM_UNIT]) if self.has(SHIM) else [], self.remove_units),
+            Part("service", lambda: self.started([SHIM]), self.stop_services, (SHIM,)),
+            *self.container_parts((SHIM,)),
+            *([self.pod_container_part(), *self.network_parts()] if self.leaves_bridge else []),
+            *([] if self.module.params["docker"] else self.bridge_parts(self.docker_process, runs=False)),
+            *self.tree_parts("data", lambda: [*_reset.DATA[SHIM]], (SHIM,)),
+            *self.binary_parts(f"{_reset.RELEASES}/{SHIM}"),
+            self.unit_part([SHIM]),
         ]
 
-    def binaries(self, paths: t.Sequence[str]) -> list[Part]:
-        """What programs are in and keep, and the links to them."""
+    def wake(self) -> None:
+        if not self.to_docker and self.has(SHIM):
+            self.wake_docker()
+        if self.to_docker or self.leaves_bridge:
+            self.wake_containerd()
 
-        def links() -> list[str]:
-            found = matching("/usr/local/bin/*") + matching("/opt/cni/bin/*")
-            return [path for path in found if os.path.islink(at(path)) and self.leads(path, paths)]
+    def look(self) -> Found:
+        found = super().look()
+        if not found or not self.runs("kubelet.service"):
+            return found
+        return {"service": ["kubelet", *found.pop("service", [])], **found}
 
-        return [
-            Part("link", links, remove_files),
-            Part("data", lambda: Trees(paths).names(), lambda dummy: Trees(paths).remove()),
-        ]
+    def remove(self) -> None:
+        """Whatever there is, the kubelet must not make more of it."""
+        if self.runs("kubelet.service"):
+            self.run("systemctl", "stop", "kubelet.service")
+        super().remove()
 
-    @staticmethod
-    def leads(link: str, paths: t.Sequence[str]) -> bool:
-        return os.readlink(at(link)).startswith(tuple(f"{path}/" for path in paths))
-
-    # --- the kubelet, and what is between it and Docker ---
-
-    def kubelet(self) -> list[str]:
-        return ["kubelet"] if self.runs("kubelet.service") else []
-
-    def stop_kubelet(self, dummy: list[str]) -> None:
-        """It would recreate its containers."""
-        _docker_service.systemctl(self.module, "stop", "kubelet.service")
-
-    def shim_services(self) -> list[str]:
-        state = self.state(f"{SHIM}.service") if self.has(SHIM) else {}
-        runs = state.get("ActiveState") not in ("inactive", None) or state.get("UnitFileState") == "enabled"
-        return [SHIM] if runs else []
-
-    # --- Docker ---
-
-    def images(self) -> list[str]:
-        """Those of the collection, and those that pods have pulled."""
-        if not self.has(SHIM) or not self.docker_runs():
-            return []
-        containers = self.all_containers()
-        self.pulled |= {one["ImageID"] for one in containers if _bridge.of_kubernetes(one)}
-        used = {one["ImageID"] for one in containers if not _bridge.of_kubernetes(one)}
-        images = _docker_api.call("GET", "/images/json") or []
-        return sorted(
-            name
-            for image in images
-            if image["Id"] not in used
-            for name in image.get("RepoTags") or []
-            if image["Id"] in self.pulled or name in self.wanted["images"]
-        )
+    def all_containers(self) -> list[dict[str, t.Any]]:
+        """What pods have pulled is known by their containers, which are gone when images are removed."""
+        found = super().all_containers()
+        self.pulled |= {one["ImageID"] for one in found if _bridge.of_kubernetes(one)}
+        return found
 
     def docker_process(self) -> list[str]:
         """Docker, where it is on flannel's subnet, or on its way back from there. One that never was is not ours."""
-        if not there([self.drop_in(), BRIDGELESS]):
-            return []
-        state = self.docker() if not there([BRIDGELESS]) else {"ActiveState": "active"}
-        runs = state.get("ActiveState") not in ("inactive", "failed", None) or state.get("UnitFileState") == "enabled"
-        return ["stopped, and not started at boot"] if runs else []
-
-    def stop_docker(self, dummy: list[str]) -> None:
-        """Its containers, images and volumes stay; started by hand, it has its own bridge."""
-        _docker_service.stop(self.module, rebuild=True)
-        _docker_service.systemctl(self.module, "disable", "--quiet", SERVICE, "docker.socket")
-        self.remove_drop_ins(self.drop_ins())
-        if self.startable():
-            self.forget_bridge()
+        leaves = there([BRIDGELESS]) or (there([DROP_IN]) and self.started(["docker"]))
+        return ["stopped, and not started at boot"] if leaves else []
 
 
-def refuse(module: AnsibleModule, node: Node) -> None:
-    """Fail where Docker is to stop and runs containers of others; nothing has been changed."""
-    refusals = node.refusals()
-    if refusals:
-        module.fail_json(msg=f"Nothing was removed: {'; '.join(refusals)}, and run plainkube.cluster.site again.")
-    foreign = [] if module.params["docker"] or not there([node.drop_in()]) else node.foreign()
+def refuse(node: Node) -> None:
+    """Fail where something of others is in the way; nothing has been changed."""
+    node.refuse(AGAIN)
+    foreign = [] if node.module.params["docker"] or not there([DROP_IN]) else node.foreign()
     if foreign:
-        module.fail_json(
+        node.module.fail_json(
             msg="Docker Engine is to stop on this node (docker_enabled is false), and runs containers that Kubernetes does not own: "
             f"{', '.join(foreign)}; stop them, or set docker_enabled to true."
         )
 
 
+def record(module: AnsibleModule, change: dict[str, t.Any] | None) -> dict[str, t.Any]:
+    """Have the host remember the change that is in progress: once the node's files have changed, they no longer show why it was drained."""
+    written = _state.update(module, _state.RUNTIME_CHANGE, change, at(""))
+    return _actions.result(_actions.writes([_state.PATH] if written else []))
+
+
 def run(module: AnsibleModule) -> dict[str, t.Any]:
-    try:
+    runtime, state = module.params["runtime"], module.params["state"]
+    with explained(module, AGAIN):
+        if state == "complete":
+            return record(module, None)
         node = Node(module)
-        refuse(module, node)
-        if not module.check_mode:
-            node.wake()
-        parts = node.parts()
-        found = look(node, parts)
-        if found:
-            # Whatever there is, the kubelet must not make more of it.
-            parts = [Part("service", node.kubelet, node.stop_kubelet), *parts]
-            found = look(node, parts)
+        refuse(node)
+        if state == "prepared":
+            node.look()  # what cannot be read is told of before the node is drained
+            return record(module, {"to": runtime})
+        begun = _state.RUNTIME_CHANGE in _state.read(at(""))
+        pending = [Action("wait", "the change of the container runtime", "it has not come to its end")] if begun else []
+        found = node.look()
         if found and not module.check_mode:
-            apply(node, parts)
-    except (Trouble, OSError, ValueError) as error:
-        module.fail_json(
-            msg=f"{str(error).rstrip('.')}. Put that right, and run plainkube.cluster.site again: it goes on from here."
-        )
-    lines = [f"{kind} {name}\n" for kind, names in found.items() for name in names]
-    begun = os.path.exists(at(_runtime.MARKER))
-    pending = [Action("wait", "the change of the container runtime", "it has not come to its end")] if begun else []
-    return {
-        **_actions.result([*actions(found), *pending]),
-        "diff": {"before_header": "this node", "after_header": "this node", "before": "".join(lines), "after": ""},
-    }
+            node.remove()
+        return report(found, pending)
 
 
 def main() -> None:

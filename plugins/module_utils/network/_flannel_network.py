@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """flannel's network configuration in etcd: rendering, validation by flannel's rules, and comparison.
 
 The rules are those of flannel 0.28's pkg/subnet/config.go and of its backends. They also reject invalid values that flannel

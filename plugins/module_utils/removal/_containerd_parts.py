@@ -1,32 +1,24 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The parts of containerd that belong to this collection: Kubernetes' containers and images, their network, and our service."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _reset
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import (
-    UNITS,
-    Host,
-    Part,
-    Trees,
-    at,
-    listed,
-    matching,
-    remove_files,
-    there,
-)
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _paths, _reset
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Host, Part
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import UNITS, at, listed, matching, there
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker_service, _runtime
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import output
-from ansible_collections.plainkube.cluster.plugins.module_utils.services import _environment, _stamp
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _environment
 
+# Without our unit of it, nothing of containerd's is ours.
+OURS = ("containerd",)
 CONTAINERD = "containerd.service"
 CNI_PATH = "plainkube-cni.path"
 UNIT = f"{UNITS}/{CONTAINERD}"
@@ -65,132 +57,95 @@ def command_line(pid: str) -> str:
         return ""
 
 
+def shims() -> list[str]:
+    """They live on when containerd stops, and containerd 2 ends that of a sandbox only when the kubelet asks for it."""
+    return [pid for pid in listed("/proc") if pid.isdigit() and is_shim(command_line(pid))]
+
+
+def end_shims(pids: list[str]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+    left = poll(shims, lambda left: not left, seconds=10)
+    if left:
+        raise OSError(f"these processes of containerd's do not end: {', '.join(left)}")
+
+
+def network_namespaces() -> list[str]:
+    return [name for name in listed(NAMESPACES) if name.startswith("cni-")]
+
+
+def sandboxes() -> list[str]:
+    return [*STATE, *(path for pattern in LEASES for path in matching(pattern))]
+
+
+def own_bridge() -> list[str]:
+    """cni0, if it is ours: others use the same name."""
+    ours = _runtime.bridge_of(_files.read(at(_runtime.CONFLIST)) or "") == BRIDGE
+    return [BRIDGE] if ours and os.path.exists(at(f"/sys/class/net/{BRIDGE}")) else []
+
+
 class ContainerdHost(Host):
     """A host with containerd as the kubelet's runtime."""
-
-    def manages_containerd(self) -> bool:
-        """Whether containerd runs in our unit, or did until its unit went."""
-        return _stamp.split(_files.read(at(UNIT)) or "")[2] is not None or bool(there([_runtime.CONFLIST]))
 
     def containerd_parts(self) -> list[Part]:
         """All of it; the unit, which tells that it is ours, last."""
         return [
-            Part("container", self.pod_containers, self.remove_pod_containers),
-            Part("image", self.pod_images, self.remove_pod_images),
+            self.pod_container_part(),
+            Part("image", lambda: self.listing("images"), self.remove_pod_images, OURS),
             *self.network_parts(),
-            Part("file", self.containerd_files, remove_files),
-            Part("unit", lambda: there([UNIT]) if self.manages_containerd() else [], self.remove_containerd),
+            Part("file", lambda: there(FILES), _paths.remove_files, OURS),
+            Part("unit", lambda: there([UNIT]), self.remove_containerd, OURS),
         ]
+
+    def pod_container_part(self) -> Part:
+        return Part("container", lambda: self.listing("containers"), self.remove_pod_containers, OURS)
 
     def network_parts(self) -> list[Part]:
         """What pods leave when their containers are gone. containerd stops, as it remembers them; the CNI configuration, which tells on which
         bridge they were, is last."""
+        chains = functools.partial(_reset.chain_rules, prefixes=CHAINS)
         return [
-            Part("service", self.containerd_services, self.stop_containerd),
-            Part("process", self.shims, self.end_shims),
-            Part("network namespace", self.network_namespaces, self.remove_network_namespaces),
-            Part("rules", self.port_rules, self.remove_port_rules),
-            Part("nftables table", self.port_tables, self.remove_tables),
-            Part("mount", lambda: self.sandbox_trees().mount_points(), self.unmount),
-            Part("data", lambda: self.sandbox_trees().names(), lambda dummy: self.sandbox_trees().remove()),
-            Part("interface", self.own_bridge, self.remove_interfaces),
-            Part("file", self.network_configuration, remove_files),
+            Part("service", self.containerd_services, self.each("systemctl", "stop"), OURS),
+            Part("process", shims, end_shims, OURS),
+            # With a namespace, the veth pair of its pod is removed, too.
+            Part("network namespace", network_namespaces, self.each("ip", "netns", "delete"), OURS),
+            self.rule_part("iptables", chains, OURS),
+            self.table_part(TABLES, OURS),
+            *self.tree_parts("data", sandboxes, OURS),
+            Part("interface", own_bridge, self.each("ip", "link", "delete"), OURS),
+            Part("file", lambda: there([_runtime.CONFLIST]), _paths.remove_files, OURS),
         ]
 
     def wake_containerd(self) -> None:
         """Start a containerd that does not run, though pods' containers may be left in it: only it can list them."""
-        if self.manages_containerd() and there([UNIT]) and not self.containerd_runs():
-            output(self.module, "systemctl", "start", CONTAINERD)
-
-    def containerd_runs(self) -> bool:
-        return self.state(CONTAINERD).get("ActiveState") == "active"
+        if self.has(*OURS) and there([UNIT]) and not self.active(CONTAINERD):
+            self.output("systemctl", "start", CONTAINERD)
 
     def listing(self, kind: str) -> list[str]:
         """The names of all containers, tasks or images that Kubernetes has."""
-        if not self.manages_containerd() or not self.containerd_runs():
+        if not self.active(CONTAINERD):
             return []
-        return sorted(output(self.module, *COMMAND, kind, "list", "--quiet").split())
-
-    def pod_containers(self) -> list[str]:
-        return self.listing("containers")
+        return sorted(self.output(*COMMAND, kind, "list", "--quiet").split())
 
     def remove_pod_containers(self, names: list[str]) -> None:
         tasks = self.listing("tasks")
         if tasks:
             # One that ends by itself meanwhile is no trouble: the next command tells whether any is left.
-            output(self.module, *COMMAND, "tasks", "delete", "--force", *tasks)
+            self.output(*COMMAND, "tasks", "delete", "--force", *tasks)
         self.run(*COMMAND, "containers", "delete", *names)
-
-    def pod_images(self) -> list[str]:
-        return self.listing("images")
 
     def remove_pod_images(self, names: list[str]) -> None:
         self.run(*COMMAND, "images", "delete", "--sync", *names)
 
     def containerd_services(self) -> list[str]:
-        names = [CNI_PATH, CONTAINERD] if self.manages_containerd() else []
-        return [name for name in names if self.state(name).get("ActiveState") == "active"]
-
-    def stop_containerd(self, names: list[str]) -> None:
-        _docker_service.systemctl(self.module, "stop", *names)
-
-    def shims(self) -> list[str]:
-        """They live on when containerd stops, and containerd 2 ends that of a sandbox only when the kubelet asks for it."""
-        pids = [name for name in listed("/proc") if name.isdigit()] if self.manages_containerd() else []
-        return [pid for pid in pids if is_shim(command_line(pid))]
-
-    def end_shims(self, pids: list[str]) -> None:
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
-        left = poll(self.shims, lambda left: not left, seconds=10)
-        if left:
-            raise OSError(f"these processes of containerd's do not end: {', '.join(left)}")
-
-    def network_namespaces(self) -> list[str]:
-        names = listed(NAMESPACES) if self.manages_containerd() else []
-        return [name for name in names if name.startswith("cni-")]
-
-    def remove_network_namespaces(self, names: list[str]) -> None:
-        """Removing a namespace also removes the veth pair of its pod."""
-        for name in names:
-            self.run("ip", "netns", "delete", name)
-
-    def owned_port_rules(self) -> dict[str, list[str]]:
-        saved = output(self.module, "iptables-save") if self.manages_containerd() else ""
-        return _reset.chain_rules(saved, CHAINS)
-
-    def port_rules(self) -> list[str]:
-        return _reset.rule_names("iptables", self.owned_port_rules())
-
-    def remove_port_rules(self, dummy: list[str]) -> None:
-        script = _reset.restore_script(self.owned_port_rules())
-        self.run("iptables-restore", "--noflush", "--wait", data=script)
-
-    def port_tables(self) -> list[str]:
-        listing = output(self.module, "nft", "list", "tables") if self.manages_containerd() else ""
-        return _reset.owned_tables(listing, TABLES)
-
-    def sandbox_trees(self) -> Trees:
-        paths = [*STATE, *(path for pattern in LEASES for path in matching(pattern))]
-        return Trees(paths if self.manages_containerd() else [])
-
-    def own_bridge(self) -> list[str]:
-        """cni0, if it is ours: others use the same name."""
-        ours = _runtime.bridge_of(_files.read(at(_runtime.CONFLIST)) or "") == BRIDGE
-        return [BRIDGE] if ours and os.path.exists(at(f"/sys/class/net/{BRIDGE}")) else []
-
-    def network_configuration(self) -> list[str]:
-        return there([_runtime.CONFLIST])
-
-    def containerd_files(self) -> list[str]:
-        return there(FILES) if self.manages_containerd() else []
+        return [name for name in (CNI_PATH, CONTAINERD) if self.active(name)]
 
     def remove_containerd(self, paths: list[str]) -> None:
         """Return the service to its package, and to Docker if that is running."""
-        _docker_service.systemctl(self.module, "stop", CONTAINERD)
-        _docker_service.systemctl(self.module, "disable", "--quiet", CONTAINERD)
-        remove_files(paths)
-        _docker_service.systemctl(self.module, "daemon-reload")
-        if self.state(_docker_service.SERVICE).get("ActiveState") == "active":
-            output(self.module, "systemctl", "start", CONTAINERD)
+        self.run("systemctl", "stop", CONTAINERD)
+        self.run("systemctl", "disable", "--quiet", CONTAINERD)
+        _paths.remove_files(paths)
+        self.run("systemctl", "daemon-reload")
+        if self.active(_docker_service.SERVICE):
+            self.output("systemctl", "start", CONTAINERD)

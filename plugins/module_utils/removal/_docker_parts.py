@@ -1,60 +1,65 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """What is this collection's of Docker Engine: Kubernetes' containers and images, and the settings that put docker0 on flannel's subnet."""
 
 from __future__ import annotations
 
-import concurrent.futures
-import contextlib
 import os
 import typing as t
 import urllib.parse
 
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _host
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _host, _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _reset
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import (
-    UNITS,
-    Host,
-    at,
-    listed,
-    remove_files,
-    there,
-)
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Host, Part
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import UNITS, at, listed, there
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
     _bridge,
     _docker,
     _docker_api,
     _docker_service,
 )
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import SERVICE, output
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import SERVICE
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _environment, _stamp, _systemd
 
+DROP_IN = f"{UNITS}/{SERVICE}.d/{_docker.DROP_IN}"
 # For one start of Docker while its default bridge is restored; always gone after the next boot.
 BRIDGELESS = f"/run/systemd/system/{SERVICE}.d/{_docker.DROP_IN}"
+DROP_INS = (
+    DROP_IN,
+    f"{UNITS}/containerd.service.d/{_docker.DROP_IN}",
+    BRIDGELESS,
+    _environment.path("docker"),
+    _docker.LEASE_FILE,
+)
 
 
 class DockerHost(Host):
     """A host with Docker Engine. Its module has the options images and wait."""
 
-    # Without one of these, nothing in Docker is Kubernetes'.
-    OWNERS: tuple[str, ...] = ("kubelet", "cri-dockerd")
+    # Images that go whatever their names.
+    pulled: t.AbstractSet[str] = frozenset()
 
-    def docker(self) -> dict[str, str]:
-        return self.state(SERVICE)
+    def container_parts(self, owners: tuple[str, ...]) -> list[Part]:
+        """Kubernetes' containers, and images. The owners are our services without which nothing in Docker is Kubernetes'."""
+        return [
+            Part("container", self.containers, self.remove_containers, owners),
+            Part("image", lambda: self.sorted_images()[0], self.remove_images, owners),
+        ]
 
-    def docker_runs(self) -> bool:
-        return self.docker().get("ActiveState") == "active"
+    def bridge_parts(self, process: t.Callable[[], list[str]], runs: bool) -> list[Part]:
+        """docker0's place in flannel's subnet. `process` tells whether Docker has to leave it; `runs`, whether Docker runs afterwards."""
+        return [
+            Part("setting of Docker", self.settings, self.take_back_settings),
+            Part("Docker's process", process, lambda dummy: self.leave_bridge(runs)),
+            Part("file", lambda: there(DROP_INS), self.remove_docker_drop_ins),
+        ]
 
-    def drop_in(self) -> str:
-        return f"{UNITS}/{SERVICE}.d/{_docker.DROP_IN}"
+    # --- containers and images ---
 
     def all_containers(self) -> list[dict[str, t.Any]]:
-        return _docker_api.call("GET", "/containers/json?all=1") or [] if self.docker_runs() else []
+        return _docker_api.call("GET", "/containers/json?all=1") or [] if self.active(SERVICE) else []
 
     def containers(self) -> list[str]:
-        if not self.has(*self.OWNERS):
-            return []
         return sorted(_bridge.name(one) for one in self.all_containers() if _bridge.of_kubernetes(one))
 
     def foreign(self) -> list[str]:
@@ -66,79 +71,67 @@ class DockerHost(Host):
         def remove(name: str) -> None:
             _docker_api.delete(f"/containers/{name}?force=1&v=1", self.module.params["wait"])
 
-        with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            list(pool.map(remove, names))
+        _docker_api.for_each(names, remove)
 
     def sorted_images(self) -> tuple[list[str], list[str]]:
-        """Those of the collection's images to remove, and those to keep."""
-        if not self.has(*self.OWNERS) or not self.docker_runs():
-            return [], []
-        images = _docker_api.call("GET", "/images/json") or []
+        """The images to remove, and those of the collection to keep."""
         used = {one["ImageID"] for one in self.all_containers() if not _bridge.of_kubernetes(one)}
-        return _reset.sorted_images(images, used, self.module.params["images"])
-
-    def images(self) -> list[str]:
-        return self.sorted_images()[0]
+        images = _docker_api.call("GET", "/images/json") or [] if self.active(SERVICE) else []
+        return _reset.sorted_images(images, used, self.module.params["images"], self.pulled)
 
     def remove_images(self, names: list[str]) -> None:
         for name in names:
             _docker_api.delete(f"/images/{urllib.parse.quote(name, safe='/:@')}", self.module.params["wait"])
 
-    def recorded(self) -> tuple[str, str | None, dict[str, t.Any]]:
-        """daemon.json's path and text, and what docker_rebridge put there."""
-        text = _files.read(at(self.drop_in()))
-        inputs = _stamp.split(text or "")[1]
-        path = next((path for path in inputs if path.endswith(".json")), _docker.DAEMON_JSON)
-        return path, _files.read(at(path)), _docker.recorded(text)
+    # --- docker0 ---
+
+    def daemon_json(self) -> tuple[str, dict[str, t.Any], dict[str, t.Any]]:
+        """Path and settings of daemon.json, and those of the settings that are not ours."""
+        path, recorded = _docker.recorded(_state.read(at("")))
+        current = _docker.parse_daemon_json(_files.read(at(path)), path)
+        return path, current, _docker.unmerge(current, recorded)
 
     def settings(self) -> list[str]:
-        path, text, recorded = self.recorded()
-        current = _docker.parse_daemon_json(text, path) if recorded else {}
-        return [f"{name} in {path}" for name in current if name not in _docker.unmerge(current, recorded)]
+        if not _docker.recorded(_state.read(at(""))).settings:
+            return []
+        path, current, others = self.daemon_json()
+        return [f"{name} in {path}" for name in current if name not in others]
 
     def take_back_settings(self, dummy: list[str]) -> None:
-        path, text, recorded = self.recorded()
-        current = _docker.parse_daemon_json(text, path)
-        own = _docker.unmerge(current, recorded)
+        path, current, others = self.daemon_json()
         found = _files.look(at(path))
-        if own and found:
-            content = _docker.render_daemon_json(text, current, own)
+        if others and found:
+            content = _docker.render_daemon_json(found.content, current, others)
             _files.write(self.module, {**found._asdict(), "path": at(path), "content": content})
         else:
             os.unlink(at(path))
 
-    def drop_ins(self) -> list[str]:
-        drop_ins = (f"{UNITS}/{unit}.d/{_docker.DROP_IN}" for unit in (SERVICE, "containerd.service"))
-        return there([*drop_ins, BRIDGELESS, _environment.path("docker"), _docker.LEASE_FILE])
-
-    def remove_drop_ins(self, paths: list[str]) -> None:
-        remove_files(paths)
-        for directory in {os.path.dirname(path) for path in paths}:
-            with contextlib.suppress(OSError):  # others have files there, too
-                os.rmdir(at(directory))
-        _docker_service.systemctl(self.module, "daemon-reload")
+    def remove_docker_drop_ins(self, paths: list[str]) -> None:
+        _state.update(self.module, _state.DOCKER, None, at(""))
+        self.remove_drop_ins(paths)
 
     def stamped(self) -> bool:
         """Whether Docker's process was started with our flags."""
-        return bool(_stamp.of_process(int(self.docker().get("MainPID") or 0)))
-
-    def docker_process(self) -> list[str]:
-        if not self.stamped() or self.foreign():
-            return []
-        return ["restarted, so that docker0 is its own again"]
+        return bool(_stamp.of_process(int(self.state(SERVICE).get("MainPID") or 0)))
 
     def startable(self) -> bool:
         """Whether Docker can start without our drop-in."""
         bounded = not _host.has_capability(_files.read(at("/proc/1/status")) or "", _host.CAP_SYS_RESOURCE)
-        shown = _systemd.parse_show(output(self.module, "systemctl", "show", "--property=OOMScoreAdjust", SERVICE))
-        return _reset.starts(bounded, shown.get("OOMScoreAdjust", ""))
+        shown = _systemd.parse_show(self.output("systemctl", "show", "--property=OOMScoreAdjust", SERVICE))
+        return not (bounded and shown.get("OOMScoreAdjust", "").startswith("-"))
 
-    def restart_docker(self, dummy: list[str]) -> None:
+    def leave_bridge(self, runs: bool) -> None:
+        """Its containers, images and volumes stay; the next time that it starts, it has a bridge of its own."""
         _docker_service.stop(self.module, rebuild=True)
+        if not runs:
+            self.run("systemctl", "disable", "--quiet", SERVICE, "docker.socket")
+        if there(DROP_INS):
+            self.remove_docker_drop_ins(there(DROP_INS))
         if self.startable():
             self.forget_bridge()
-            _docker_service.start(self.module, self.module.params["wait"])
-        else:
+            if runs:
+                _docker_service.start(self.module, self.module.params["wait"])
+        elif runs:
             self.kept.append(
                 "Docker is stopped: its unit asks for a negative OOMScoreAdjust, which this host may not set, and could not be started before either."
             )
@@ -148,8 +141,8 @@ class DockerHost(Host):
 
         It does so when it starts without a bridge. Where the administrator says which address, nothing is kept.
         """
-        command = _docker.start_command([output(self.module, "systemctl", "cat", SERVICE)])
-        told = {**_docker.parse_daemon_json(self.recorded()[1]), **_docker.flag_settings(command, {})}
+        command = _docker.start_command([self.output("systemctl", "cat", SERVICE)])
+        told = {**self.daemon_json()[1], **_docker.flag_settings(command, {})}
         if {"bip", "bridge"} & {*told}:
             return
         # With a stamp, so that the run after a killed one detects that Docker must be restarted.
@@ -161,32 +154,16 @@ class DockerHost(Host):
         ]
         drop_in = {"path": at(BRIDGELESS), "content": "\n".join(lines) + "\n", "mode": "0644", **_files.me()}
         _files.write(self.module, drop_in)
-        _docker_service.systemctl(self.module, "daemon-reload")
+        self.run("systemctl", "daemon-reload")
         _docker_service.start(self.module, self.module.params["wait"])
         _docker_service.stop(self.module, rebuild=True)
-        self.remove_drop_ins([BRIDGELESS])
+        self.remove_docker_drop_ins([BRIDGELESS])
 
     def wake_docker(self) -> None:
         """Start a Docker that should run and does not: only it can list containers and images."""
-        state = self.docker()
-        wanted = self.has(*self.OWNERS) and state.get("UnitFileState") == "enabled"
-        if not wanted or state.get("ActiveState") == "active" or not self.startable():
+        if self.active(SERVICE) or self.state(SERVICE).get("UnitFileState") != "enabled" or not self.startable():
             return
-        if not os.path.exists(at(self.drop_in())) and not listed(f"{_bridge.INTERFACE}/brif"):
+        if not there([DROP_IN, BRIDGELESS]) and not listed(f"{_bridge.INTERFACE}/brif"):
             # A killed run had stopped it while it restored the default bridge.
-            _docker_service.delete_bridge(self.module)
+            self.forget_bridge()
         _docker_service.start(self.module, self.module.params["wait"])
-
-    def keeps(self) -> list[str]:
-        """What stays for now, because other containers are running."""
-        foreign = self.foreign()
-        kept = []
-        if foreign and self.stamped():
-            kept.append(
-                f"Docker keeps its process and docker0 its address, because a restart would stop {', '.join(foreign)}: "
-                "run plainkube.cluster.reset once more when they have ended."
-            )
-        in_use = self.sorted_images()[1]
-        if in_use:
-            kept.append(f"Images that containers of others use stay: {', '.join(in_use)}.")
-        return kept

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Identifies what belongs to this collection on a host, and the hosts that an operator selects."""
 
 from __future__ import annotations
@@ -9,45 +8,54 @@ import difflib
 import fnmatch
 import ipaddress
 import json
+import os
 import re
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _firewall
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
+
+# Table -> lines for iptables-restore.
+Rules = dict[str, list[str]]
 
 CONFIGURATION = "/etc/kubernetes"
 # The kubelet first: it would recreate its containers.
 _STOP_FIRST = ("kubelet", "cri-dockerd")
 _GECOS = ", run by plainkube.cluster"
 _OUR_CHAINS = ("FLANNEL-", "KUBE-")
-_OUR_TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", _firewall.NAME)
+# kube-proxy's, flannel's and the firewall's.
+TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", _firewall.NAME)
 
-# What components write into directories of theirs, as regular expressions: path, names in it. Only needed where a link or a mount point
-# is in a directory's place, which may have led to something else than an empty directory. A path that is not here has nothing of ours.
+# What services keep, by the one whose unit tells that it is ours: its directories, and a regular expression for the names that it writes there.
+# Those are only needed where a link or a mount point is in a directory's place, which may have led to something else than an empty directory.
 _ETCD = r"member|\.touch"
 _FLANNEL = r"\.?subnet\.env"
-_CONTENTS = (
-    (r"/var/lib/etcd/data(\.old)?", _ETCD),
-    (r"/var/log/kube-apiserver", r"audit.*"),
-    (r"(/var/lib|/run)/flannel", _FLANNEL),
-    (r"/var/lib/cri-dockerd", r"sandbox"),
-    # https://kubernetes.io/docs/reference/node/kubelet-files/, and what its options and drivers put there.
-    (
-        r"/var/lib/kubelet",
-        r"pods|pods-api|pod-resources|plugins|plugins_registry|plugin-containers|device-plugins|checkpoints|pki|seccomp|image_manager"
-        r"|\w+_state|config\.json|\.dockercfg",
-    ),
-    (r"/var/lib/kubelet/pods", r"[0-9a-f-]{32,36}"),
-    (r"/var/log/pods", r"[^_]+_[^_]+_[0-9a-f-]{32,36}"),
-    (r"/var/log/containers", r".+\.log"),
-    (
-        r"/opt/plainkube",
-        r"\.staged|\.incoming|etcd|flannel|kubernetes|cri-dockerd|containerd|cni-plugins|images",
-    ),
-    # Versions.
-    (r"/opt/plainkube/[a-z-]+", r"\d.*"),
-    (r"/root/\.kube/cache", r"discovery|http"),
-)
+DATA = {
+    "etcd": {_member.DATA: _ETCD, f"{_member.DATA}.old": _ETCD},
+    "kube-apiserver": {"/var/log/kube-apiserver": r"audit.*"},
+    "flanneld": {"/var/lib/flannel": _FLANNEL, "/run/flannel": _FLANNEL},
+    "cri-dockerd": {"/var/lib/cri-dockerd": r"sandbox", "/run/cri-dockerd.sock": ""},
+    "kubelet": {
+        # It may be on a disk of its own.
+        "/var/lib/kubelet/pods": r"[0-9a-f-]{32,36}",
+        # https://kubernetes.io/docs/reference/node/kubelet-files/, and what its options and drivers put there.
+        "/var/lib/kubelet": (
+            r"pods|pods-api|pod-resources|plugins|plugins_registry|plugin-containers|device-plugins|checkpoints|pki|seccomp|image_manager"
+            r"|\w+_state|config\.json|\.dockercfg"
+        ),
+        "/var/log/pods": r"[^_]+_[^_]+_[0-9a-f-]{32,36}",
+        "/var/log/containers": r".+\.log",
+    },
+}
+RELEASES = "/opt/plainkube"
+KUBECTL_CACHE = "/root/.kube/cache"
+_CONTENTS = {
+    **{path: names for paths in DATA.values() for path, names in paths.items()},
+    RELEASES: r"\.staged|\.incoming|etcd|flannel|kubernetes|cri-dockerd|containerd|cni-plugins|images",
+    KUBECTL_CACHE: r"discovery|http",
+}
+_VERSIONS = r"\d.*"
 
 
 # --- the host ------------------------------------------------------------------------------------------------------
@@ -73,16 +81,16 @@ def owned_users(passwd: str) -> list[str]:
 
 def strangers(path: str, names: t.Iterable[str]) -> list[str]:
     """Those of the names in a directory of ours, known by its path, that no component of ours writes there."""
-    known = next((contents for pattern, contents in _CONTENTS if re.fullmatch(pattern, path)), "")
+    known = _VERSIONS if os.path.dirname(path) == RELEASES else _CONTENTS.get(path, "")
     return sorted(name for name in names if not re.fullmatch(known, name))
 
 
-def chain_rules(saved: str, prefixes: t.Sequence[str], more: t.Container[str] = ()) -> dict[str, list[str]]:
-    """Table -> the lines for iptables-restore --noflush that take the chains that begin so, and what leads there, out of what iptables-save
+def chain_rules(saved: str, prefixes: t.Sequence[str], more: t.Container[str] = ()) -> Rules:
+    """The lines for iptables-restore --noflush that take the chains that begin so, and what leads there, out of what iptables-save
     printed; with them, other rules as it prints them."""
     either = "|".join(map(re.escape, prefixes))
     chain, jump = re.compile(either), re.compile(rf" -[jg] (?:{either})\S*")
-    removed: dict[str, list[str]] = {}
+    removed: Rules = {}
     table = ""
     chains: list[str] = []
     rules: list[str] = []
@@ -98,7 +106,7 @@ def chain_rules(saved: str, prefixes: t.Sequence[str], more: t.Container[str] = 
     return removed
 
 
-def owned_rules(saved: str, network: str) -> dict[str, list[str]]:
+def owned_rules(saved: str, network: str) -> Rules:
     """The same for flannel's and kube-proxy's.
 
     Docker 28 and later have docker_rebridge's rules for the pod network in their chain DOCKER-USER.
@@ -112,7 +120,7 @@ def rule_names(command: str, tables: t.Mapping[str, t.Sequence[str]]) -> list[st
         f"{command} {table}: {' '.join(line.split()[1:])}"
         for table, lines in tables.items()
         for line in lines
-        if not line.startswith("-F ")
+        if not line.startswith(("-F ", "-A "))
     ]
 
 
@@ -121,8 +129,8 @@ def restore_script(tables: t.Mapping[str, t.Sequence[str]]) -> str:
     return "".join("\n".join([f"*{table}", *lines, "COMMIT"]) + "\n" for table, lines in tables.items())
 
 
-def owned_tables(listed: str, names: t.Container[str] = _OUR_TABLES) -> list[str]:
-    """Family and name of our tables, out of `nft list tables`: kube-proxy's, flannel's and the firewall's."""
+def owned_tables(listed: str, names: t.Container[str] = TABLES) -> list[str]:
+    """Family and name of those of the tables that are there, out of `nft list tables`."""
     tables = (line.split()[1:] for line in listed.splitlines() if line.startswith("table "))
     return [" ".join(table) for table in tables if table[-1] in names]
 
@@ -149,21 +157,20 @@ def owned_routes(listed: str, network: str) -> list[str]:
 
 
 def sorted_images(
-    images: t.Sequence[t.Mapping[str, t.Any]], used: t.Container[str], names: t.Sequence[str]
+    images: t.Sequence[t.Mapping[str, t.Any]],
+    used: t.Container[str],
+    names: t.Container[str],
+    pulled: t.Container[str] = (),
 ) -> tuple[list[str], list[str]]:
-    """Those of the names to remove, and those to keep: a container of others has the image, and it has no other name."""
+    """The names to remove, of those given and of the images that pods pulled, and the names to keep: a container of others has the image, and it has no
+    other name."""
     remove: list[str] = []
     keep: list[str] = []
     for image in images:
         tags = image.get("RepoTags") or []
-        ours = [tag for tag in tags if tag in names]
+        ours = [tag for tag in tags if tag in names or image["Id"] in pulled]
         (keep if image["Id"] in used and len(ours) == len(tags) else remove).extend(ours)
     return sorted(remove), sorted(keep)
-
-
-def starts(bounded: bool, score: str) -> bool:
-    """Whether systemd can start a service with this OOMScoreAdjust; bounded: on a host without CAP_SYS_RESOURCE."""
-    return not (bounded and score.startswith("-"))
 
 
 # --- the operator --------------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The actions in a module's result: what it did or, in check mode, would do. No I/O.
 
 The plan, the survey, the order of restarts and the tests read only `actions` to learn what a module does. A module that reports `changed` returns at
@@ -57,10 +56,12 @@ def written(files: t.Iterable[t.Mapping[str, t.Any]]) -> list[Action]:
     return writes(str(file["path"]) for file in files)
 
 
-def starts(service: str, reasons: t.Sequence[str], running: bool) -> list[Action]:
-    """The action for a service that must be started again, for these reasons; none without a reason."""
+def starts(service: str, reasons: t.Sequence[str], running: bool, enable: bool = False) -> list[Action]:
+    """The action for a service that must be started again, for these reasons; without a reason, the one that enables it, if it has to be."""
     verb: Verb = "restart" if running else "start"
-    return [Action(verb, service, "; ".join(reasons))] if reasons else []
+    if not reasons:
+        return [Action("enable", service, "it would not start at boot")] if enable else []
+    return [Action(verb, service, "; ".join(reasons))]
 
 
 def is_pending(answer: t.Mapping[str, t.Any]) -> bool:

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Exclusive locks between processes of one machine. The kernel takes a lock from a process that dies (flock(2))."""
 
 from __future__ import annotations

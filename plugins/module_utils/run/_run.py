@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The lock of a run on a managed host, against runs of other control nodes and other users.
 
 A token in /run names the run that changes this host. The first module of a run takes it, and every later one renews it. A killed run cannot remove

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """docker0: its desired state according to flannel's lease, its current state, and the owners of its containers."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """dockerd's start: its unit's command, its daemon.json, and the drop-in that puts docker0 on flannel's subnet."""
 
 from __future__ import annotations
@@ -8,6 +7,8 @@ from __future__ import annotations
 import json
 import re
 import typing as t
+
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _state
 
 Version = tuple[int, ...]
 
@@ -17,7 +18,6 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 DROP_IN = "zz-plainkube.conf"
 # A setting that is both a flag and in daemon.json makes dockerd exit; these are flags now, whatever daemon.json says.
 _OWNED = ("bip", "mtu", "ip-masq", "userland-proxy", "fixed-cidr")
-_RECORD = "X-PlainkubeDaemonJson="
 # Flags whose name in daemon.json is not the flag's own.
 _PLURALS = {
     "add-runtime": "runtimes",
@@ -181,6 +181,18 @@ def merge(
     return merged, ours
 
 
+class Record(t.NamedTuple):
+    """What docker_rebridge put into daemon.json, as the host's state has it. Settings that somebody changes there are not ours from then on."""
+
+    daemon_json: str
+    settings: dict[str, t.Any]
+
+
+def recorded(state: _state.State) -> Record:
+    found = state.get(_state.DOCKER, {})
+    return Record(found.get("daemon_json") or DAEMON_JSON, found.get("settings") or {})
+
+
 def unmerge(current: t.Mapping[str, t.Any], recorded: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """daemon.json without what `merge` put there and nobody has changed since."""
     return {name: value for name, value in current.items() if name not in recorded or recorded[name] != value}
@@ -304,7 +316,6 @@ def drop_in(
     command: str,
     version: Version,
     bounded: bool,
-    ours: t.Mapping[str, t.Any],
     subnet_file: str,
     fixed_cidr: str = "",
     environment_file: str = "",
@@ -331,21 +342,7 @@ def drop_in(
     ]
     if bounded:
         lines += ["# This host lacks CAP_SYS_RESOURCE, which a negative score needs.", "OOMScoreAdjust=0"]
-    if ours:
-        lines += ["# What docker_rebridge put into daemon.json; settings that you change there are yours from then on."]
-        lines += [f"{_RECORD}{json.dumps(ours, sort_keys=True)}"]
     return "\n".join(lines) + "\n"
-
-
-def recorded(drop_in_text: str | None) -> dict[str, t.Any]:
-    """What an earlier run put into daemon.json, as the drop-in tells."""
-    for line in (drop_in_text or "").splitlines():
-        if line.startswith(_RECORD):
-            try:
-                return dict(json.loads(line[len(_RECORD) :]))
-            except ValueError:
-                return {}
-    return {}
 
 
 def containerd_drop_in(units: t.Sequence[str], bounded: bool) -> str | None:

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Docker Engine's API on its local socket: needs no client on the host, and 5 ms instead of its 50."""
 
 from __future__ import annotations
@@ -50,6 +49,15 @@ def call(method: str, path: str, timeout: float = 10) -> t.Any:
         text = f"Docker's API answers {method} {path} with {response.status}: {body.strip()[:300]}"
         raise RefusedError(text, response.status)
     return json.loads(body) if body.strip() else None
+
+
+def for_each(names: t.Sequence[str], work: t.Callable[[str], None]) -> None:
+    """Do something with several containers at once."""
+    # Imported here: it would cost every run 12 ms, and few need it.
+    import concurrent.futures
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        list(pool.map(work, names))
 
 
 def delete(path: str, wait: float, interval: float = 0.5) -> None:

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Stopping and starting Docker Engine around a change of its bridge."""
 
 from __future__ import annotations
@@ -19,47 +18,21 @@ if t.TYPE_CHECKING:
 SERVICE = "docker.service"
 
 
-class Trouble(Exception):
-    """Something failed while Docker was being restarted; the text is a sentence."""
-
-
-def output(module: AnsibleModule, *command: str) -> str:
-    """What a command prints; nothing where it fails or is not installed."""
-    try:
-        return _command.run(module, command, handle_exceptions=False)[1]
-    except OSError:
-        return ""
-
-
-def systemctl(module: AnsibleModule, *arguments: str) -> None:
-    command = ["systemctl", *arguments]
-    code, out, err = _command.run(module, command)
-    if code != 0:
-        raise Trouble(f"`{' '.join(command)}` failed: {(err or out).strip()}")
-
-
-def delete_bridge(module: AnsibleModule) -> None:
-    """Remove docker0, so that Docker recreates it at start."""
-    if os.path.exists(_bridge.INTERFACE):
-        code, dummy, err = _command.run(module, ["ip", "link", "delete", _bridge.NAME])
-        if code != 0:
-            raise Trouble(f"`ip link delete {_bridge.NAME}` failed: {err.strip()}")
-
-
 def stop(module: AnsibleModule, rebuild: bool) -> None:
     """Stop Docker and the socket that would start it, and remove what the old bridge leaves."""
-    systemctl(module, "stop", "docker.socket", SERVICE)
-    rules = output(module, "iptables", "-w", "-t", "nat", "-S", "POSTROUTING")
+    _command.check(module, "systemctl", "stop", "docker.socket", SERVICE)
+    rules = _command.output(module, "iptables", "-w", "-t", "nat", "-S", "POSTROUTING")
     for rule in _bridge.docker_masquerades(rules):
-        output(module, "iptables", "-w", "-t", "nat", "-D", *rule.split()[1:])
-    if rebuild:
-        delete_bridge(module)
+        _command.output(module, "iptables", "-w", "-t", "nat", "-D", *rule.split()[1:])
+    # Docker makes a new one when it starts.
+    if rebuild and os.path.exists(_bridge.INTERFACE):
+        _command.check(module, "ip", "link", "delete", _bridge.NAME)
 
 
 def start(module: AnsibleModule, wait: int) -> None:
     """Start Docker and wait until it has started or failed; systemd's own wait may be endless."""
-    output(module, "systemctl", "reset-failed", SERVICE, "docker.socket", "containerd.service")
-    systemctl(module, "start", "--no-block", SERVICE)
+    _command.output(module, "systemctl", "reset-failed", SERVICE, "docker.socket", "containerd.service")
+    _command.check(module, "systemctl", "start", "--no-block", SERVICE)
 
     def ended(state: dict[str, str]) -> bool:
         return state.get("ActiveState") in ("active", "failed") or "auto-restart" in state.get("SubState", "")
@@ -71,4 +44,4 @@ def start(module: AnsibleModule, wait: int) -> None:
             if ended(state)
             else f" within {wait} s, and systemd calls it {state.get('ActiveState')}/{state.get('SubState')}"
         )
-        raise Trouble(f"Docker did not start{late}: {_docker.failure(_systemd.journal(module, SERVICE))}")
+        raise _command.Failed(f"Docker did not start{late}: {_docker.failure(_systemd.journal(module, SERVICE))}")

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """A node's container runtime and pod bridge, according to its configuration files."""
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ import re
 
 KUBELET = "/etc/kubernetes/kubelet.yaml"
 CONFLIST = "/etc/cni/net.d/10-plainkube.conflist"
-# Exists from before a node is drained for a new runtime until it is in use again, so that the next run resumes after a killed one.
-MARKER = "/etc/kubernetes/runtime-change"
 DOCKER, CONTAINERD = "docker", "containerd"
 _SOCKETS = {"cri-dockerd.sock": DOCKER, "containerd.sock": CONTAINERD}
 

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Decides what a component needs: its unit's text, and whether and why its process must be restarted."""
 
 from __future__ import annotations
@@ -18,6 +17,13 @@ class Process(t.NamedTuple):
     pid: int
     stamp: str  # of the running process; empty where it has none
     other_binary: str  # why it does not run the wanted binary; empty where it does
+
+    @classmethod
+    def of(cls, state: t.Mapping[str, str], binary: str) -> Process:
+        """The process of a service whose state is what `systemctl show` says."""
+        pid = int(state.get("MainPID") or 0)
+        stamp, other = _stamp.of_process(pid), _stamp.other_binary(pid, binary)
+        return cls(state.get("ActiveState", ""), state.get("SubState", ""), pid, stamp, other)
 
     @property
     def runs(self) -> bool:
@@ -46,6 +52,18 @@ def wanted_unit(
     same = stamp is not None and not mended and found_body == f"{body.rstrip()}\n"
     generation = stamp.generation if same and stamp else _next_generation(stamp)
     return _stamp.append(body, inputs, _stamp.Stamp(total, generation), contents)
+
+
+def service_diff(
+    service: str, state: t.Mapping[str, str], enable: bool, reasons: t.Sequence[str], more: t.Sequence[str] = ()
+) -> list[dict[str, str]]:
+    """A service's own entry in Ansible's diff, with more lines about what a restart brings with it."""
+    after = [*(["enabled"] if enable else []), *(f"restarted: {reason}" for reason in reasons), *more]
+    if not after:
+        return []
+    before = f"{state.get('ActiveState')}/{state.get('SubState')}\n"
+    text = "".join(f"{line}\n" for line in after)
+    return [{"before_header": service, "after_header": service, "before": before, "after": text}]
 
 
 def restart_reasons(

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Environment variables of a service that nobody but root may read, in a file that its unit names by EnvironmentFile=.
 
 Anybody may ask systemd for the Environment= of a unit (`systemctl show`), and of EnvironmentFile= only for the name. The file is

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Flags that operators give to components, as a program gets them, and what it says of them. No I/O.
 
 What is refused before, the control node knows: plugin_utils/inputs/_operator_flags.py. Hosts compile no more than they need.

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The stamp: how a running process tells what it was started from.
 
 A unit (or drop-in) ends in a trailer that lists the files its process reads at start and sets

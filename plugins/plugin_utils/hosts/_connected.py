@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The IPv4 addresses that the control node connects to for a host. The host cannot influence them: certificates are signed for its address."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Sanitizes the answers of managed hosts before the control node uses them. A compromised host may answer anything.
 
 Ansible acts on some keys of a result, whichever module returned it: `ansible_facts` becomes variables that override the inventory's,

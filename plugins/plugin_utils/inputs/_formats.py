@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The type of each role variable, and the format of its text. No I/O.
 
 Values end up in systemd units, YAML, TOML, Corefile and nft rules, so text that could mean something else there is refused. What depends
@@ -113,11 +112,6 @@ _TYPES: dict[str, Format] = {
 
 
 # Formats
-
-
-def free(value: t.Any) -> str:
-    """Text that cannot break anything, or that is checked together with other variables."""
-    return ""
 
 
 def some(value: str) -> str:
@@ -347,8 +341,8 @@ SHA256 = _matching(r"[0-9A-Fa-f]{64}", "which is not a SHA-256 checksum: write i
 DIGEST = _matching(r"sha256:[0-9a-f]{64}", "which is not a digest: write sha256: and its 64 hexadecimal digits")
 NAMESPACE = _matching(_LABEL, "which is not the name of a namespace: use lowercase letters, digits and dashes")
 
-# For each variable without choices that is not a boolean: the format of its value, of the elements of a list, or of the values of a dict; and as
-# NAME.KEY, the format of the options of its elements.
+# By variable: the format of its value, of the elements of a list, or of the values of a dict; and as NAME.KEY, the format of the options of its
+# elements. A variable without a format is text that cannot break anything, or is checked elsewhere.
 FORMATS: dict[str, Format] = {
     "addons_coredns_replicas": whole(0),
     "addons_dns_upstream": resolver,
@@ -358,17 +352,14 @@ FORMATS: dict[str, Format] = {
     "artifacts_image_registry": optional(REGISTRY),
     "artifacts_mirror": mirror,
     "build_directory": some,
-    "build_go": free,
     "build_work_directory": some,
     "certificates_directory": some,
     "certificates_extra_sans": alternative_name,
     "certificates_renew_before_days": DAYS,
-    "certificates_rotate": free,
     "certificates_token_overlap_hours": _at_least(0),
     "certificates_validity_days": VALIDITY,
     "cluster_address": address,
     "cluster_api_balancers": address,
-    "cluster_api_endpoint": free,  # _endpoint
     "cluster_api_port": PORT,
     "cluster_cni_plugins_version": optional(VERSION),
     "cluster_containerd_version": optional(VERSION),
@@ -377,21 +368,15 @@ FORMATS: dict[str, Format] = {
     "cluster_cri_dockerd_version": VERSION,
     "cluster_dns_address": address,
     "cluster_domain": domain,
-    "cluster_etcd_group": free,
     "cluster_etcd_version": VERSION,
     "cluster_flannel_version": VERSION,
     "cluster_hello_version": VERSION,
     # HAProxy runs as a user of its own, which no port below 1024 is for; the next port is its health's.
-    "cluster_http_proxy": free,  # _proxy
-    "cluster_https_proxy": free,
     "cluster_load_balancer_port": whole(1024, 65534),
     "cluster_name": cluster_name,
-    "cluster_no_proxy": free,
-    "cluster_node_group": free,
     "cluster_pause_version": VERSION,
     "cluster_pod_network": network,
     "cluster_service_network": service_network,
-    "cluster_unsafe_flags": free,  # _operator_flags, as the flags themselves
     "cluster_version": VERSION,
     "cluster_virtual_ip": optional(address),
     "cluster_virtual_ip_interface": optional(INTERFACE),
@@ -402,32 +387,20 @@ FORMATS: dict[str, Format] = {
     "control_plane_audit_log_maxbackup": whole(0),
     "control_plane_audit_log_maxsize": whole(0),
     "control_plane_audit_policy_rules": audit_rule,
-    "control_plane_authentication_jwt": free,  # _structured
-    "control_plane_authorization_webhooks.kubeconfig": free,
-    "control_plane_authorization_webhooks.name": free,
-    "control_plane_authorization_webhooks.settings": free,
     "control_plane_event_rate_limits.burst": whole(1),
     "control_plane_event_rate_limits.cacheSize": whole(0),
     "control_plane_event_rate_limits.qps": whole(1),
     "control_plane_extra_admission_plugins": admission_plugin,
-    "control_plane_kube_apiserver_flags": free,
-    "control_plane_kube_controller_manager_flags": free,
-    "control_plane_kube_scheduler_flags": free,
     "control_plane_pod_security_exempt_namespaces": NAMESPACE,
     "control_plane_request_timeout": whole(1),
     "control_plane_shutdown_delay": SECONDS,
     "control_plane_wait": SECONDS,
-    "docker_fixed_cidr": free,  # _preflight
-    "docker_options": free,  # JSON, which can contain anything
     "docker_wait": SECONDS,
     "etcd_auto_compaction_retention": DURATION,
-    # In bytes. Someone who writes 8 means 8 GiB, and etcd with such a small quota accepts no writes at all.
-    "etcd_etcd_flags": free,
     "etcd_foreign_users": some,
+    # In bytes. Someone who writes 8 means 8 GiB, and etcd with such a small quota accepts no writes at all.
     "etcd_quota_backend_bytes": whole(64 * 2**20, 2**63 - 1),
     "etcd_wait": SECONDS,
-    "firewall_accept.name": free,  # _firewall, which knows groups and networks too
-    "firewall_accept.ports": free,
     "firewall_accept.sources": SOURCE,
     "firewall_api_sources": SOURCE,
     "firewall_hosts": SOURCE,
@@ -436,21 +409,13 @@ FORMATS: dict[str, Format] = {
     "firewall_revert_after": whole(1),
     "firewall_ssh_ports": PORT,
     "firewall_ssh_sources": SOURCE,
-    "flannel_flanneld_flags": free,
     "flannel_subnet_length": whole(0, 32),  # _flannel_network
     "flannel_wait": SECONDS,
     "kubeconfig_path": some,
     "kubeconfig_server": optional(server),
-    "kubeconfig_user": free,  # module kubeconfig
     "kubeconfig_validity_days": VALIDITY,
     "load_balancer_wait": SECONDS,
-    "node_cri_dockerd_flags": free,
     "node_drain_timeout": SECONDS,
-    "node_kube_proxy_config": free,  # YAML written by a filter
-    "node_kube_proxy_flags": free,
-    "node_kubelet_config": free,
-    "node_kubelet_flags": free,
-    "node_labels": free,  # _preflight
     "node_pod_pids_limit": whole(-1),
     "node_taints.key": label_key,
     "node_taints.value": label_value,
@@ -458,11 +423,8 @@ FORMATS: dict[str, Format] = {
     "preflight_disk_mb": whole(0),
     "preflight_foreign_variables": some,
     "preflight_memory_mb": whole(0),
-    "reset_confirm": free,
-    "reset_hosts": free,
     "reset_wait": SECONDS,
     "status_certificate_days": DAYS,
-    "status_file": free,
     "status_wait": SECONDS,
     "verify_host_port": PORT,
     "verify_wait": SECONDS,
@@ -496,10 +458,10 @@ def _troubles(path: str, name: str, value: t.Any, option: Mapping[str, t.Any]) -
         return _list_troubles(path, name, value, option)
     if kind == "dict" and "options" in option:
         return _option_troubles(path, name, value, option["options"])
-    check = FORMATS.get(name, free)
+    check = FORMATS.get(name)
     if kind == "dict":
         return _value_troubles(path, value, check)
-    wrong = "" if option.get("choices") else check(value)
+    wrong = check(value) if check and not option.get("choices") else ""
     return [f"{path} is {shown(value)}, {_ended(wrong)}"] if wrong else []
 
 
@@ -519,10 +481,11 @@ def _list_troubles(path: str, name: str, value: t.Sequence[t.Any], option: Mappi
         return [f"{path} is a list {_NOT_EMPTY[name]}."]
     element = {**option, "type": option.get("elements", "str"), "elements": "str"}
     if element["type"] == "dict" and "options" not in option:
+        check = FORMATS.get(name)
         return [
             f"{path}[{index}] is {shown(one)}, {wrong}."
             for index, one in enumerate(value)
-            if (wrong := _mapping(one) or FORMATS.get(name, free)(one))
+            if (wrong := _mapping(one) or (check(one) if check else ""))
         ]
     return [trouble for index, one in enumerate(value) for trouble in _troubles(f"{path}[{index}]", name, one, element)]
 
@@ -536,12 +499,12 @@ def _option_troubles(path: str, name: str, value: Mapping[str, t.Any], options: 
     ]
 
 
-def _value_troubles(path: str, value: Mapping[t.Any, t.Any], check: Format) -> list[str]:
+def _value_troubles(path: str, value: Mapping[t.Any, t.Any], check: Format | None) -> list[str]:
     """For a dict without options: with a format, its values are text, otherwise anything."""
     keys = [key for key in value if not isinstance(key, str)]
     if keys:
         return [f"{path} has {shown(key)} as a key, where text is needed: write it in quotes." for key in keys]
-    if check is free:
+    if check is None:
         return []
     return [
         f"{path}['{key}'] is {shown(one)}, {wrong}."

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The operator's component flags: which ones are refused and why, and how flags are written to a unit. No I/O."""
 
 from __future__ import annotations

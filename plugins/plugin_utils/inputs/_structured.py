@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Structured authentication and authorization: the API server's configuration, and problems with the operator's settings for it.
 
 Source: apiserver/pkg/apis/apiserver/v1 of Kubernetes, types.go and validation.
@@ -13,6 +12,7 @@ import typing as t
 
 import yaml
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _kubeconfig
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _yaml
 
 JWT = "control_plane_authentication_jwt"
 WEBHOOKS = "control_plane_authorization_webhooks"
@@ -21,22 +21,6 @@ _CREDENTIALS = "/run/credentials/kube-apiserver.service"
 _DIRECTORY = "/etc/kubernetes"
 
 Mapping = t.Mapping[str, t.Any]
-
-
-def _plain(value: t.Any) -> t.Any:
-    """Data without Ansible's additions (tags, lazy templates), which YAML cannot represent."""
-    if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, bool) or value is None:
-        return value
-    kind = next((kind for kind in (int, float) if isinstance(value, kind)), str)
-    return kind(value)
-
-
-def _as_yaml(document: t.Any) -> str:
-    return yaml.safe_dump(_plain(document), sort_keys=False, default_flow_style=False, width=1000)
 
 
 # Webhooks
@@ -69,7 +53,10 @@ def authorization_files(webhooks: t.Sequence[Mapping]) -> list[dict[str, t.Any]]
     """The files that the API server needs for these webhooks; none without webhooks."""
     if not webhooks:
         return []
-    config = {"path": f"{_DIRECTORY}/authorization.yaml", "content": _as_yaml(authorization(webhooks))}
+    config = {
+        "path": f"{_DIRECTORY}/authorization.yaml",
+        "content": _yaml.kubernetes_yaml(authorization(webhooks), False),
+    }
     return [config] + [
         {
             "path": f"{_DIRECTORY}/authorization-{one['name']}.conf",

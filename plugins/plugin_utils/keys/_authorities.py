@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The CA directory on the control node: its owner, its files, and its lock, so that only one run at a time writes to it."""
 
 from __future__ import annotations

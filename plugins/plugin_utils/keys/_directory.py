@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The CA directory on the control node, compared with the hosts' copies: every playbook reports the same problems as site.yml."""
 
 from __future__ import annotations

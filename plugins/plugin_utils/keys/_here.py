@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Runs the modules that work on the CA directory in Ansible's own process: a separate process would cost half a second."""
 
 from __future__ import annotations

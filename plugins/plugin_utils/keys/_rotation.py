@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Rotation of a CA or key in the directory on the control node, in three steps. Every host takes each step. No I/O.
 
 - begin: the new one is trusted in addition to the old one, which still signs.

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The variables of all roles. A play has only those of the roles that it imports; comparing a host with the desired state needs all of them."""
 
 from __future__ import annotations

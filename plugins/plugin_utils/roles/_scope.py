@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Evaluates templates of this collection's roles for a host, with the variables of all roles in scope."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The lock of a cluster on the control node. ansible-playbook holds it until it ends, however it ends: the kernel releases the lock of a dead process.
 
 Its workers inherit it, so that the remains of a killed ansible-playbook still exclude other runs. They also inherit the name of the run, under which it

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The steps of site.yml: tasks of the roles, each declared once, and which of them a host needs.
 
 A step is a task of this collection's modules that registers its result as `__NAME_result` and has the variable `builds_on`: the names of the
@@ -81,8 +80,7 @@ def _tasks(entries: t.Iterable[Variables], role: str, above: Above) -> t.Iterato
                 name, file = entry[key]["name"], entry[key].get("tasks_from", "main")
                 yield from _file(name.removeprefix(COLLECTION), f"{file}.yml", here)
         for key in entry:
-            # A task that never changes anything, whatever its module reports, only inspects.
-            if key.startswith(COLLECTION) and "register" in entry and entry.get("changed_when", True):
+            if key.startswith(COLLECTION) and "register" in entry:
                 options = {**here.defaults.get(key, {}), **(entry[key] or {})}
                 builds_on = entry.get("vars", {}).get("builds_on")
                 yield Task(

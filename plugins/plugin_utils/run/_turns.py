@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """The rollout order: which hosts start or change together, and which one at a time. No I/O.
 
 Stopped components start together, because an etcd member is not ready without the others. Running components change one host at a time.

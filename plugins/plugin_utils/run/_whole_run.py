@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Whether ansible-playbook's options skip part of a playbook: our playbooks only work as a whole. No I/O."""
 
 from __future__ import annotations

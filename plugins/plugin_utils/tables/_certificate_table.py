@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Every certificate of every host with its days left, from kube_checkstatus: as JSON and as a table."""
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-# Private to this collection; not a public interface.
 """Formats the results of this collection's modules: what would change (or has changed) on a host."""
 
 from __future__ import annotations

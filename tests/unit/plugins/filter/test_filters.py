@@ -11,13 +11,13 @@ from ansible.plugins.filter.core import to_nice_yaml
 from ansible_collections.plainkube.cluster.plugins.filter.component_kubeconfig import component_kubeconfig
 from ansible_collections.plainkube.cluster.plugins.filter.failure import failure
 from ansible_collections.plainkube.cluster.plugins.filter.host_address import host_address
-from ansible_collections.plainkube.cluster.plugins.filter.kubernetes_yaml import kubernetes_yaml
 from ansible_collections.plainkube.cluster.plugins.filter.node_labels_flag import registration
 from ansible_collections.plainkube.cluster.plugins.filter.nth_address import nth_address
 from ansible_collections.plainkube.cluster.plugins.filter.preflight_troubles import (
     identities,
     preflight_troubles,
 )
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs._yaml import kubernetes_yaml
 
 
 def test_nth_address():

@@ -93,3 +93,14 @@ def test_no_module_goes_past_it():
     plugins = pathlib.Path(__file__).parents[5] / "plugins"
     texts = {str(path.relative_to(plugins)): path.read_text(encoding="utf-8") for path in plugins.rglob("*.py")}
     assert [name for name, text in texts.items() if ".run_command(" in text] == ["module_utils/host/_command.py"]
+
+
+def test_a_command_that_fails_is_named(module):
+    assert _command.check(module, "sh", "-c", "cat; echo more", data="text") == "text\nmore\n"
+    with pytest.raises(_command.Failed, match="^`sh -c echo no >&2; exit 3` failed: no$"):
+        _command.check(module, "sh", "-c", "echo no >&2; exit 3")
+
+
+def test_what_a_command_prints_whether_it_fails_or_is_there(module):
+    assert _command.output(module, "sh", "-c", "echo some; exit 3") == "some\n"
+    assert _command.output(module, "no-such-program", "x") == ""

@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _host
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _host, _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import docker_rebridge
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker, _docker_api
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
@@ -28,6 +28,7 @@ class Host:
         self.units = f"{directory}/lib"
         self.etc = f"{directory}/etc"
         self.json = f"{directory}/daemon.json"
+        self.state = f"{directory}/state/state.json"
         self.subnet_file = f"{directory}/subnet.env"
         self.interface = f"{directory}/docker0"
         for path in (self.units, self.etc):
@@ -58,7 +59,7 @@ class Host:
         return f"{self.etc}/docker.service.d/zz-plainkube.conf"
 
     def files(self):
-        return {path: _files.read(path) for path in (self.drop_in, self.json)}
+        return {path: _files.read(path) for path in (self.state, self.drop_in, self.json)}
 
     def start(self):
         """What dockerd does at a start: take the drop-in's values, or its own."""
@@ -138,6 +139,7 @@ def host(tmp_path, monkeypatch):
     monkeypatch.setattr(docker_rebridge, "UNIT_DIRECTORIES", (fake.etc, fake.units))
     monkeypatch.setattr(_bridge, "INTERFACE", fake.interface)
     monkeypatch.setattr(_docker, "DAEMON_JSON", fake.json)
+    monkeypatch.setattr(_state, "PATH", fake.state)
     monkeypatch.setattr(_host, "has_capability", lambda status, capability: True)
     monkeypatch.setattr(_docker_api, "call", fake.call)
     monkeypatch.setattr(_stamp, "of_process", lambda pid: fake.stamp)
@@ -177,11 +179,12 @@ def starts(result):
 def test_a_docker_that_never_ran(host, run):
     told = run(_ansible_check_mode=True)
     assert host.commands == []
-    assert host.files() == {host.drop_in: None, host.json: None}
+    assert host.files() == dict.fromkeys([host.state, host.drop_in, host.json])
     result = run()
     assert result == told
     assert result["changed"]
     assert [action[:2] for action in result["actions"]] == [
+        ("write", host.state),
         ("write", host.drop_in),
         ("write", host.json),
         ("start", "docker"),
@@ -257,7 +260,7 @@ def test_containers_of_others_are_not_stopped(host, run, check):
     assert "mine" in result["msg"]
     assert "k8s_POD" not in result["msg"]
     assert host.commands == []
-    assert host.files() == {host.drop_in: None, host.json: None}
+    assert host.files() == dict.fromkeys([host.state, host.drop_in, host.json])
 
 
 def test_containers_of_others_are_stopped_and_started_when_allowed(host, run):
@@ -286,7 +289,7 @@ def test_live_restore_carries_containers_over_a_restart(host, run):
 def test_a_docker_that_does_not_start_gets_its_old_configuration_back(host, run):
     run()
     before, address = host.files(), host.address
-    host.breaks = lambda text: '"nonsense"' in text
+    host.breaks = lambda text: '"nonsense"' in _files.read(host.json)
     host.containers = [MINE]
     host.lease("10.244.9.1/24")
     result = run(docker_options={"nonsense": 1}, foreign_containers="restart")
@@ -302,7 +305,7 @@ def test_a_docker_that_did_not_run_is_not_started_by_the_rollback(host, run):
     host.breaks = lambda text: True
     result = run()
     assert "Docker is stopped as it was" in result["msg"]
-    assert host.files() == {host.drop_in: None, host.json: None}
+    assert host.files() == dict.fromkeys([host.state, host.drop_in, host.json])
     assert host.states["docker.service"] == "inactive"
 
 
@@ -331,6 +334,43 @@ def test_refused_before_anything_is_changed(host, run, text, sentence):
     assert host.commands == []
 
 
+def test_what_is_ours_is_in_the_state_and_what_somebody_changes_is_not(host, run):
+    run(docker_options={**OPTIONS, "debug": False})
+    host.write(host.json, json.dumps({**OPTIONS, "debug": True}))
+    run(docker_options={**OPTIONS, "debug": False})
+    assert json.loads(_files.read(host.json))["debug"] is True
+    assert json.loads(_files.read(host.state)) == {"docker": {"daemon_json": host.json, "settings": OPTIONS}}
+    assert os.stat(host.state).st_mode & 0o777 == 0o600
+    # A new option, and an old one that is none any more.
+    run(docker_options={"live-restore": True, "max-concurrent-downloads": 2})
+    assert json.loads(_files.read(host.json)) == {"live-restore": True, "debug": True, "max-concurrent-downloads": 2}
+
+
+@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize("text", ["{,}", "[]", '{"docker": 1}'])
+def test_a_damaged_state_is_told_of_before_anything_is_changed(host, run, installed, text):
+    if not installed:
+        os.unlink(f"{host.units}/docker.service")
+    host.write(host.state, text)
+    result = run(_ansible_check_mode=not installed)
+    assert (
+        result["msg"]
+        == f"{host.state} is damaged, so it does not tell what earlier runs changed on this host; remove it."
+    )
+    assert host.commands == []
+    assert host.files() == {host.state: text, host.drop_in: None, host.json: None}
+
+
+def test_without_the_state_nothing_in_daemon_json_is_ours(host, run):
+    run()
+    os.unlink(host.state)
+    result = run()
+    assert result["actions"] == [("write", host.state, "")]
+    assert host.commands == []
+    run(docker_options={})
+    assert json.loads(_files.read(host.json)) == OPTIONS
+
+
 def test_an_old_docker_is_refused(host, run):
     host.version = "19.03.15"
     assert "19.3.15; 20.10 or later" in run()["msg"]
@@ -350,10 +390,12 @@ def test_no_docker(host, run):
     result = run(_ansible_check_mode=True)
     assert result["changed"]
     assert result["actions"] == [
-        ("write", host.json, ""),
+        ("write", host.state, ""),
         ("write", host.drop_in, ""),
-        ("start", "docker", "Docker Engine is not installed yet"),
+        ("write", host.json, ""),
+        ("start", "docker", "it is not installed yet"),
     ]
+    assert "The command of docker.service, once it is installed" in result["diff"][1]["after"]
     assert "install Docker Engine" in run()["msg"]
 
 

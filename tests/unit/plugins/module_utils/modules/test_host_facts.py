@@ -181,6 +181,17 @@ def test_services_and_settings_are_those_on_disk(run_module, monkeypatch, tmp_pa
     assert found() == (["plainkube-load-balancer"], {"cluster_service_network": "10.96.0.0/16"})
 
 
+def test_a_change_of_the_runtime_is_in_the_hosts_state(run_module, monkeypatch, tmp_path):
+    state = tmp_path / "state.json"
+    monkeypatch.setattr(host_facts._state, "PATH", str(state))
+    assert run_module(host_facts)["found"]["runtime_change"] is False
+    state.write_text('{"docker": {}, "runtime_change": {"to": "docker"}}', encoding="utf-8")
+    assert run_module(host_facts)["found"]["runtime_change"] is True
+    state.write_text("{", encoding="utf-8")
+    assert run_module(host_facts)["msg"].startswith(f"{state} is damaged, so")
+    assert run_module(host_facts)["msg"].endswith("; remove it.")
+
+
 def test_links_where_systemd_makes_a_directory(run_module, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "etcd").symlink_to(tmp_path / "data")

@@ -10,9 +10,10 @@ import types
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import host_reset
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _parts
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker_api
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _paths
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker, _docker_api
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
 
 STAMP = _stamp.Stamp("a" * 64, "1")
@@ -97,8 +98,9 @@ class FakeHost:
             self.write(path, text)
         for name, inputs in UNITS.items():
             self.write(f"/etc/systemd/system/{name}.service", _stamp.append("[Service]\n", inputs, STAMP))
-        record = 'X-PlainkubeDaemonJson={"live-restore": true}'
-        drop_in = _stamp.append(f"[Service]\n{record}\n", [f"{'/etc/docker/daemon.json'}"], STAMP)
+        drop_in = _stamp.append("[Service]\n", ["/etc/docker/daemon.json"], STAMP)
+        ours = _docker.Record("/etc/docker/daemon.json", {"live-restore": True})._asdict()
+        self.write(_state.PATH, json.dumps({_state.DOCKER: ours, _state.RUNTIME_CHANGE: {"to": "docker"}}))
         self.write("/etc/systemd/system/docker.service.d/zz-plainkube.conf", drop_in)
         self.write("/etc/docker/daemon.json", json.dumps({"debug": True, "live-restore": True}, indent=2))
         self.write("/etc/passwd", THEIRS["/etc/passwd"] + "etcd:x:995:995:etcd, run by plainkube.cluster:/:/x\n")
@@ -192,7 +194,7 @@ class FakeHost:
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     fake = FakeHost(str(tmp_path))
-    monkeypatch.setattr(_parts, "ROOT", fake.root)
+    monkeypatch.setattr(_paths, "ROOT", fake.root)
     monkeypatch.setattr(_bridge, "INTERFACE", f"{fake.root}/sys/class/net/docker0")
     monkeypatch.setattr(_docker_api, "call", fake.call)
     monkeypatch.setattr(_stamp, "of_process", lambda pid: fake.stamp if pid else "")
@@ -272,13 +274,8 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(tmp_path, host, run, run_
         host.kill_at = None
         run()
         assert host.files() == left, step
-        assert (host.containers, host.images, host.stamp, host.states["docker"], host.rules) == (
-            [],
-            [],
-            "",
-            "active",
-            "",
-        )
+        assert (host.containers, host.images, host.stamp, host.network) == ([], [], "", ""), step
+        assert (host.states["docker"], host.rules) == ("active", ""), step
         assert not run()["changed"], step
 
 
@@ -333,6 +330,26 @@ def test_an_image_that_a_container_of_others_needs_stays(host, run):
     result = run()
     assert result["kept"] == [f"Images that containers of others use stay: {PAUSE}."]
     assert host.images
+
+
+def test_a_damaged_state_is_told_of_before_any_change(host, run):
+    host.install()
+    host.write(_state.PATH, "{")
+    before = host.files()
+    for check in (True, False):
+        assert run(_ansible_check_mode=check)["msg"] == (
+            f"{_state.PATH} is damaged, so it does not tell what earlier runs changed on this host; remove it. Put that right, and run the reset "
+            "again: it goes on from here."
+        )
+    assert (host.done, host.files()) == ([], before)
+
+
+def test_without_a_state_the_settings_of_docker_stay(host, run):
+    host.install()
+    os.unlink(f"{host.root}{_state.PATH}")
+    text = host.files()["/etc/docker/daemon.json"]
+    run()
+    assert host.files() == {**THEIRS, "/etc/docker/daemon.json": text}
 
 
 def test_nothing_is_deleted_below_a_mount_that_stays(host, run):

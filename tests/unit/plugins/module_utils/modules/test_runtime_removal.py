@@ -9,9 +9,10 @@ import shutil
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import runtime_removal
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _containerd_parts, _parts
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker_api, _runtime
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _containerd_parts, _paths
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker, _docker_api
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
 
 STAMP = _stamp.Stamp("a" * 64, "1")
@@ -79,8 +80,9 @@ class FakeNode:
         ]
 
     def docker_on_flannel(self):
-        record = 'X-PlainkubeDaemonJson={"live-restore": true}'
-        drop_in = _stamp.append(f"[Service]\n{record}\n", ["/etc/docker/daemon.json"], STAMP)
+        drop_in = _stamp.append("[Service]\n", ["/etc/docker/daemon.json"], STAMP)
+        ours = _docker.Record("/etc/docker/daemon.json", {"live-restore": True})._asdict()
+        self.write(_state.PATH, json.dumps({_state.DOCKER: ours}))
         self.write("/etc/systemd/system/docker.service.d/zz-plainkube.conf", drop_in)
         self.write("/etc/docker/daemon.json", json.dumps({"debug": True, "live-restore": True}, indent=2))
 
@@ -193,7 +195,7 @@ class FakeNode:
 @pytest.fixture
 def node(tmp_path, monkeypatch):
     fake = FakeNode(str(tmp_path))
-    monkeypatch.setattr(_parts, "ROOT", fake.root)
+    monkeypatch.setattr(_paths, "ROOT", fake.root)
     monkeypatch.setattr(_bridge, "INTERFACE", f"{fake.root}/sys/class/net/docker0")
     monkeypatch.setattr(_docker_api, "call", fake.call)
     monkeypatch.setattr(
@@ -241,6 +243,7 @@ def test_from_docker_to_containerd_beside_it(node, run):
         *THEIRS,
         "/etc/systemd/system/kubelet.service",
         "/etc/systemd/system/docker.service.d/zz-plainkube.conf",
+        _state.PATH,
     }
 
 
@@ -256,6 +259,16 @@ def test_from_docker_to_containerd_alone(node, run):
     assert json.loads(pathlib.Path(f"{node.root}/etc/docker/daemon.json").read_text(encoding="utf-8")) == {
         "debug": True
     }
+
+
+def test_a_kubelet_that_is_not_there_is_not_stopped(node, run):
+    """systemctl would fail."""
+    node.with_docker()
+    os.unlink(f"{node.root}/etc/systemd/system/kubelet.service")
+    del node.states["kubelet"]
+    result = run(BOTH)
+    assert ("stop", "cri-dockerd", "") in result["actions"]
+    assert "kubelet" not in str(result["actions"]) + str(node.done)
 
 
 @pytest.mark.parametrize("check", [False, True])
@@ -310,7 +323,7 @@ def test_from_containerd_to_docker(node, run, bridge):
     assert (node.pods, node.pod_images) == ([], [])
     assert "CNI-" not in node.rules
     kept = {"/etc/systemd/system/kubelet.service"}
-    kept |= {"/etc/systemd/system/docker.service.d/zz-plainkube.conf"} if bridge == "docker0" else set()
+    kept |= {"/etc/systemd/system/docker.service.d/zz-plainkube.conf", _state.PATH} if bridge == "docker0" else set()
     assert node.files() == {*THEIRS, *kept}
     # Docker goes on with the containerd of its package.
     assert node.states["containerd"] == ("active" if bridge == "docker0" else "inactive")
@@ -333,10 +346,35 @@ def test_on_the_bridge_that_is_wanted_nothing_is_done(node, run):
 
 def test_a_change_that_has_not_come_to_its_end_is_told(node, run):
     assert run(DOCKER)["actions"] == []
-    node.write(_runtime.MARKER)
+    node.write(_state.PATH, json.dumps({_state.RUNTIME_CHANGE: {"to": "docker"}}))
     result = run(DOCKER)
     assert result["actions"] == [("wait", "the change of the container runtime", "it has not come to its end")]
     assert not result["changed"]
+
+
+def test_a_change_is_remembered_from_its_beginning_to_its_end(node, run):
+    node.with_docker()
+    before = json.loads(pathlib.Path(f"{node.root}{_state.PATH}").read_text(encoding="utf-8"))
+    for state, after in (("prepared", {**before, "runtime_change": {"to": "containerd"}}), ("complete", before)):
+        told = run(BOTH, state=state, _ansible_check_mode=True)
+        result = run(BOTH, state=state)
+        assert result == told == {"changed": True, "actions": [("write", _state.PATH, "")]}
+        assert json.loads(pathlib.Path(f"{node.root}{_state.PATH}").read_text(encoding="utf-8")) == after
+        assert run(BOTH, state=state) == {"changed": False, "actions": []}
+    assert node.done == []
+
+
+def test_a_change_that_is_refused_does_not_begin(node, run):
+    node.with_docker()
+    node.containers.append(MINE)
+    before = node.files()
+    assert "runs containers that Kubernetes does not own: mine" in run(ALONE, state="prepared")["msg"]
+    assert "runtime_change" not in pathlib.Path(f"{node.root}{_state.PATH}").read_text(encoding="utf-8")
+    node.containers.remove(MINE)
+    node.write("/etc/docker/daemon.json", "{")
+    assert "/etc/docker/daemon.json is not JSON" in run(ALONE, state="prepared")["msg"]
+    assert "runtime_change" not in pathlib.Path(f"{node.root}{_state.PATH}").read_text(encoding="utf-8")
+    assert (node.done, node.files()) == ([], before)
 
 
 @pytest.mark.parametrize(

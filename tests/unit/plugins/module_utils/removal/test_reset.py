@@ -138,13 +138,6 @@ def test_an_image_that_a_container_of_others_has_by_no_other_name_stays():
     )
 
 
-@pytest.mark.parametrize(
-    ("bounded", "score", "can"), [(True, "-500", False), (True, "0", True), (False, "-500", True), (True, "", True)]
-)
-def test_a_negative_score_needs_a_capability(bounded, score, can):
-    assert _reset.starts(bounded, score) is can
-
-
 HOSTS = ["k1", "n1", "n2"]
 KNOWN = ["all", "control_plane", "node", *HOSTS, "balancer"]
 

@@ -29,7 +29,9 @@ def test_who_runs_is_restarted(running, verb):
     """Whatever the reasons say."""
     reasons = ["it is not running", "its unit file changes"]
     assert _actions.starts("x", reasons, running) == [(verb, "x", "it is not running; its unit file changes")]
+    assert _actions.starts("x", reasons, running, enable=True) == _actions.starts("x", reasons, running)
     assert _actions.starts("x", [], running) == []
+    assert _actions.starts("x", [], running, enable=True) == [("enable", "x", "it would not start at boot")]
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 
 import pytest
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker
 
 # As in Debian 12's docker.io, and in Docker's own docker-ce.
@@ -212,24 +212,18 @@ def test_render_daemon_json_keeps_every_byte():
     ],
 )
 def test_drop_in_by_version(version, present, missing):
-    text = _docker.drop_in(COMMAND, version, False, {}, "/s.env")
+    text = _docker.drop_in(COMMAND, version, False, "/s.env")
     assert all(part in text for part in present)
     assert not any(part in text for part in missing)
     assert "OOMScoreAdjust" not in text
 
 
 def test_drop_in():
-    text = _docker.drop_in(COMMAND, (26, 1, 5), True, {"debug": True}, "/s.env")
+    text = _docker.drop_in(COMMAND, (26, 1, 5), True, "/s.env")
     flags = "--bip=${FLANNEL_SUBNET} --mtu=${FLANNEL_MTU} --ip-masq=false --userland-proxy=false"
     assert _docker.start_command([DEBIAN, text]) == f"{COMMAND} {flags}"
     assert _docker.settings([DEBIAN, text], "EnvironmentFile") == ["-/etc/default/docker", f"-{_docker.LEASE_FILE}"]
     assert _docker.settings([DEBIAN, text], "OOMScoreAdjust")[-1] == "0"
-    assert _docker.recorded(text) == {"debug": True}
-
-
-@pytest.mark.parametrize("text", [None, "", "X-PlainkubeDaemonJson={broken", "[Service]\n"])
-def test_recorded_nothing(text):
-    assert _docker.recorded(text) == {}
 
 
 @pytest.mark.parametrize(
@@ -257,9 +251,11 @@ def test_failure(journal, reason):
     assert _docker.failure(journal) == reason
 
 
-def test_the_record_survives_json():
-    ours = {"log-opts": {"max-file": "3", "labels": 'a"b%c'}}
-    assert _docker.recorded(_docker.drop_in(COMMAND, OLD, False, ours, "/s")) == json.loads(json.dumps(ours))
+def test_the_record_is_a_part_of_the_state():
+    ours = _docker.Record("/etc/docker/daemon.json", {"log-opts": {"max-file": "3", "labels": 'a"b%c'}})
+    state = _state.changed({"other": {}}, _state.DOCKER, ours._asdict())
+    assert _docker.recorded(_state.parse(_state.file(state)["content"])) == ours
+    assert _docker.recorded({}) == (_docker.DAEMON_JSON, {})
 
 
 def test_unmerge_takes_back_what_merge_put_there():
@@ -281,7 +277,7 @@ def start(tmp_path, monkeypatch):
         lease_file.unlink(missing_ok=True)
         if lease is not None:
             subnet_file.write_text(lease, encoding="utf-8")
-        text = _docker.drop_in("/usr/sbin/dockerd", (26, 1, 5), False, {}, str(subnet_file), half)
+        text = _docker.drop_in("/usr/sbin/dockerd", (26, 1, 5), False, str(subnet_file), half)
         for flags, command in re.findall(r'^ExecStartPre=/bin/sh (-\w+) "(.*)"$', text, re.MULTILINE):
             # systemd takes backslashes for escapes in quoted arguments, doubled signs for themselves.
             script = command.replace("\\\\", "\\").replace("$$", "$").replace("%%", "%")
@@ -337,7 +333,7 @@ def test_a_half_of_the_subnet_follows_the_lease(tmp_path, start, subnet, lower, 
 
 
 def test_a_part_may_be_a_network():
-    text = _docker.drop_in("/usr/sbin/dockerd", (26, 1, 5), False, {}, "/subnet.env", "10.244.5.0/26")
+    text = _docker.drop_in("/usr/sbin/dockerd", (26, 1, 5), False, "/subnet.env", "10.244.5.0/26")
     assert "--fixed-cidr=10.244.5.0/26" in text
     assert text.count("ExecStartPre") == 1
-    assert "fixed-cidr" not in _docker.drop_in("/usr/sbin/dockerd", (26, 1, 5), False, {}, "/subnet.env")
+    assert "fixed-cidr" not in _docker.drop_in("/usr/sbin/dockerd", (26, 1, 5), False, "/subnet.env")

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import yaml
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _structured
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _structured, _yaml
 
 JWT = {
     "issuer": {"url": "https://sso.example/realm", "audiences": ["plainkube"]},
@@ -136,4 +136,4 @@ def test_the_kubeconfig_is_a_secret_and_the_configuration_is_not():
 
 
 def test_numbers_and_booleans_stay_what_they_are():
-    assert _structured._plain({"a": (1, 1.5, True, None, "x", 0, False)}) == {"a": [1, 1.5, True, None, "x", 0, False]}
+    assert _yaml.plain({"a": (1, 1.5, True, None, "x", 0, False)}) == {"a": [1, 1.5, True, None, "x", 0, False]}

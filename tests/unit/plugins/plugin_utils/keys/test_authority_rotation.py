@@ -267,14 +267,17 @@ def test_check_mode_changes_nothing(control):
 
 def test_keys_are_the_operators_alone(control):
     control.rotate("begin", *ALL)
-    for path in control.directory.rglob("*"):
-        if path.name.endswith(".key") or path.name == "encryption.yaml":
-            assert path.stat().st_mode & 0o777 == 0o600, path
+    modes = {path.name: path.stat().st_mode & 0o777 for path in control.directory.rglob("*") if path.is_file()}
+    secret = {name for name in modes if name.endswith(".key") or name == "encryption.yaml"}
+    assert {"ca.key", "ca.next.key", "sa.key", "sa.next.key", "encryption.yaml"} <= secret
+    assert {name for name in secret if modes[name] != 0o600} == set()
 
 
 def test_no_key_is_in_the_result(control):
     text = "".join(str(control.rotate(step, *ALL)) for step in ("begin", "advance", "look"))
-    for path in control.directory.rglob("*.key"):
+    keys = [*control.directory.rglob("*.key")]
+    assert len(keys) > 3
+    for path in keys:
         for line in path.read_text().splitlines():
             assert line.startswith("-----") or line not in text
     assert not any(key.secret in text for key in _encryption.parse(control.read("encryption.yaml"), ""))

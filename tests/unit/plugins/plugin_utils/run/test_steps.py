@@ -4,13 +4,10 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
-import inspect
 import re
 
 import pytest
-from ansible_collections.plainkube.cluster.plugins.module_utils.modules import survey
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps
 
@@ -41,13 +38,6 @@ def test_a_step_can_be_asked_for(step):
     assert set(step.builds_on) <= set(NAMES)
 
 
-def test_hosts_get_the_code_of_each_step():
-    """Ansible sends a host what a module's source imports, and nothing else."""
-    imports = [node for node in ast.walk(ast.parse(inspect.getsource(survey))) if isinstance(node, ast.ImportFrom)]
-    sent = [name.name for node in imports if node.module == CODE for name in node.names]
-    assert sent == sorted({step.module for step in _steps.steps()})
-
-
 def test_conditions_and_options_of_blocks_and_files_are_the_steps_own():
     entries = [
         {
@@ -62,7 +52,6 @@ def test_conditions_and_options_of_blocks_and_files_are_the_steps_own():
                 }
             ],
         },
-        {"plainkube.cluster.component": None, "register": "__looks_result", "changed_when": False},
         {"plainkube.cluster.component": None},
     ]
     found = list(_steps._tasks(entries, "x", _steps.Above()))
@@ -155,5 +144,3 @@ def test_hosts_that_were_surveyed_are_in_the_inventorys_order():
 def test_what_site_registers_is_in_the_order_of_the_run():
     results = _steps.results()
     assert results.index("__artifacts_result") < results.index("__certificates_signed") < results.index("__node_result")
-    # An inspection before the change.
-    assert "__node_removal_look" not in results
