@@ -41,7 +41,7 @@ def taken(wanted: t.Mapping[str, str], before: t.Mapping[str, str], mirror: str)
     sys.path.insert(0, str(CHECKOUT / ".venv" / "collections"))
     from ansible_collections.plainkube.cluster.plugins.module_utils.artifacts import _artifacts, _fetch, _sums  # noqa: PLC0415
 
-    known, troubles = {}, []
+    known, problems = {}, []
     documents: dict[str, str] = {}
     for url, sums_url in wanted.items():
         path = _artifacts.mirror_path(url)
@@ -50,14 +50,14 @@ def taken(wanted: t.Mapping[str, str], before: t.Mapping[str, str], mirror: str)
             try:
                 _fetch.fetch(_artifacts.locate(mirror, sums_url), buffer, largest=16 << 20)
             except _fetch.FetchError as error:
-                troubles.append(str(error))
+                problems.append(str(error))
             documents[sums_url] = buffer.getvalue().decode("utf-8", "replace")
         sum_ = before.get(path) or _sums.find(documents[sums_url], pathlib.PurePosixPath(url).name)
         if sum_:
             known[path] = sum_
         else:
-            troubles.append(f"not known: {url}")
-    return known, troubles
+            problems.append(f"not known: {url}")
+    return known, problems
 
 
 def main() -> int:
@@ -71,9 +71,9 @@ def main() -> int:
     arguments = parser.parse_args()
     before = json.loads(arguments.file.read_text(encoding="utf-8")) if arguments.file.exists() else {}
     wanted = downloads()
-    known, troubles = taken(wanted, before, arguments.mirror)
+    known, problems = taken(wanted, before, arguments.mirror)
     arguments.file.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
-    for one in troubles:
+    for one in problems:
         say(one)
     say(f"{len(known)} of {len(wanted)} sums are known")
     return 1 if len(known) < len(wanted) else 0

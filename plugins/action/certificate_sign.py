@@ -21,14 +21,14 @@ _REQUEST = {
 }
 
 
-def _trouble(host: str, answer: t.Any, state: str) -> str:
+def _problem(host: str, answer: t.Any, state: str) -> str:
     """Why nothing can be signed by what a host answered."""
     asked = "plainkube.cluster.host_facts" if state == "checked" else "plainkube.cluster.certificate_request"
     if not isinstance(answer, dict) or not answer:
         return f"Host {host} has not told its certificates: run module {asked} on it before."
     if answer.get("failed") or answer.get("unreachable"):
         return f"Host {host} has not told its certificates: {_answers.reason(answer)}"
-    where = _answers.misfit(answer, _facts.PKI if state == "checked" else _REQUEST)
+    where = _answers.mismatch(answer, _facts.PKI if state == "checked" else _REQUEST)
     return (
         f"What host {host} answered to module {asked} has no valid {where.lstrip('.')}: inspect that host."
         if where
@@ -44,8 +44,8 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         dummy, params = self.validate_argument_spec(_certificate_sign.ARGUMENT_SPEC)
-        troubles = (_trouble(*one, params["state"]) for one in params["answers"].items())
-        trouble = _facts.trouble(task_vars) or next(filter(None, troubles), "")
-        if trouble:
-            return {**result, "failed": True, "msg": trouble}
+        problems = (_problem(*one, params["state"]) for one in params["answers"].items())
+        problem = _facts.problem(task_vars) or next(filter(None, problems), "")
+        if problem:
+            return {**result, "failed": True, "msg": problem}
         return {**result, **_here.run(_certificate_sign, params, self._task.check_mode)}

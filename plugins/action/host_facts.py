@@ -36,12 +36,12 @@ class ActionModule(_untrusted.Begins):
             return {**result, "changed": False, "ansible_facts": facts()}
         connected = _connected.addresses(self._connection, self._who(task_vars)[1])
         try:
-            answer = self._look(arguments, needs, task_vars, connected)
+            answer = self._inspect(arguments, needs, task_vars, connected)
         except AnsibleConnectionFailure as error:
             answer = self._unreached(str(error), task_vars, connected)
         return {**result, **answer}
 
-    def _look(
+    def _inspect(
         self, arguments: dict[str, t.Any], needs: t.Any, task_vars: dict[str, t.Any], connected: t.Sequence[str]
     ) -> dict[str, t.Any]:
         before = time.time()
@@ -53,22 +53,22 @@ class ActionModule(_untrusted.Begins):
             # With the module's own error, which ansible-core has in another place than `msg` where the module ended by an exception. Nothing of it
             # is a fact; Ansible adds facts of its own, such as the interpreter that it found.
             return {**answer, "ansible_facts": facts()}
-        found, misfit = checked(self._who(task_vars)[0], answer.pop("found", None))
+        found, mismatch = checked(self._who(task_vars)[0], answer.pop("found", None))
         told_time = answer.pop("time", before)
-        if misfit or not isinstance(told_time, float):
-            message = misfit or checked(self._who(task_vars)[0], None)[1]
+        if mismatch or not isinstance(told_time, float):
+            message = mismatch or checked(self._who(task_vars)[0], None)[1]
             return {**answer, "failed": True, "msg": message, "ansible_facts": facts()}
         found["clock_offset"] = round(self._offset(_host.clock_interval(before, told_time, after)), 1)
         answer["ansible_facts"] = {
             **answer.get("ansible_facts", {}),
             **facts(found, address=_confirmed(connected, found)),
         }
-        troubles = []
+        problems = []
         if needs:
             given = needs.get("address", "")
             address = {"address": given or answer["ansible_facts"]["plainkube_address"], "given": bool(given)}
-            troubles = _preflight.host_troubles(found, self._who(task_vars)[0], {**needs, "address": address})
-        return {**answer, **({"failed": True, "msg": "\n".join(troubles)} if troubles else {})}
+            problems = _preflight.host_problems(found, self._who(task_vars)[0], {**needs, "address": address})
+        return {**answer, **({"failed": True, "msg": "\n".join(problems)} if problems else {})}
 
     def _current_run(self) -> t.Any:
         """Role preflight has needs, and begins to change the host. A host that is only asked, because it is outside of --limit, is not the run's."""

@@ -9,7 +9,7 @@ import typing as t
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers, _untrusted
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _scope
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps, _turns
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _rollout_order, _steps
 
 _MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils.modules"
 
@@ -38,7 +38,7 @@ class ActionModule(_untrusted.OnHost):
             "answers": answers,
             "steps": names,
             "to_do": [name for name in _steps.closure(found) if name in names],
-            "running": [name for name in names if _turns.may_run(name, answers)],
+            "running": [name for name in names if _rollout_order.may_run(name, answers)],
             "waiting": [name for name in names if _actions.is_pending(answers.get(name, {}))],
             # By this random number, later results are known as those of the same pass.
             _steps.PASS: secrets.token_hex(8),
@@ -50,7 +50,7 @@ class ActionModule(_untrusted.OnHost):
         told = self._execute_module(
             module_name="plainkube.cluster.survey", module_args={"steps": asked}, task_vars=task_vars
         )
-        wrong = _answers.misfit(told.get("answers"), _answers.Each(dict))
+        wrong = _answers.mismatch(told.get("answers"), _answers.Each(dict))
         if told.get("failed") or told.get("unreachable") or not wrong:
             return told
         part = wrong.lstrip(".") or "answer"

@@ -46,9 +46,9 @@ _PLUGINS = trust_as_template(
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
-        trouble = _whole_run.start_trouble(context.CLIARGS)
-        if trouble:
-            raise AnsibleLookupError(trouble)
+        problem = _whole_run.start_problem(context.CLIARGS)
+        if problem:
+            raise AnsibleLookupError(problem)
         # Ansible evaluates `hosts` in its own process, and forks a worker from it for each task of each host. What all of them need is loaded here, once.
         self._templar.template(_PLUGINS)
         _options.read()

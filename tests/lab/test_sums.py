@@ -48,8 +48,8 @@ def upstream(tmp_path):
 
 def test_sums_are_taken_from_what_upstream_publishes(upstream):
     mirror, contents = upstream
-    known, troubles = sums.taken(sums.downloads(), {}, mirror)
-    assert troubles == []
+    known, problems = sums.taken(sums.downloads(), {}, mirror)
+    assert problems == []
     assert known == {path(url): one for url, one in contents.items()}
 
 
@@ -57,9 +57,9 @@ def test_what_cannot_be_had_is_left_out_and_what_is_known_stays(upstream, tmp_pa
     mirror, contents = upstream
     (tmp_path / "dl.k8s.io").rename(tmp_path / "away")
     kept = next(url for url in contents if "dl.k8s.io" in url)
-    known, troubles = sums.taken(sums.downloads(), {path(kept): "0" * 64}, mirror)
+    known, problems = sums.taken(sums.downloads(), {path(kept): "0" * 64}, mirror)
     assert known[path(kept)] == "0" * 64
     missing = [url for url in contents if path(url) not in known]
     assert missing == [url for url in contents if "dl.k8s.io" in url and url != kept]
-    assert [one for one in troubles if one.startswith("not known: ")] == [f"not known: {url}" for url in missing]
-    assert len(troubles) == 2 * len(missing)
+    assert [one for one in problems if one.startswith("not known: ")] == [f"not known: {url}" for url in missing]
+    assert len(problems) == 2 * len(missing)

@@ -154,7 +154,7 @@ def test_dockerd_restarts_and_no_pod_notices(lab, load, hello, container, pods):
         for _turn in range(3):
             lab.demand("n2", "systemctl", "restart", "docker.service")
             time.sleep(3)
-    assert outcomes.troubles == []
+    assert outcomes.problems == []
     assert {one.name: one.retries for one in outcomes if one.retries} == {}
     assert pods() == before
     assert lab.run("n2", "docker", "inspect", "--format={{.State.StartedAt}}", "mine")[1] == docker_before

@@ -70,7 +70,7 @@ class Live(t.NamedTuple):
 class Plan(t.NamedTuple):
     """What to do before etcd starts."""
 
-    action: str  # keep, found, add, replace (remove and add), go on (with an add that was interrupted)
+    action: str  # keep, bootstrap, add, replace (remove and add), resume (an interrupted add)
     words: str = ""
 
 
@@ -167,7 +167,7 @@ def _join(me: Host, hosts: t.Sequence[Host], live: Live) -> Plan:
     strangers = foreign(live, hosts)
     learners = [member for member in live.members if member.learner and member != mine]
     if mine and not mine.name and not learners:
-        return Plan("go on", "where it was added and has never started")
+        return Plan("resume", "where it was added and has never started")
     if strangers:
         stranger = strangers[0]
         raise Refusal(
@@ -205,7 +205,7 @@ def _found(me: Host, hosts: t.Sequence[Host], silence: str) -> Plan:
             f"etcd has run on {names(lost)}, its data is gone, and no member responds ({silence}): restore a backup, or, to start with "
             f"an empty cluster, run plainkube.cluster.reset with reset_hosts={','.join(host.name for host in hosts)} first"
         )
-    return Plan("found", f"with {names(host for host in hosts if host != me) or 'no other member'}")
+    return Plan("bootstrap", f"with {names(host for host in hosts if host != me) or 'no other member'}")
 
 
 # Restarts and votes
@@ -215,7 +215,7 @@ def quorum(voters: int) -> int:
     return voters // 2 + 1
 
 
-def spare_troubles(live: Live, me: Member, healthy: t.Collection[str]) -> str:
+def spare_problems(live: Live, me: Member, healthy: t.Collection[str]) -> str:
     """Why etcd would lose its quorum without this member; empty if it would not. `healthy` has the healthy endpoints."""
     others = [member for member in live.voters if member != me]
     if me.learner or not others:

@@ -78,7 +78,7 @@ def read(path: str) -> str | None:
         return None
 
 
-def look(path: str) -> Found | None:
+def inspect(path: str) -> Found | None:
     """Content, owner, group and mode at path, links followed; None where there is nothing."""
     try:
         status = os.stat(path)

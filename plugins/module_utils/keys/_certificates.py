@@ -194,7 +194,7 @@ def _holders(groups: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, set[str]]:
     return found
 
 
-def names_trouble(
+def names_problem(
     groups: t.Sequence[t.Mapping[str, t.Any]], addresses: t.Mapping[str, str], control_planes: t.Collection[str]
 ) -> str:
     """Why the names or addresses of the hosts cannot be signed, in a sentence: one is the cluster's own, or another host's.

@@ -40,7 +40,7 @@ def main() -> None:
     with _run.held(module):
         os.umask(0o022)
         keys = [{**key, "mode": "0600", "secret": True, **_files.me()} for key in module.params["keys"]]
-        before = [(_files.look(wanted["path"]), wanted) for wanted in [*module.params["files"], *keys]]
+        before = [(_files.inspect(wanted["path"]), wanted) for wanted in [*module.params["files"], *keys]]
         changes = [(found, wanted) for found, wanted in before if not _files.matches(found, wanted)]
         if not module.check_mode:
             for _found, wanted in changes:

@@ -33,7 +33,7 @@ def differences(module: AnsibleModule) -> list[str]:
     return [*out.splitlines(), *([] if watched else [f"{PATH} is not active, so another subnet would not be followed"])]
 
 
-def mend(module: AnsibleModule) -> None:
+def repair(module: AnsibleModule) -> None:
     """Let the service repair it, and check the result. Pods with a wrong address are gone once the kubelet has noticed that they ended."""
 
     def attempt() -> list[str]:
@@ -51,7 +51,7 @@ def mend(module: AnsibleModule) -> None:
 def run(module: AnsibleModule) -> dict[str, t.Any]:
     found = differences(module)
     if found and not module.check_mode:
-        mend(module)
+        repair(module)
     actions = [Action("apply", line) for line in found]
     return {**_actions.result(actions), "diff": {"prepared": "".join(f"{line}\n" for line in found)}}
 

@@ -62,17 +62,19 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     """The current state, the desired state, and the resulting actions."""
     files = owned_files(params)
     contents = {file["path"]: file["content"] for file in params["files"]}
-    found = {wanted["path"]: _files.look(wanted["path"]) for wanted in [*params["directories"], *files]}
-    mended = [path for path, content in contents.items() if (there := found[path]) is None or there.content != content]
-    mended += _environment.differs(params["name"], params["environment"])
+    found = {wanted["path"]: _files.inspect(wanted["path"]) for wanted in [*params["directories"], *files]}
+    repaired = [
+        path for path, content in contents.items() if (there := found[path]) is None or there.content != content
+    ]
+    repaired += _environment.differs(params["name"], params["environment"])
 
     unit_path = f"{UNITS}/{params['name']}.service"
-    unit_found = _files.look(unit_path)
+    unit_found = _files.inspect(unit_path)
     on_disk = unit_found.content if unit_found else None
     drop_ins = glob.glob(f"{unit_path}.d/*.conf")
     inputs = [*params["inputs"], params["binary"], *contents, *drop_ins]
     known = {**replaced(module), **contents}
-    text = _component.wanted_unit(params["unit"], inputs, known, on_disk, mended)
+    text = _component.wanted_unit(params["unit"], inputs, known, on_disk, repaired)
     unit = {"path": unit_path, "content": text, "owner": "root", "group": "root", "mode": "0600"}
 
     stale = stale_files(params) + _environment.left_over(params["name"], params["environment"])
@@ -86,7 +88,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
         "different": different,
         "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different] + _files.removal_diff(stale),
         "stale": stale,
-        "reasons": _component.restart_reasons(text, on_disk, known, mended, process, module.params["replaced"]),
+        "reasons": _component.restart_reasons(text, on_disk, known, repaired, process, module.params["replaced"]),
         "running": process.runs,
         "user": bool(params["user"]) and not user_exists(params["user"]),
         "reload": unit in different or state.get("NeedDaemonReload") == "yes",
@@ -103,7 +105,7 @@ def stale_files(params: dict) -> list[str]:
     return sorted({path for pattern in params["stale"] for path in glob.glob(pattern)} - wanted)
 
 
-def flag_trouble(module: AnsibleModule, params: dict) -> str:
+def flag_problem(module: AnsibleModule, params: dict) -> str:
     """What the program itself has against the operator's flags; empty where it takes them, or is not on the host yet.
 
     With --help behind them it reads them, prints its help and ends. Asked before anything is written: hosts that are changed side by side
@@ -205,12 +207,12 @@ def readiness(module: AnsibleModule, params: dict, stamp: str) -> str:
 
 def wait_until_ready(module: AnsibleModule, params: dict, stamp: str) -> None:
     seconds = params["wait"]
-    trouble = poll(lambda: readiness(module, params, stamp), lambda trouble: not trouble, seconds) if seconds else ""
-    if trouble:
+    problem = poll(lambda: readiness(module, params, stamp), lambda problem: not problem, seconds) if seconds else ""
+    if problem:
         name = params["name"]
         lines = _systemd.journal(module, f"{name}.service")
         module.fail_json(
-            msg=f"{name} is not ready after {seconds} s: {trouble}. The last lines of its journal "
+            msg=f"{name} is not ready after {seconds} s: {problem}. The last lines of its journal "
             f"(journalctl -u {name} has more): {lines}"
         )
 
@@ -250,8 +252,8 @@ def pending(module: AnsibleModule, params: dict, plan: dict) -> list[Action]:
     """What a run would do though it changes nothing: have systemd read the unit, and wait for what is not ready."""
     reasons = ["systemd has not read its unit as it is"] if plan["unread"] else []
     if params["wait"] and not plan["reasons"]:
-        trouble = readiness(module, params, plan["stamp"])
-        reasons += [f"it is not ready: {trouble}"] if trouble else []
+        problem = readiness(module, params, plan["stamp"])
+        reasons += [f"it is not ready: {problem}"] if problem else []
     return [Action("wait", params["name"], reason) for reason in reasons]
 
 
@@ -261,11 +263,11 @@ def pending(module: AnsibleModule, params: dict, plan: dict) -> list[Action]:
 def removal_plan(module: AnsibleModule, params: dict) -> dict:
     """What is there of a component: its files, its unit, its user. Nothing where the unit is not this collection's."""
     unit_path = f"{UNITS}/{params['name']}.service"
-    unit = _files.look(unit_path)
+    unit = _files.inspect(unit_path)
     if unit is None or _stamp.split(unit.content or "")[2] is None:
         return {"paths": [], "user": False, "diff": []}
     secret = {_environment.path(params["name"]): True, **{file["path"]: file["secret"] for file in owned_files(params)}}
-    there = [(path, found) for path in [*secret, unit_path] for found in [_files.look(path)] if found is not None]
+    there = [(path, found) for path in [*secret, unit_path] for found in [_files.inspect(path)] if found is not None]
     user = bool(params["user"]) and user_exists(params["user"])
     header = f"user {params['user']}"
     gone = [{"before_header": header, "after_header": "/dev/null", "before": "present\n", "after": ""}] if user else []
@@ -303,10 +305,10 @@ def run(module: AnsibleModule) -> dict:
     plans = {params["name"]: make_plan(module, params) for params in components}
     removals = {params["name"]: removal_plan(module, params) for params in leaving}
     # A running process has accepted its flags.
-    refused = (flag_trouble(module, params) for params in components if plans[params["name"]]["reasons"])
-    trouble = next(filter(None, refused), "")
-    if trouble:
-        module.fail_json(msg=trouble)
+    refused = (flag_problem(module, params) for params in components if plans[params["name"]]["reasons"])
+    problem = next(filter(None, refused), "")
+    if problem:
+        module.fail_json(msg=problem)
     waiting: list[Action] = []
     if module.check_mode:
         waiting = [one for params in components for one in pending(module, params, plans[params["name"]])]

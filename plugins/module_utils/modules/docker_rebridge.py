@@ -148,7 +148,7 @@ class Wanted(t.NamedTuple):
         return {} if self.json_text is None else {self.json_path: self.json_text}
 
     @property
-    def mended(self) -> list[str]:
+    def repaired(self) -> list[str]:
         changed = [self.json_path] if self.json_text != self.json_before else []
         return changed + _environment.differs(NAME, self.environment)
 
@@ -169,7 +169,7 @@ class Wanted(t.NamedTuple):
 def file_entry(path: str, content: str) -> dict[str, t.Any]:
     """A file to write; daemon.json keeps the owner and mode it has. Proxies in it may carry passwords."""
     ours = path.endswith(DROP_IN)
-    found = None if ours else _files.look(path)
+    found = None if ours else _files.inspect(path)
     owner, group, mode = found[1:] if found else ("root", "root", "0600" if ours else "0644")
     secret = not ours and int(mode, 8) & 0o004 == 0
     return {"path": path, "content": content, "owner": owner, "group": group, "mode": mode, "secret": secret}
@@ -198,9 +198,9 @@ def make_wanted(module: AnsibleModule) -> Wanted:
     options = params["docker_options"]
     state = _state.read()
     merged, ours = _docker.merge(current, _docker.recorded(state).settings, options, flags, version)
-    trouble = _docker.problem(merged, flags, options)
-    if trouble:
-        raise ValueError(trouble)
+    problem = _docker.problem(merged, flags, options)
+    if problem:
+        raise ValueError(problem)
 
     bounded = not _host.has_capability(_files.read("/proc/1/status") or "", _host.CAP_SYS_RESOURCE)
     variables_file = _environment.path(NAME) if params["environment"] else ""
@@ -211,7 +211,7 @@ def make_wanted(module: AnsibleModule) -> Wanted:
     state = _state.changed(state, _state.DOCKER, _docker.Record(json_path, ours)._asdict())
     wanted = Wanted(program, body, json_path, before, after, state, containerd, params["environment"])
     inputs = [json_path, *paths, *extra_files]
-    text = _component.wanted_unit(body, inputs, wanted.contents, on_disk, wanted.mended)
+    text = _component.wanted_unit(body, inputs, wanted.contents, on_disk, wanted.repaired)
     return wanted._replace(drop_in=text)
 
 
@@ -243,7 +243,7 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
         state = wake(module, subnet, state)
     wanted = make_wanted(module)
     files = wanted.files()
-    found = {file["path"]: _files.look(file["path"]) for file in files}
+    found = {file["path"]: _files.inspect(file["path"]) for file in files}
     active = state.get("ActiveState") == "active"
     bridge_reasons, part_reasons = ["flannel has no subnet yet"], []
     if subnet:
@@ -253,7 +253,7 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
     network_reasons = bridge_reasons or part_reasons
     process = _component.Process.of(state, wanted.program)
     on_disk = _files.read(drop_in_path(SERVICE)) or ("" if wanted.program else None)
-    reasons = _component.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.mended, process)
+    reasons = _component.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.repaired, process)
     reasons += network_reasons
     owned: list[t.Any] = []
     foreign: list[t.Any] = []
@@ -299,7 +299,7 @@ def stop_containers(ids: t.Sequence[str]) -> None:
         raise _command.Failed(f"a container could not be stopped: {error}") from None
 
 
-def trouble_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
+def problem_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
     """What is not yet as it should be, in words; empty when all is."""
     bridge = live_bridge(module, active=True)
     if not bridge.address:
@@ -309,19 +309,19 @@ def trouble_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
         return wrong[0]
     rules = _command.output(module, "iptables", "-w", "-t", "nat", "-S")
     tables = "" if "FLANNEL-POSTRTG" in rules else _command.output(module, "nft", "list", "tables")
-    return _bridge.masquerade_trouble(subnet, rules, tables)
+    return _bridge.masquerade_problem(subnet, rules, tables)
 
 
 def verify(module: AnsibleModule, subnet: _bridge.Subnet) -> None:
     def attempt() -> str:
         try:
-            return trouble_with(module, subnet)
+            return problem_with(module, subnet)
         except OSError as error:
             return str(error)
 
-    trouble = poll(attempt, lambda trouble: not trouble, min(15, module.params["wait"]), interval=0.3)
-    if trouble:
-        raise _command.Failed(trouble)
+    problem = poll(attempt, lambda problem: not problem, min(15, module.params["wait"]), interval=0.3)
+    if problem:
+        raise _command.Failed(problem)
 
 
 def write(module: AnsibleModule, files: t.Sequence[dict[str, t.Any]]) -> None:

@@ -38,11 +38,11 @@ def ctl(module: AnsibleModule, endpoints: t.Sequence[str]) -> _etcdctl.Etcdctl:
     return etcd
 
 
-def look(module: AnsibleModule, hosts: t.Sequence[Host]) -> View:
+def inspect(module: AnsibleModule, hosts: t.Sequence[Host]) -> View:
     """Query all reachable members. A member without quorum, or a learner, cannot list the members."""
-    troubles = {host.client_url: _etcdctl.dial(host.client_url) for host in hosts}
-    listening = [url for url, trouble in troubles.items() if not trouble]
-    silence = "; ".join(f"{url}: {trouble}" for url, trouble in troubles.items() if trouble)
+    problems = {host.client_url: _etcdctl.dial(host.client_url) for host in hosts}
+    listening = [url for url, problem in problems.items() if not problem]
+    silence = "; ".join(f"{url}: {problem}" for url, problem in problems.items() if problem)
     if not listening:
         return View(None, (), silence)
     try:
@@ -80,22 +80,22 @@ class Task:
         found = [host for host in self.hosts if host.name == params["name"]]
         if not found:
             raise _member.Refusal(f"name is {params['name']!r}, which is none of members")
-        self.has_data = self.look_for_data()
+        self.has_data = self.find_data()
         self.first_start = _files.read(params["first_start"])
         state = _member.state_of(self.has_data, self.first_start, os.path.exists(params["unit"]))
         # The other hosts' are what was found at the beginning of the run; this one's may be newer.
         self.me = found[0]._replace(state=state)
         self.hosts[self.hosts.index(found[0])] = self.me
 
-    def look_for_data(self) -> bool:
+    def find_data(self) -> bool:
         return bool(glob.glob(os.path.join(self.module.params["data_directory"], _member.WAL)))
 
-    def look(self) -> View:
-        return look(self.module, self.hosts)
+    def inspect(self) -> View:
+        return inspect(self.module, self.hosts)
 
     def patiently(self, attempt: t.Callable[[], str]) -> str:
         """Try until there is no trouble; what remains of it."""
-        return poll(attempt, lambda trouble: not trouble, self.module.params["wait"], 0.5)
+        return poll(attempt, lambda problem: not problem, self.module.params["wait"], 0.5)
 
     def change(self, view: View, *arguments: str) -> None:
         """A change of the membership, as soon as etcd takes it."""
@@ -109,9 +109,9 @@ class Task:
                 return str(error)
             return ""
 
-        trouble = self.patiently(attempt)
-        if trouble:
-            raise _etcdctl.EtcdError(trouble)
+        problem = self.patiently(attempt)
+        if problem:
+            raise _etcdctl.EtcdError(problem)
 
     # Before etcd starts
 
@@ -121,7 +121,7 @@ class Task:
             return View(None, (), ""), _member.KEEP
         waits = not self.has_data and any(host.state == _member.MEMBER for host in self.hosts)
         view = poll(
-            self.look, lambda view: view.live is not None or not (waits or view.answering), self.patience(waits), 0.5
+            self.inspect, lambda view: view.live is not None or not (waits or view.answering), self.patience(waits), 0.5
         )
         if waits and view.live is None and self.module.check_mode:
             return view, Plan("add", "as a learner")
@@ -144,7 +144,7 @@ class Task:
             self.act(view, plan, mine, content)
         path = self.module.params["first_start"]
         actions = _actions.writes([path]) if content != self.first_start else []
-        if plan.action in ("add", "replace") or (plan.action != "found" and actions):
+        if plan.action in ("add", "replace") or (plan.action != "bootstrap" and actions):
             actions.insert(0, Action("join", f"etcd {plan.words}"))
         if mine and mine.learner:
             actions.append(Action("wait", "etcd", f"{self.me.name} is a learner and is to have its vote"))
@@ -162,7 +162,7 @@ class Task:
         """The environment file of the first start."""
         if plan.action == "keep":
             return self.first_start
-        if plan.action == "found":
+        if plan.action == "bootstrap":
             return _member.environment([(host.name, host.peer_url) for host in self.hosts], new=True)
         return _member.environment(_member.joined(live, self.me, self.hosts), new=False)
 
@@ -187,7 +187,7 @@ class Task:
         """Before a first start: nobody writes where the data will be, and nothing is there, like a database without its log."""
         if os.path.exists(self.module.params["unit"]):
             _systemd.systemctl(self.module, "stop", "etcd.service")
-        if self.look_for_data():
+        if self.find_data():
             raise _etcdctl.EtcdError(
                 f"etcd on {self.me.name} came to have data just now; run plainkube.cluster.site again"
             )
@@ -210,14 +210,14 @@ class Task:
 
         def attempt() -> str:
             nonlocal seen
-            view = self.look()
+            view = self.inspect()
             seen = view, healthy(self.module, view)
-            return _member.spare_troubles(view.live, mine, seen[1]) if view.live else view.silence
+            return _member.spare_problems(view.live, mine, seen[1]) if view.live else view.silence
 
-        trouble = self.patiently(attempt)
-        if trouble:
+        problem = self.patiently(attempt)
+        if problem:
             raise _member.Refusal(
-                f"without {self.me.name} etcd would have no quorum ({trouble}), so {otherwise}: start or repair these members first"
+                f"without {self.me.name} etcd would have no quorum ({problem}), so {otherwise}: start or repair these members first"
             )
         return seen
 
@@ -231,7 +231,7 @@ class Task:
 
         def attempt() -> str:
             nonlocal promoted
-            view = self.look()
+            view = self.inspect()
             mine = view.live.find(self.me) if view.live else None
             if view.live is None or mine is None:
                 return view.silence or f"the members do not list {self.me.name}"
@@ -246,11 +246,11 @@ class Task:
                     return str(error)
             return "" if self.me.client_url in healthy(self.module, view) else f"{self.me.client_url} is not healthy"
 
-        trouble = self.patiently(attempt)
-        if trouble:
+        problem = self.patiently(attempt)
+        if problem:
             seconds = self.module.params["wait"]
             raise _etcdctl.EtcdError(
-                f"{self.me.name} has no vote in etcd after {seconds} s: {trouble}; read `journalctl --unit etcd` on it"
+                f"{self.me.name} has no vote in etcd after {seconds} s: {problem}; read `journalctl --unit etcd` on it"
             )
         return {**self.voting(promoted), "diff": []}
 

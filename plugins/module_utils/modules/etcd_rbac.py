@@ -27,9 +27,9 @@ def read(etcd: _etcdctl.Etcdctl, want: _rbac.Rbac) -> _rbac.Rbac:
 def compare(module: AnsibleModule) -> dict:
     """Compare, and apply the difference."""
     want = _rbac.wanted(module.params["roles"], module.params["users"])
-    trouble = _rbac.problem(want)
-    if trouble:
-        raise _etcdctl.EtcdError(trouble)
+    problem = _rbac.problem(want)
+    if problem:
+        raise _etcdctl.EtcdError(problem)
     etcd = _etcdctl.Etcdctl(module)
     try:
         before = read(etcd, want)

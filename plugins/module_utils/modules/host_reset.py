@@ -176,9 +176,9 @@ class Host(DockerHost, ContainerdHost):
             self.output("systemctl", "stop", "kubepods.slice")
         for path in paths:
             # The kernel takes a moment over a container that has just ended.
-            trouble = poll(functools.partial(remove_cgroup, path), lambda trouble: trouble is None, seconds=10)
-            if trouble is not None:
-                raise trouble
+            problem = poll(functools.partial(remove_cgroup, path), lambda problem: problem is None, seconds=10)
+            if problem is not None:
+                raise problem
 
     def files(self) -> list[str]:
         wanted = {
@@ -244,7 +244,7 @@ def main() -> None:
         host = Host(module)
         host.refuse(AGAIN)
         kept = host.keeps()
-        found = host.look()
+        found = host.inspect()
         if found and not module.check_mode:
             with _run.held(module):
                 host.remove()

@@ -74,15 +74,15 @@ def check_servers(servers: t.Sequence[str]) -> None:
 
 def find_server(servers: t.Sequence[str], current: str, ca: str) -> tuple[str, str]:
     """The first server that answers, and an empty string; or the first one, and why it does not."""
-    troubles = {}
+    problems = {}
     # The one in use first: a kubeconfig is not to change with every server that restarts.
     for server in sorted(servers, key=lambda server: server != current):
         found = _probe.get(f"{server}/readyz", ca)
         # An API server that is not ready or asks who we are is one all the same.
         if found.status:
             return server, ""
-        troubles[server] = found.text
-    return next(iter(troubles.items()))
+        problems[server] = found.text
+    return next(iter(problems.items()))
 
 
 class Credentials(t.NamedTuple):
@@ -126,7 +126,7 @@ def ignored(path: str) -> list[dict[str, t.Any]]:
     # git does not follow it (gitignore(5)), and it is somebody's.
     if os.path.islink(os.path.join(directory, ".gitignore")):
         return []
-    there = _files.look(os.path.join(directory, ".gitignore"))
+    there = _files.inspect(os.path.join(directory, ".gitignore"))
     lines = ((there and there.content) or "").splitlines()
     if {f"/{name}", name, "*"} & {line.strip() for line in lines}:
         return []
@@ -147,12 +147,12 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     _certificates.check_days(*days, "kubeconfig_validity_days", "certificates_renew_before_days")
     check_servers(params["servers"])
     user = check_user(params["user"] or default_user())
-    before = _files.look(params["path"])
+    before = _files.inspect(params["path"])
     found = load(params["path"], params["cluster_name"])
     mine = credentials(module, found, user, now)
     ca_path = os.path.join(params["directory"], "ca.crt")
     ca = _files.read(ca_path) or ""
-    server, trouble = find_server(params["servers"], found.server, ca_path)
+    server, problem = find_server(params["servers"], found.server, ca_path)
 
     reasons = mine.reasons + (other_reasons(found, server, ca) if found.key else [])
     content = before.content if before else ""
@@ -161,7 +161,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         content = _kubeconfig.render(params["cluster_name"], user, access)
     wanted = {"path": params["path"], "content": content, "mode": "0600", "secret": True, **_files.me()}
     # The file with the key last.
-    files = [(_files.look(one["path"]), one) for one in (*ignored(params["path"]), wanted)]
+    files = [(_files.inspect(one["path"]), one) for one in (*ignored(params["path"]), wanted)]
     changes = [(there, one) for there, one in files if not _files.matches(there, one)]
     for _there, one in [] if module.check_mode else changes:
         _files.write(module, one)
@@ -171,9 +171,9 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         **_actions.result(actions),
         "diff": [_files.diff(there, one) for there, one in changes],
         "path": params["path"],
-        "reachable": not trouble,
+        "reachable": not problem,
         "server": server,
-        "trouble": trouble,
+        "problem": problem,
         "user": user,
         "valid_until": f"{_certificates.not_after(_certificates.load_certificate(mine.certificate)):%Y-%m-%d}",
     }

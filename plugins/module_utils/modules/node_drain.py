@@ -20,7 +20,7 @@ _State = tuple[bool, t.Optional[str], list[str]]
 _GIVE_BACK = 20
 
 
-class Trouble(Exception):
+class Failure(Exception):
     """A sentence without its end."""
 
 
@@ -57,13 +57,13 @@ def evict(cluster: Cluster, node: _drain.Node) -> None:
     answer = poll(lambda: drain(cluster, node), lambda answer: not answer.early, cluster.left(), PAUSE)
     if not answer.ok:
         pods = cluster.pods(node)
-        raise Trouble(_drain.obstacles(pods, cluster.refusals(pods), _kubectl.reason(answer.text)))
+        raise Failure(_drain.obstacles(pods, cluster.refusals(pods), _kubectl.reason(answer.text)))
 
 
 def drain(cluster: Cluster, node: _drain.Node) -> Answer:
     flags = ["--ignore-daemonsets", "--delete-emptydir-data", "--force"]
     # What no kubelet ends is not waited for once the pod's own time to end is over.
-    flags += ["--skip-wait-for-delete-timeout=1"] if node.troubles else []
+    flags += ["--skip-wait-for-delete-timeout=1"] if node.problems else []
     # No seconds at all would mean no limit.
     return _kubectl.run(cluster.module, "drain", cluster.name, *flags, f"--timeout={max(1, round(cluster.left()))}s")
 
@@ -74,8 +74,8 @@ def give_back(cluster: Cluster) -> str:
     try:
         cluster.patch(_drain.uncordon)
         node = cluster.node()
-    except ApiError as trouble:
-        return f"the node stays cordoned, because {trouble}"
+    except ApiError as problem:
+        return f"the node stays cordoned, because {problem}"
     cordoned = node is not None and node.cordoned
     return f"the node is {'cordoned, as before' if cordoned else 'not cordoned any more'}"
 
@@ -87,9 +87,9 @@ def make_drained(cluster: Cluster, node: _drain.Node) -> None:
         evict(cluster, node)
         # The scheduler may have given the Node a pod in the moment of the cordon. Who comes after that tolerates the cordon.
         evict(cluster, node)
-    except (ApiError, Trouble) as trouble:
+    except (ApiError, Failure) as problem:
         limit = f"within {params['timeout']} s (timeout)"
-        raise Trouble(f"node {cluster.name} is not drained {limit}: {trouble}; {give_back(cluster)}") from trouble
+        raise Failure(f"node {cluster.name} is not drained {limit}: {problem}; {give_back(cluster)}") from problem
 
 
 def nothing(message: str) -> dict[str, t.Any]:
@@ -119,7 +119,7 @@ def wait_until_ready(cluster: Cluster) -> _drain.Node | None:
     lacks = _drain.lacks(node, cluster.name, runtime)
     if lacks and not cluster.module.check_mode:
         seconds, cordoned = cluster.module.params["timeout"], node is not None and node.cordoned
-        raise Trouble(
+        raise Failure(
             f"{lacks}, after {seconds} s (timeout); read `journalctl --unit kubelet` on that host, fix what it reports and run this again"
             f"{'; the node stays cordoned until then' if cordoned else ''}"
         )
@@ -172,5 +172,5 @@ def main() -> None:
     try:
         with _run.held(module):
             module.exit_json(**run(module))
-    except (ApiError, Trouble) as trouble:
-        module.fail_json(msg=f"{str(trouble)[:1].upper()}{str(trouble)[1:]}.")
+    except (ApiError, Failure) as problem:
+        module.fail_json(msg=f"{str(problem)[:1].upper()}{str(problem)[1:]}.")

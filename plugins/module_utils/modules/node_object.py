@@ -38,7 +38,7 @@ def connect(params: dict[str, t.Any]) -> _api.Api | None:
     return _api.Api(_api.Access(params["server"], f"{params['pki']}/ca.crt", *client, embedded=False))
 
 
-def look(params: dict[str, t.Any], aim: _node_object.Wanted) -> _node_object.Change:
+def inspect(params: dict[str, t.Any], aim: _node_object.Wanted) -> _node_object.Change:
     """What a run would change."""
     api = connect(params)
     node = None if api is None else api.read(_api.node(params["name"]))
@@ -67,7 +67,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     aim, message = _node_object.wanted(params["labels"], params["taints"]), ""
     try:
-        change = (look if module.check_mode else settle)(params, aim)
+        change = (inspect if module.check_mode else settle)(params, aim)
     except _api.ApiError as error:
         if not module.check_mode:
             module.fail_json(

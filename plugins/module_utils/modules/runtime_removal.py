@@ -66,8 +66,8 @@ class Node(DockerHost, ContainerdHost):
         if self.to_docker or self.leaves_bridge:
             self.wake_containerd()
 
-    def look(self) -> Found:
-        found = super().look()
+    def inspect(self) -> Found:
+        found = super().inspect()
         if not found or not self.runs("kubelet.service"):
             return found
         return {"service": ["kubelet", *found.pop("service", [])], **found}
@@ -115,11 +115,11 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         node = Node(module)
         refuse(node)
         if state == "prepared":
-            node.look()  # what cannot be read is told of before the node is drained
+            node.inspect()  # what cannot be read is told of before the node is drained
             return record(module, {"to": runtime})
         begun = _state.RUNTIME_CHANGE in _state.read(at(""))
         pending = [Action("wait", "the change of the container runtime", "it has not come to its end")] if begun else []
-        found = node.look()
+        found = node.inspect()
         if found and not module.check_mode:
             node.remove()
         return report(found, pending)

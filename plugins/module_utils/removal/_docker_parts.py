@@ -99,7 +99,7 @@ class DockerHost(Host):
 
     def take_back_settings(self, dummy: list[str]) -> None:
         path, current, others = self.daemon_json()
-        found = _files.look(at(path))
+        found = _files.inspect(at(path))
         if others and found:
             content = _docker.render_daemon_json(found.content, current, others)
             _files.write(self.module, {**found._asdict(), "path": at(path), "content": content})

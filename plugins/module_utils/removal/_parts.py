@@ -66,7 +66,7 @@ class Host:
         if refusals:
             self.module.fail_json(msg=f"Nothing was removed: {'; '.join(refusals)}, and run {again} again.")
 
-    def look(self) -> Found:
+    def inspect(self) -> Found:
         """What there is."""
         found: Found = {}
         for part in self.applicable():

@@ -115,9 +115,9 @@ class Trees:
 
     def refusals(self) -> list[str]:
         """Why it is not safe to remove them, in sentences."""
-        return [trouble for tree in self.trees for trouble in self.troubles(tree)]
+        return [problem for tree in self.trees for problem in self.problems(tree)]
 
-    def troubles(self, tree: Tree) -> t.Iterator[str]:
+    def problems(self, tree: Tree) -> t.Iterator[str]:
         names = [name for name in listed(tree.place) if f"{tree.place}/{name}" not in self.kept]
         strangers = _reset.strangers(tree.path, names) if tree.stays else []
         if strangers:

@@ -24,7 +24,7 @@ VARIABLE = "PLAINKUBE_RUN"
 DIRECTORY = "/run/plainkube"
 # Seconds without a module at work, after which the token of a run may be taken over: of one that has only looked at the host so far, and of one
 # that changes it. In a rollout, a host may wait that long for its turn; it keeps its token if nobody wants it.
-LOOKING, CHANGING = 30, 300
+INSPECTING, CHANGING = 30, 300
 # Of two runs that begin within so many seconds, the older one has the host.
 TIE = 5
 # A token names so many of its predecessors.
@@ -64,7 +64,7 @@ class Token(t.NamedTuple):
 
     def lapses_in(self, now: float) -> float:
         """The seconds until others may take it, if its run stays silent."""
-        return 0 if self.ended else self.renewed + (CHANGING if self.changes else LOOKING) - now
+        return 0 if self.ended else self.renewed + (CHANGING if self.changes else INSPECTING) - now
 
 
 def _token(run: Run, now: float, found: Token | None, changes: bool = False, ended: bool = False) -> Token:

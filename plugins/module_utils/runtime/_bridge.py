@@ -164,7 +164,7 @@ def docker_masquerades(rules: str) -> list[str]:
     ]
 
 
-def masquerade_trouble(subnet: Subnet, rules: str, nftables: str) -> str:
+def masquerade_problem(subnet: Subnet, rules: str, nftables: str) -> str:
     """What is wrong with masquerading, in words; empty when Docker does not and flannel does where it says so."""
     for rule in docker_masquerades(rules):
         if f"-s {subnet.network} " in rule:

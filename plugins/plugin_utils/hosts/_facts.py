@@ -70,7 +70,7 @@ SHAPE: dict[str, t.Any] = {
 
 def checked(host: str, told: t.Any) -> tuple[dict[str, t.Any], str]:
     """The expected part of what a host reported about itself; and a sentence if it cannot be used."""
-    wrong = _answers.misfit(told, SHAPE)
+    wrong = _answers.mismatch(told, SHAPE)
     if wrong:
         said = f"no valid {wrong.lstrip('.')}" if wrong != "." else "no facts"
         return (
@@ -90,7 +90,7 @@ def injected(facts: t.Mapping[str, t.Any], known: t.Collection[str], roles: t.It
     )
 
 
-def trouble(task_vars: t.Mapping[str, t.Any]) -> str:
+def problem(task_vars: t.Mapping[str, t.Any]) -> str:
     """A sentence if a host of the play has such facts by now: any module that ran on it may have returned them."""
     by_role = _options.read()
     known = {name for options in by_role.values() for name in options}

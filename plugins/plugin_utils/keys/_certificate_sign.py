@@ -270,11 +270,11 @@ def sign_one(
 
 def check_names(module: AnsibleModule) -> None:
     """Refuse to sign a name or address that does not belong to the host."""
-    trouble = _certificates.names_trouble(
+    problem = _certificates.names_problem(
         module.params["groups"], module.params["addresses"], module.params["control_planes"]
     )
-    if trouble:
-        raise _certificates.CertificateError(trouble)
+    if problem:
+        raise _certificates.CertificateError(problem)
 
 
 def needed(module: AnsibleModule, host: str) -> tuple[list[str], list[dict[str, t.Any]]]:
@@ -350,7 +350,7 @@ class Plan(t.NamedTuple):
 def make_plan(module: AnsibleModule, now: datetime.datetime) -> Plan:
     directory = load(module, now)
     check(module, directory)
-    found = [(_files.look(wanted["path"]), wanted) for wanted in directory.wanted]
+    found = [(_files.inspect(wanted["path"]), wanted) for wanted in directory.wanted]
     return Plan(directory, [(there, wanted) for there, wanted in found if not _files.matches(there, wanted)])
 
 

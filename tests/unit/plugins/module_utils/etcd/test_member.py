@@ -69,9 +69,9 @@ def test_environments():
 @pytest.mark.parametrize(
     ("states", "action"),
     [
-        ({"k1": "none"}, "found"),
-        ({"k1": "founding"}, "found"),
-        ({"k1": "none", "k2": "founding", "k3": "none"}, "found"),
+        ({"k1": "none"}, "bootstrap"),
+        ({"k1": "founding"}, "bootstrap"),
+        ({"k1": "none", "k2": "founding", "k3": "none"}, "bootstrap"),
     ],
 )
 def test_a_new_cluster(states, action):
@@ -104,7 +104,7 @@ def test_places_in_a_live_cluster():
     assert decide("k2", {**STATES, "k2": "lost"}, THREE).action == "replace"
     assert decide("k2", {**STATES, "k2": "none"}, live(member("k1", 1))).action == "add"
     unstarted = member("k2", 2, started=False, learner=True)
-    assert decide("k2", {**STATES, "k2": "joining"}, live(member("k1", 1), unstarted)).action == "go on"
+    assert decide("k2", {**STATES, "k2": "joining"}, live(member("k1", 1), unstarted)).action == "resume"
 
 
 def test_a_founder_that_never_started_is_replaced():
@@ -133,7 +133,7 @@ def test_two_clusters():
 
 
 @pytest.mark.parametrize(
-    ("view", "healthy", "trouble"),
+    ("view", "healthy", "problem"),
     [
         (THREE, ["k2", "k3"], ""),
         (THREE, ["k1", "k2"], "k3 of the 2 other members is not healthy"),
@@ -149,14 +149,14 @@ def test_two_clusters():
         ),
     ],
 )
-def test_who_can_be_spared(view, healthy, trouble):
+def test_who_can_be_spared(view, healthy, problem):
     urls = [url(name, 2379) for name in healthy]
-    assert _member.spare_troubles(view, view.members[0], urls) == trouble
+    assert _member.spare_problems(view, view.members[0], urls) == problem
 
 
 def test_a_learner_can_always_be_spared():
     learner = member("k4", 4, learner=True)
-    assert _member.spare_troubles(live(*THREE.members, learner), learner, []) == ""
+    assert _member.spare_problems(live(*THREE.members, learner), learner, []) == ""
 
 
 def test_who_leads_next():

@@ -26,13 +26,13 @@ def test_an_object_and_none(api, api_server):
     assert len(api_server.requests) == 2
 
 
-@pytest.mark.parametrize("trouble", [409, 429, 500, 503, None])
-def test_what_may_pass_is_asked_again(api, api_server, trouble):
+@pytest.mark.parametrize("problem", [409, 429, 500, 503, None])
+def test_what_may_pass_is_asked_again(api, api_server, problem):
     api_server.add(NODE)
-    api_server.first = [200, trouble, trouble, trouble]
+    api_server.first = [200, problem, problem, problem]
     assert api.read(NODE)
     assert api.read(NODE, seconds=60)
-    api_server.first = [trouble, trouble]
+    api_server.first = [problem, problem]
     with pytest.raises(_api.ApiError):
         api.read(NODE)
 

@@ -59,12 +59,12 @@ FITS = {"name": "etcd", "running": True, "ports": [2379], "node": None, "files":
     ],
 )
 def test_where_an_answer_is_not_as_it_should_be(changes, where):
-    assert _answers.misfit({**FITS, **changes}, SHAPE) == where
+    assert _answers.mismatch({**FITS, **changes}, SHAPE) == where
 
 
 @pytest.mark.parametrize("answer", [None, [], "no", 0])
 def test_what_is_no_answer_at_all(answer):
-    assert _answers.misfit(answer, SHAPE) == "."
+    assert _answers.mismatch(answer, SHAPE) == "."
 
 
 def play(**variables):
@@ -82,7 +82,7 @@ GONE = {"unreachable": True, "msg": "No route to host"}
 
 
 @pytest.mark.parametrize(
-    ("host", "variables", "trouble"),
+    ("host", "variables", "problem"),
     [
         ("k1", {"k1": {"second": FAILED}}, ""),
         ("n9", {}, ""),
@@ -97,11 +97,11 @@ GONE = {"unreachable": True, "msg": "No route to host"}
         ("n2", {}, "is unreachable: the output of this run says why"),
     ],
 )
-def test_why_a_host_is_no_longer_part_of_the_run(host, variables, trouble):
+def test_why_a_host_is_no_longer_part_of_the_run(host, variables, problem):
     found = _answers.lost(host, ["first", "second"], play(**variables))
-    assert (_answers.trouble(found) if found else "") == trouble
+    assert (_answers.problem(found) if found else "") == problem
 
 
 @pytest.mark.parametrize("result", [{}, {"skipped": True}])
 def test_a_host_that_nobody_looked_at(result):
-    assert _answers.trouble(result) == "was not checked in this run"
+    assert _answers.problem(result) == "was not checked in this run"

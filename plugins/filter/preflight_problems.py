@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-name: preflight_troubles
+name: preflight_problems
 author: The plainkube authors (@plainkube)
 version_added: 1.0.0
 short_description: Problems with inputs, hosts or addresses
@@ -26,7 +26,7 @@ options:
 
 EXAMPLES = r"""
 troubles: >-
-  {{ {'hosts': hostvars.values() | list, 'networks': {}, 'api': api} | plainkube.cluster.preflight_troubles('hosts') }}
+  {{ {'hosts': hostvars.values() | list, 'networks': {}, 'api': api} | plainkube.cluster.preflight_problems('hosts') }}
 """
 
 RETURN = r"""
@@ -64,14 +64,14 @@ def identities(hosts: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def preflight_troubles(subject: dict, kind: str) -> list[str]:
+def preflight_problems(subject: dict, kind: str) -> list[str]:
     api = _endpoint.Api(**subject["api"])
     if kind == "inputs":
-        return [*_preflight.input_troubles(subject), *_endpoint.input_troubles(api, _addresses.resolved)]
+        return [*_preflight.input_problems(subject), *_endpoint.input_problems(api, _addresses.resolved)]
     hosts = identities(subject["hosts"])
-    return [*_preflight.hosts_troubles({**subject, "hosts": hosts}), *_endpoint.host_troubles(api, hosts)]
+    return [*_preflight.hosts_problems({**subject, "hosts": hosts}), *_endpoint.host_problems(api, hosts)]
 
 
 class FilterModule:
     def filters(self):
-        return {"preflight_troubles": preflight_troubles}
+        return {"preflight_problems": preflight_problems}
