@@ -17,9 +17,9 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait impor
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _paths, _reset
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._containerd_parts import ContainerdHost
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._docker_parts import DockerHost
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Part, explained, report
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Part, actions, diff, explained
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import UNITS, at, listed, matching, there
-from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker
 
 PKI = f"{_reset.CONFIGURATION}/pki"
@@ -251,4 +251,5 @@ def main() -> None:
                 host.remove()
     if not module.check_mode:
         _run.remove(module)
-    module.exit_json(**report(found), removed=found, kept=[*kept, *host.kept])
+    answer = {"removed": found, "kept": [*kept, *host.kept], "diff": diff(found)}
+    module.exit_json(**_actions.result(actions(found)), **answer)
