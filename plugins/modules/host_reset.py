@@ -32,10 +32,6 @@ options:
     type: list
     elements: str
     default: []
-  pod_network:
-    description: The pod network, in case flannel's own file is gone.
-    type: str
-    required: true
   cgroup_root:
     description: The kubelet's setting C(cgroupRoot).
     type: str
@@ -54,7 +50,6 @@ EXAMPLES = r"""
   plainkube.cluster.host_reset:
     certificates: [origin, ca.crt, kubelet-client.crt, kubelet-client.key]
     images: ["registry.k8s.io/pause:3.10.2"]
-    pod_network: 10.244.0.0/16
 """
 
 RETURN = r"""

@@ -27,10 +27,10 @@ def run(module: AnsibleModule, command: t.Sequence[str], **options: t.Any) -> tu
 
 
 def check(module: AnsibleModule, *command: str, **options: t.Any) -> str:
-    """What a command prints; raises Failed with what it says where it fails."""
+    """What a command prints; raises Failed with what it says, on one line, where it fails."""
     code, out, err = run(module, command, **options)
     if code != 0:
-        raise Failed(f"`{' '.join(command)}` failed: {(err or out).strip()}")
+        raise Failed(f"`{' '.join(command)}` failed: {' '.join((err or out).split())[:500]}")
     return out
 
 

@@ -12,7 +12,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _sockets
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _firewall, _nft
-from ansible_collections.plainkube.cluster.plugins.module_utils.network._nft import NftError
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _systemd
@@ -117,10 +116,10 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
     command += ["--timer-property=AccuracySec=100ms", _nft.program(module) or "nft", "-f", FORMER]
     code, dummy, err = _command.run(module, command)
     if code != 0:
-        raise NftError(f"no timer could be set that would bring back the former rules: {err.strip()}")
+        raise _command.Failed(f"no timer could be set that would bring back the former rules: {err.strip()}")
     try:
         _nft.load(module, plan.rules)
-    except NftError:
+    except _command.Failed:
         _systemd.systemctl(module, "stop", TIMER)
         raise
 
@@ -130,7 +129,7 @@ def confirm(module: AnsibleModule, plan: Plan) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(FORMER)
     if plan.load:
-        raise NftError(
+        raise _command.Failed(
             f"no connection came in through the new rules within {module.params['revert_after']} s, so the previous rules are back"
         )
     settle(module, plan)
@@ -226,7 +225,7 @@ SPEC = {
 def run(module: AnsibleModule) -> dict[str, t.Any]:
     try:
         return present(module) if module.params["state"] == "present" else absent(module)
-    except (NftError, ValueError) as error:
+    except (_command.Failed, ValueError) as error:
         return module.fail_json(msg=f"The host's firewall: {error}.")
 
 

@@ -16,9 +16,9 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait impor
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _paths, _reset
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._containerd_parts import ContainerdHost
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._docker_parts import DockerHost
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Part, explained, report
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Part, actions, diff, explained
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import UNITS, at, listed, matching, there
-from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker
 
 PKI = f"{_reset.CONFIGURATION}/pki"
@@ -80,8 +80,9 @@ class Host(DockerHost, ContainerdHost):
 
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)
+        # flannel's own file, which goes after the routes and rules for this network. Without it, there are none.
         found = _docker.environment(_files.read(at("/var/lib/flannel/subnet.env")) or "")
-        self.network = found.get("FLANNEL_NETWORK") or module.params["pod_network"]
+        self.network = found.get("FLANNEL_NETWORK", "")
 
     def parts(self) -> list[Part]:
         """In the order in which they are removed. Units are last: they tell what is ours."""
@@ -101,7 +102,7 @@ class Host(DockerHost, ContainerdHost):
             Part("cgroup", self.cgroups, self.remove_cgroups, ("kubelet",)),
             Part("file", self.files, _paths.remove_files),
             *self.binary_parts(_reset.RELEASES),
-            Part("user", self.users, self.remove_users),
+            Part("user", lambda: _reset.owned_users(_files.read(at("/etc/passwd")) or ""), self.remove_users),
             Part("directory", self.directories, self.remove_directories),
             self.unit_part(self.ours),
         ]
@@ -145,9 +146,7 @@ class Host(DockerHost, ContainerdHost):
         return [link for link in ("flannel.1", "flannel-v6.1") if os.path.exists(at(f"/sys/class/net/{link}"))]
 
     def routes(self) -> list[str]:
-        found = _reset.owned_routes(self.output("ip", "-json", "route", "show"), self.network)
-        # Those through flannel.1 go with it.
-        return [route for route in found if not route.endswith(" dev flannel.1")]
+        return _reset.owned_routes(self.output("ip", "-json", "route", "show"), self.network)
 
     def rules(self, saved: str) -> _reset.Rules:
         tables = _reset.owned_rules(saved, self.network)
@@ -198,9 +197,6 @@ class Host(DockerHost, ContainerdHost):
         names = sorted({*self.module.params["certificates"]} - {"origin"})
         return [f"{PKI}/{name}" for name in [*names, "origin"]]
 
-    def users(self) -> list[str]:
-        return _reset.owned_users(_files.read(at("/etc/passwd")) or "")
-
     def remove_users(self, names: list[str]) -> None:
         for name in names:
             user = pwd.getpwnam(name)
@@ -231,7 +227,6 @@ def main() -> None:
         argument_spec={
             "certificates": {"type": "list", "elements": "str", "default": []},
             "images": {"type": "list", "elements": "str", "default": []},
-            "pod_network": {"type": "str", "required": True},
             "cgroup_root": {"type": "str", "default": ""},
             "wait": {"type": "int", "default": 60},
         },
@@ -250,4 +245,5 @@ def main() -> None:
                 host.remove()
     if not module.check_mode:
         _run.remove(module)
-    module.exit_json(**report(found), removed=found, kept=[*kept, *host.kept])
+    answer = {"removed": found, "kept": [*kept, *host.kept], "diff": diff(found)}
+    module.exit_json(**_actions.result(actions(found)), **answer)

@@ -15,7 +15,13 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.removal._docker_
     DROP_IN,
     DockerHost,
 )
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Found, Part, explained, report
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import (
+    Found,
+    Part,
+    actions,
+    diff,
+    explained,
+)
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import at, there
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
@@ -122,7 +128,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         found = node.inspect()
         if found and not module.check_mode:
             node.remove()
-        return report(found, pending)
+        return {**_actions.result([*actions(found), *pending]), "diff": diff(found)}
 
 
 def main() -> None:

@@ -16,17 +16,6 @@ if t.TYPE_CHECKING:
 UNIT_PATH = f"/etc/systemd/system/{_firewall.UNIT}"
 
 
-class NftError(Exception):
-    """nft failed; the message says why."""
-
-
-def _run(module: AnsibleModule, command: t.Sequence[str], data: str | None = None) -> str:
-    code, out, err = _command.run(module, command, data=data)
-    if code != 0:
-        raise NftError(f"`{' '.join(command)}` failed: {' '.join((err or out).split())[:500]}")
-    return out
-
-
 def program(module: AnsibleModule) -> str | None:
     """The path of nft; None if it is not installed."""
     return module.get_bin_path("nft", opt_dirs=["/usr/sbin", "/sbin"])
@@ -41,7 +30,7 @@ def live(module: AnsibleModule, stateless: bool = True) -> str:
     command = ["nft", *(["--stateless"] if stateless else []), "list", "table", *_firewall.TABLE.split()]
     code, out, err = _command.run(module, command)
     if code != 0 and "No such file or directory" not in err:
-        raise NftError(f"`{' '.join(command)}` failed: {err.strip()}")
+        raise _command.Failed(f"`{' '.join(command)}` failed: {err.strip()}")
     return out if code == 0 else ""
 
 
@@ -50,12 +39,12 @@ def canonical(module: AnsibleModule, rules: str) -> str:
 
     So it also validates the rules before anything changes."""
     script = f"nft -f - && nft --stateless list table {_firewall.TABLE}"
-    return _run(module, ["unshare", "--net", "sh", "-c", script], data=rules)
+    return _command.check(module, "unshare", "--net", "sh", "-c", script, data=rules)
 
 
 def load(module: AnsibleModule, rules: str) -> None:
     """Replace our table atomically, or fail and change nothing."""
-    _run(module, ["nft", "-f", "-"], data=rules)
+    _command.check(module, "nft", "-f", "-", data=rules)
 
 
 def delete(module: AnsibleModule) -> None:
@@ -77,5 +66,5 @@ def drift(module: AnsibleModule) -> str:
         if not found:
             return f"is off: there is no nftables table {_firewall.TABLE}"
         return "" if found == canonical(module, rules) else f"was changed manually in nftables table {_firewall.TABLE}"
-    except NftError as error:
+    except _command.Failed as error:
         return f"cannot be read: {error}"

@@ -12,7 +12,6 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.host import _com
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _paths, _reset
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import UNITS, Trees, at, matching, there
-from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _systemd
 
@@ -224,12 +223,13 @@ def explained(module: AnsibleModule, again: str) -> t.Iterator[None]:
         module.fail_json(msg=f"{str(error).rstrip('.')}. Put that right, and run {again} again: it goes on from here.")
 
 
-def report(found: Found, pending: t.Sequence[Action] = ()) -> dict[str, t.Any]:
-    """The module's answer. The unit of a service is a part of its own."""
+def actions(found: Found) -> list[Action]:
+    """The actions that remove what was found. The unit of a service is a part of its own."""
     pairs = [(kind, name) for kind, names in found.items() for name in names]
-    done = [Action("stop", name) if kind == "service" else Action("remove", f"{kind} {name}") for kind, name in pairs]
-    before = "".join(f"{kind} {name}\n" for kind, name in pairs)
-    return {
-        **_actions.result([*done, *pending]),
-        "diff": {"before_header": "this host", "after_header": "this host", "before": before, "after": ""},
-    }
+    return [Action("stop", name) if kind == "service" else Action("remove", f"{kind} {name}") for kind, name in pairs]
+
+
+def diff(found: Found) -> dict[str, str]:
+    """Ansible's diff."""
+    before = "".join(f"{kind} {name}\n" for kind, names in found.items() for name in names)
+    return {"before_header": "this host", "after_header": "this host", "before": before, "after": ""}

@@ -145,12 +145,14 @@ def within(address: str, network: str) -> bool:
 
 
 def owned_routes(listed: str, network: str) -> list[str]:
-    """Where flannel routes pods of other hosts without encapsulation, out of `ip -json route show`: through a gateway."""
+    """Where flannel routes pods of other hosts without encapsulation, out of `ip -json route show`: through a gateway. Routes through flannel.1 go with
+    it."""
     routes = json.loads(listed or "[]")
     return [
         f"{route['dst']} via {route['gateway']} dev {route['dev']}"
         for route in routes
         if route.get("gateway")
+        and route["dev"] != "flannel.1"
         and not route.get("protocol", "boot").startswith("kernel")
         and within(route["dst"], network)
     ]

@@ -18,9 +18,10 @@ import re
 import typing as t
 
 VARIABLE = "PLAINKUBE_STAMP"
-_MARK = (
-    "# What the process is started from; written by plainkube.cluster, which compares it with the running process.\n"
+_COMMENT = (
+    "# What the process is started from; written by plainkube.cluster, which compares it with the running process."
 )
+_TRAILER = re.compile(rf"^(?:#.*\n)?\[Service\]\n(?:X-PlainkubeInput=.*\n)*Environment={VARIABLE}=.*$", re.MULTILINE)
 _STAMP = re.compile(rf"^Environment={VARIABLE}=([0-9a-f]{{64}})\.([0-9a-z]+)$", re.MULTILINE)
 _INPUT = re.compile(r"^X-PlainkubeInput=(\S+) ([0-9a-f]{12})$", re.MULTILINE)
 # Above this, a file is known by its real path, size and time of change: hashing 100 MB binaries costs seconds.
@@ -78,7 +79,7 @@ def compute(unit: str, inputs: t.Sequence[str], contents: Contents | None = None
 def append(unit: str, inputs: t.Sequence[str], stamp: Stamp, contents: Contents | None = None) -> str:
     """The unit with its trailer."""
     lines = [f"X-PlainkubeInput={path} {_short(path, contents)}\n" for path in sorted(set(inputs))]
-    return f"{unit.rstrip()}\n\n{_MARK}[Service]\n{''.join(lines)}Environment={VARIABLE}={stamp}\n"
+    return f"{unit.rstrip()}\n\n{_COMMENT}\n[Service]\n{''.join(lines)}Environment={VARIABLE}={stamp}\n"
 
 
 def _short(path: str, contents: Contents | None = None) -> str:
@@ -87,15 +88,21 @@ def _short(path: str, contents: Contents | None = None) -> str:
     return found if found == PENDING else hashlib.sha256(found.encode()).hexdigest()[:12]
 
 
+def _parts(text: str) -> tuple[str, str]:
+    """A unit's text without its trailer, and the trailer."""
+    found = _TRAILER.search(text)
+    return (text[: found.start()], found[0]) if found else (text, "")
+
+
 def changed_inputs(text: str, contents: Contents | None = None) -> list[str]:
     """The inputs in a unit's trailer that are no longer what they were when the unit was written."""
-    trailer = text.partition(_MARK)[2]
+    trailer = _parts(text)[1]
     return [path for path, short in _INPUT.findall(trailer) if _short(path, contents) != short]
 
 
 def split(text: str) -> tuple[str, list[str], Stamp | None]:
     """A unit's text without its trailer, its inputs, and its stamp (None where it has none)."""
-    body, dummy, trailer = text.partition(_MARK)
+    body, trailer = _parts(text)
     found = _STAMP.search(trailer)
     inputs = [path for path, dummy in _INPUT.findall(trailer)]
     return body.rstrip() + "\n", inputs, Stamp(*found.groups()) if found else None

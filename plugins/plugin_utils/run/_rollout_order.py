@@ -12,6 +12,10 @@ import typing as t
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions
 
+# The steps of the plays with a rollout.
+ETCD = ("etcd_member", "etcd")
+CONTROL_PLANE = ("control_plane",)
+
 
 class Host(t.NamedTuple):
     """The run's knowledge about a host."""
@@ -50,7 +54,7 @@ class RolloutOrder(t.NamedTuple):
 
 def etcd(hosts: t.Sequence[Host], total: int) -> RolloutOrder:
     """The rollout order of etcd's members: these are in the run, out of `total` in the inventory."""
-    busy = [host for host in hosts if host.has_to("etcd_member", "etcd")]
+    busy = [host for host in hosts if host.has_to(*ETCD)]
     if total == 1:
         return RolloutOrder([host.name for host in busy], [])
     # Without a quorum there is nothing to lose, and only all members together can reach one.
@@ -74,7 +78,7 @@ def _leads(host: Host) -> bool:
 
 def control_planes(hosts: t.Sequence[Host], total: int) -> RolloutOrder:
     """The rollout order of the control planes; empty if all may change in parallel: there is only one, or none that is running changes."""
-    busy = [host for host in hosts if host.has_to("control_plane")]
+    busy = [host for host in hosts if host.has_to(*CONTROL_PLANE)]
     running = [host for host in busy if host.runs("control_plane")]
     if total == 1 or not running:
         return RolloutOrder([], [])

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ROLES = pathlib.Path(__file__).parents[3] / "roles"
-PLACES = ("templates/*", "vars/*.yml", "defaults/*.yml", "tasks/*.yml", "handlers/*.yml")
+PLACES = ("templates/*", "vars/**/*.yml", "defaults/*.yml", "tasks/*.yml", "handlers/*.yml")
 # The beginning of a program: its first line, what follows a shell's -c, awk, or a statement of Python.
 SHELL = r"\b(?:ba)?sh\b['\",\s-]*-\w*c\b.*\n?.*"
 PROGRAM = re.compile(rf"#!|{SHELL}|\bawk\b|^(?:import|from|def) \w", re.MULTILINE)

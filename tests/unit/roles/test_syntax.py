@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Every template can be parsed. Ansible itself parses an expression only when a run first needs it."""
+"""Every template in variables, tasks and playbooks can be parsed. Ansible itself parses an expression only when a run first needs it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 COLLECTION = pathlib.Path(__file__).parents[3]
 FILES = sorted(
     path
-    for pattern in ("roles/*/vars/*.yml", "roles/*/defaults/*.yml", "roles/*/tasks/*.yml", "playbooks/**/*.yml")
+    for pattern in ("roles/*/vars/**/*.yml", "roles/*/defaults/*.yml", "roles/*/tasks/*.yml", "playbooks/**/*.yml")
     for path in COLLECTION.glob(pattern)
 )
 # Where Ansible takes a bare expression.

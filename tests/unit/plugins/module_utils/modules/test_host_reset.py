@@ -23,7 +23,6 @@ MINE = {"Id": "m", "Names": ["/mine"], "Labels": {}, "State": "running", "ImageI
 OPTIONS = {
     "certificates": ["origin", "ca.crt", "etcd/flannel.key"],
     "images": [PAUSE],
-    "pod_network": "10.244.0.0/16",
     "wait": 0,
 }
 UNITS = {

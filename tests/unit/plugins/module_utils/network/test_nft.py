@@ -50,13 +50,13 @@ def installed(host, tmp_path, monkeypatch):
 def test_a_table_that_is_not_there_is_empty(host):
     assert _nft.live(host) == ""
     host.broken = True
-    with pytest.raises(_nft.NftError, match="Operation not permitted"):
+    with pytest.raises(_nft._command.Failed, match="Operation not permitted"):
         _nft.live(host)
 
 
 def test_rules_are_tried_where_nobody_sees_them(host):
     assert _nft.canonical(host, "rules") == "listed rules"
-    with pytest.raises(_nft.NftError, match="syntax error, unexpected rubbish"):
+    with pytest.raises(_nft._command.Failed, match="syntax error, unexpected rubbish"):
         _nft.canonical(host, "rubbish")
     assert all(command[:2] == ["unshare", "--net"] for command in host.commands)
 

@@ -118,6 +118,7 @@ def test_routes_to_pods_of_other_hosts():
         {"dst": "default", "gateway": "192.0.2.1", "dev": "eth0"},
         {"dst": "10.244.5.0/24", "dev": "docker0", "protocol": "kernel"},
         {"dst": "10.244.6.0/24", "gateway": "192.0.2.6", "dev": "eth0"},
+        {"dst": "10.244.7.0/24", "gateway": "10.244.7.0", "dev": "flannel.1"},
         {"dst": "10.9.0.0/16", "gateway": "192.0.2.6", "dev": "eth0"},
         {"dst": "10.0.0.0/8", "gateway": "192.0.2.6", "dev": "eth0"},
     ]

@@ -28,6 +28,9 @@ def test_split_undoes_append(config):
     body, inputs, stamp = _stamp.split(text)
     assert (body, inputs) == (UNIT, [str(config)])
     assert stamp == _stamp.Stamp(_stamp.compute(UNIT, [str(config)]), "7")
+    # The comment is for readers.
+    assert _stamp.split(text.replace("# What", "# From what")) == (body, inputs, stamp)
+    assert _stamp.split(stamped("# x\n", [])) == ("# x\n", [], _stamp.Stamp(_stamp.compute("# x\n", []), "1"))
 
 
 def test_a_foreign_unit_has_no_stamp():

@@ -9,7 +9,7 @@ import re
 
 import pytest
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _rollout_order, _steps
 
 NAMES = [step.name for step in _steps.steps()]
 CODE = "ansible_collections.plainkube.cluster.plugins.module_utils.modules"
@@ -36,6 +36,23 @@ def test_a_step_can_be_asked_for(step):
     assert set(step.options) <= set(code.SPEC)
     assert set(getattr(code, "SURVEY", {})) <= set(code.SPEC)
     assert set(step.builds_on) <= set(NAMES)
+
+
+def taken_by(play):
+    """The steps that bring a host into a play, of those that the play has."""
+    steps = [
+        task.name for task in _steps._tasks(play.get("tasks", []), "", _steps.Above()) if task.builds_on is not None
+    ]
+    service = re.search(r"plainkube.cluster.rollout', '(\w+)'", play.get("vars", {}).get("rollout", ""))
+    if service:
+        return {*steps} & {*{"etcd": _rollout_order.ETCD, "control_plane": _rollout_order.CONTROL_PLANE}[service[1]]}
+    pending = re.search(r"plainkube.cluster.pending'(.*)\)", play.get("hosts", ""))
+    terms = re.findall(r"'(\w+)'", pending[1]) if pending else []
+    return {*steps} & {*terms} if terms else {*steps}
+
+
+def test_a_host_with_nothing_but_one_step_to_take_is_in_a_play_that_takes_it():
+    assert set().union(*map(taken_by, _roles.load(_steps.SITE))) == {*NAMES}
 
 
 def test_conditions_and_options_of_blocks_and_files_are_the_steps_own():
