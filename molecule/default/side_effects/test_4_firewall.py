@@ -132,7 +132,7 @@ def test_hands_on_it_are_found_and_mended(site, lab, k1, n1):
         f"the firewall of this host was changed manually in nftables table {TABLE}; run plainkube.cluster.site"
     ]
     assert found[k1] == [
-        f"the firewall of this host has other rules in {RULES} than the last run of plainkube.cluster.site wrote; run plainkube.cluster.site"
+        f"the firewall of this host has rules in {RULES} that the last run of plainkube.cluster.site did not write; run plainkube.cluster.site"
     ]
     run, started = site.apply(*given())
     assert {one["host"] for one in run.changes} == {k1, n1}

@@ -11,14 +11,14 @@ Answer = t.Mapping[str, t.Any]
 
 
 def has_work(answer: Answer) -> bool:
-    """Whether a step has something to do. A module that fails has: in its place in the run, it will say why."""
+    """Whether a step has something to do. A failing module counts: when its turn comes in the run, it will report why."""
     return bool(answer.get("failed") or answer.get("actions"))
 
 
 def masked(value: t.Any, secrets: t.Collection[str]) -> t.Any:
-    """A value without these texts, however deep they are. ansible-core masks them in what a module returns up to 2.21; later ones only in what they print."""
+    """A value with these texts masked at any depth. ansible-core up to 2.21 masks them in a module's result; later versions only in the output."""
     if isinstance(value, str):
-        # A text may be a part of another.
+        # One text may be part of another.
         for secret in sorted(filter(None, secrets), key=len, reverse=True):
             value = value.replace(secret, "********")
         return value

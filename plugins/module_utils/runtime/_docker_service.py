@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""Stopping and starting Docker Engine around a change of its bridge."""
+"""Stops and starts Docker Engine around a change of its bridge."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SERVICE = "docker.service"
 
 
 class Trouble(Exception):
-    """Something failed while Docker was being restarted; the text is a sentence."""
+    """A failure while Docker was being restarted; the text is a sentence."""
 
 
 def output(module: AnsibleModule, *command: str) -> str:
-    """What a command prints; nothing where it fails or is not installed."""
+    """The output of a command; empty if it fails or is not installed."""
     try:
         return _command.run(module, command, handle_exceptions=False)[1]
     except OSError:
@@ -47,7 +47,7 @@ def delete_bridge(module: AnsibleModule) -> None:
 
 
 def stop(module: AnsibleModule, rebuild: bool) -> None:
-    """Stop Docker and the socket that would start it, and remove what the old bridge leaves."""
+    """Stop Docker and the socket that would start it, and remove the remains of the old bridge."""
     systemctl(module, "stop", "docker.socket", SERVICE)
     rules = output(module, "iptables", "-w", "-t", "nat", "-S", "POSTROUTING")
     for rule in _bridge.docker_masquerades(rules):
@@ -57,7 +57,7 @@ def stop(module: AnsibleModule, rebuild: bool) -> None:
 
 
 def start(module: AnsibleModule, wait: int) -> None:
-    """Start Docker and wait until it has started or failed; systemd's own wait may be endless."""
+    """Start Docker and wait until it has started or failed; systemd itself may wait forever."""
     output(module, "systemctl", "reset-failed", SERVICE, "docker.socket", "containerd.service")
     systemctl(module, "start", "--no-block", SERVICE)
 
@@ -69,6 +69,6 @@ def start(module: AnsibleModule, wait: int) -> None:
         late = (
             ""
             if ended(state)
-            else f" within {wait} s, and systemd calls it {state.get('ActiveState')}/{state.get('SubState')}"
+            else f" within {wait} s, and its state is {state.get('ActiveState')}/{state.get('SubState')}"
         )
         raise Trouble(f"Docker did not start{late}: {_docker.failure(_systemd.journal(module, SERVICE))}")

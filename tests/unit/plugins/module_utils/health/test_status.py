@@ -305,7 +305,7 @@ def test_a_learner_and_who_is_not_expected():
         "the etcd member x is a learner and has no vote; run plainkube.cluster.site",
         True,
     )
-    assert "etcd has the member x (3), which is not an etcd host in the inventory" in stranger.text
+    assert "etcd has the member x (3), which is no etcd host of the inventory" in stranger.text
     assert missing == ("cp3 is no member of etcd; run plainkube.cluster.site", False)
     assert not _status.etcd_problems({**etcd(_status.etcd_members(MEMBERS, status())), "expected": ["cp1", "cp2"]})
 

@@ -210,7 +210,7 @@ def test_a_pin_overrides_the_published_sum(host):
     assert "artifacts_checksums says" in result["msg"]
     (host.mirror / "dl.k8s.io/v1.37.2/kubelet").write_bytes(b"other")
     pinned = host.run(KUBELET, checksums={"v1.37.2/kubelet": other.upper()})
-    assert installs(pinned) == ["kubelet 1.37.2 (not of the pinned SHA-256) → 1.37.2"]
+    assert installs(pinned) == ["kubelet 1.37.2 (differs from the pinned SHA-256) → 1.37.2"]
     assert pinned["missing"] == ["dl.k8s.io/v1.37.2/kubelet"]
     assert host.files() == {"kubernetes/1.37.2/kubelet": b"other"}
     assert not host.run(KUBELET, checksums={"kubelet": other})["changed"]
@@ -506,8 +506,8 @@ def test_check_mode_tells_what_would_fail(host):
     (host.mirror / "dl.k8s.io/v1.37.2/kubelet").unlink()
     artifact = {**KUBELET, "setting": "cluster_version"}
     assert host.run(artifact, **check)["msg"] == (
-        f"{host.mirror}/dl.k8s.io/v1.37.2/kubelet does not exist: correct cluster_version, or have artifacts_mirror "
-        f"({host.mirror}) carry it (plainkube.cluster.build makes a mirror)."
+        f"{host.mirror}/dl.k8s.io/v1.37.2/kubelet does not exist: correct cluster_version, or add it to artifacts_mirror "
+        f"({host.mirror}; plainkube.cluster.build builds a mirror)."
     )
     (host.mirror / "github.com/SHA256SUMS").write_text("")
     assert "has no SHA-256 for etcd.tar.gz" in host.run(ETCD, **check)["msg"]

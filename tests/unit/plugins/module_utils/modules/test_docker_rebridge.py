@@ -392,12 +392,12 @@ def test_a_part_of_the_subnet(host, run):
     assert host.part == ""
     result = run(**HALVES)
     assert result == told
-    assert "Docker gives containers addresses of 10.244.5.0/24, and has 10.244.5.0/25" in starts(result)["restart"]
+    assert "Docker assigns addresses of 10.244.5.0/24, and its range is 10.244.5.0/25" in starts(result)["restart"]
     assert host.commands == RESTART
     assert host.part == "10.244.5.0/25"
     for check in (True, False):
         assert not run(**HALVES, _ansible_check_mode=check)["changed"]
-    assert "and has 10.244.5.0/24" in starts(run())["restart"]
+    assert "and its range is 10.244.5.0/24" in starts(run())["restart"]
     assert host.part == ""
 
 
@@ -413,7 +413,7 @@ def test_another_lease_with_pods_of_another_runtime(host, run):
 def test_parts_that_overlap_are_refused(host, run):
     run()
     assert "overlaps the pods' 10.244.5.128/25" in run(pod_range="upper")["msg"]
-    assert "is not inside of flannel's subnet" in run(fixed_cidr="10.9.0.0/24", pod_range="upper")["msg"]
+    assert "is not inside flannel's subnet" in run(fixed_cidr="10.9.0.0/24", pod_range="upper")["msg"]
     assert host.commands == []
 
 
