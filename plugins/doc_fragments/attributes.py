@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """What the attributes of a module mean; each module says how far it supports them."""
+    """The meaning of a module's attributes; each module states its level of support."""
 
     DOCUMENTATION = r"""
 options: {}

@@ -54,7 +54,7 @@ Dumper.add_implicit_resolver(
 
 
 def plain(value):
-    """The value without the subclasses that Ansible has of Python's types."""
+    """The value with plain Python types instead of Ansible's subclasses."""
     if isinstance(value, Mapping):
         return {plain(key): plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):

@@ -45,7 +45,7 @@ def mirror_files(artifacts, kinds) -> list[str]:
     outside = [path for path in files if not _artifacts.is_inside(path)]
     if outside:
         raise AnsibleFilterError(
-            f"mirror_files: {outside[0]!r} is no path inside of a mirror: correct the version, or look at the host, which tells its architecture."
+            f"mirror_files: {outside[0]!r} is not a path inside a mirror: correct the version, or inspect the host, which reported its architecture."
         )
     return files
 

@@ -24,7 +24,7 @@ content: "{{ lookup('plainkube.cluster.file', 'etcd/etcd-stop.sh') }}"
 
 RETURN = r"""
 _raw:
-  description: The files as they are; braces in them are no templates.
+  description: The unchanged content of the files; templates in them are not evaluated.
   type: list
   elements: str
 """

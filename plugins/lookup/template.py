@@ -42,7 +42,7 @@ class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables, direct=kwargs)
         templar = self._templar.copy_with_new_env(available_variables={**variables, **self.get_option("template_vars")})
-        # Escape sequences in literals are Jinja's, as in any template file. By default Ansible keeps backslashes as they are, which is right
+        # Jinja processes escape sequences in literals, as in any template file. By default, Ansible keeps backslashes, which is right
         # for expressions in YAML.
         return [templar.template(self._source(term), escape_backslashes=False) for term in terms]
 

@@ -19,7 +19,7 @@ ATTACKS = {
     "trickle": (KUBERNETES, f"it sends less than 64 KiB in {_fetch.STALL:g} s): use a nearby mirror"),
     "large": (KUBERNETES, "is larger than 2048 MiB: check the mirror, since no release is that large"),
     "sum": (KUBERNETES, "nothing was replaced; check the mirror"),
-    "archive": (CRI_DOCKERD, "has no file cri-dockerd/cri-dockerd in it: is it the download that it should be?"),
+    "archive": (CRI_DOCKERD, "does not contain cri-dockerd/cri-dockerd: check that it is the right download"),
 }
 
 

@@ -34,7 +34,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.services import 
 
 SERVICE = _docker_service.SERVICE
 NAME = SERVICE.removesuffix(".service")
-# Where systemd looks for units, the first one wins.
+# systemd's unit directories; the first one with the unit wins.
 UNIT_DIRECTORIES = (
     "/etc/systemd/system",
     "/run/systemd/system",
@@ -47,26 +47,26 @@ STOP_SECONDS = 10
 
 
 class Plan(t.NamedTuple):
-    """What should be, and what has to be done for it."""
+    """The desired state, and what to do for it."""
 
     files: list[dict[str, t.Any]]  # those that differ
     stale: list[str]  # files of an earlier run, to be removed
     found: dict[str, _files.Found | None]
     subnet: _bridge.Subnet | None
-    reasons: list[str]  # to start it again
+    reasons: list[str]  # to restart it
     runs: bool
     rebuild: bool  # of docker0
     enable: bool
     active: bool
-    owned: list[str]  # ids of Kubernetes' containers to stop
-    foreign: dict[str, str]  # id and name of others to stop and start
+    owned: list[str]  # IDs of Kubernetes' containers to stop
+    foreign: dict[str, str]  # ID and name of other containers to stop and start
 
 
-# --- looking -------------------------------------------------------------------------------------------------------
+# --- inspection -------------------------------------------------------------------------------------------------------
 
 
 def unit_paths(unit: str) -> list[str]:
-    """The files that make up a unit: its own, then its drop-ins but ours, as systemd reads them."""
+    """The files of a unit in systemd's order: its own, then its drop-ins, except ours."""
     main = [path for path in (f"{directory}/{unit}" for directory in UNIT_DIRECTORIES) if os.path.exists(path)]
     drop_ins: dict[str, str] = {}
     for directory in reversed(UNIT_DIRECTORIES):
@@ -96,7 +96,7 @@ def dockerd_version(module: AnsibleModule, command: str) -> _docker.Version:
 
 
 def live_bridge(module: AnsibleModule, active: bool) -> _bridge.Bridge:
-    """docker0 as the kernel and, when it runs, Docker have it."""
+    """docker0 according to the kernel and, if it is running, Docker."""
     out = output(module, "ip", "-json", "-4", "address", "show")
     address, mtu = _bridge.parse_addresses(out).get(_bridge.NAME, ("", 0))
     try:
@@ -113,7 +113,7 @@ def wanted_part(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
 
 
 def lease(module: AnsibleModule) -> _bridge.Subnet | None:
-    """flannel's lease, once there is one; None in check mode where there is none."""
+    """flannel's lease, once there is one; None in check mode if there is none."""
     path = module.params["subnet_file"]
 
     def attempt() -> _bridge.Subnet | ValueError:
@@ -137,7 +137,7 @@ def environment_files(units: t.Sequence[str], subnet_file: str) -> list[str]:
 
 
 class Wanted(t.NamedTuple):
-    """Docker's configuration as it should be."""
+    """Docker's desired configuration."""
 
     program: str
     drop_in: str
@@ -149,7 +149,7 @@ class Wanted(t.NamedTuple):
 
     @property
     def contents(self) -> dict[str, str]:
-        """daemon.json by its path, where there should be one."""
+        """daemon.json by its path, if it should exist."""
         return {} if self.json_text is None else {self.json_path: self.json_text}
 
     @property
@@ -162,7 +162,7 @@ class Wanted(t.NamedTuple):
         return _docker.parse_daemon_json(self.json_text).get("live-restore", True) is True
 
     def files(self) -> list[dict[str, t.Any]]:
-        """The drop-in first: it carries the stamp, which no process can have before it was started again."""
+        """The drop-in first: it has the stamp, which no process can have before its restart."""
         wanted = {drop_in_path(SERVICE): self.drop_in, **self.contents}
         if self.containerd is not None:
             wanted[drop_in_path("containerd.service")] = self.containerd
@@ -172,7 +172,7 @@ class Wanted(t.NamedTuple):
 
 
 def file_entry(path: str, content: str) -> dict[str, t.Any]:
-    """A file to write; daemon.json keeps the owner and mode it has. Proxies in it may carry passwords, and the drop-in repeats it."""
+    """A file to write; daemon.json keeps its owner and mode. Its proxies may contain passwords, and the drop-in repeats it."""
     ours = path.endswith(DROP_IN)
     found = None if ours else _files.look(path)
     owner, group, mode = found[1:] if found else ("root", "root", "0600" if ours else "0644")
@@ -223,23 +223,23 @@ def process_of(wanted: Wanted, state: dict[str, str]) -> _component.Process:
 
 
 def restart_reasons(wanted: Wanted, process: _component.Process) -> list[str]:
-    """Why Docker has to be started again, apart from its bridge."""
+    """Why Docker must be restarted, apart from its bridge."""
     on_disk = _files.read(drop_in_path(SERVICE)) or ""
     return _component.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.mended, process)
 
 
 def live_restores() -> bool:
-    """Whether the running Docker lets containers outlive it."""
+    """Whether live-restore is on, so that containers survive a stop of Docker."""
     return bool((_docker_api.call("GET", "/info") or {}).get("LiveRestoreEnabled"))
 
 
 def wake(module: AnsibleModule, subnet: _bridge.Subnet | None, state: dict[str, str]) -> dict[str, str]:
-    """Start a Docker that is stopped while containers still live on another bridge than they should.
+    """Start a stopped Docker while its containers are still running on the wrong bridge.
 
-    They outlived it by live-restore; they have to be stopped, and it alone knows whose they are.
+    They survived its stop through live-restore. They must be stopped, and only Docker knows who owns them.
     """
     bridge = live_bridge(module, active=False)
-    # Those of another runtime are not Docker's.
+    # Containers of another runtime are not Docker's.
     others = bool(module.params["pod_range"])
     if state.get("ActiveState") == "active" or others or not bridge.ports or not subnet:
         return state
@@ -279,7 +279,7 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
         subnet=subnet,
         reasons=reasons,
         runs=process.runs,
-        # Pods of another runtime are on it, and would be cut off; Docker gives a bridge that is there another address as well.
+        # Pods of another runtime are on it and would be disconnected. Docker also changes the address of an existing bridge.
         rebuild=bool(bridge_reasons) and not module.params["pod_range"],
         enable=state.get("UnitFileState") != "enabled",
         active=active,
@@ -289,20 +289,20 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
 
 
 def refuse(module: AnsibleModule, plan: Plan) -> None:
-    """Fail where containers of others would be stopped and nobody has allowed it."""
+    """Fail if foreign containers would be stopped without permission."""
     if plan.foreign and module.params["foreign_containers"] == "refuse":
         module.fail_json(
-            msg=f"Docker has to be restarted ({'; '.join(plan.reasons)}), which would stop containers that Kubernetes does "
+            msg=f"Docker must be restarted ({'; '.join(plan.reasons)}), which would stop containers that Kubernetes does "
             f"not own: {', '.join(sorted(plan.foreign.values()))}; stop them, or set foreign_containers=restart."
         )
 
 
-# --- doing ---------------------------------------------------------------------------------------------------------
+# --- changes ---------------------------------------------------------------------------------------------------------
 
 
 def stop_containers(ids: t.Sequence[str]) -> None:
     """Stop containers, all at once."""
-    # Imported here: it would cost every run 12 ms, and few need it.
+    # Imported here, because it takes 12 ms and few runs need it.
     from multiprocessing.pool import ThreadPool
 
     def stop(identifier: str) -> None:
@@ -317,7 +317,7 @@ def stop_containers(ids: t.Sequence[str]) -> None:
 
 
 def trouble_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
-    """What is not yet as it should be, in words; empty when all is."""
+    """The first remaining difference, as text; empty if there is none."""
     bridge = live_bridge(module, active=True)
     if not bridge.address:
         return f"there is no {_bridge.NAME}"
@@ -347,7 +347,7 @@ def write(module: AnsibleModule, files: t.Sequence[dict[str, t.Any]]) -> None:
 
 
 def restore(module: AnsibleModule, plan: Plan) -> str:
-    """Put back what was there and start it again; what that came to, in words."""
+    """Restore the old configuration and start Docker again; returns the outcome as text."""
     try:
         _docker_service.stop(module, plan.rebuild)
         for file in plan.files:
@@ -359,15 +359,15 @@ def restore(module: AnsibleModule, plan: Plan) -> str:
                 _files.write(module, {**file, **found._asdict()})
         systemctl(module, "daemon-reload")
         if not plan.active:
-            return "the old configuration is back, and Docker is stopped as it was"
+            return "the old configuration is restored, and Docker is stopped as before"
         _docker_service.start(module, module.params["wait"])
     except (Trouble, OSError) as error:
-        return f"the old configuration could not be put back either ({error})"
-    return "the old configuration is back, and Docker runs with it"
+        return f"the old configuration could not be restored either ({error})"
+    return "the old configuration is restored, and Docker runs with it"
 
 
 def start_again(module: AnsibleModule, foreign: dict[str, str]) -> None:
-    """Start the containers that were stopped on the way."""
+    """Start the containers that this module stopped."""
     for identifier, name in foreign.items():
         try:
             _docker_api.call("POST", f"/containers/{identifier}/start", timeout=30)
@@ -392,9 +392,9 @@ def restart(module: AnsibleModule, plan: Plan) -> None:
 
 
 def restart_around_containers(module: AnsibleModule, plan: Plan) -> None:
-    """Restart Docker while the containers that may not run then are stopped.
+    """Restart Docker while the affected containers are stopped.
 
-    kubelet is stopped as well, else it would make its containers again on the old bridge.
+    The kubelet is stopped as well, or it would recreate its containers on the old bridge.
     """
     kubelet = bool(plan.owned) and kubelet_runs(module)
     try:
@@ -420,7 +420,7 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
         os.unlink(path)
 
 
-# --- telling -------------------------------------------------------------------------------------------------------
+# --- results -------------------------------------------------------------------------------------------------------
 
 
 def plan_actions(plan: Plan) -> list[Action]:
@@ -435,7 +435,7 @@ def plan_diff(plan: Plan, state: dict[str, str]) -> list[dict[str, str]]:
     after += [f"restarted: {reason}" for reason in plan.reasons]
     after += [f"container {name}: stopped, and started again" for name in sorted(plan.foreign.values())]
     if plan.owned:
-        after.append(f"containers of Kubernetes stopped, which kubelet makes again: {len(plan.owned)}")
+        after.append(f"containers of Kubernetes stopped, which the kubelet recreates: {len(plan.owned)}")
     if after:
         before = f"{state.get('ActiveState')}/{state.get('SubState')}\n"
         text = "\n".join(after) + "\n"
@@ -444,23 +444,23 @@ def plan_diff(plan: Plan, state: dict[str, str]) -> list[dict[str, str]]:
 
 
 def expected_files(module: AnsibleModule) -> list[dict[str, str]]:
-    """The diff of what is written once there is a Docker. The drop-in extends a command that only its package knows."""
+    """The diff of the files to write once Docker is installed. The drop-in extends a command that only the package knows."""
     before = _files.read(_docker.DAEMON_JSON)
     current = _docker.parse_daemon_json(before)
     merged = _docker.merge(current, {}, module.params["docker_options"], {}, _docker.OLDEST)[0]
     text = _docker.render_daemon_json(before, current, merged)
     wanted = [] if text is None else [file_entry(_docker.DAEMON_JSON, text)]
-    note = "# The command of docker.service, once it is installed, with flags that put docker0 on flannel's subnet.\n"
+    note = "# The command of docker.service, once it is installed, with flags that configure docker0 for flannel's subnet.\n"
     wanted += [file_entry(drop_in_path(SERVICE), note), *_environment.wanted(NAME, module.params["environment"])]
     found = [(_files.look(file["path"]), file) for file in wanted]
     return [_files.diff(there, file) for there, file in found if not _files.matches(there, file)]
 
 
 def not_installed(module: AnsibleModule) -> None:
-    """Docker's package is not there: an error, but in check mode it may be this very run that would install it."""
+    """Docker's package is missing: an error, except in check mode, because this run may install it."""
     if not module.check_mode:
         module.fail_json(
-            msg="docker.service is not on this host; install Docker Engine first (package docker.io or docker-ce)."
+            msg="docker.service does not exist on this host: install Docker Engine first (package docker.io or docker-ce)."
         )
     reason = "Docker Engine is not installed yet"
     headers = {"before_header": SERVICE, "after_header": SERVICE}
@@ -489,7 +489,7 @@ def run(module: AnsibleModule) -> dict:
     if not unit_paths(SERVICE):
         not_installed(module)
     if state.get("LoadState") == "masked":
-        module.fail_json(msg="docker.service is masked; run `systemctl unmask docker.service` first.")
+        module.fail_json(msg="docker.service is masked: run `systemctl unmask docker.service` first.")
     try:
         plan = make_plan(module, state)
     except (ValueError, OSError) as error:

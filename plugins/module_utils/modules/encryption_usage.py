@@ -12,19 +12,19 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd._etcdctl import OPTIONS, Etcdctl, EtcdError, decode
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _encryption
 
-# Base64 of as much of a value as names its key; a multiple of 4.
+# Base64 length of a value's prefix that contains the name of its key; a multiple of 4.
 _BEGINNING = 96
 
 
 def values(etcdctl: Etcdctl, resource: str, size: int) -> t.Iterator[bytes]:
-    """The beginnings of all values of a kind."""
+    """The prefixes of all values of a kind."""
     prefix = f"/registry/{resource}/"
     start, end = prefix, f"/registry/{resource}0"
     last = ""
     while True:
         answer = etcdctl.patiently("get", start, end, f"--limit={size}")
         found = [(decode(entry["key"]), entry.get("value", "")) for entry in answer.get("kvs") or []]
-        # A page begins with the last key of the one before.
+        # A page starts with the last key of the previous one.
         for key, value in found:
             if key != last:
                 yield base64.b64decode(value[:_BEGINNING])
@@ -53,4 +53,4 @@ def main() -> None:
     try:
         module.exit_json(**run(module))
     except EtcdError as error:
-        module.fail_json(msg=f"Which encryption keys are in use could not be seen: {error}")
+        module.fail_json(msg=f"The encryption keys in use could not be determined: {error}")

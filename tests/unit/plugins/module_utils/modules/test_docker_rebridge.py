@@ -291,7 +291,7 @@ def test_a_docker_that_does_not_start_gets_its_old_configuration_back(host, run)
     host.lease("10.244.9.1/24")
     result = run(docker_options={"nonsense": 1}, foreign_containers="restart")
     assert "failed to start daemon: broken" in result["msg"]
-    assert "the old configuration is back, and Docker runs with it" in result["msg"]
+    assert "the old configuration is restored, and Docker runs with it" in result["msg"]
     assert host.files() == before
     assert host.states["docker.service"] == "active"
     assert host.calls[-1] == "/containers/m1/start"
@@ -301,7 +301,7 @@ def test_a_docker_that_does_not_start_gets_its_old_configuration_back(host, run)
 def test_a_docker_that_did_not_run_is_not_started_by_the_rollback(host, run):
     host.breaks = lambda text: True
     result = run()
-    assert "Docker is stopped as it was" in result["msg"]
+    assert "Docker is stopped as before" in result["msg"]
     assert host.files() == {host.drop_in: None, host.json: None}
     assert host.states["docker.service"] == "inactive"
 
@@ -474,6 +474,6 @@ def test_a_docker_that_does_not_start_gets_its_old_variables_back(host, run, env
     before, text = host.files(), environment.read_text()
     host.breaks = lambda drop_in: drop_in != before[host.drop_in]
     result = run(environment={**PROXY, "NO_PROXY": "localhost,other"})
-    assert "the old configuration is back, and Docker runs with it" in result["msg"]
+    assert "the old configuration is restored, and Docker runs with it" in result["msg"]
     assert (host.files(), environment.read_text()) == (before, text)
     assert "Geheim" not in str(result)
