@@ -41,7 +41,7 @@ class Results:
         self.seconds: dict[str, list[float]] = {}
         self.tasks: dict[str, int] = {}
         self.memory: dict[str, dict[str, tuple[int, int]]] = {}
-        self.troubles: list[str] = []
+        self.problems: list[str] = []
 
     def add(self, name: str, seconds: float, run: runs.Run | None = None) -> None:
         self.seconds.setdefault(name, []).append(seconds)
@@ -51,7 +51,7 @@ class Results:
 
     def expect(self, right: bool, text: str) -> None:
         if not right:
-            self.troubles.append(text)
+            self.problems.append(text)
             say(text)
 
     def check_bars(self) -> None:
@@ -147,7 +147,7 @@ def main() -> int:
     (options.output / "benchmark.svg").write_text(report.plot(results.seconds), encoding="utf-8")
     print(f"{times}\n\n{sizes}")
     results.check_bars()
-    return 1 if results.troubles else 0
+    return 1 if results.problems else 0
 
 
 if __name__ == "__main__":

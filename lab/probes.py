@@ -49,7 +49,7 @@ class Outcomes(list):
         print("\n".join([what, *(f"  {outcome}" for outcome in self)]))
 
     @property
-    def troubles(self) -> list[str]:
+    def problems(self) -> list[str]:
         """Every failed request and lost write, in words."""
         return [
             *(f"{one.name}: {error}" for one in self for error in one.errors),

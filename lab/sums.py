@@ -44,7 +44,7 @@ def taken(
     sys.path.insert(0, str(CHECKOUT / ".venv" / "collections"))
     from ansible_collections.plainkube.cluster.plugins.module_utils.artifacts import _artifacts, _fetch, _sums  # noqa: PLC0415
 
-    entries, troubles = {}, []
+    entries, problems = {}, []
     documents: dict[str, str] = {}
     for url, sums_url in wanted.items():
         sum_ = before.get(url, {}).get("sha256", "")
@@ -53,13 +53,13 @@ def taken(
             try:
                 _fetch.fetch(_artifacts.locate(mirror, sums_url), buffer, largest=16 << 20)
             except _fetch.FetchError as error:
-                troubles.append(str(error))
+                problems.append(str(error))
             documents[sums_url] = buffer.getvalue().decode("utf-8", "replace")
         entries[url] = {
             "sums_url": sums_url,
             "sha256": sum_ or _sums.find(documents[sums_url], pathlib.PurePosixPath(url).name),
         }
-    return entries, troubles
+    return entries, problems
 
 
 def main() -> int:
@@ -72,10 +72,10 @@ def main() -> int:
     parser.add_argument("--file", type=pathlib.Path, default=FILE, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     before = json.loads(arguments.file.read_text(encoding="utf-8"))["downloads"] if arguments.file.exists() else {}
-    entries, troubles = taken(downloads(), before, arguments.mirror)
+    entries, problems = taken(downloads(), before, arguments.mirror)
     arguments.file.write_text(json.dumps({"note": NOTE, "downloads": entries}, indent=2) + "\n", encoding="utf-8")
     unknown = [url for url, entry in entries.items() if not entry["sha256"]]
-    for one in (*troubles, *(f"not known: {url}" for url in unknown)):
+    for one in (*problems, *(f"not known: {url}" for url in unknown)):
         say(one)
     say(f"{len(entries) - len(unknown)} of {len(entries)} sums are known")
     return 1 if unknown else 0

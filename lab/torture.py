@@ -81,12 +81,12 @@ class Torture:
     def heal(self, what: str) -> None:
         """The next run finishes; the one after that changes and restarts nothing."""
         self.done += 1
-        trouble = self.trouble_after()
-        say(f"{what}: {trouble.splitlines()[0] if trouble else 'healed'}")
-        if trouble:
-            self.failures.append(f"{what}: {trouble}")
+        problem = self.problem_after()
+        say(f"{what}: {problem.splitlines()[0] if problem else 'healed'}")
+        if problem:
+            self.failures.append(f"{what}: {problem}")
 
-    def trouble_after(self) -> str:
+    def problem_after(self) -> str:
         healing = self.start().wait()
         if healing.code:
             return f"the next run ended with {healing.code}\n{healing.output}\n{self.lab.journals()}"

@@ -43,7 +43,7 @@ def places(entry: dict[str, t.Any], default: str) -> list[str]:
     return [where] if isinstance(where, str) else where
 
 
-def _entry_troubles(entry: dict[str, t.Any], runs: t.Collection[str], hosts: t.Sequence[str]) -> t.Iterator[str]:
+def _entry_problems(entry: dict[str, t.Any], runs: t.Collection[str], hosts: t.Sequence[str]) -> t.Iterator[str]:
     name = entry.get("variable")
     for key in sorted(ENTRY_NEEDS - entry.keys()):
         yield f"the entry of {name} has no `{key}`: write it"
@@ -67,7 +67,7 @@ def _entry_troubles(entry: dict[str, t.Any], runs: t.Collection[str], hosts: t.S
         yield f"the entry of {name} has `prints: {entry['prints']}`, which is no regular expression: {error}"
 
 
-def troubles(table: dict[str, t.Any], variables: dict[str, dict[str, t.Any]]) -> list[str]:
+def problems(table: dict[str, t.Any], variables: dict[str, dict[str, t.Any]]) -> list[str]:
     """What is wrong with the table, as sentences without a full stop."""
     found: list[str] = []
     names = [run.get("name") for run in table["runs"]]
@@ -85,7 +85,7 @@ def troubles(table: dict[str, t.Any], variables: dict[str, dict[str, t.Any]]) ->
         if name not in variables:
             found.append(f"{name} has an entry and is no public variable: remove the entry")
             continue
-        found += _entry_troubles(entry, names, table["hosts"])
+        found += _entry_problems(entry, names, table["hosts"])
         option = variables[name]
         if "default" in option and entry.get("value") == option["default"]:
             found.append(f"the entry of {name} has the default as its value, {entry['value']!r}: take another one")
@@ -93,9 +93,9 @@ def troubles(table: dict[str, t.Any], variables: dict[str, dict[str, t.Any]]) ->
 
 
 def main() -> None:
-    found = troubles(load(), public())
-    for trouble in found:
-        print(f"{TABLE.relative_to(TOP)}: {trouble}.", file=sys.stderr)
+    found = problems(load(), public())
+    for problem in found:
+        print(f"{TABLE.relative_to(TOP)}: {problem}.", file=sys.stderr)
     sys.exit(1 if found else 0)
 
 

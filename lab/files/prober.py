@@ -72,10 +72,10 @@ class Prober:
             self.accept(number, answer.status, content)
             return "", 0
         self.hang_up()
-        trouble = f"status {answer.status}: {content[:200].decode(errors='replace')}"
+        problem = f"status {answer.status}: {content[:200].decode(errors='replace')}"
         after = answer.headers.get("Retry-After", "")
         again = after.isdigit() and (answer.status == 429 or answer.status >= 500)
-        return trouble, min(int(after), 1) if again else None
+        return problem, min(int(after), 1) if again else None
 
     def hang_up(self):
         if self.connection is not None:
@@ -86,12 +86,12 @@ class Prober:
         began = time.monotonic()
         self.sent += 1
         while True:
-            trouble, pause = self.attempt(number)
-            if not trouble:
+            problem, pause = self.attempt(number)
+            if not problem:
                 break
             if pause is None or time.monotonic() - began > GIVE_UP:
                 self.failed += 1
-                self.errors.append(f"{time.monotonic() - self.started:.1f} s: {trouble}")
+                self.errors.append(f"{time.monotonic() - self.started:.1f} s: {problem}")
                 return
             self.retries += 1
             time.sleep(pause)

@@ -21,7 +21,7 @@ _REQUEST = {
 }
 
 
-def _trouble(host: str, answer: t.Any, state: str) -> str:
+def _problem(host: str, answer: t.Any, state: str) -> str:
     """Why a host's answer cannot be used for signing."""
     asked = "plainkube.cluster.host_facts" if state == "checked" else "plainkube.cluster.certificate_request"
     if not isinstance(answer, dict) or not answer:
@@ -44,8 +44,8 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         dummy, params = self.validate_argument_spec(_certificate_sign.ARGUMENT_SPEC)
-        troubles = (_trouble(*one, params["state"]) for one in params["answers"].items())
-        trouble = _facts.trouble(task_vars) or next(filter(None, troubles), "")
-        if trouble:
-            return {**result, "failed": True, "msg": trouble}
+        problems = (_problem(*one, params["state"]) for one in params["answers"].items())
+        problem = _facts.problem(task_vars) or next(filter(None, problems), "")
+        if problem:
+            return {**result, "failed": True, "msg": problem}
         return {**result, **_here.run(_certificate_sign, params, self._task.check_mode)}

@@ -21,9 +21,9 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        trouble = _facts.trouble(task_vars)
-        if trouble:
-            return {**result, "changed": False, "failed": True, "msg": trouble}
+        problem = _facts.problem(task_vars)
+        if problem:
+            return {**result, "changed": False, "failed": True, "msg": problem}
         dummy, options = self.validate_argument_spec(
             {
                 "cluster": {"type": "str", "required": True},

@@ -63,12 +63,12 @@ class ActionModule(_untrusted.Begins):
             **answer.get("ansible_facts", {}),
             **facts(found, address=_confirmed(connected, found)),
         }
-        troubles = []
+        problems = []
         if needs:
             given = needs.get("address", "")
             address = {"address": given or answer["ansible_facts"]["plainkube_address"], "given": bool(given)}
-            troubles = _preflight.host_troubles(found, self._who(task_vars)[0], {**needs, "address": address})
-        return {**answer, **({"failed": True, "msg": "\n".join(troubles)} if troubles else {})}
+            problems = _preflight.host_problems(found, self._who(task_vars)[0], {**needs, "address": address})
+        return {**answer, **({"failed": True, "msg": "\n".join(problems)} if problems else {})}
 
     def _current_run(self) -> t.Any:
         """With needs, role preflight starts to change the host. A host outside --limit, which is only read, does not belong to the run."""

@@ -26,7 +26,7 @@ class ActionModule(ActionBase):
         )
         plans = {host: self._plan(host, task_vars["hostvars"]) for host in options["hosts"]}
         ends = {host: _answers.lost(host, _steps.results(), task_vars) for host in options["hosts"]}
-        lost = {host: _answers.trouble(end) for host, end in ends.items() if end}
+        lost = {host: _answers.problem(end) for host, end in ends.items() if end}
         for line in _plan.page(plans):
             display.display(line)
         verdict = _plan.verdict(options["cluster"], plans, lost)

@@ -32,7 +32,7 @@ class ActionModule(GroupBy):
                 "group": {"type": "bool", "default": False},
             }
         )
-        partial = _whole_run.tags_trouble(self._task.tags, context.CLIARGS)
+        partial = _whole_run.tags_problem(self._task.tags, context.CLIARGS)
         if partial:
             return {"changed": False, "failed": True, "msg": partial}
         scope = _scope.Scope(self._templar, task_vars)
@@ -43,32 +43,32 @@ class ActionModule(GroupBy):
         by_role = _options.read()
         known = {name for options in by_role.values() for name in options}
         values, failures = self._evaluated(known, task_vars)
-        troubles = [
-            trouble
+        problems = [
+            problem
             for role, options in by_role.items()
-            for trouble in self._wrong(role, options, {name: values[name] for name in options if name in values})
+            for problem in self._wrong(role, options, {name: values[name] for name in options if name in values})
         ]
-        troubles += _operator_flags.troubles(values) + _structured.troubles(values) + _proxy.troubles(values)
+        problems += _operator_flags.problems(values) + _structured.problems(values) + _proxy.problems(values)
         host = str(task_vars.get("inventory_hostname", ""))
         by_facts = _facts.injected(task_vars.get("ansible_facts", {}), known, by_role)
-        troubles += [_facts.refusal(host, by_facts)] if by_facts else []
-        troubles += self._home_troubles(values, task_vars)
+        problems += [_facts.refusal(host, by_facts)] if by_facts else []
+        problems += self._home_problems(values, task_vars)
         # A variable of the wrong type is reported above.
         listed = values.get("preflight_foreign_variables")
         foreign = [*arguments["foreign"], *(map(str, listed) if isinstance(listed, list) else ())]
-        troubles += _preflight.unknown_variables(task_vars, known, by_role, foreign)
+        problems += _preflight.unknown_variables(task_vars, known, by_role, foreign)
         # A template that fails often depends on another, invalid variable.
-        troubles = troubles or failures
+        problems = problems or failures
         # All later plays would find no hosts, and the run would succeed.
-        if not troubles and not kinds and arguments["group"]:
-            troubles = [self._no_hosts(scope)]
-        result = {} if troubles or not arguments["group"] else self._grouped(kinds, task_vars)
-        message = "\n".join(troubles) or "All variables are valid."
+        if not problems and not kinds and arguments["group"]:
+            problems = [self._no_hosts(scope)]
+        result = {} if problems or not arguments["group"] else self._grouped(kinds, task_vars)
+        message = "\n".join(problems) or "All variables are valid."
         # With a fact cache, facts of an earlier run would be used for hosts that this run does not check.
         forgotten = {"ansible_facts": _facts.facts()} if _facts.NAMES & {*task_vars.get("ansible_facts", {})} else {}
-        return {**result, **forgotten, "changed": False, "failed": bool(troubles), "msg": message}
+        return {**result, **forgotten, "changed": False, "failed": bool(problems), "msg": message}
 
-    def _home_troubles(self, values: dict[str, t.Any], task_vars: dict[str, t.Any]) -> list[str]:
+    def _home_problems(self, values: dict[str, t.Any], task_vars: dict[str, t.Any]) -> list[str]:
         """Whether the CA keys have a safe place. Next to a playbook of an installed collection, its next installation would delete them."""
         control_planes = task_vars.get("groups", {}).get(values.get("cluster_control_plane_group", "control_plane"), [])
         if not control_planes or "certificates_directory" in values:
@@ -109,10 +109,10 @@ class ActionModule(GroupBy):
         return values, failures
 
     def _wrong(self, role: str, options: dict[str, dict[str, t.Any]], given: dict[str, t.Any]) -> list[str]:
-        found = {name: _formats.troubles(name, value, options[name]) for name, value in given.items()}
+        found = {name: _formats.problems(name, value, options[name]) for name, value in given.items()}
         # Choices, and required keys of elements.
         rest = {name: value for name, value in given.items() if not found[name]}
         errors = ArgumentSpecValidator(options).validate(rest).error_messages
-        return [trouble for some in found.values() for trouble in some] + [
+        return [problem for some in found.values() for problem in some] + [
             f"{error.rstrip('.')}: see `ansible-doc -t role plainkube.cluster.{role}`." for error in errors
         ]

@@ -38,9 +38,9 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _prim
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
-        trouble = _whole_run.start_trouble(context.CLIARGS)
-        if trouble:
-            raise AnsibleLookupError(trouble)
+        problem = _whole_run.start_problem(context.CLIARGS)
+        if problem:
+            raise AnsibleLookupError(problem)
         # Ansible evaluates `hosts` in its own process.
         _prime.workers(self._templar)
         return terms

@@ -98,7 +98,7 @@ server:
   description: The server in the kubeconfig.
   returned: success
   type: str
-trouble:
+problem:
   description: Why the server did not respond, if it did not.
   returned: success
   type: str

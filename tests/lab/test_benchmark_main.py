@@ -16,7 +16,7 @@ def test_a_slow_machine_fails_no_bar_and_a_slower_playbook_does(slow):
     for name, seconds in QUIET.items():
         results.add(name, seconds * slow)
     results.check_bars()
-    assert results.troubles == []
+    assert results.problems == []
     results.seconds[report.AGAIN] = [12 * slow]
     results.check_bars()
-    assert results.troubles == [f"{report.AGAIN} took 10.00 times as long as {report.BARE}, the bar is 9"]
+    assert results.problems == [f"{report.AGAIN} took 10.00 times as long as {report.BARE}, the bar is 9"]

@@ -176,7 +176,7 @@ def test_outcomes_are_printed_with_every_figure(capsys):
         "  API, writes: sent 9, failed 1, longest gap 0.7 s, retries 2, lost 1",
         "  Service: sent 1234, failed 0, longest gap 9.0 s, retries 0",
     ]
-    assert outcomes.troubles == ["API, writes: e", "API, writes: w was acknowledged and is lost"]
+    assert outcomes.problems == ["API, writes: e", "API, writes: w was acknowledged and is lost"]
     assert outcomes.lost == ["w"]
     assert outcomes.gaps == {"API, writes": 0.72, "Service": 9.0}
 

@@ -49,8 +49,8 @@ def upstream(tmp_path):
 
 def test_sums_are_taken_from_what_upstream_publishes(upstream):
     mirror, contents = upstream
-    entries, troubles = sums.taken(sums.downloads(), {}, mirror)
-    assert troubles == []
+    entries, problems = sums.taken(sums.downloads(), {}, mirror)
+    assert problems == []
     assert {url: entry["sha256"] for url, entry in entries.items()} == contents
 
 
@@ -58,8 +58,8 @@ def test_what_cannot_be_had_stays_empty_and_what_is_known_stays(upstream, tmp_pa
     mirror, contents = upstream
     (tmp_path / "dl.k8s.io").rename(tmp_path / "away")
     kept = next(url for url in contents if "dl.k8s.io" in url)
-    entries, troubles = sums.taken(sums.downloads(), {kept: {"sha256": "0" * 64}}, mirror)
+    entries, problems = sums.taken(sums.downloads(), {kept: {"sha256": "0" * 64}}, mirror)
     assert entries[kept]["sha256"] == "0" * 64
     missing = [url for url, entry in entries.items() if not entry["sha256"]]
     assert missing == [url for url in contents if "dl.k8s.io" in url and url != kept]
-    assert len(troubles) == len(missing)
+    assert len(problems) == len(missing)

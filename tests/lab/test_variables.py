@@ -19,11 +19,11 @@ def table(*entries, runs=()):
 
 
 def test_the_table_of_this_checkout_is_complete():
-    assert variables.troubles(variables.load(), variables.public()) == []
+    assert variables.problems(variables.load(), variables.public()) == []
 
 
 def test_a_table_with_an_entry_for_each_variable_is_well():
-    assert variables.troubles(table(WAIT, LABELS), KNOWN) == []
+    assert variables.problems(table(WAIT, LABELS), KNOWN) == []
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_a_table_with_an_entry_for_each_variable_is_well():
     ],
 )
 def test_what_is_wrong_is_told(given, sentence):
-    (trouble,) = variables.troubles(given, KNOWN)
-    assert sentence in trouble
+    (problem,) = variables.problems(given, KNOWN)
+    assert sentence in problem
 
 
 def test_the_command_fails_and_names_the_variable(monkeypatch, capsys):

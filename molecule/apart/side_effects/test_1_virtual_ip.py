@@ -120,7 +120,7 @@ def test_it_moves_when_its_host_is_without_power(lab, site, address, holders, no
         lab.kill(holder)
         verified = site.run(playbook="verify")
         limited = site.run("--limit", f"all:!{holder}")
-    assert outcomes.troubles == []
+    assert outcomes.problems == []
     assert {name: gap for name, gap in outcomes.gaps.items() if gap > MOVED} == {}
     assert holders([other]) == [other]
     assert (verified.code, limited.code) == (0, 0), verified.output + limited.output
@@ -129,6 +129,6 @@ def test_it_moves_when_its_host_is_without_power(lab, site, address, holders, no
         lab.start(holder)
         found = site.status(wait=60)
     assert found["healthy"], [host["problems"] for host in found["hosts"].values()]
-    assert outcomes.troubles == []
+    assert outcomes.problems == []
     assert len(holders()) == 1
     assert None not in nodes(other).values()

@@ -46,7 +46,7 @@ def test_a_member_without_power(lab, site, probes, etcd, nodes, pods):
         lab.kill(down)
         ended = {name: site.run(playbook=name) for name in ("status", "verify", "kubeconfig")}
         limited = site.run("--limit", f"all:!{down}")
-    assert outcomes.troubles == []
+    assert outcomes.problems == []
     assert (nodes(), pods()) == (before, running)
     for name, run in ended.items():
         print(f"  {name} without {down}: {run.seconds:.1f} s, ended with {run.code}")
@@ -58,7 +58,7 @@ def test_a_member_without_power(lab, site, probes, etcd, nodes, pods):
         lab.start(down)
         found = site.status(wait=60)
     assert found["healthy"], [host["problems"] for host in found["hosts"].values()]
-    assert outcomes.troubles == []
+    assert outcomes.problems == []
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_three_members_become_five(lab, site, probes, etcd, nodes, pods, whole):
     with probes.running("from three members of etcd to five") as outcomes:
         run = runs.playbook("site", whole).demand()
     print(f"  site.yml took {run.seconds:.1f} s")
-    assert outcomes.troubles == []
+    assert outcomes.problems == []
     members = json.loads(etcd.ctl("e1", "member list --write-out=json"))["members"]
     assert sorted(member["name"] for member in members) == [*ALL]
     assert not [member["name"] for member in members if member.get("isLearner")]

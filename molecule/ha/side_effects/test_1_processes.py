@@ -101,7 +101,7 @@ def test_changed_variables_restart_them_one_by_one(site, probes, settings):
     assert started == {f"{host}/{unit}" for host, units in plan.restarts.items() for unit in units}
     # Each once, though the control planes are in two plays: one by one, and with the rest.
     assert [(one["host"], one["task"]) for one in run.changes] == [(one["host"], one["task"]) for one in plan.changes]
-    assert outcomes.troubles == []
+    assert outcomes.problems == []
 
 
 def test_etcd_answers_what_it_was_asked_before_it_stops(lab, probes, etcd):
@@ -141,7 +141,7 @@ def test_whatever_is_killed_comes_back(lab, probes, pods, pace):
     for name, seconds in back.items():
         print(f"  {name}: back after {seconds:.1f} s")
     assert {name: seconds for name, seconds in back.items() if seconds > BACK * unit_of_time} == {}
-    assert outcomes.troubles == []
+    assert outcomes.problems == []
     assert pods() == before
 
 
@@ -173,5 +173,5 @@ def test_the_leader_of_etcd_is_frozen(lab, probes, etcd):
     print("  its API server is out after", ", ".join(f"{seconds:.1f} s on {host}" for host, seconds in out.items()))
     assert set(out) == set(HOSTS)
     assert max(out.values()) < OUT
-    assert outcomes.troubles == []
+    assert outcomes.problems == []
     assert {etcd.status(host)["leader"] for host in CONTROL_PLANES} == {etcd.status(other)["header"]["member_id"]}

@@ -49,7 +49,7 @@ def test_the_host_is_stopped(lab, site, probes, etcd, nodes, pods, ended):
         ended["kubeconfig"] = site.run(playbook="kubeconfig")
         ended["limited"] = site.run("--limit", f"all:!{DOWN}")
         after = nodes("k2")
-    assert outcomes.troubles == []
+    assert outcomes.problems == []
     assert {name: gap for name, gap in outcomes.gaps.items() if gap > GAPS[name]} == {}
     assert after == before
     assert pods("k2") == running
@@ -77,5 +77,5 @@ def test_the_host_comes_back(lab, site, probes, nodes):
         run, started = site.apply()
     assert found["healthy"], [host["problems"] for host in found["hosts"].values()]
     assert (run.changed, started) == (0, set())
-    assert outcomes.troubles == []
+    assert outcomes.problems == []
     assert nodes() == before

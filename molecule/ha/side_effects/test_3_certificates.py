@@ -61,7 +61,7 @@ def test_all_certificates_are_renewed(site, probes, serials, pods):
     with probes.running("all certificates renewed") as outcomes:
         run = site.run("-e", "certificates_renew=all", playbook="certificates").demand()
     print(f"  certificates.yml took {run.seconds:.1f} s")
-    assert outcomes.troubles == []
+    assert outcomes.problems == []
     after = serials()
     assert after.keys() == before.keys()
     assert {name for name, serial in after.items() if before[name] == serial} == set()
@@ -76,7 +76,7 @@ def test_all_authorities_and_keys_are_rotated(site, probes, etcd, kept, pods):
             "-e", f'{{"certificates_rotate": {ROTATED}}}'.replace("'", '"'), playbook="certificates"
         ).demand()
     print(f"  certificates.yml took {run.seconds:.1f} s")
-    assert outcomes.troubles == []
+    assert outcomes.problems == []
     assert key_in_etcd(etcd) != key
     assert pods() == running
 

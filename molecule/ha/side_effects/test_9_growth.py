@@ -85,7 +85,7 @@ def test_one_control_plane_becomes_three(lab, site, small, etcd, pods, nodes, pa
     print(f"  site.yml took {run.seconds:.1f} s")
     # The only API server there is becomes one of several, with arguments of such (--goaway-chance), and so starts again. Until it has read who
     # may do what, it refuses; with a balancer, which asks whether it is ready, nobody would ask it.
-    assert [trouble for trouble in outcomes.troubles if "status 403" not in trouble] == []
+    assert [problem for problem in outcomes.problems if "status 403" not in problem] == []
     unit = pace()
     assert {name: gap for name, gap in outcomes.gaps.items() if gap > AWAY * unit} == {}
     assert outcomes.lost == []
@@ -104,4 +104,4 @@ def test_the_three_are_what_the_probers_find_by_the_balancer(lab, site):
     probes.prepare("k3")
     with probes.running("by the balancer, after the growth") as outcomes:
         lab.run("k1", "systemctl", "restart", "kube-apiserver")
-    assert outcomes.troubles == []
+    assert outcomes.problems == []

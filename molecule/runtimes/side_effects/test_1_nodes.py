@@ -163,7 +163,7 @@ def test_dockerd_restarts_and_no_pod_notices(lab, load, hello, container, pods):
             code, output = lab.run("n2", "systemctl", "restart", "docker.service")
             assert code == 0, output
             time.sleep(3)
-    assert outcomes.troubles == []
+    assert outcomes.problems == []
     assert {one.name: one.retries for one in outcomes if one.retries} == {}
     assert pods() == before
     assert lab.run("n2", "docker", "inspect", "--format={{.State.StartedAt}}", "mine")[1] == docker_before

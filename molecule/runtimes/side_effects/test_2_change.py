@@ -63,7 +63,7 @@ def test_a_node_is_changed(lab, site, load, node, crictl, host_variables, pace, 
         run, started = site.apply()
     print(f"  site.yml took {run.seconds:.1f} s")
     print(f"  the longest tasks: {longest(run)}")
-    assert outcomes.troubles == []
+    assert outcomes.problems == []
     assert node(host) == (variables["cluster_runtime"], True, [])
     assert crictl(host) == variables["cluster_runtime"]
     assert {name for name in started if not name.startswith(f"{host}/")} == set()
@@ -117,7 +117,7 @@ def test_a_change_that_is_killed_is_gone_on_with(lab, site, load, node, inventor
                 assert killed.events[-1]["task"] == task
             run = site.run().demand()
         print(f"  site.yml took {run.seconds:.1f} s to end it")
-        assert outcomes.troubles == []
+        assert outcomes.problems == []
         assert node("n1") == (runtime, True, [])
         assert lab.run("n1", "test", "-e", "/etc/kubernetes/runtime-change")[0] != 0
     again, started = site.apply()

@@ -216,7 +216,7 @@ def quorum(voters: int) -> int:
     return voters // 2 + 1
 
 
-def spare_troubles(live: Live, me: Member, healthy: t.Collection[str]) -> str:
+def spare_problems(live: Live, me: Member, healthy: t.Collection[str]) -> str:
     """Why etcd would lose its quorum without this member; empty if it would not. `healthy` has the healthy endpoints."""
     others = [member for member in live.voters if member != me]
     if me.learner or not others:

@@ -193,7 +193,7 @@ def _holders(groups: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, set[str]]:
     return found
 
 
-def names_trouble(
+def names_problem(
     groups: t.Sequence[t.Mapping[str, t.Any]], addresses: t.Mapping[str, str], control_planes: t.Collection[str]
 ) -> str:
     """Why the hosts' names or addresses cannot be signed, in a sentence: one belongs to the cluster, or to another host.

@@ -22,7 +22,7 @@ class Node(t.NamedTuple):
     cordoned: bool
     reason: str | None  # what our annotation says; None where there is none
     runtime: str  # as docker://26.1.5, what the kubelet reported last
-    troubles: list[str]  # why it is not Ready
+    problems: list[str]  # why it is not Ready
 
 
 def parse_node(answer: dict[str, t.Any]) -> Node:
@@ -35,7 +35,7 @@ def parse_node(answer: dict[str, t.Any]) -> Node:
         cordoned=not state["schedulable"],
         reason=metadata.get("annotations", {}).get(ANNOTATION),
         runtime=answer.get("status", {}).get("nodeInfo", {}).get("containerRuntimeVersion", ""),
-        troubles=[problem.text for problem in _status.node_problems(state)] if not_ready else [],
+        problems=[problem.text for problem in _status.node_problems(state)] if not_ready else [],
     )
 
 
@@ -61,8 +61,8 @@ def lacks(node: Node | None, name: str, runtime: str) -> str:
     """
     if node is None:
         return f"node {name} does not exist"
-    if node.troubles:
-        return "; ".join(node.troubles)
+    if node.problems:
+        return "; ".join(node.problems)
     if runtime and not node.runtime.startswith(f"{runtime}://"):
         return f"the kubelet of node {name} has not reported {runtime} as its container runtime yet ({node.runtime or 'none'} so far)"
     return ""
@@ -91,7 +91,7 @@ def pods_to_go(answer: dict[str, t.Any], node: Node) -> list[Pod]:
     """
     items = [item for item in answer["items"] if _ANY_NODE_HAS.isdisjoint(_marks(item))]
     pods = sorted((_parse_pod(item) for item in items), key=str)
-    return [pod for pod in pods if not (node.troubles and pod.ending)]
+    return [pod for pod in pods if not (node.problems and pod.ending)]
 
 
 _ANY_NODE_HAS = {"DaemonSet", _MIRROR}

@@ -115,7 +115,7 @@ def stale_files(params: dict) -> list[str]:
     return sorted({path for pattern in params["stale"] for path in glob.glob(pattern)} - wanted)
 
 
-def flag_trouble(module: AnsibleModule, params: dict) -> str:
+def flag_problem(module: AnsibleModule, params: dict) -> str:
     """The program's own complaint about the operator's flags; empty if it accepts them, or is not installed yet.
 
     With --help after them, it parses them, prints its help and exits. Checked before anything is written: otherwise, hosts that change in parallel
@@ -227,12 +227,12 @@ def readiness(module: AnsibleModule, params: dict, stamp: str) -> str:
 
 def wait_until_ready(module: AnsibleModule, params: dict, stamp: str) -> None:
     seconds = params["wait"]
-    trouble = poll(lambda: readiness(module, params, stamp), lambda trouble: not trouble, seconds) if seconds else ""
-    if trouble:
+    problem = poll(lambda: readiness(module, params, stamp), lambda problem: not problem, seconds) if seconds else ""
+    if problem:
         name = params["name"]
         lines = _systemd.journal(module, f"{name}.service")
         module.fail_json(
-            msg=f"{name} is not ready after {seconds} s: {trouble}. The last lines of its journal "
+            msg=f"{name} is not ready after {seconds} s: {problem}. The last lines of its journal "
             f"(journalctl -u {name} has more): {lines}"
         )
 
@@ -272,8 +272,8 @@ def pending(module: AnsibleModule, params: dict, plan: dict) -> list[Action]:
     """What a run would do without changing anything: reload systemd, and wait for a component that is not ready."""
     reasons = ["systemd has not loaded the current unit"] if plan["unread"] else []
     if params["wait"] and not plan["reasons"]:
-        trouble = readiness(module, params, plan["stamp"])
-        reasons += [f"it is not ready: {trouble}"] if trouble else []
+        problem = readiness(module, params, plan["stamp"])
+        reasons += [f"it is not ready: {problem}"] if problem else []
     return [Action("wait", params["name"], reason) for reason in reasons]
 
 
@@ -327,10 +327,10 @@ def run(module: AnsibleModule) -> dict:
     plans = {params["name"]: make_plan(module, params) for params in components}
     removals = {params["name"]: removal_plan(module, params) for params in leaving}
     # A running process has accepted its flags.
-    refused = (flag_trouble(module, params) for params in components if plans[params["name"]]["reasons"])
-    trouble = next(filter(None, refused), "")
-    if trouble:
-        module.fail_json(msg=trouble)
+    refused = (flag_problem(module, params) for params in components if plans[params["name"]]["reasons"])
+    problem = next(filter(None, refused), "")
+    if problem:
+        module.fail_json(msg=problem)
     waiting: list[Action] = []
     if module.check_mode:
         waiting = [one for params in components for one in pending(module, params, plans[params["name"]])]

@@ -24,7 +24,7 @@ class Gate:
         self.params = module.params
         self.renewed: dict[str, str] = {}  # when each lease had been renewed at the first look
 
-    def troubles(self) -> list[str]:
+    def problems(self) -> list[str]:
         params = self.params
         servers = {url: _probe.get(f"{url}/readyz", params["ca"]) for url in (params["server"], *params["others"])}
         ready = [url for url, answer in servers.items() if answer.ok]
@@ -37,7 +37,7 @@ class Gate:
 
     def leases(self, server: str) -> list[str]:
         found = [self.lease(server, name) for name in self.params["leases"]]
-        return [trouble for trouble in found if trouble]
+        return [problem for problem in found if problem]
 
     def lease(self, server: str, name: str) -> str:
         """Whether somebody renews it: clocks may differ, so a time is only compared with the one that was there before."""
@@ -67,10 +67,10 @@ def main() -> None:
     )
     start, gate, seconds = time.monotonic(), Gate(module), module.params["wait"]
     with _run.held(module):
-        troubles = [] if module.check_mode else poll(gate.troubles, lambda troubles: not troubles, seconds, 0.5)
-    if troubles:
+        problems = [] if module.check_mode else poll(gate.problems, lambda problems: not problems, seconds, 0.5)
+    if problems:
         module.fail_json(
             msg=f"This control plane is not restarted, because the cluster is not well without it after {seconds} s: "
-            f"{'; '.join(troubles)}."
+            f"{'; '.join(problems)}."
         )
     module.exit_json(changed=False, waited=round(time.monotonic() - start, 1))

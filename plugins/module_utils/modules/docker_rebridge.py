@@ -21,7 +21,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
     _docker_service,
 )
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import (
-    Trouble,
+    Failure,
     output,
     systemctl,
 )
@@ -196,9 +196,9 @@ def make_wanted(module: AnsibleModule) -> Wanted:
     on_disk = _files.read(drop_in_path(SERVICE))
     options = params["docker_options"]
     merged, ours = _docker.merge(current, _docker.recorded(on_disk), options, flags, version)
-    trouble = _docker.problem(merged, flags, options)
-    if trouble:
-        raise ValueError(trouble)
+    problem = _docker.problem(merged, flags, options)
+    if problem:
+        raise ValueError(problem)
 
     bounded = not _host.has_capability(_files.read("/proc/1/status") or "", _host.CAP_SYS_RESOURCE)
     variables_file = _environment.path(NAME) if params["environment"] else ""
@@ -245,7 +245,7 @@ def wake(module: AnsibleModule, subnet: _bridge.Subnet | None, state: dict[str, 
         return state
     if not _bridge.reasons(subnet, bridge):
         return state
-    with contextlib.suppress(Trouble):
+    with contextlib.suppress(Failure):
         _docker_service.start(module, module.params["wait"])
     return _systemd.show(module, SERVICE)
 
@@ -313,10 +313,10 @@ def stop_containers(ids: t.Sequence[str]) -> None:
             with ThreadPool(min(16, len(ids))) as pool:
                 pool.map(stop, ids)
         except OSError as error:
-            raise Trouble(f"a container could not be stopped: {error}") from None
+            raise Failure(f"a container could not be stopped: {error}") from None
 
 
-def trouble_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
+def problem_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
     """The first remaining difference, as text; empty if there is none."""
     bridge = live_bridge(module, active=True)
     if not bridge.address:
@@ -326,19 +326,19 @@ def trouble_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
         return wrong[0]
     rules = output(module, "iptables", "-w", "-t", "nat", "-S")
     tables = "" if "FLANNEL-POSTRTG" in rules else output(module, "nft", "list", "tables")
-    return _bridge.masquerade_trouble(subnet, rules, tables)
+    return _bridge.masquerade_problem(subnet, rules, tables)
 
 
 def verify(module: AnsibleModule, subnet: _bridge.Subnet) -> None:
     def attempt() -> str:
         try:
-            return trouble_with(module, subnet)
+            return problem_with(module, subnet)
         except OSError as error:
             return str(error)
 
-    trouble = poll(attempt, lambda trouble: not trouble, min(15, module.params["wait"]), interval=0.3)
-    if trouble:
-        raise Trouble(trouble)
+    problem = poll(attempt, lambda problem: not problem, min(15, module.params["wait"]), interval=0.3)
+    if problem:
+        raise Failure(problem)
 
 
 def write(module: AnsibleModule, files: t.Sequence[dict[str, t.Any]]) -> None:
@@ -361,7 +361,7 @@ def restore(module: AnsibleModule, plan: Plan) -> str:
         if not plan.active:
             return "the old configuration is restored, and Docker is stopped as before"
         _docker_service.start(module, module.params["wait"])
-    except (Trouble, OSError) as error:
+    except (Failure, OSError) as error:
         return f"the old configuration could not be restored either ({error})"
     return "the old configuration is restored, and Docker runs with it"
 
@@ -387,8 +387,8 @@ def restart(module: AnsibleModule, plan: Plan) -> None:
         _docker_service.stop(module, plan.rebuild)
         _docker_service.start(module, module.params["wait"])
         verify(module, t.cast(_bridge.Subnet, plan.subnet))
-    except (Trouble, OSError) as error:
-        raise Trouble(f"{str(error).rstrip('.;')}; {restore(module, plan)}") from None
+    except (Failure, OSError) as error:
+        raise Failure(f"{str(error).rstrip('.;')}; {restore(module, plan)}") from None
 
 
 def restart_around_containers(module: AnsibleModule, plan: Plan) -> None:
@@ -498,7 +498,7 @@ def run(module: AnsibleModule) -> dict:
     try:
         if not module.check_mode:
             apply(module, plan)
-    except Trouble as error:
+    except Failure as error:
         module.fail_json(msg=f"{error}.")
     bridge = {"address": plan.subnet.address, "mtu": plan.subnet.mtu} if plan.subnet else {}
     return {

@@ -41,9 +41,9 @@ def ctl(module: AnsibleModule, endpoints: t.Sequence[str]) -> _etcdctl.Etcdctl:
 
 def look(module: AnsibleModule, hosts: t.Sequence[Host]) -> View:
     """Query all reachable members. A member without quorum, or a learner, cannot list the members."""
-    troubles = {host.client_url: _etcdctl.dial(host.client_url) for host in hosts}
-    listening = [url for url, trouble in troubles.items() if not trouble]
-    silence = "; ".join(f"{url}: {trouble}" for url, trouble in troubles.items() if trouble)
+    problems = {host.client_url: _etcdctl.dial(host.client_url) for host in hosts}
+    listening = [url for url, problem in problems.items() if not problem]
+    silence = "; ".join(f"{url}: {problem}" for url, problem in problems.items() if problem)
     if not listening:
         return View(None, (), silence)
     try:
@@ -96,7 +96,7 @@ class Task:
 
     def patiently(self, attempt: t.Callable[[], str]) -> str:
         """Retry until there is no problem; returns the remaining one."""
-        return poll(attempt, lambda trouble: not trouble, self.module.params["wait"], 0.5)
+        return poll(attempt, lambda problem: not problem, self.module.params["wait"], 0.5)
 
     def change(self, view: View, *arguments: str) -> None:
         """A membership change, as soon as etcd accepts it."""
@@ -110,9 +110,9 @@ class Task:
                 return str(error)
             return ""
 
-        trouble = self.patiently(attempt)
-        if trouble:
-            raise _etcdctl.EtcdError(trouble)
+        problem = self.patiently(attempt)
+        if problem:
+            raise _etcdctl.EtcdError(problem)
 
     # Before etcd starts
 
@@ -211,12 +211,12 @@ class Task:
             nonlocal seen
             view = self.look()
             seen = view, healthy(self.module, view)
-            return _member.spare_troubles(view.live, mine, seen[1]) if view.live else view.silence
+            return _member.spare_problems(view.live, mine, seen[1]) if view.live else view.silence
 
-        trouble = self.patiently(attempt)
-        if trouble:
+        problem = self.patiently(attempt)
+        if problem:
             raise _member.Refusal(
-                f"without {self.me.name} etcd would have no quorum ({trouble}), so {otherwise}: start or repair these members first"
+                f"without {self.me.name} etcd would have no quorum ({problem}), so {otherwise}: start or repair these members first"
             )
         return seen
 
@@ -245,11 +245,11 @@ class Task:
                     return str(error)
             return "" if self.me.client_url in healthy(self.module, view) else f"{self.me.client_url} is not healthy"
 
-        trouble = self.patiently(attempt)
-        if trouble:
+        problem = self.patiently(attempt)
+        if problem:
             seconds = self.module.params["wait"]
             raise _etcdctl.EtcdError(
-                f"{self.me.name} has no vote in etcd after {seconds} s: {trouble}; read `journalctl --unit etcd` on it"
+                f"{self.me.name} has no vote in etcd after {seconds} s: {problem}; read `journalctl --unit etcd` on it"
             )
         return {**self.voting(promoted), "diff": []}
 

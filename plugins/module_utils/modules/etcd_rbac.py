@@ -29,9 +29,9 @@ def compare(module: AnsibleModule) -> dict:
     """Compare, and apply the difference."""
     params = module.params
     want = _rbac.wanted(params["roles"], params["users"], params["auth"])
-    trouble = _rbac.problem(want)
-    if trouble:
-        raise _etcdctl.EtcdError(trouble)
+    problem = _rbac.problem(want)
+    if problem:
+        raise _etcdctl.EtcdError(problem)
     etcd = _etcdctl.Etcdctl(module)
     try:
         before = read(etcd, want)

@@ -40,7 +40,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
     _docker_service,
     _runtime,
 )
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import Trouble, output
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import Failure, output
 
 PKI = f"{_reset.CONFIGURATION}/pki"
 # Where role artifacts has symlinks.
@@ -227,7 +227,7 @@ class Host(DockerHost, ContainerdHost):
         return [self.data(), self.binaries()]
 
     def refusals(self) -> list[str]:
-        return [trouble for trees in [self.sandbox_trees(), *self.trees()] for trouble in trees.refusals()]
+        return [problem for trees in [self.sandbox_trees(), *self.trees()] for problem in trees.refusals()]
 
     def cgroups(self) -> list[str]:
         if not self.has("kubelet"):
@@ -241,9 +241,9 @@ class Host(DockerHost, ContainerdHost):
             output(self.module, "systemctl", "stop", "kubepods.slice")
         for path in paths:
             # The kernel takes a moment over a container that has just ended.
-            trouble = poll(functools.partial(remove_cgroup, path), lambda trouble: trouble is None, seconds=10)
-            if trouble is not None:
-                raise trouble
+            problem = poll(functools.partial(remove_cgroup, path), lambda problem: problem is None, seconds=10)
+            if problem is not None:
+                raise problem
 
     def files(self) -> list[str]:
         wanted = {
@@ -327,7 +327,7 @@ def main() -> None:
                 host.wake_docker()
                 host.wake_containerd()
                 apply(host, parts)
-    except (Trouble, OSError, ValueError) as error:
+    except (Failure, OSError, ValueError) as error:
         module.fail_json(
             msg=f"{str(error).rstrip('.')}. Put that right, and run the reset again: it goes on from here."
         )

@@ -76,11 +76,11 @@ class Api:
                 answer = self._once(method, path, body, headers)
                 if answer.status in good:
                     return answer
-                trouble, again = answer.body.get("message") or f"status {answer.status}", answer.status in _AGAIN
+                problem, again = answer.body.get("message") or f"status {answer.status}", answer.status in _AGAIN
             except (OSError, http.client.HTTPException, ValueError) as error:
-                trouble, again = str(error), True
+                problem, again = str(error), True
             if not again or time.monotonic() > end:
-                raise ApiError(f"{method} {self.access.server}{path} failed: {trouble}")
+                raise ApiError(f"{method} {self.access.server}{path} failed: {problem}")
             time.sleep(_PAUSE)
 
 

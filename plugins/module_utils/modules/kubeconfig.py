@@ -74,14 +74,14 @@ def check_servers(servers: t.Sequence[str]) -> None:
 
 def find_server(servers: t.Sequence[str], current: str, ca: str) -> tuple[str, str]:
     """The first server that answers, and an empty string; or the first one, and why it does not."""
-    troubles = {}
+    problems = {}
     for server in _kubeconfig.in_order(servers, current):
         found = _probe.get(f"{server}/readyz", ca)
         # An API server that is not ready or asks who we are is one all the same.
         if found.status:
             return server, ""
-        troubles[server] = found.text
-    return next(iter(troubles.items()))
+        problems[server] = found.text
+    return next(iter(problems.items()))
 
 
 class Credentials(t.NamedTuple):
@@ -153,7 +153,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     mine = credentials(module, found, user, now)
     ca_path = os.path.join(params["directory"], "ca.crt")
     ca = _files.read(ca_path) or ""
-    server, trouble = find_server(params["servers"], found.server, ca_path)
+    server, problem = find_server(params["servers"], found.server, ca_path)
 
     reasons = mine.reasons + (other_reasons(found, server, ca) if found.key else [])
     content = before.content if before else ""
@@ -171,9 +171,9 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         **_actions.result(actions),
         "diff": [_files.diff(there, one) for there, one in changes],
         "path": params["path"],
-        "reachable": not trouble,
+        "reachable": not problem,
         "server": server,
-        "trouble": trouble,
+        "problem": problem,
         "user": user,
         "valid_until": f"{_certificates.not_after(_certificates.load_certificate(mine.certificate)):%Y-%m-%d}",
     }

@@ -22,7 +22,7 @@ _PAUSE = 0.5
 _GIVE_BACK = 20
 
 
-class Trouble(Exception):
+class Failure(Exception):
     """One sentence, without its end."""
 
 
@@ -75,10 +75,10 @@ class Cluster:
 
         answer = poll(once, lambda answer: not answer.early, self.left(), _PAUSE)
         if answer.code != 0:
-            raise Trouble(self.refused(f"patch node {self.name}", answer))
+            raise Failure(self.refused(f"patch node {self.name}", answer))
 
 
-class Silence(Trouble):
+class Silence(Failure):
     """Something could not be read."""
 
     def __init__(self, sentence: str, answer: _kubectl.Answer) -> None:
@@ -91,13 +91,13 @@ def evict(cluster: Cluster, node: _drain.Node) -> None:
         return
     answer = poll(lambda: drain(cluster, node), lambda answer: not answer.early, cluster.left(), _PAUSE)
     if answer.code != 0:
-        raise Trouble(_drain.obstacles(cluster.pods(node), cluster.budgets(), _objects.reason(answer.complaint)))
+        raise Failure(_drain.obstacles(cluster.pods(node), cluster.budgets(), _objects.reason(answer.complaint)))
 
 
 def drain(cluster: Cluster, node: _drain.Node) -> _kubectl.Answer:
     flags = ["--ignore-daemonsets", "--delete-emptydir-data", "--force"]
     # What no kubelet ends is not waited for once the pod's own time to end is over.
-    flags += ["--skip-wait-for-delete-timeout=1"] if node.troubles else []
+    flags += ["--skip-wait-for-delete-timeout=1"] if node.problems else []
     # No seconds at all would mean no limit.
     return _kubectl.run(cluster.module, "drain", cluster.name, *flags, f"--timeout={max(1, round(cluster.left()))}s")
 
@@ -108,8 +108,8 @@ def give_back(cluster: Cluster) -> str:
     try:
         cluster.patch(_drain.uncordon)
         node = cluster.node()
-    except Trouble as trouble:
-        return f"the node stays cordoned, because {trouble}"
+    except Failure as problem:
+        return f"the node stays cordoned, because {problem}"
     cordoned = node is not None and node.cordoned
     return f"the node is {'cordoned, as before' if cordoned else 'not cordoned any more'}"
 
@@ -121,9 +121,9 @@ def make_drained(cluster: Cluster, node: _drain.Node) -> None:
         evict(cluster, node)
         # The scheduler may have given the Node a pod in the moment of the cordon. Who comes after that tolerates the cordon.
         evict(cluster, node)
-    except Trouble as trouble:
+    except Failure as problem:
         limit = f"within {params['timeout']} s (timeout)"
-        raise Trouble(f"node {cluster.name} is not drained {limit}: {trouble}; {give_back(cluster)}") from trouble
+        raise Failure(f"node {cluster.name} is not drained {limit}: {problem}; {give_back(cluster)}") from problem
 
 
 def drained(cluster: Cluster) -> dict[str, t.Any]:
@@ -153,7 +153,7 @@ def wait_until_ready(cluster: Cluster) -> _drain.Node | None:
     lacks = _drain.lacks(node, cluster.name, runtime)
     if lacks and not cluster.module.check_mode:
         seconds, cordoned = cluster.module.params["timeout"], node is not None and node.cordoned
-        raise Trouble(
+        raise Failure(
             f"{lacks}, after {seconds} s (timeout); read `journalctl --unit kubelet` on that host, fix what it reports and run this again"
             f"{'; the node stays cordoned until then' if cordoned else ''}"
         )
@@ -210,5 +210,5 @@ def main() -> None:
     try:
         with _run.held(module):
             module.exit_json(**run(module))
-    except Trouble as trouble:
-        module.fail_json(msg=f"{str(trouble)[:1].upper()}{str(trouble)[1:]}.")
+    except Failure as problem:
+        module.fail_json(msg=f"{str(problem)[:1].upper()}{str(problem)[1:]}.")

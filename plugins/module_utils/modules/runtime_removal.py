@@ -32,7 +32,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
     _docker_service,
     _runtime,
 )
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import SERVICE, Trouble
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import SERVICE, Failure
 
 SPEC: dict[str, t.Any] = {
     "runtime": {"type": "str", "choices": [_runtime.DOCKER, _runtime.CONTAINERD], "required": True},
@@ -65,7 +65,7 @@ class Node(DockerHost, ContainerdHost):
         found = [Trees(BINARIES if docker else SHIM_DATA)]
         if docker or self.leaves_bridge:
             found.append(self.sandbox_trees())
-        return [trouble for trees in found for trouble in trees.refusals()]
+        return [problem for trees in found for problem in trees.refusals()]
 
     @property
     def leaves_bridge(self) -> bool:
@@ -199,7 +199,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
             found = look(node, parts)
         if found and not module.check_mode:
             apply(node, parts)
-    except (Trouble, OSError, ValueError) as error:
+    except (Failure, OSError, ValueError) as error:
         module.fail_json(
             msg=f"{str(error).rstrip('.')}. Put that right, and run plainkube.cluster.site again: it goes on from here."
         )

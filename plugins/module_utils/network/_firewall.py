@@ -89,17 +89,17 @@ def parse_source(text: str) -> Network:
         raise ValueError(f"has {str(text)!r}: write an IP address, a network in CIDR notation") from None
 
 
-def source_troubles(variable: str, sources: t.Iterable[str], groups: t.Collection[str]) -> list[str]:
+def source_problems(variable: str, sources: t.Iterable[str], groups: t.Collection[str]) -> list[str]:
     """The problems with the sources in a variable: each must be an address, a network, or one of the groups."""
-    troubles = []
+    problems = []
     for source in sources:
         if source not in groups:
             try:
                 parse_source(source)
             except ValueError as error:
                 others = f", or one of {', '.join(groups)}" if groups else ""
-                troubles.append(f"{variable} {error}{others}.")
-    return troubles
+                problems.append(f"{variable} {error}{others}.")
+    return problems
 
 
 def without_covered(networks: t.Iterable[Network]) -> list[Network]:
@@ -190,15 +190,15 @@ def accept(rule: t.Mapping[str, t.Any], groups: Groups) -> str:
     return "".join(f"\t\t{match}{end}\n" for match in groups.matches(rule["sources"]))
 
 
-def rule_troubles(variable: str, rules: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
+def rule_problems(variable: str, rules: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
     """The problems with the operator's rules, except for their sources."""
-    troubles = []
+    problems = []
     for rule in rules:
         try:
             accept({"protocol": "tcp", **rule, "sources": []}, Groups({}))
         except ValueError as error:
-            troubles.append(f"{variable}: {error}.")
-    return troubles
+            problems.append(f"{variable}: {error}.")
+    return problems
 
 
 def _services(pod_network: str, node_ports: str) -> str:

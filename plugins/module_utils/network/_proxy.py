@@ -52,7 +52,7 @@ def _is_host(text: str) -> bool:
     return _addresses.is_ip(text) or bool(_NAME.fullmatch(text) and not re.fullmatch(r"[\d.]+", text))
 
 
-def _url_trouble(url: str) -> str:
+def _url_problem(url: str) -> str:
     """The problem with a proxy's URL. Shows no part of it that could be a password."""
     if not _ALLOWED.fullmatch(url):
         return "has a character that a URL cannot have: write it as % and two hexadecimal digits (a space is %20)"
@@ -99,15 +99,15 @@ def _is_exception(text: str) -> bool:
     return _is_host(host.removeprefix("*").removeprefix(".") if host.startswith(("*.", ".")) else host)
 
 
-def troubles(settings: t.Mapping[str, t.Any]) -> list[str]:
+def problems(settings: t.Mapping[str, t.Any]) -> list[str]:
     """The problems with cluster_http_proxy, cluster_https_proxy and cluster_no_proxy, and with proxies in docker_options, one sentence each."""
     found = []
     for name in SETTINGS[:2]:
         url = settings.get(name, "")
         # The type checks handle anything that is not text.
-        trouble = _url_trouble(url) if isinstance(url, str) and url else ""
-        if trouble:
-            found.append(f"{name} {trouble}: write a URL like {EXAMPLE}.")
+        problem = _url_problem(url) if isinstance(url, str) and url else ""
+        if problem:
+            found.append(f"{name} {problem}: write a URL like {EXAMPLE}.")
     entries = settings.get("cluster_no_proxy", [])
     for entry in entries if isinstance(entries, (list, tuple)) else []:
         if not isinstance(entry, str) or not _is_exception(entry):
@@ -131,7 +131,7 @@ def _exposed(options: t.Any, path: str = "docker_options") -> list[str]:
         inner = ((f"{path}.{key}", one) for key, one in options.items())
     elif isinstance(options, (list, tuple)):
         inner = ((f"{path}[{index}]", one) for index, one in enumerate(options))
-    return [trouble for key, one in inner for trouble in _exposed(one, key)]
+    return [problem for key, one in inner for problem in _exposed(one, key)]
 
 
 # --- which hosts bypass the proxy ----------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait impor
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _reset
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker_service
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import Trouble, output
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import Failure, output
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _systemd
 
 if t.TYPE_CHECKING:
@@ -134,9 +134,9 @@ class Trees:
 
     def refusals(self) -> list[str]:
         """Why it is not safe to remove them, in sentences."""
-        return [trouble for tree in self.trees for trouble in self.troubles(tree)]
+        return [problem for tree in self.trees for problem in self.problems(tree)]
 
-    def troubles(self, tree: Tree) -> t.Iterator[str]:
+    def problems(self, tree: Tree) -> t.Iterator[str]:
         names = [name for name in listed(tree.place) if f"{tree.place}/{name}" not in self.kept]
         strangers = _reset.strangers(tree.path, names) if tree.stays else []
         if strangers:
@@ -185,7 +185,7 @@ class Host:
     def run(self, *command: str, **options: t.Any) -> None:
         code, out, err = _command.run(self.module, command, **options)
         if code != 0:
-            raise Trouble(f"`{' '.join(command)}` failed: {(err or out).strip()}")
+            raise Failure(f"`{' '.join(command)}` failed: {(err or out).strip()}")
 
     def has(self, *names: str) -> bool:
         return any(name in self.ours for name in names)
@@ -239,8 +239,8 @@ class Host:
         # Unmounted lazily, what is in it could still be read.
         holders = _trees.holders(at(point)) if os.path.lexists(at(point)) else []
         if holders:
-            raise Trouble(f"{point} cannot be unmounted, because it is used by {', '.join(holders)}")
-        raise Trouble(f"`{' '.join(command)}` failed: {(err or out).strip()}")
+            raise Failure(f"{point} cannot be unmounted, because it is used by {', '.join(holders)}")
+        raise Failure(f"`{' '.join(command)}` failed: {(err or out).strip()}")
 
 
 def look(host: Host, parts: list[Part]) -> dict[str, list[str]]:

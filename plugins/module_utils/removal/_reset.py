@@ -183,7 +183,7 @@ def _guess(name: str, known: t.Sequence[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"the cluster's hosts are {', '.join(known) or 'none'}."
 
 
-def limit_troubles(parts: t.Sequence[str], hosts: t.Sequence[str], known: t.Sequence[str]) -> list[str]:
+def limit_problems(parts: t.Sequence[str], hosts: t.Sequence[str], known: t.Sequence[str]) -> list[str]:
     """What is wrong with the parts of --limit; known are all hosts and groups of the inventory."""
     files = [part for part in parts if part.lstrip("!&").startswith("@")]
     if files:
@@ -196,7 +196,7 @@ def limit_troubles(parts: t.Sequence[str], hosts: t.Sequence[str], known: t.Sequ
     ]
 
 
-def host_troubles(
+def host_problems(
     hosts: t.Sequence[str],
     named: t.Sequence[str],
     limited: t.Sequence[str] | None,
@@ -209,16 +209,16 @@ def host_troubles(
     """
     if not hosts:
         return ["The inventory has no host of a cluster: give the inventory of the cluster with -i."]
-    troubles = [
+    problems = [
         f"reset_hosts has '{name}', which is no host of the cluster in the inventory: {_guess(name, hosts)}"
         for name in named
         if name not in hosts
     ]
-    troubles += limit_troubles(parts, hosts, known)
-    if not troubles and named and limited is not None and set(named) != set(limited):
-        troubles.append(
+    problems += limit_problems(parts, hosts, known)
+    if not problems and named and limited is not None and set(named) != set(limited):
+        problems.append(
             f"reset_hosts is {', '.join(named)}, but --limit leaves {', '.join(limited) or 'none'} of the cluster: give one of them only."
         )
-    if not troubles and not named and limited == []:
-        troubles.append(f"--limit leaves no host of the cluster: {_guess(parts[0] if parts else '', hosts)}")
-    return troubles
+    if not problems and not named and limited == []:
+        problems.append(f"--limit leaves no host of the cluster: {_guess(parts[0] if parts else '', hosts)}")
+    return problems

@@ -165,7 +165,7 @@ def docker_masquerades(rules: str) -> list[str]:
     ]
 
 
-def masquerade_trouble(subnet: Subnet, rules: str, nftables: str) -> str:
+def masquerade_problem(subnet: Subnet, rules: str, nftables: str) -> str:
     """The problem with masquerading, as text; empty if Docker does not masquerade, and flannel does if its subnet file says so."""
     for rule in docker_masquerades(rules):
         if f"-s {subnet.network} " in rule:

@@ -70,6 +70,6 @@ def delete(path: str, wait: float, interval: float = 0.5) -> None:
             return error
         return None
 
-    trouble = poll(attempt, lambda trouble: trouble is None, wait, interval)
-    if trouble is not None:
-        raise trouble
+    problem = poll(attempt, lambda problem: problem is None, wait, interval)
+    if problem is not None:
+        raise problem

@@ -19,7 +19,7 @@ if t.TYPE_CHECKING:
 SERVICE = "docker.service"
 
 
-class Trouble(Exception):
+class Failure(Exception):
     """A failure while Docker was being restarted; the text is a sentence."""
 
 
@@ -35,7 +35,7 @@ def systemctl(module: AnsibleModule, *arguments: str) -> None:
     command = ["systemctl", *arguments]
     code, out, err = _command.run(module, command)
     if code != 0:
-        raise Trouble(f"`{' '.join(command)}` failed: {(err or out).strip()}")
+        raise Failure(f"`{' '.join(command)}` failed: {(err or out).strip()}")
 
 
 def delete_bridge(module: AnsibleModule) -> None:
@@ -43,7 +43,7 @@ def delete_bridge(module: AnsibleModule) -> None:
     if os.path.exists(_bridge.INTERFACE):
         code, dummy, err = _command.run(module, ["ip", "link", "delete", _bridge.NAME])
         if code != 0:
-            raise Trouble(f"`ip link delete {_bridge.NAME}` failed: {err.strip()}")
+            raise Failure(f"`ip link delete {_bridge.NAME}` failed: {err.strip()}")
 
 
 def stop(module: AnsibleModule, rebuild: bool) -> None:
@@ -71,4 +71,4 @@ def start(module: AnsibleModule, wait: int) -> None:
             if ended(state)
             else f" within {wait} s, and its state is {state.get('ActiveState')}/{state.get('SubState')}"
         )
-        raise Trouble(f"Docker did not start{late}: {_docker.failure(_systemd.journal(module, SERVICE))}")
+        raise Failure(f"Docker did not start{late}: {_docker.failure(_systemd.journal(module, SERVICE))}")

@@ -95,7 +95,7 @@ def lost(host: str, names: t.Iterable[str], task_vars: t.Mapping[str, t.Any]) ->
     return {kind: True, "msg": "the output of this run says why", "lost": True}
 
 
-def trouble(result: Result) -> str:
+def problem(result: Result) -> str:
     """The problem of a host without an answer, as text after its name, from a result of `lost` or as Ansible registered it."""
     if result.get("unreachable"):
         return f"is unreachable: {reason(result)}"

@@ -91,7 +91,7 @@ def injected(facts: t.Mapping[str, t.Any], known: t.Collection[str], roles: t.It
     )
 
 
-def trouble(task_vars: t.Mapping[str, t.Any]) -> str:
+def problem(task_vars: t.Mapping[str, t.Any]) -> str:
     """A sentence if a host of the play has such facts by now: any module that ran on it may have returned them."""
     by_role = _options.read()
     known = {name for options in by_role.values() for name in options}

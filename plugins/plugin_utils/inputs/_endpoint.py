@@ -43,21 +43,21 @@ def split(endpoint: str) -> tuple[str, int] | None:
 # --- without facts of the hosts --------------------------------------------------------------------------------------
 
 
-def input_troubles(api: Api, resolves: t.Callable[[str], bool]) -> list[str]:
+def input_problems(api: Api, resolves: t.Callable[[str], bool]) -> list[str]:
     """Problems with the variables alone; `resolves` returns whether a DNS name resolves on the control node."""
     return [
-        *_name_troubles(api.endpoint, resolves),
+        *_name_problems(api.endpoint, resolves),
         *(
             f"cluster_api_balancers has {one!r}, which is not an IPv4 address: write the addresses of your load balancers."
             for one in api.balancers
             if not _addresses.is_ipv4(str(one))
         ),
-        *_port_troubles(api),
-        *_virtual_ip_input_troubles(api),
+        *_port_problems(api),
+        *_virtual_ip_input_problems(api),
     ]
 
 
-def _name_troubles(endpoint: str, resolves: t.Callable[[str], bool]) -> list[str]:
+def _name_problems(endpoint: str, resolves: t.Callable[[str], bool]) -> list[str]:
     if not endpoint:
         return []
     parts = split(endpoint)
@@ -73,24 +73,24 @@ def _name_troubles(endpoint: str, resolves: t.Callable[[str], bool]) -> list[str
     ]
 
 
-def _port_troubles(api: Api) -> list[str]:
+def _port_problems(api: Api) -> list[str]:
     """API servers listen on all addresses of their hosts, including loopback."""
     several = len(api.control_planes) > 1
     # (variable, its value, port)
     wanted = [("cluster_api_port", api.port, api.port)]
     if several:
         wanted += [("cluster_load_balancer_port", api.balancer_port, api.balancer_port + more) for more in (0, 1)]
-    troubles = [
+    problems = [
         f"{name} is {value}, and {owner}: choose another port."
         for name, value, port in wanted
         if (owner := _owner(api, port))
     ]
     if several and api.port in (api.balancer_port, api.balancer_port + 1):
-        troubles.append(
+        problems.append(
             f"cluster_load_balancer_port is {api.balancer_port}, which also uses the next port, and cluster_api_port is {api.port}: "
             "choose different ports."
         )
-    return troubles
+    return problems
 
 
 def _owner(api: Api, port: int) -> str:
@@ -102,7 +102,7 @@ def _owner(api: Api, port: int) -> str:
     return f"port {port} is one of the NodePorts ({api.node_ports})" if low and int(low) <= port <= int(high) else ""
 
 
-def _virtual_ip_input_troubles(api: Api) -> list[str]:
+def _virtual_ip_input_problems(api: Api) -> list[str]:
     if not api.virtual_ip:
         return []
     if not _addresses.is_ipv4(api.virtual_ip):
@@ -120,12 +120,12 @@ def _virtual_ip_input_troubles(api: Api) -> list[str]:
 # --- with facts of the hosts ---------------------------------------------------------------------------------------
 
 
-def host_troubles(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
+def host_problems(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
     """Problems with the variables on these hosts. For each host: its address in the cluster, its addresses and its interfaces."""
-    return [*_endpoint_troubles(api, hosts), *_virtual_ip_troubles(api, hosts)]
+    return [*_endpoint_problems(api, hosts), *_virtual_ip_problems(api, hosts)]
 
 
-def _endpoint_troubles(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
+def _endpoint_problems(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
     """Whether an endpoint that is an IPv4 address leads to an API server, and to its port."""
     host, port = split(api.endpoint) or ("", 0)
     if not _addresses.is_ipv4(host) or host in api.balancers:
@@ -144,18 +144,18 @@ def _endpoint_troubles(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
     ]
 
 
-def _virtual_ip_troubles(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
+def _virtual_ip_problems(api: Api, hosts: t.Mapping[str, Host]) -> list[str]:
     """Whether every control plane can hold the virtual IP, and no other host already has it."""
     if not api.virtual_ip:
         return []
     return [
-        trouble
+        problem
         for name, known in hosts.items()
-        for trouble in _holder_troubles(api, name, known) or _link_troubles(api, name, known)
+        for problem in _holder_problems(api, name, known) or _link_problems(api, name, known)
     ]
 
 
-def _holder_troubles(api: Api, name: str, known: Host) -> list[str]:
+def _holder_problems(api: Api, name: str, known: Host) -> list[str]:
     """Whether the virtual IP is a host's own address. keepalived's is a /32 on a control plane."""
     keeps = 32 if name in api.control_planes else None
     links = [
@@ -167,7 +167,7 @@ def _holder_troubles(api: Api, name: str, known: Host) -> list[str]:
     return [f"cluster_virtual_ip is {api.virtual_ip}, which {name} already has{where}: choose an unused address."]
 
 
-def _link_troubles(api: Api, name: str, known: Host) -> list[str]:
+def _link_problems(api: Api, name: str, known: Host) -> list[str]:
     """Whether a control plane has the interface, and the virtual IP is in one of its networks. A host that is down has no facts."""
     if name not in api.control_planes or not known["interfaces"]:
         return []

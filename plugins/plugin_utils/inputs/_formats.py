@@ -184,9 +184,9 @@ def network(value: str) -> str:
 
 
 def service_network(value: str) -> str:
-    trouble = network(value)
-    if trouble:
-        return trouble
+    problem = network(value)
+    if problem:
+        return problem
     length = ipaddress.IPv4Network(value).prefixlen
     # The smallest with a tenth address, for cluster_dns_address; the largest that kube-apiserver accepts (app/options/validation.go).
     if length > 28:
@@ -474,12 +474,12 @@ _FILES = ("control_plane_authorization_webhooks.kubeconfig",)
 _NUMBERS_TOO = ("firewall_accept.ports", "reset_confirm")
 
 
-def troubles(name: str, value: t.Any, option: Mapping[str, t.Any]) -> list[str]:
+def problems(name: str, value: t.Any, option: Mapping[str, t.Any]) -> list[str]:
     """The problems with a variable, as sentences; `option` is its entry in meta/argument_specs.yml."""
-    return _troubles(name, name, value, option)
+    return _problems(name, name, value, option)
 
 
-def _troubles(path: str, name: str, value: t.Any, option: Mapping[str, t.Any]) -> list[str]:
+def _problems(path: str, name: str, value: t.Any, option: Mapping[str, t.Any]) -> list[str]:
     """`path` is the location of the value, such as node_taints[0].key, and `name` its key in FORMATS."""
     kind = option.get("type", "str")
     if value is None:
@@ -492,12 +492,12 @@ def _troubles(path: str, name: str, value: t.Any, option: Mapping[str, t.Any]) -
     if wrong:
         return [f"{path} is {_of_wrong_type(kind, value)}, {wrong}."]
     if kind == "list":
-        return _list_troubles(path, name, value, option)
+        return _list_problems(path, name, value, option)
     if kind == "dict" and "options" in option:
-        return _option_troubles(path, name, value, option["options"])
+        return _option_problems(path, name, value, option["options"])
     check = FORMATS.get(name, free)
     if kind == "dict":
-        return _value_troubles(path, value, check)
+        return _value_problems(path, value, check)
     wrong = "" if option.get("choices") else check(value)
     return [f"{path} is {shown(value)}, {_ended(wrong)}"] if wrong else []
 
@@ -513,7 +513,7 @@ def _of_wrong_type(kind: str, value: t.Any) -> str:
     return shown(value)
 
 
-def _list_troubles(path: str, name: str, value: t.Sequence[t.Any], option: Mapping[str, t.Any]) -> list[str]:
+def _list_problems(path: str, name: str, value: t.Sequence[t.Any], option: Mapping[str, t.Any]) -> list[str]:
     if not value and name in _NOT_EMPTY:
         return [f"{path} is a list {_NOT_EMPTY[name]}."]
     element = {**option, "type": option.get("elements", "str"), "elements": "str"}
@@ -523,19 +523,19 @@ def _list_troubles(path: str, name: str, value: t.Sequence[t.Any], option: Mappi
             for index, one in enumerate(value)
             if (wrong := _mapping(one) or FORMATS.get(name, free)(one))
         ]
-    return [trouble for index, one in enumerate(value) for trouble in _troubles(f"{path}[{index}]", name, one, element)]
+    return [problem for index, one in enumerate(value) for problem in _problems(f"{path}[{index}]", name, one, element)]
 
 
-def _option_troubles(path: str, name: str, value: Mapping[str, t.Any], options: Mapping[str, t.Any]) -> list[str]:
+def _option_problems(path: str, name: str, value: Mapping[str, t.Any], options: Mapping[str, t.Any]) -> list[str]:
     return [
-        trouble
+        problem
         for key, option in options.items()
         if key in value
-        for trouble in _troubles(f"{path}.{key}", f"{name}.{key}", value[key], option)
+        for problem in _problems(f"{path}.{key}", f"{name}.{key}", value[key], option)
     ]
 
 
-def _value_troubles(path: str, value: Mapping[t.Any, t.Any], check: Format) -> list[str]:
+def _value_problems(path: str, value: Mapping[t.Any, t.Any], check: Format) -> list[str]:
     """For a dict without options: with a format, its values are text, otherwise anything."""
     keys = [key for key in value if not isinstance(key, str)]
     if keys:

@@ -330,7 +330,7 @@ def merged(lines: str, component: str, flags: t.Mapping[str, t.Any]) -> str:
 # Refused flags
 
 
-def _form_trouble(name: t.Any, value: t.Any) -> str:
+def _form_problem(name: t.Any, value: t.Any) -> str:
     """The problem with the form of a flag, regardless of its meaning."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         return "write the flag's name without leading dashes, with lowercase letters, digits and dashes, and its value after a colon"
@@ -364,24 +364,24 @@ def _issuer_reason(values: t.Sequence[str]) -> str:
     )
 
 
-def component_troubles(component: str, flags: t.Mapping[str, t.Any], unsafe: t.Collection[str]) -> list[str]:
+def component_problems(component: str, flags: t.Mapping[str, t.Any], unsafe: t.Collection[str]) -> list[str]:
     """The problems with the flags of one component."""
-    variable, troubles = VARIABLES[component], []
+    variable, problems = VARIABLES[component], []
     for name, value in flags.items():
-        form = _form_trouble(name, value)
+        form = _form_problem(name, value)
         if form:
-            troubles.append(f"{variable} has {name!r}, which is not in the form of a flag: {form}.")
+            problems.append(f"{variable} has {name!r}, which is not in the form of a flag: {form}.")
             continue
         entry = f"{component}/{normal(name)}"
         reason = "" if entry in unsafe else _reason(component, name, value)
         if reason:
-            troubles.append(
+            problems.append(
                 f"{variable} has {name!r}, which is refused: {reason}. To set it anyway, list {entry} in {UNSAFE}."
             )
-    return troubles
+    return problems
 
 
-def unsafe_troubles(entries: t.Iterable[t.Any]) -> list[str]:
+def unsafe_problems(entries: t.Iterable[t.Any]) -> list[str]:
     """Entries of cluster_unsafe_flags that do not match a flag."""
     return [
         f"{UNSAFE} has {entry!r}: write COMPONENT/FLAG, like kube-apiserver/anonymous-auth, where COMPONENT is one of {', '.join(VARIABLES)}."
@@ -395,13 +395,13 @@ def _is_entry(entry: t.Any) -> bool:
     return component in VARIABLES and bool(_NAME.fullmatch(flag))
 
 
-def troubles(variables: t.Mapping[str, t.Any]) -> list[str]:
+def problems(variables: t.Mapping[str, t.Any]) -> list[str]:
     """The problems with the flags in a host's variables."""
     listed = variables.get(UNSAFE)
     unsafe = [str(entry) for entry in listed] if isinstance(listed, (list, tuple)) else []
     allowed = {f"{component}/{normal(flag)}" for component, dummy, flag in (one.partition("/") for one in unsafe)}
-    found = unsafe_troubles(unsafe)
+    found = unsafe_problems(unsafe)
     for component, variable in VARIABLES.items():
         flags = variables.get(variable)
-        found += component_troubles(component, flags, allowed) if isinstance(flags, dict) else []
+        found += component_problems(component, flags, allowed) if isinstance(flags, dict) else []
     return found

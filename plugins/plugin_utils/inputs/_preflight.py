@@ -40,13 +40,13 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(".") if part.isdigit())
 
 
-def network_troubles(networks: t.Mapping[str, str]) -> list[str]:
+def network_problems(networks: t.Mapping[str, str]) -> list[str]:
     """Networks by variable name: each must be in CIDR notation without host bits, and none may overlap another."""
-    troubles = [
+    problems = [
         f"{name} is {value!r}, {wrong}." for name, value in networks.items() if (wrong := _formats.network(value))
     ]
-    if troubles:
-        return troubles
+    if problems:
+        return problems
     return [
         f"{name} ({value}) overlaps {other_name} ({other}): choose networks that do not overlap."
         for (name, value), (other_name, other) in itertools.combinations(networks.items(), 2)
@@ -54,23 +54,23 @@ def network_troubles(networks: t.Mapping[str, str]) -> list[str]:
     ]
 
 
-def version_troubles(versions: t.Mapping[str, str]) -> list[str]:
+def version_problems(versions: t.Mapping[str, str]) -> list[str]:
     """Versions by variable name: each must be complete, or empty for the distribution's, and known to work."""
-    troubles = [
+    problems = [
         f"{name} is {version!r}: write the version in full and without a leading v, like 1.37.2."
         for name, version in versions.items()
         if not re.fullmatch(r"\d+\.\d+\.\d+", str(version)) and (version or name not in LEAST_UPSTREAM)
     ]
-    if troubles:
-        return troubles
+    if problems:
+        return problems
     return [
-        *kubernetes_version_troubles(versions["cluster_version"]),
-        *etcd_version_troubles(versions["cluster_etcd_version"]),
-        *upstream_troubles({name: versions.get(name, "") for name in LEAST_UPSTREAM}),
+        *kubernetes_version_problems(versions["cluster_version"]),
+        *etcd_version_problems(versions["cluster_etcd_version"]),
+        *upstream_problems({name: versions.get(name, "") for name in LEAST_UPSTREAM}),
     ]
 
 
-def kubernetes_version_troubles(version: str) -> list[str]:
+def kubernetes_version_problems(version: str) -> list[str]:
     """Whether this collection supports the version."""
     least, last = KUBERNETES
     if least <= _version(version)[:2] <= last:
@@ -82,7 +82,7 @@ def kubernetes_version_troubles(version: str) -> list[str]:
     ]
 
 
-def etcd_version_troubles(version: str) -> list[str]:
+def etcd_version_problems(version: str) -> list[str]:
     """Whether this etcd version enforces its access control correctly."""
     found = _version(version)
     least = LEAST_ETCD.get(found[:2], (3, 7, 1))
@@ -94,7 +94,7 @@ def etcd_version_troubles(version: str) -> list[str]:
     ]
 
 
-def upstream_troubles(versions: t.Mapping[str, str]) -> list[str]:
+def upstream_problems(versions: t.Mapping[str, str]) -> list[str]:
     """Whether containerd and the CNI plugins, by variable, both come from upstream or both (empty) from the distribution, and are supported."""
     wanted = {name: version for name, version in versions.items() if version}
     empty = [name for name in versions if name not in wanted]
@@ -110,7 +110,7 @@ def upstream_troubles(versions: t.Mapping[str, str]) -> list[str]:
     ]
 
 
-def member_troubles(members: t.Sequence[str], group: str) -> list[str]:
+def member_problems(members: t.Sequence[str], group: str) -> list[str]:
     """Whether the number of etcd members is odd."""
     if len(members) % 2:
         return []
@@ -120,7 +120,7 @@ def member_troubles(members: t.Sequence[str], group: str) -> list[str]:
     ]
 
 
-def host_name_troubles(names: t.Sequence[str]) -> list[str]:
+def host_name_problems(names: t.Sequence[str]) -> list[str]:
     """Whether inventory names are valid host names in a cluster: RFC 1123, and short enough for a certificate's common name of 64."""
     return [
         f"{name} is not a valid name for a host of the cluster: use at most 52 lowercase letters, digits, dashes and dots as its name in "
@@ -130,7 +130,7 @@ def host_name_troubles(names: t.Sequence[str]) -> list[str]:
     ]
 
 
-def subnet_troubles(network: str, length: int) -> list[str]:
+def subnet_problems(network: str, length: int) -> list[str]:
     """Whether flannel can divide the pod network into subnets of this length, by the rules of module etcd_network_config."""
     try:
         _flannel_network.build(network, length)
@@ -141,7 +141,7 @@ def subnet_troubles(network: str, length: int) -> list[str]:
     return []
 
 
-def dns_address_troubles(address: str, network: str) -> list[str]:
+def dns_address_problems(address: str, network: str) -> list[str]:
     """Whether the DNS Service can have this cluster IP. The first address belongs to the Service `kubernetes`."""
     there, services = ipaddress.IPv4Address(address), ipaddress.IPv4Network(network)
     taken = {
@@ -157,33 +157,33 @@ def dns_address_troubles(address: str, network: str) -> list[str]:
     ]
 
 
-def source_troubles(sources: t.Mapping[str, t.Sequence[str]]) -> list[str]:
+def source_problems(sources: t.Mapping[str, t.Sequence[str]]) -> list[str]:
     """Whether the firewall supports these sources, by variable name."""
     return [
-        trouble
+        problem
         for name, some in sources.items()
-        for trouble in _firewall.source_troubles(name, some, () if name == "firewall_hosts" else _firewall.GROUPS)
+        for problem in _firewall.source_problems(name, some, () if name == "firewall_hosts" else _firewall.GROUPS)
     ]
 
 
-def input_troubles(settings: t.Mapping[str, t.Any]) -> list[str]:
+def input_problems(settings: t.Mapping[str, t.Any]) -> list[str]:
     """The problems with the variables of role cluster and the groups."""
     if not settings["control_planes"]:
         group = settings["control_plane_group"]
         return [f"The inventory has no host in the group {group} (cluster_control_plane_group): add a control plane."]
-    networks = network_troubles(settings["networks"])
+    networks = network_problems(settings["networks"])
     return [
-        *member_troubles(settings["etcd_members"], settings["etcd_group"]),
-        *host_name_troubles(settings["hosts"]),
-        *(networks or subnet_troubles(settings["networks"]["cluster_pod_network"], settings["subnet_length"])),
+        *member_problems(settings["etcd_members"], settings["etcd_group"]),
+        *host_name_problems(settings["hosts"]),
+        *(networks or subnet_problems(settings["networks"]["cluster_pod_network"], settings["subnet_length"])),
         *(
             []
             if networks
-            else dns_address_troubles(settings["dns_address"], settings["networks"]["cluster_service_network"])
+            else dns_address_problems(settings["dns_address"], settings["networks"]["cluster_service_network"])
         ),
-        *version_troubles(settings["versions"]),
-        *source_troubles(settings.get("sources", {})),
-        *_firewall.rule_troubles("firewall_accept", settings.get("firewall_accept", [])),
+        *version_problems(settings["versions"]),
+        *source_problems(settings.get("sources", {})),
+        *_firewall.rule_problems("firewall_accept", settings.get("firewall_accept", [])),
     ]
 
 
@@ -195,7 +195,7 @@ def _same(hosts: t.Mapping[str, t.Mapping[str, t.Any]], key: str) -> dict[str, l
     return {value: names for value, names in holders.items() if value and len(names) > 1}
 
 
-def firewall_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], networks: t.Sequence[str]) -> list[str]:
+def firewall_problems(hosts: t.Mapping[str, t.Mapping[str, t.Any]], networks: t.Sequence[str]) -> list[str]:
     """Hosts that the firewalls of the other hosts would not accept."""
     addresses = {host: known["address"] for host, known in hosts.items()}
     return [
@@ -204,7 +204,7 @@ def firewall_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], networks: t.
     ]
 
 
-def settled_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], settings: t.Mapping[str, str]) -> list[str]:
+def settled_problems(hosts: t.Mapping[str, t.Mapping[str, t.Any]], settings: t.Mapping[str, str]) -> list[str]:
     """Settings that cannot change on an existing cluster, because running pods use its addresses, names and tokens. Reported once, for the first host."""
     known = {
         name: (value, host) for host in reversed([*hosts]) for name, value in hosts[host].get("settled", {}).items()
@@ -221,7 +221,7 @@ def settled_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]], settings: t.M
     ]
 
 
-def clock_spread_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
+def clock_spread_problems(hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
     """The two clocks that are furthest apart, if each is close enough to the control node's clock."""
     offsets = sorted((known.get("clock_offset", 0.0), host) for host, known in hosts.items())
     if not offsets or offsets[-1][0] - offsets[0][0] <= CLOCK_SECONDS:
@@ -233,7 +233,7 @@ def clock_spread_troubles(hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[
     ]
 
 
-def address_trouble(host: str, known: t.Mapping[str, t.Any]) -> str:
+def address_problem(host: str, known: t.Mapping[str, t.Any]) -> str:
     """The problem with a host's address, on which etcd, flannel and the kubelet listen: other hosts cannot reach it, or the host does not have it."""
     address, given = known["address"], known.get("given", False)
     if not address:
@@ -263,14 +263,14 @@ def address_trouble(host: str, known: t.Mapping[str, t.Any]) -> str:
     )
 
 
-def hosts_troubles(subject: t.Mapping[str, t.Any]) -> list[str]:
+def hosts_problems(subject: t.Mapping[str, t.Any]) -> list[str]:
     """Conflicts between hosts: each must have its own address, machine-id and name."""
     hosts = subject["hosts"]
     return [
-        *firewall_troubles(hosts, subject.get("firewall_hosts", [])),
-        *clock_spread_troubles({host: hosts[host] for host in subject.get("here", hosts)}),
-        *settled_troubles(hosts, subject.get("settled", {})),
-        *filter(None, (address_trouble(host, known) for host, known in hosts.items())),
+        *firewall_problems(hosts, subject.get("firewall_hosts", [])),
+        *clock_spread_problems({host: hosts[host] for host in subject.get("here", hosts)}),
+        *settled_problems(hosts, subject.get("settled", {})),
+        *filter(None, (address_problem(host, known) for host, known in hosts.items())),
         *(
             f"{host} has the address {known['address']}, which is in {name} ({network}): choose another network for {name}."
             for host, known in hosts.items()
@@ -293,40 +293,40 @@ def hosts_troubles(subject: t.Mapping[str, t.Any]) -> list[str]:
     ]
 
 
-def kubelet_troubles(facts: t.Mapping[str, t.Any], host: str, kubelet_config: t.Mapping[str, t.Any]) -> list[str]:
+def kubelet_problems(facts: t.Mapping[str, t.Any], host: str, kubelet_config: t.Mapping[str, t.Any]) -> list[str]:
     """Conditions under which the kubelet would exit, unless node_kubelet_config overrides them."""
-    troubles = []
+    problems = []
     if facts["swap"] and kubelet_config.get("failSwapOn", True):
-        troubles.append(
+        problems.append(
             f"{host} uses swap, which the kubelet refuses: disable it (swapoff -a, and in /etc/fstab), "
             "or set failSwapOn: false in node_kubelet_config."
         )
     if facts["cgroup_version"] == 1 and kubelet_config.get("failCgroupV1", True):
-        troubles.append(
+        problems.append(
             f"{host} has cgroup v1, which the kubelet refuses: boot it with cgroup v2 (systemd's default), "
             "or set failCgroupV1: false in node_kubelet_config."
         )
-    return troubles
+    return problems
 
 
-def space_troubles(facts: t.Mapping[str, t.Any], host: str, memory_mb: int, disk_mb: int) -> list[str]:
+def space_problems(facts: t.Mapping[str, t.Any], host: str, memory_mb: int, disk_mb: int) -> list[str]:
     """Too little memory, or too little disk space if nothing is installed yet: a host whose disk has filled up since must remain repairable."""
-    troubles = []
+    problems = []
     if facts["memory_mb"] < memory_mb:
-        troubles.append(
+        problems.append(
             f"{host} has {facts['memory_mb']} MiB of memory and preflight_memory_mb requires {memory_mb}: "
             "add memory, or lower preflight_memory_mb."
         )
     short = {path: free for path, free in facts["free_mb"].items() if free < disk_mb}
     if short and not facts["installed"]:
-        troubles.append(
+        problems.append(
             f"{host} has {min(short.values())} MiB of free disk for {' and '.join(short)} and preflight_disk_mb requires {disk_mb}: "
             "free some space or add a larger disk, or lower preflight_disk_mb."
         )
-    return troubles
+    return problems
 
 
-def overlap_troubles(facts: t.Mapping[str, t.Any], host: str, networks: t.Mapping[str, str]) -> list[str]:
+def overlap_problems(facts: t.Mapping[str, t.Any], host: str, networks: t.Mapping[str, str]) -> list[str]:
     """The cluster's networks that overlap a network of the host."""
     return [
         f"{name} ({network}) overlaps {there['network']} of {there['name']} on {host}: choose another network for {name}."
@@ -336,7 +336,7 @@ def overlap_troubles(facts: t.Mapping[str, t.Any], host: str, networks: t.Mappin
     ]
 
 
-def endpoint_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+def endpoint_problems(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
     """Whether the DNS name in the API's external address resolves on the host, which connects to it."""
     return [
         f"cluster_api_endpoint has the name {name}, which does not resolve on {host}, whose kubelet connects to it: add it to DNS or to the "
@@ -345,7 +345,7 @@ def endpoint_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
     ]
 
 
-def link_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+def link_problems(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
     """Directories of services that are symbolic links: systemd does not start such a service (ELOOP, mkdir_label in exec-invoke.c)."""
     return [
         f"{host} has the symbolic link {path} to {target}, with which systemd does not start the service that keeps its data there: use a bind mount "
@@ -354,7 +354,7 @@ def link_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
     ]
 
 
-def port_troubles(facts: t.Mapping[str, t.Any], host: str, components: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
+def port_problems(facts: t.Mapping[str, t.Any], host: str, components: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
     """Ports of components on which another process listens."""
     needs = {
         (protocol, int(port)): component["name"]
@@ -362,7 +362,7 @@ def port_troubles(facts: t.Mapping[str, t.Any], host: str, components: t.Sequenc
         for protocol, key in (("tcp", "ports"), ("udp", "udp_ports"))
         for port in component.get(key, [])
     }
-    troubles = []
+    problems = []
     for there in facts["foreign_listeners"]:
         who = (
             f"{there['process']} (pid {there['pid']})"
@@ -373,14 +373,14 @@ def port_troubles(facts: t.Mapping[str, t.Any], host: str, components: t.Sequenc
         kind = "UDP port" if there["protocol"] == "udp" else "port"
         variable = PORT_VARIABLES.get(needed_by)
         other = f", or set {variable} to another port" if variable else ""
-        troubles.append(
+        problems.append(
             f"{host}: {who} listens on {there['address']}, and {needed_by} needs {kind} {there['port']}: "
             f"stop it or give it another port{other}."
         )
-    return troubles
+    return problems
 
 
-def _label_trouble(key: t.Any, value: t.Any) -> str:
+def _label_problem(key: t.Any, value: t.Any) -> str:
     wrong = _formats.label_key(key) if isinstance(key, str) else "which is not text: write it in quotes"
     if wrong:
         return wrong
@@ -392,31 +392,31 @@ def _label_trouble(key: t.Any, value: t.Any) -> str:
     return ""
 
 
-def label_troubles(host: str, labels: t.Mapping[str, t.Any]) -> list[str]:
+def label_problems(host: str, labels: t.Mapping[str, t.Any]) -> list[str]:
     """Labels that a Node cannot have."""
-    found = ((key, _label_trouble(key, value)) for key, value in labels.items())
-    return [f"{host} has '{key}' in node_labels, {trouble}." for key, trouble in found if trouble]
+    found = ((key, _label_problem(key, value)) for key, value in labels.items())
+    return [f"{host} has '{key}' in node_labels, {problem}." for key, problem in found if problem]
 
 
-def step_troubles(facts: t.Mapping[str, t.Any], host: str, versions: t.Mapping[str, t.Mapping[str, str]]) -> list[str]:
+def step_problems(facts: t.Mapping[str, t.Any], host: str, versions: t.Mapping[str, t.Mapping[str, str]]) -> list[str]:
     """Upgrades that skip a minor version, and downgrades. A kubelet may be older than the API server, but cannot be downgraded.
 
     Sources: kubernetes.io, version skew policy; etcd.io, upgrading etcd clusters.
     """
-    troubles = []
+    problems = []
     for name, wanted in versions.items():
         there = facts.get("installed_versions", {}).get(name, wanted["version"])
         old, new = _version(there)[:2], _version(wanted["version"])[:2]
         over = new[0] != old[0] or new[1] > old[1] + 1
         if new < old or (over and name != "kubelet"):
-            troubles.append(
+            problems.append(
                 f"{wanted['variable']} is {wanted['version']!r}, and {name} on {host} is {there}, which can only be upgraded one minor version at a time: use "
                 f"one of {old[0]}.{old[1]} or {old[0]}.{old[1] + 1}, or rebuild the host (plainkube.cluster.reset)."
             )
-    return troubles
+    return problems
 
 
-def clock_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+def clock_problems(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
     """A clock that differs from the control node's clock, as far as that can be measured."""
     offset = facts.get("clock_offset", 0)
     if abs(offset) <= CLOCK_SECONDS:
@@ -427,22 +427,22 @@ def clock_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
     ]
 
 
-def system_troubles(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+def system_problems(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
     """An unsupported operating system or architecture."""
-    troubles = []
+    problems = []
     name, version = facts["distribution"], facts["distribution_version"]
     if name not in DISTRIBUTIONS or _version(version) < DISTRIBUTIONS[name]:
-        troubles.append(f"{host} runs {name} {version}: use Debian 12 or newer.")
+        problems.append(f"{host} runs {name} {version}: use Debian 12 or newer.")
     if not facts["systemd"]:
-        troubles.append(f"{host} does not run systemd as init, which all components need: use a host that does.")
+        problems.append(f"{host} does not run systemd as init, which all components need: use a host that does.")
     if facts["architecture"] not in ARCHITECTURES:
-        troubles.append(f"{host} is {facts['architecture']}: use a host that is {' or '.join(ARCHITECTURES)}.")
+        problems.append(f"{host} is {facts['architecture']}: use a host that is {' or '.join(ARCHITECTURES)}.")
     if not facts["machine_id"]:
-        troubles.append(f"{host} has no /etc/machine-id: create it (systemd-machine-id-setup) and reboot.")
-    return troubles
+        problems.append(f"{host} has no /etc/machine-id: create it (systemd-machine-id-setup) and reboot.")
+    return problems
 
 
-def runtime_troubles(facts: t.Mapping[str, t.Any], host: str, runtime: t.Mapping[str, t.Any]) -> list[str]:
+def runtime_problems(facts: t.Mapping[str, t.Any], host: str, runtime: t.Mapping[str, t.Any]) -> list[str]:
     """An impossible container runtime: Docker without Docker Engine, or a containerd that is too old for the kubelet."""
     if runtime["name"] == "docker":
         if runtime["docker"]:
@@ -462,7 +462,7 @@ def runtime_troubles(facts: t.Mapping[str, t.Any], host: str, runtime: t.Mapping
     ]
 
 
-def docker_part_troubles(host: str, runtime: t.Mapping[str, t.Any], pod_network: str) -> list[str]:
+def docker_part_problems(host: str, runtime: t.Mapping[str, t.Any], pod_network: str) -> list[str]:
     """A range for Docker's own containers that is outside flannel's subnets, or belongs to the pods. Whether a network is inside the host's
     subnet is only known once flannel has leased it; docker_rebridge checks that."""
     value, pods = runtime["docker_part"], runtime["pod_range"]
@@ -485,7 +485,7 @@ def docker_part_troubles(host: str, runtime: t.Mapping[str, t.Any], pod_network:
     ]
 
 
-def pull_troubles(host: str, digests: t.Mapping[str, str]) -> list[str]:
+def pull_problems(host: str, digests: t.Mapping[str, str]) -> list[str]:
     """Images that would be pulled by tag although each download must be pinned. `digests` contains each image of the host."""
     without = [name for name, digest in digests.items() if not digest]
     if not without:
@@ -496,24 +496,24 @@ def pull_troubles(host: str, digests: t.Mapping[str, str]) -> list[str]:
     ]
 
 
-def host_troubles(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str, t.Any]) -> list[str]:
+def host_problems(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str, t.Any]) -> list[str]:
     """Why a host, with these facts of module host_facts, cannot be part of a cluster."""
     config, runtime = needs["kubelet_config"], needs.get("runtime")
     return [
-        *system_troubles(facts, host),
-        *(runtime_troubles(facts, host, runtime) if runtime else []),
-        *(docker_part_troubles(host, runtime, needs["networks"]["cluster_pod_network"]) if runtime else []),
-        *(kubelet_troubles(facts, host, config) if config is not None else []),
-        *space_troubles(facts, host, needs["memory_mb"], needs["disk_mb"]),
-        *overlap_troubles(facts, host, needs["networks"]),
-        *filter(None, [address_trouble(host, {**facts, **needs["address"]})] if "address" in needs else []),
-        *endpoint_troubles(facts, host),
-        *link_troubles(facts, host),
-        *port_troubles(facts, host, needs["components"]),
-        *clock_troubles(facts, host),
-        *label_troubles(host, needs.get("node_labels", {})),
-        *pull_troubles(host, needs.get("image_digests", {})),
-        *step_troubles(facts, host, needs.get("versions", {})),
+        *system_problems(facts, host),
+        *(runtime_problems(facts, host, runtime) if runtime else []),
+        *(docker_part_problems(host, runtime, needs["networks"]["cluster_pod_network"]) if runtime else []),
+        *(kubelet_problems(facts, host, config) if config is not None else []),
+        *space_problems(facts, host, needs["memory_mb"], needs["disk_mb"]),
+        *overlap_problems(facts, host, needs["networks"]),
+        *filter(None, [address_problem(host, {**facts, **needs["address"]})] if "address" in needs else []),
+        *endpoint_problems(facts, host),
+        *link_problems(facts, host),
+        *port_problems(facts, host, needs["components"]),
+        *clock_problems(facts, host),
+        *label_problems(host, needs.get("node_labels", {})),
+        *pull_problems(host, needs.get("image_digests", {})),
+        *step_problems(facts, host, needs.get("versions", {})),
     ]
 
 

@@ -87,7 +87,7 @@ def _repeated(values: t.Iterable[t.Any]) -> list[t.Any]:
     return [value for index, value in enumerate(again) if value not in again[:index]]
 
 
-def _kubeconfig_trouble(text: t.Any) -> str:
+def _kubeconfig_problem(text: t.Any) -> str:
     """The problem with a kubeconfig. Its content is not shown."""
     try:
         found = yaml.safe_load(text) if isinstance(text, str) else None
@@ -99,7 +99,7 @@ def _kubeconfig_trouble(text: t.Any) -> str:
     return f"has no {' and no '.join(missing)}: set it to a kubeconfig that kubectl could use" if missing else ""
 
 
-def _webhook_troubles(webhook: Mapping) -> t.Iterator[str]:
+def _webhook_problems(webhook: Mapping) -> t.Iterator[str]:
     name = webhook.get("name")
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", str(name)) or name in ("node", "rbac"):
         yield f"{WEBHOOKS} has the name {name!r}: use lowercase letters, digits and dashes, and neither node nor rbac."
@@ -112,24 +112,24 @@ def _webhook_troubles(webhook: Mapping) -> t.Iterator[str]:
         )
     if "connectionInfo" in settings:
         yield f"{WEBHOOKS} has connectionInfo in the settings of {name}: remove it, because kubeconfig has the webhook's URL and credentials."
-    trouble = _kubeconfig_trouble(webhook.get("kubeconfig"))
-    if trouble:
-        yield f"The kubeconfig of {name} in {WEBHOOKS} {trouble}."
+    problem = _kubeconfig_problem(webhook.get("kubeconfig"))
+    if problem:
+        yield f"The kubeconfig of {name} in {WEBHOOKS} {problem}."
 
 
-def authorization_troubles(webhooks: t.Sequence[t.Any]) -> list[str]:
+def authorization_problems(webhooks: t.Sequence[t.Any]) -> list[str]:
     """What the API server would end for, as far as it can be known before."""
     entries = [one for one in webhooks if isinstance(one, dict)]
     names = _repeated(one.get("name") for one in entries)
     return [f"{WEBHOOKS} has the name {name!r} twice: give each webhook its own name." for name in names] + [
-        trouble for one in entries for trouble in _webhook_troubles(one)
+        problem for one in entries for problem in _webhook_problems(one)
     ]
 
 
 # JWT
 
 
-def _claim_troubles(where: str, mappings: t.Any) -> t.Iterator[str]:
+def _claim_problems(where: str, mappings: t.Any) -> t.Iterator[str]:
     mappings = mappings if isinstance(mappings, dict) else {}
     username = mappings.get("username")
     if not isinstance(username, dict) or not (username.get("claim") or username.get("expression")):
@@ -143,7 +143,7 @@ def _claim_troubles(where: str, mappings: t.Any) -> t.Iterator[str]:
                 yield f'{where} has no prefix in claimMappings.{kind}: set one, such as "oidc:", or "" for none.'
 
 
-def _jwt_troubles(index: int, jwt: Mapping) -> t.Iterator[str]:
+def _jwt_problems(index: int, jwt: Mapping) -> t.Iterator[str]:
     issuer = jwt.get("issuer")
     issuer = issuer if isinstance(issuer, dict) else {}
     url = issuer.get("url")
@@ -161,19 +161,19 @@ def _jwt_troubles(index: int, jwt: Mapping) -> t.Iterator[str]:
     authority = issuer.get("certificateAuthority")
     if authority is not None and "-----BEGIN CERTIFICATE-----" not in str(authority):
         yield f"{where} has a certificateAuthority that is not a certificate: set it to the text (PEM), not to the path of a file."
-    yield from _claim_troubles(where, jwt.get("claimMappings"))
+    yield from _claim_problems(where, jwt.get("claimMappings"))
 
 
-def authentication_troubles(jwts: t.Sequence[t.Any]) -> list[str]:
+def authentication_problems(jwts: t.Sequence[t.Any]) -> list[str]:
     """What the API server would end for, as far as it can be known before."""
     entries = [one for one in jwts if isinstance(one, dict)]
     urls = [one["issuer"].get("url") for one in entries if isinstance(one.get("issuer"), dict)]
     return [
         f"{JWT} has the issuer {url!r} twice: list all its audiences in one entry." for url in _repeated(urls) if url
-    ] + [trouble for index, one in enumerate(entries) for trouble in _jwt_troubles(index, one)]
+    ] + [problem for index, one in enumerate(entries) for problem in _jwt_problems(index, one)]
 
 
-def troubles(variables: Mapping) -> list[str]:
+def problems(variables: Mapping) -> list[str]:
     """The problems with both in a host's variables."""
     jwts, webhooks = (value if isinstance(value, list) else [] for value in map(variables.get, (JWT, WEBHOOKS)))
-    return authentication_troubles(jwts) + authorization_troubles(webhooks)
+    return authentication_problems(jwts) + authorization_problems(webhooks)

@@ -271,11 +271,11 @@ def sign_one(
 
 def check_names(module: AnsibleModule) -> None:
     """Refuse to sign a name or address that does not belong to the host."""
-    trouble = _certificates.names_trouble(
+    problem = _certificates.names_problem(
         module.params["groups"], module.params["addresses"], module.params["control_planes"]
     )
-    if trouble:
-        raise _certificates.CertificateError(trouble)
+    if problem:
+        raise _certificates.CertificateError(problem)
 
 
 def needed(module: AnsibleModule, host: str) -> tuple[list[str], list[dict[str, t.Any]]]:

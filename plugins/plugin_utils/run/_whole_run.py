@@ -11,7 +11,7 @@ import typing as t
 REMEDY = "run the whole playbook, and use --limit to run it on some hosts only"
 
 
-def start_trouble(arguments: t.Mapping[str, t.Any]) -> str:
+def start_problem(arguments: t.Mapping[str, t.Any]) -> str:
     """The problem with arguments of ansible-playbook that skip the checks at the start of every playbook; empty if there is none."""
     if arguments.get("start_at_task"):
         return f"--start-at-task {arguments['start_at_task']!r} skips steps on which later ones depend: {REMEDY}."
@@ -28,7 +28,7 @@ def is_selected(tags: t.Collection[str], only: t.Collection[str], skip: t.Collec
     return chosen and not (tags | tagged | {"all"}) & set(skip)
 
 
-def tags_trouble(tags: t.Collection[str], arguments: t.Mapping[str, t.Any]) -> str:
+def tags_problem(tags: t.Collection[str], arguments: t.Mapping[str, t.Any]) -> str:
     """For a task that always runs: the problem with tags that make ansible-playbook skip all other tasks of its playbook; empty if they do not.
 
     The playbooks have no tags. A task has tags only if its playbook was imported with tags; skipping it then is intentional."""

@@ -17,14 +17,14 @@ def document(
     """The whole document. The hosts are in the order of the inventory."""
     hosts = {}
     for host, result in results.items():
-        trouble = _status_table.reason(result).removeprefix("is ")
-        certificates = [] if trouble else [dict(one) for one in result.get("certificates") or []]
-        hosts[host] = {"trouble": trouble, "certificates": certificates}
+        problem = _status_table.reason(result).removeprefix("is ")
+        certificates = [] if problem else [dict(one) for one in result.get("certificates") or []]
+        hosts[host] = {"problem": problem, "certificates": certificates}
     kept = ("phases", "sentences", "tokens_until")
     known = {key: rotation[key] for key in kept if key in rotation}
     # It concerns the directory on the control node, and fails if that does not exist.
-    trouble = _answers.reason(rotation) if rotation.get("failed") else ""
-    return {"cluster": cluster, "hosts": hosts, "rotation": known, "trouble": trouble}
+    problem = _answers.reason(rotation) if rotation.get("failed") else ""
+    return {"cluster": cluster, "hosts": hosts, "rotation": known, "problem": problem}
 
 
 def days(one: t.Mapping[str, t.Any]) -> str:
@@ -37,8 +37,8 @@ def rows(hosts: t.Mapping[str, t.Any]) -> list[t.Sequence[str]]:
     found: list[t.Sequence[str]] = [("HOST", "DAYS LEFT", "UNTIL", "CERTIFICATE", "FOR", "ISSUED BY")]
     for name, host in hosts.items():
         first = name
-        if host["trouble"]:
-            found.append((name, "-", "", host["trouble"], "", ""))
+        if host["problem"]:
+            found.append((name, "-", "", host["problem"], "", ""))
         for one in sorted(host["certificates"], key=lambda one: (one["days_left"], one["path"])):
             who = (one["error"] or one["subject"], "itself" if one["subject"] == one["issuer"] else one["issuer"])
             found.append((first, days(one), one["not_after"][:10], one["path"], *who))
@@ -62,7 +62,7 @@ def page(found: t.Mapping[str, t.Any]) -> list[str]:
     """The lines for a human reader."""
     until = found["rotation"].get("tokens_until")
     more = [
-        *([found["trouble"]] if found["trouble"] else []),
+        *([found["problem"]] if found["problem"] else []),
         *found["rotation"].get("sentences", []),
         *([f"service-account: until {until}"] if until else []),
     ]

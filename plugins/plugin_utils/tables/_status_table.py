@@ -56,7 +56,7 @@ STATUS = {
 def reason(result: t.Mapping[str, t.Any]) -> str:
     """Why a host has no status, as text after its name; empty if it has one."""
     if "healthy" not in result or result.get("lost"):
-        return _answers.trouble(result)
+        return _answers.problem(result)
     where = _answers.misfit(result, STATUS)
     return f"could not be checked: its answer has no valid {where.lstrip('.')}" if where else ""
 
@@ -67,12 +67,12 @@ def document(
     """The whole status. The hosts are in the order of the inventory; `problems` are those of the control node."""
     hosts = {}
     for host, result in results.items():
-        trouble = reason(result)
-        seen = {} if trouble else result
+        problem = reason(result)
+        seen = {} if problem else result
         hosts[host] = {
-            "checked": not trouble,
+            "checked": not problem,
             "healthy": bool(seen.get("healthy", False)),
-            "problems": [f"{host} {trouble}"] if trouble else list(seen["problems"]),
+            "problems": [f"{host} {problem}"] if problem else list(seen["problems"]),
             "components": list(seen.get("components") or []),
             "certificates": list(seen.get("certificates") or []),
             "artifacts": list(seen.get("artifacts") or []),

@@ -60,7 +60,7 @@ def test_of_each_flag_of_ours_it_is_decided_whether_the_operator_may_set_it(comp
     given = re.search(r"\{% filter .*?flags\('[a-z-]+', \{'([a-z-]+)':", source(component))
     ours |= {given.group(1)} if given else set()
     assert ours
-    refused = {name for name in ours if _flags.component_troubles(component, {name: "another value"}, ())}
+    refused = {name for name in ours if _flags.component_problems(component, {name: "another value"}, ())}
     assert ours - refused == OPEN.get(component, set())
     assert not OPEN.get(component, set()) - ours
 

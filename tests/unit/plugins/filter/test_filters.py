@@ -12,7 +12,7 @@ from ansible_collections.plainkube.cluster.plugins.filter.host_identities import
 from ansible_collections.plainkube.cluster.plugins.filter.kubernetes_yaml import kubernetes_yaml
 from ansible_collections.plainkube.cluster.plugins.filter.node_labels_flag import registration
 from ansible_collections.plainkube.cluster.plugins.filter.nth_address import nth_address
-from ansible_collections.plainkube.cluster.plugins.filter.preflight_troubles import preflight_troubles, resolves
+from ansible_collections.plainkube.cluster.plugins.filter.preflight_problems import preflight_problems, resolves
 
 
 def test_nth_address():
@@ -107,13 +107,13 @@ API = {
 }
 
 
-def test_preflight_troubles_are_those_of_the_hosts_and_of_the_endpoint():
+def test_preflight_problems_are_those_of_the_hosts_and_of_the_endpoint():
     subject = {"hosts": {}, "networks": {}, "api": API}
-    (trouble,) = preflight_troubles(subject, "hosts")
-    assert trouble.startswith("cluster_api_endpoint is '192.0.2.99', which is neither a control plane's address")
+    (problem,) = preflight_problems(subject, "hosts")
+    assert problem.startswith("cluster_api_endpoint is '192.0.2.99', which is neither a control plane's address")
 
 
-def test_preflight_troubles_of_inputs_ask_the_control_node_for_names(monkeypatch):
+def test_preflight_problems_of_inputs_ask_the_control_node_for_names(monkeypatch):
     def refuse(*dummy):
         raise OSError("no such name")
 
@@ -123,8 +123,8 @@ def test_preflight_troubles_of_inputs_ask_the_control_node_for_names(monkeypatch
         "control_plane_group": "control_plane",
         "api": {**API, "endpoint": "api.example.net"},
     }
-    troubles = preflight_troubles(subject, "inputs")
-    assert ["no host in the group" in troubles[0], "does not resolve on the control node" in troubles[1]] == [
+    problems = preflight_problems(subject, "inputs")
+    assert ["no host in the group" in problems[0], "does not resolve on the control node" in problems[1]] == [
         True,
         True,
     ]

@@ -133,7 +133,7 @@ def test_two_clusters():
 
 
 @pytest.mark.parametrize(
-    ("view", "healthy", "trouble"),
+    ("view", "healthy", "problem"),
     [
         (THREE, ["k2", "k3"], ""),
         (THREE, ["k1", "k2"], "k3 of the 2 other members is not healthy"),
@@ -149,14 +149,14 @@ def test_two_clusters():
         ),
     ],
 )
-def test_who_can_be_spared(view, healthy, trouble):
+def test_who_can_be_spared(view, healthy, problem):
     urls = [url(name, 2379) for name in healthy]
-    assert _member.spare_troubles(view, view.members[0], urls) == trouble
+    assert _member.spare_problems(view, view.members[0], urls) == problem
 
 
 def test_a_learner_can_always_be_spared():
     learner = member("k4", 4, learner=True)
-    assert _member.spare_troubles(live(*THREE.members, learner), learner, []) == ""
+    assert _member.spare_problems(live(*THREE.members, learner), learner, []) == ""
 
 
 def test_who_leads_next():

@@ -487,24 +487,24 @@ GROUPS = [
 ADDRESSES = {"k1": "192.0.2.1", "k2": "192.0.2.2", "n1": "192.0.2.3", "N2": "192.0.2.4"}
 
 
-def names_trouble(hosts=(), **addresses):
+def names_problem(hosts=(), **addresses):
     groups = [*GROUPS, {"hosts": [*hosts], "certificates": [{"sans": ["{host}"]}]}]
-    return _certificates.names_trouble(groups, {**ADDRESSES, **addresses}, ["k1", "k2"])
+    return _certificates.names_problem(groups, {**ADDRESSES, **addresses}, ["k1", "k2"])
 
 
 def test_hosts_with_names_and_addresses_of_their_own():
-    assert names_trouble() == ""
-    assert names_trouble(n1="") == ""
+    assert names_problem() == ""
+    assert names_problem(n1="") == ""
 
 
 def test_a_control_plane_may_be_the_endpoint():
-    assert names_trouble(k1="192.0.2.100") == ""
+    assert names_problem(k1="192.0.2.100") == ""
 
 
 @pytest.mark.parametrize("address", ["10.96.0.1", "192.0.2.100"])
 def test_a_node_has_no_address_of_the_clusters(address):
     assert (
-        names_trouble(n1=address)
+        names_problem(n1=address)
         == f"n1 has the address {address}, which belongs to the cluster itself: set cluster_address for it."
     )
 
@@ -513,7 +513,7 @@ def test_a_node_has_no_address_of_the_clusters(address):
     "name", ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc.example.org", "api.example.org"]
 )
 def test_a_node_has_no_name_of_the_clusters(name):
-    assert names_trouble([name]) == (
+    assert names_problem([name]) == (
         f"{name} has the name {name}, which belongs to the cluster itself: give it another name in the inventory."
     )
 
@@ -523,14 +523,14 @@ def test_a_node_has_no_name_of_the_clusters(name):
 )
 def test_an_address_that_reaches_no_host(address):
     assert (
-        names_trouble(n1=address)
+        names_problem(n1=address)
         == f"n1 has the address {address}, at which no other host can reach it: set cluster_address for it."
     )
 
 
 def test_an_address_or_name_of_another_host():
-    assert names_trouble(n1="192.0.2.2") == "k2 and n1 have the same address 192.0.2.2: set cluster_address for it."
-    assert names_trouble(["n2"]) == "N2 and n2 have the same name n2: give it another name in the inventory."
+    assert names_problem(n1="192.0.2.2") == "k2 and n1 have the same address 192.0.2.2: set cluster_address for it."
+    assert names_problem(["n2"]) == "N2 and n2 have the same name n2: give it another name in the inventory."
 
 
 # What a host may write into a certificate

@@ -19,7 +19,7 @@ def parsed(spec=None, annotations=None, ready="True"):
 def test_a_node_of_which_nothing_is_known():
     node = _drain.parse_node({"metadata": {"name": "n1", "resourceVersion": "1"}})
     assert (node.cordoned, node.reason, node.runtime) == (False, None, "")
-    assert "has not reported yet" in node.troubles[0]
+    assert "has not reported yet" in node.problems[0]
 
 
 def test_patches_say_what_they_have_seen():

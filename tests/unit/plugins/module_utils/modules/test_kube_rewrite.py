@@ -20,16 +20,16 @@ class Server:
         self.objects = {"secrets": [], "configmaps": []}
         self.patched = []
         self.requests = []
-        self.troubles = []  # answers or errors that come before the right ones
+        self.problems = []  # answers or errors that come before the right ones
 
     def answer(self, dummy_api, method, path, body, headers):
         self.requests.append((method, path, body, headers))
-        if self.troubles:
-            trouble = self.troubles.pop(0)
-            if isinstance(trouble, Exception):
-                raise trouble
-            if trouble:
-                return kube_rewrite.Answer(trouble, {"message": f"trouble {trouble}"})
+        if self.problems:
+            problem = self.problems.pop(0)
+            if isinstance(problem, Exception):
+                raise problem
+            if problem:
+                return kube_rewrite.Answer(problem, {"message": f"trouble {problem}"})
         return self.patch(path) if method == "PATCH" else self.list(path)
 
     def list(self, path):
@@ -103,18 +103,18 @@ def test_an_object_that_is_gone_meanwhile(server, rewrite):
 
 
 @pytest.mark.parametrize(
-    "trouble", [409, 429, 503, ConnectionResetError("reset"), kube_rewrite.http.client.BadStatusLine("")]
+    "problem", [409, 429, 503, ConnectionResetError("reset"), kube_rewrite.http.client.BadStatusLine("")]
 )
-def test_what_may_pass_is_tried_again(server, rewrite, trouble):
+def test_what_may_pass_is_tried_again(server, rewrite, problem):
     server.objects["secrets"] = [("a", "s1")]
-    server.troubles = [None, trouble, trouble]
+    server.problems = [None, problem, problem]
     assert rewrite()["objects"]["secrets"] == 1
     assert server.patched == [("secrets", "a", "s1")]
 
 
 def test_what_does_not_pass_is_told(server, rewrite):
     server.objects["secrets"] = [("a", "s1")]
-    server.troubles = [None, 403]
+    server.problems = [None, 403]
     result = rewrite()
     assert result["failed"]
     assert result["msg"] == (
@@ -124,13 +124,13 @@ def test_what_does_not_pass_is_told(server, rewrite):
 
 
 def test_an_api_server_that_stays_away(server, rewrite):
-    server.troubles = [ConnectionRefusedError("refused")] * 3
+    server.problems = [ConnectionRefusedError("refused")] * 3
     assert rewrite(wait=0)["msg"].endswith("/api/v1/secrets?limit=500 failed: refused")
 
 
 def test_a_list_that_took_too_long_begins_anew(server, rewrite):
     server.objects["secrets"] = [("a", "s1"), ("a", "s2")]
-    server.troubles = [None, None, 410]
+    server.problems = [None, None, 410]
     rewrite(page=1)
     assert server.patched == [("secrets", "a", "s1"), ("secrets", "a", "s1"), ("secrets", "a", "s2")]
 

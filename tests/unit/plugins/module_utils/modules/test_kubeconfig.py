@@ -214,7 +214,7 @@ def test_no_server_that_answers(write, answering):
     answering.clear()
     result = write()
     assert result["changed"]
-    assert (result["server"], result["reachable"], result["trouble"]) == (SERVERS[0], False, "timed out")
+    assert (result["server"], result["reachable"], result["problem"]) == (SERVERS[0], False, "timed out")
     assert not write()["changed"]
 
 

@@ -137,17 +137,17 @@ def test_what_nobody_can_mean_is_refused(changes, words):
         render(**changes)
 
 
-def test_troubles_name_the_variable():
-    assert _firewall.source_troubles("firewall_api_sources", ["hosts", *WORLD, "fd00::/8"], _firewall.GROUPS) == []
-    assert _firewall.source_troubles("firewall_api_sources", ["10.0.0.0/33"], _firewall.GROUPS) == [
+def test_problems_name_the_variable():
+    assert _firewall.source_problems("firewall_api_sources", ["hosts", *WORLD, "fd00::/8"], _firewall.GROUPS) == []
+    assert _firewall.source_problems("firewall_api_sources", ["10.0.0.0/33"], _firewall.GROUPS) == [
         "firewall_api_sources has '10.0.0.0/33': write an IP address, a network in CIDR notation, or one of hosts, control_planes, members, pods."
     ]
-    assert _firewall.source_troubles("firewall_hosts", ["hosts"], ()) == [
+    assert _firewall.source_problems("firewall_hosts", ["hosts"], ()) == [
         "firewall_hosts has 'hosts': write an IP address, a network in CIDR notation."
     ]
     good = {"name": "exporter", "ports": ["9100"], "sources": ["pods"]}
-    assert _firewall.rule_troubles("firewall_accept", [good]) == []
-    assert _firewall.rule_troubles("firewall_accept", [{**good, "ports": ["0"]}]) == [
+    assert _firewall.rule_problems("firewall_accept", [good]) == []
+    assert _firewall.rule_problems("firewall_accept", [{**good, "ports": ["0"]}]) == [
         "firewall_accept: '0' is not a port: write a number up to 65535, or a range such as 30000-32767."
     ]
 

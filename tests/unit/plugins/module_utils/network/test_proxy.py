@@ -22,7 +22,7 @@ SECRET = "Geheim"  # noqa: S105
     ],
 )
 def test_good_urls(url):
-    assert _proxy.troubles({"cluster_http_proxy": url, "cluster_https_proxy": url}) == []
+    assert _proxy.problems({"cluster_http_proxy": url, "cluster_https_proxy": url}) == []
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,11 @@ def test_good_urls(url):
 )
 def test_bad_urls_are_refused_in_one_sentence_without_the_password(url, said):
     for name in ("cluster_http_proxy", "cluster_https_proxy"):
-        (trouble,) = _proxy.troubles({name: url})
-        assert trouble.startswith(f"{name} {said}")
-        assert trouble.endswith(f"write a URL like {_proxy.EXAMPLE}.")
-        assert SECRET not in trouble
-        assert "\n" not in trouble
+        (problem,) = _proxy.problems({name: url})
+        assert problem.startswith(f"{name} {said}")
+        assert problem.endswith(f"write a URL like {_proxy.EXAMPLE}.")
+        assert SECRET not in problem
+        assert "\n" not in problem
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_bad_urls_are_refused_in_one_sentence_without_the_password(url, said):
     ],
 )
 def test_exceptions(entry, good):
-    found = _proxy.troubles({"cluster_no_proxy": ["localhost", entry]})
+    found = _proxy.problems({"cluster_no_proxy": ["localhost", entry]})
     assert found == (
         []
         if good
@@ -101,20 +101,20 @@ def test_exceptions(entry, good):
 
 def test_a_password_in_daemon_json_is_refused_without_showing_it():
     url = "http://user:Geheim@proxy:3128"
-    assert _proxy.troubles({"docker_options": {"proxies": {"http-proxy": "http://proxy:3128"}, "a": [1, None]}}) == []
+    assert _proxy.problems({"docker_options": {"proxies": {"http-proxy": "http://proxy:3128"}, "a": [1, None]}}) == []
     for options, path in (
         ({"proxies": {"http-proxy": url}}, "docker_options.proxies.http-proxy"),
         ({"registry-mirrors": ["https://m", url]}, "docker_options.registry-mirrors[1]"),
     ):
-        (said,) = _proxy.troubles({"docker_options": options})
+        (said,) = _proxy.problems({"docker_options": options})
         assert said.startswith(f"{path} has a URL with a user or password")
         assert "set cluster_http_proxy and cluster_https_proxy" in said
         assert "Geheim" not in said
 
 
 def test_what_is_no_text_and_no_list_is_for_the_types_to_refuse():
-    assert _proxy.troubles({"cluster_http_proxy": 5, "cluster_no_proxy": "a"}) == []
-    assert _proxy.troubles({}) == []
+    assert _proxy.problems({"cluster_http_proxy": 5, "cluster_no_proxy": "a"}) == []
+    assert _proxy.problems({}) == []
 
 
 @pytest.mark.parametrize(

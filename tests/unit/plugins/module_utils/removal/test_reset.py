@@ -163,7 +163,7 @@ KNOWN = ["all", "control_plane", "node", *HOSTS, "balancer"]
     ],
 )
 def test_hosts_that_are_clear(named, limited, parts):
-    assert _reset.host_troubles(HOSTS, named, limited, parts, KNOWN) == []
+    assert _reset.host_problems(HOSTS, named, limited, parts, KNOWN) == []
 
 
 @pytest.mark.parametrize(
@@ -198,6 +198,6 @@ def test_hosts_that_are_clear(named, limited, parts):
     ],
 )
 def test_hosts_that_are_not_clear(hosts, named, limited, parts, sentence):
-    troubles = _reset.host_troubles(hosts, named, limited, parts, KNOWN)
-    assert len(troubles) == 1
-    assert sentence in troubles[0]
+    problems = _reset.host_problems(hosts, named, limited, parts, KNOWN)
+    assert len(problems) == 1
+    assert sentence in problems[0]

@@ -378,7 +378,7 @@ def test_a_module_that_fails_has_renewed_the_token(act, monkeypatch):
     def fail(module):
         with _run.held(module):
             clock(monkeypatch, 50)
-            module.fail_json("trouble")
+            module.fail_json("problem")
 
     with pytest.raises(Refused):
         act(fail, A)

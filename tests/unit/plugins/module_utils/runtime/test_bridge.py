@@ -165,7 +165,7 @@ def test_docker_masquerades():
 
 
 @pytest.mark.parametrize(
-    ("subnet", "rules", "nftables", "trouble"),
+    ("subnet", "rules", "nftables", "problem"),
     [
         (SUBNET, RULES, "", ""),
         (SUBNET, RULES + DOCKERS, "", "Docker masquerades 10.244.5.0/24"),
@@ -174,7 +174,7 @@ def test_docker_masquerades():
         (SUBNET._replace(masquerade=False), "", "", ""),
     ],
 )
-def test_masquerade_trouble(subnet, rules, nftables, trouble):
-    found = _bridge.masquerade_trouble(subnet, rules, nftables)
-    assert trouble in found
-    assert bool(found) == bool(trouble)
+def test_masquerade_problem(subnet, rules, nftables, problem):
+    found = _bridge.masquerade_problem(subnet, rules, nftables)
+    assert problem in found
+    assert bool(found) == bool(problem)

@@ -47,17 +47,17 @@ def test_start_tells_what_docker_died_of():
             "journalctl": (0, "failed to start daemon: why\n", ""),
         }
     )
-    with pytest.raises(_docker_service.Trouble, match="Docker did not start: failed to start daemon: why"):
+    with pytest.raises(_docker_service.Failure, match="Docker did not start: failed to start daemon: why"):
         _docker_service.start(module, 1)
 
 
 def test_start_tells_how_long_it_has_waited():
     module = Module({"systemctl show": (0, "ActiveState=activating\nSubState=start-pre\n", "")})
     message = "Docker did not start within 0 s, and its state is activating/start-pre: "
-    with pytest.raises(_docker_service.Trouble, match=message):
+    with pytest.raises(_docker_service.Failure, match=message):
         _docker_service.start(module, 0)
 
 
 def test_a_command_that_fails_is_named():
-    with pytest.raises(_docker_service.Trouble, match="`systemctl stop x` failed: no"):
+    with pytest.raises(_docker_service.Failure, match="`systemctl stop x` failed: no"):
         _docker_service.systemctl(Module({"systemctl stop": (1, "", "no\n")}), "stop", "x")

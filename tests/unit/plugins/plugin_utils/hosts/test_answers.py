@@ -82,7 +82,7 @@ GONE = {"unreachable": True, "msg": "No route to host"}
 
 
 @pytest.mark.parametrize(
-    ("host", "variables", "trouble"),
+    ("host", "variables", "problem"),
     [
         ("k1", {"k1": {"second": FAILED}}, ""),
         ("n9", {}, ""),
@@ -97,11 +97,11 @@ GONE = {"unreachable": True, "msg": "No route to host"}
         ("n2", {}, "is unreachable: the output of this run says why"),
     ],
 )
-def test_why_a_host_is_no_longer_part_of_the_run(host, variables, trouble):
+def test_why_a_host_is_no_longer_part_of_the_run(host, variables, problem):
     found = _answers.lost(host, ["first", "second"], play(**variables))
-    assert (_answers.trouble(found) if found else "") == trouble
+    assert (_answers.problem(found) if found else "") == problem
 
 
 @pytest.mark.parametrize("result", [{}, {"skipped": True}])
 def test_a_host_that_nobody_looked_at(result):
-    assert _answers.trouble(result) == "was not checked in this run"
+    assert _answers.problem(result) == "was not checked in this run"

@@ -13,13 +13,13 @@ def variables(**facts):
 
 
 def test_facts_that_are_nobodys_variables():
-    assert _facts.trouble({}) == ""
-    assert _facts.trouble(variables(node_name="n1", cluster="x", plainkube_unreached=False)) == ""
+    assert _facts.problem({}) == ""
+    assert _facts.problem(variables(node_name="n1", cluster="x", plainkube_unreached=False)) == ""
 
 
 @pytest.mark.parametrize("name", ["certificates_directory", "kubeconfig_path", "__certificates_home", "plainkube_node"])
 def test_a_fact_that_is_a_variable_of_the_collection(name):
-    assert _facts.trouble(variables(**{name: "/"})).startswith(f"n1 sets {name} by facts, which override the inventory")
+    assert _facts.problem(variables(**{name: "/"})).startswith(f"n1 sets {name} by facts, which override the inventory")
 
 
 class Connection:

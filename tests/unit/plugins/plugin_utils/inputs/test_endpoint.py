@@ -65,8 +65,8 @@ def test_an_endpoint_is_a_host_and_maybe_a_port(endpoint, parts):
         {"control_planes": ["k1"], "port": 6444},
     ],
 )
-def test_good_inputs_are_no_trouble(changes):
-    assert _endpoint.input_troubles(API._replace(**changes), lambda name: name == "known.example.net") == []
+def test_good_inputs_are_no_problem(changes):
+    assert _endpoint.input_problems(API._replace(**changes), lambda name: name == "known.example.net") == []
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ def test_good_inputs_are_no_trouble(changes):
     ],
 )
 def test_bad_inputs(changes, words):
-    troubles = _endpoint.input_troubles(API._replace(**changes), lambda name: name == "known.example.net")
-    assert len(troubles) == 1
-    assert words in troubles[0]
+    problems = _endpoint.input_problems(API._replace(**changes), lambda name: name == "known.example.net")
+    assert len(problems) == 1
+    assert words in problems[0]
 
 
 PORTS = {
@@ -133,8 +133,8 @@ PORTS = {
 )
 def test_ports_that_others_have(changes, words):
     api = API._replace(ports=PORTS, node_ports="30000-32767")
-    (trouble,) = _endpoint.input_troubles(api._replace(**changes), lambda name: True)
-    assert trouble.startswith(words)
+    (problem,) = _endpoint.input_problems(api._replace(**changes), lambda name: True)
+    assert problem.startswith(words)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_ports_that_others_have(changes, words):
 )
 def test_ports_that_nobody_has(changes):
     api = API._replace(ports=PORTS, node_ports="30000-32767", **changes)
-    assert _endpoint.input_troubles(api, lambda name: True) == []
+    assert _endpoint.input_problems(api, lambda name: True) == []
 
 
 @pytest.mark.parametrize(
@@ -166,16 +166,16 @@ def test_ports_that_nobody_has(changes):
         {"virtual_ip": "192.0.2.9", "interface": "eth0"},
     ],
 )
-def test_good_addresses_are_no_trouble(changes):
-    assert _endpoint.host_troubles(API._replace(**changes), HOSTS) == []
+def test_good_addresses_are_no_problem(changes):
+    assert _endpoint.host_problems(API._replace(**changes), HOSTS) == []
 
 
 def test_keepalived_has_the_virtual_ip_on_a_control_plane_and_nowhere_else():
     api = API._replace(virtual_ip="192.0.2.9")
     kept = {**HOSTS["k1"], "addresses": [*HOSTS["k1"]["addresses"], *links("192.0.2.9/32")]}
-    assert _endpoint.host_troubles(api, {**HOSTS, "k1": kept}) == []
+    assert _endpoint.host_problems(api, {**HOSTS, "k1": kept}) == []
     stray = {**HOSTS["n1"], "addresses": links("192.0.2.9/32")}
-    assert _endpoint.host_troubles(api, {**HOSTS, "n1": stray}) == [
+    assert _endpoint.host_problems(api, {**HOSTS, "n1": stray}) == [
         "cluster_virtual_ip is 192.0.2.9, which n1 already has (eth0): choose an unused address."
     ]
 
@@ -220,4 +220,4 @@ def test_keepalived_has_the_virtual_ip_on_a_control_plane_and_nowhere_else():
     ],
 )
 def test_bad_addresses(changes, said):
-    assert said in _endpoint.host_troubles(API._replace(**changes), HOSTS)
+    assert said in _endpoint.host_problems(API._replace(**changes), HOSTS)

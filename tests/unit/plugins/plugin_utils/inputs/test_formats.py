@@ -19,8 +19,8 @@ OPTIONS = {
 }
 
 
-def troubles(name, value):
-    return _formats.troubles(name, value, OPTIONS[name])
+def problems(name, value):
+    return _formats.problems(name, value, OPTIONS[name])
 
 
 def needing_a_format():
@@ -47,12 +47,12 @@ def plain_defaults():
 
 @pytest.mark.parametrize(("name", "value"), [*plain_defaults()], ids=lambda one: str(one)[:40])
 def test_defaults_are_right(name, value):
-    assert troubles(name, value) == []
+    assert problems(name, value) == []
 
 
 @pytest.mark.parametrize("name", sorted(OPTIONS))
 def test_null_is_no_value_of_any_variable(name):
-    assert troubles(name, None) == [
+    assert problems(name, None) == [
         f"{name} is null (an empty value in YAML): set a value, or remove it to get the default."
     ]
 
@@ -78,9 +78,9 @@ OF_A_TYPE = [
 
 @pytest.mark.parametrize(("name", "value", "words"), OF_A_TYPE)
 def test_values_of_another_type(name, value, words):
-    (trouble,) = troubles(name, value)
-    assert trouble.startswith(f"{name} is {words}, where ")
-    assert trouble.endswith(".")
+    (problem,) = problems(name, value)
+    assert problem.startswith(f"{name} is {words}, where ")
+    assert problem.endswith(".")
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_values_of_another_type(name, value, words):
 )
 @pytest.mark.parametrize("value", ["a\nExecStartPre=/bin/sh", "a\tb", "a\r", "\x00", "a\x7f", "a\u2028b"])
 def test_text_is_one_line(name, value):
-    (trouble,) = troubles(name, value)
-    assert trouble == (
+    (problem,) = problems(name, value)
+    assert problem == (
         f"{name} is {value!r}, which has a line break or another control character: write it on one line."
     )
 
@@ -97,8 +97,8 @@ def test_text_is_one_line(name, value):
 @pytest.mark.parametrize("name", [name for name, option in sorted(OPTIONS.items()) if option.get("elements") == "str"])
 @pytest.mark.parametrize("value", [None, True, 1.5, ["a"], "a\nb"])
 def test_elements_that_are_no_text(name, value):
-    (trouble,) = troubles(name, [value])
-    assert trouble.startswith(f"{name}[0] is ")
+    (problem,) = problems(name, [value])
+    assert problem.startswith(f"{name}[0] is ")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_elements_that_are_no_text(name, value):
     ],
 )  # fmt: skip
 def test_right_values(name, value):
-    assert troubles(name, value) == []
+    assert problems(name, value) == []
 
 
 @pytest.mark.parametrize(
@@ -244,17 +244,17 @@ def test_right_values(name, value):
     ],
 )  # fmt: skip
 def test_wrong_values(name, value, words):
-    (trouble,) = troubles(name, value)
-    assert words in trouble
-    assert trouble.startswith(name)
-    assert trouble[-1] in ".?"
+    (problem,) = problems(name, value)
+    assert words in problem
+    assert problem.startswith(name)
+    assert problem[-1] in ".?"
 
 
 def test_the_password_of_a_url_is_not_shown():
     for value in ("ftp://user:p@ss/word@mirror", "http://user:se\ncret@mirror"):
-        (trouble,) = troubles("artifacts_mirror", value)
-        assert trouble.startswith(f"artifacts_mirror is '{value.partition(':')[0]}://***@mirror', which ")
+        (problem,) = problems("artifacts_mirror", value)
+        assert problem.startswith(f"artifacts_mirror is '{value.partition(':')[0]}://***@mirror', which ")
 
 
 def test_no_value_of_a_dict_is_shown():
-    assert "secret" not in troubles("node_kubelet_config", "secret")[0]
+    assert "secret" not in problems("node_kubelet_config", "secret")[0]

@@ -56,8 +56,8 @@ def test_quoting(argument, text):
 # What is refused
 
 
-def troubles(component, flags, unsafe=()):
-    return _flags.troubles({_flags.VARIABLES[component]: flags, "cluster_unsafe_flags": list(unsafe)})
+def problems(component, flags, unsafe=()):
+    return _flags.problems({_flags.VARIABLES[component]: flags, "cluster_unsafe_flags": list(unsafe)})
 
 
 @pytest.mark.parametrize(
@@ -92,15 +92,15 @@ def troubles(component, flags, unsafe=()):
 def test_a_flag_that_contradicts_ours_or_undoes_a_promise_is_refused_unless_it_is_listed(
     component, flag, value, reason
 ):
-    (sentence,) = troubles(component, {flag: value})
+    (sentence,) = problems(component, {flag: value})
     assert sentence.startswith(f"{_flags.VARIABLES[component]} has {flag!r}, which is refused: ")
     assert reason in sentence
     entry = f"{component}/{flag.replace('_', '-')}"
     assert sentence.endswith(f"To set it anyway, list {entry} in cluster_unsafe_flags.")
-    assert troubles(component, {flag: value}, [entry]) == []
+    assert problems(component, {flag: value}, [entry]) == []
     # Listed for another component, it is refused all the same.
     other = next(name for name in _flags.VARIABLES if name != component)
-    assert troubles(component, {flag: value}, [f"{other}/{flag}"]) == [sentence]
+    assert problems(component, {flag: value}, [f"{other}/{flag}"]) == [sentence]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_flag_that_contradicts_ours_or_undoes_a_promise_is_refused_unless_it_i
     ],
 )
 def test_what_is_well_is_let_through(component, flag, value):
-    assert troubles(component, {flag: value}) == []
+    assert problems(component, {flag: value}) == []
 
 
 @pytest.mark.parametrize(
@@ -145,15 +145,15 @@ def test_what_is_well_is_let_through(component, flag, value):
     ],
 )
 def test_what_has_not_the_form_of_a_flag_is_refused(flag, value):
-    (sentence,) = troubles("kubelet", {flag: value}, ["kubelet/v"])
+    (sentence,) = problems("kubelet", {flag: value}, ["kubelet/v"])
     assert sentence.startswith(f"node_kubelet_flags has {flag!r}, which is not in the form of a flag: ")
 
 
 @pytest.mark.parametrize("entry", ["anonymous-auth", "apiserver/anonymous-auth", "kubelet/", "kubelet/--v", 5, None])
 def test_an_exception_that_means_no_flag_is_refused(entry):
-    (sentence,) = _flags.troubles({"cluster_unsafe_flags": [entry]})
+    (sentence,) = _flags.problems({"cluster_unsafe_flags": [entry]})
     assert sentence.startswith(f"cluster_unsafe_flags has {str(entry)!r}: write COMPONENT/FLAG")
 
 
 def test_what_is_no_mapping_is_for_the_argument_specs_to_refuse():
-    assert _flags.troubles({"node_kubelet_flags": "v: 4", "cluster_unsafe_flags": "a"}) == []
+    assert _flags.problems({"node_kubelet_flags": "v: 4", "cluster_unsafe_flags": "a"}) == []

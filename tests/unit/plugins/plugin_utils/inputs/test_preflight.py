@@ -46,9 +46,9 @@ NEEDS = {
 }
 
 
-def test_good_inputs_are_no_trouble():
-    assert _preflight.input_troubles(GOOD) == []
-    assert _preflight.input_troubles({**GOOD, "versions": {**GOOD["versions"], **UPSTREAM}}) == []
+def test_good_inputs_are_no_problem():
+    assert _preflight.input_problems(GOOD) == []
+    assert _preflight.input_problems({**GOOD, "versions": {**GOOD["versions"], **UPSTREAM}}) == []
 
 
 @pytest.mark.parametrize(
@@ -125,18 +125,18 @@ def test_good_inputs_are_no_trouble():
     ],
 )
 def test_bad_inputs(changes, words):
-    troubles = _preflight.input_troubles({**GOOD, **changes})
-    assert len(troubles) == 1
-    assert words in troubles[0]
+    problems = _preflight.input_problems({**GOOD, **changes})
+    assert len(problems) == 1
+    assert words in problems[0]
 
 
 @pytest.mark.parametrize("version", ["3.6.14", "3.7.1", "3.8.0", "4.0.0"])
 def test_etcd_versions_that_are_well(version):
-    assert _preflight.etcd_version_troubles(version) == []
+    assert _preflight.etcd_version_problems(version) == []
 
 
 @pytest.mark.parametrize(
-    ("network", "trouble"),
+    ("network", "problem"),
     [
         ("10.244.0.1/16", "a is '10.244.0.1/16', which has host bits set; the network is 10.244.0.0/16."),
         ("10.244.0.0", "a is '10.244.0.0', where a network in CIDR notation is needed, like 10.244.0.0/16."),
@@ -144,21 +144,21 @@ def test_etcd_versions_that_are_well(version):
         ("10.244.0.0/40", "a is '10.244.0.0/40', which is not an IPv4 network in CIDR notation, like 10.244.0.0/16."),
     ],
 )
-def test_bad_networks(network, trouble):
-    assert _preflight.network_troubles({"a": network}) == [trouble]
+def test_bad_networks(network, problem):
+    assert _preflight.network_problems({"a": network}) == [problem]
 
 
 def test_images_need_digests_if_each_download_must_be_pinned():
     digests = {"pause:3": "sha256:1", "coredns:1": "", "hello:1": ""}
-    assert _preflight.host_troubles(HOST, "n1", {**NEEDS, "image_digests": digests}) == [
+    assert _preflight.host_problems(HOST, "n1", {**NEEDS, "image_digests": digests}) == [
         "n1 has artifacts_require_pins true, and artifacts_image_digests has no digest for coredns:1, hello:1: add it, from a source that you trust, "
         "or set artifacts_images to 'archive', or artifacts_require_pins to false."
     ]
-    assert _preflight.host_troubles(HOST, "n1", {**NEEDS, "image_digests": {"pause:3": "sha256:1"}}) == []
+    assert _preflight.host_problems(HOST, "n1", {**NEEDS, "image_digests": {"pause:3": "sha256:1"}}) == []
 
 
-def test_a_good_host_is_no_trouble():
-    assert _preflight.host_troubles(HOST, "n1", NEEDS) == []
+def test_a_good_host_is_no_problem():
+    assert _preflight.host_problems(HOST, "n1", NEEDS) == []
 
 
 @pytest.mark.parametrize(
@@ -212,9 +212,9 @@ def test_a_good_host_is_no_trouble():
     ],
 )
 def test_bad_hosts(changes, words):
-    troubles = _preflight.host_troubles({**HOST, **changes}, "n1", NEEDS)
-    assert len(troubles) == 1
-    assert words in troubles[0]
+    problems = _preflight.host_problems({**HOST, **changes}, "n1", NEEDS)
+    assert len(problems) == 1
+    assert words in problems[0]
 
 
 ETH0 = [{"address": "192.0.2.11", "interface": "eth0", "prefix": 24}]
@@ -264,7 +264,7 @@ ETH0 = [{"address": "192.0.2.11", "interface": "eth0", "prefix": 24}]
 )
 def test_an_address_that_the_host_confirms(address, given, addresses, words):
     known = {"address": address, "given": given, "addresses": addresses, "machine_id": "", "hostname": ""}
-    found = _preflight.hosts_troubles({"hosts": {"n1": known}, "networks": {}})
+    found = _preflight.hosts_problems({"hosts": {"n1": known}, "networks": {}})
     assert found == ([words] if words else [])
 
 
@@ -290,9 +290,9 @@ def test_an_address_that_the_host_confirms(address, given, addresses, words):
     ],
 )
 def test_labels_that_no_node_can_have(labels, words):
-    troubles = _preflight.host_troubles(HOST, "n1", {**NEEDS, "node_labels": labels})
-    assert len(troubles) == 1
-    assert words in troubles[0]
+    problems = _preflight.host_problems(HOST, "n1", {**NEEDS, "node_labels": labels})
+    assert len(problems) == 1
+    assert words in problems[0]
 
 
 def test_labels_that_a_node_may_have():
@@ -306,17 +306,17 @@ def test_labels_that_a_node_may_have():
         "x.k8s.io/a": "b",
     }
     labels = {**own, "rack": 7, "example.org/disk": "ssd", "mykubernetes.io/x": "y", "flag": "true", "a" * 63: "b" * 63}
-    assert _preflight.host_troubles(HOST, "n1", {**NEEDS, "node_labels": labels}) == []
+    assert _preflight.host_problems(HOST, "n1", {**NEEDS, "node_labels": labels}) == []
 
 
 def test_a_directory_that_systemd_makes_is_no_link():
     facts = {**HOST, "linked": {"/var/lib/etcd": "/disk/etcd"}}
-    assert _preflight.host_troubles(facts, "k1", NEEDS) == [
+    assert _preflight.host_problems(facts, "k1", NEEDS) == [
         "k1 has the symbolic link /var/lib/etcd to /disk/etcd, with which systemd does not start the service that keeps its data there: use a "
         "bind mount instead (rm /var/lib/etcd; mkdir /var/lib/etcd; in /etc/fstab: /disk/etcd /var/lib/etcd none bind 0 0), or link a "
         "parent directory."
     ]
-    assert _preflight.host_troubles({**HOST, "linked": {}}, "k1", NEEDS) == []
+    assert _preflight.host_problems({**HOST, "linked": {}}, "k1", NEEDS) == []
 
 
 def test_settings_that_a_live_cluster_cannot_change():
@@ -332,8 +332,8 @@ def test_settings_that_a_live_cluster_cannot_change():
         "cluster_pod_network": "10.244.0.0/16",
         "cluster_service_network": "10.96.0.0/16",
     }
-    assert _preflight.hosts_troubles({**subject, "settled": same}) == []
-    assert _preflight.hosts_troubles({**subject, "settled": {**same, "cluster_domain": "k.example"}}) == [
+    assert _preflight.hosts_problems({**subject, "settled": same}) == []
+    assert _preflight.hosts_problems({**subject, "settled": {**same, "cluster_domain": "k.example"}}) == [
         "cluster_domain is 'k.example', but the existing cluster of k1 has cluster.local, which cannot be changed: "
         "set cluster_domain to that, or rebuild the cluster (plainkube.cluster.reset, then plainkube.cluster.site)."
     ]
@@ -345,7 +345,7 @@ def test_a_dns_address_follows_its_network_in_what_a_live_cluster_cannot_change(
 
     def told(network, address):
         wanted = {"cluster_service_network": network, "cluster_dns_address": address}
-        return [line.partition(" ")[0] for line in _preflight.settled_troubles(hosts, wanted)]
+        return [line.partition(" ")[0] for line in _preflight.settled_problems(hosts, wanted)]
 
     assert told("10.96.0.0/16", "10.96.0.10") == []
     assert told("10.96.0.0/16", "10.96.0.11") == ["cluster_dns_address"]
@@ -371,16 +371,16 @@ def test_a_dns_address_follows_its_network_in_what_a_live_cluster_cannot_change(
 def test_a_minor_version_goes_to_the_next_one_only(name, installed, wanted, refused):
     programs = ("kube-apiserver", "kubelet")
     needs = {**NEEDS, "versions": {one: {"variable": "cluster_version", "version": wanted} for one in programs}}
-    troubles = _preflight.host_troubles({**HOST, "installed_versions": {name: installed}}, "n1", needs)
+    problems = _preflight.host_problems({**HOST, "installed_versions": {name: installed}}, "n1", needs)
     assert (
-        troubles
+        problems
         == [
             f"cluster_version is '{wanted}', and {name} on n1 is 1.36.2, which can only be upgraded one minor version at a time: use "
             "one of 1.36 or 1.37, or rebuild the host (plainkube.cluster.reset)."
         ]
         * refused
     )
-    assert _preflight.host_troubles(HOST, "n1", needs) == []
+    assert _preflight.host_problems(HOST, "n1", needs) == []
 
 
 def test_clocks_that_are_apart_from_each_other():
@@ -391,18 +391,18 @@ def test_clocks_that_are_apart_from_each_other():
     for name, offset in (("a", 1.9), ("b", -0.1)):
         hosts[name]["clock_offset"] = offset
     subject = {"hosts": hosts, "networks": GOOD["networks"]}
-    assert _preflight.hosts_troubles(subject) == []
+    assert _preflight.hosts_problems(subject) == []
     hosts["b"]["clock_offset"] = -1.8
     # b is a server that this run leaves out.
-    assert _preflight.hosts_troubles({**subject, "here": ["a", "c"]}) == []
-    assert _preflight.hosts_troubles(subject) == [
+    assert _preflight.hosts_problems({**subject, "here": ["a", "c"]}) == []
+    assert _preflight.hosts_problems(subject) == [
         "a's clock is 3.7 s ahead of b's, and more than 2 s breaks certificates and leases: synchronize both with NTP (timedatectl set-ntp true)."
     ]
 
 
 @pytest.mark.parametrize("changes", [{"clock_offset": 2.0}, {"installed": True, "free_mb": {"/opt/plainkube": 0}}])
 def test_what_is_borne(changes):
-    assert _preflight.host_troubles({**HOST, **changes}, "n1", NEEDS) == []
+    assert _preflight.host_problems({**HOST, **changes}, "n1", NEEDS) == []
 
 
 @pytest.mark.parametrize(
@@ -416,8 +416,8 @@ def test_what_is_borne(changes):
     ],
 )
 def test_what_the_kubelet_would_exit_for(changes, config, words):
-    troubles = _preflight.host_troubles({**HOST, **changes}, "n1", {**NEEDS, "kubelet_config": config})
-    assert [trouble.partition(" which")[0].rstrip(",") for trouble in troubles] == words
+    problems = _preflight.host_problems({**HOST, **changes}, "n1", {**NEEDS, "kubelet_config": config})
+    assert [problem.partition(" which")[0].rstrip(",") for problem in problems] == words
 
 
 def test_hosts_that_have_the_same():
@@ -432,9 +432,9 @@ def test_hosts_that_have_the_same():
         "n2": {"address": "10.0.0.3", "machine_id": "", "hostname": ""},
     }
     unreached = {**good, "n3": {"address": "10.0.0.4", "machine_id": "", "hostname": ""}}
-    assert _preflight.hosts_troubles({"hosts": unreached, "networks": networks}) == []
+    assert _preflight.hosts_problems({"hosts": unreached, "networks": networks}) == []
     hosts = {"k1": host("10.0.0.1", 1), "n1": host("", 2), "n2": host("10.0.0.1", 2), "n3": host("10.244.7.1", 3)}
-    assert _preflight.hosts_troubles({"hosts": hosts, "networks": networks}) == [
+    assert _preflight.hosts_problems({"hosts": hosts, "networks": networks}) == [
         "The IPv4 address of n1 is unknown, because its name does not resolve on the control node, or resolves to several addresses while n1 is down: "
         "set cluster_address for it in the inventory.",
         "n3 has the address 10.244.7.1, which is in cluster_pod_network (10.244.0.0/16): choose another network for "
@@ -452,11 +452,11 @@ def test_hosts_that_firewalls_would_not_know():
         for name, address in {"k1": "192.0.2.1", "n1": "198.51.100.7", "n2": ""}.items()
     }
     subject = {"hosts": hosts, "networks": {}, "firewall_hosts": ["192.0.2.0/24"]}
-    assert [trouble for trouble in _preflight.hosts_troubles(subject) if "firewall" in trouble] == [
+    assert [problem for problem in _preflight.hosts_problems(subject) if "firewall" in problem] == [
         "firewall_hosts (192.0.2.0/24) does not include n1 (198.51.100.7), whose traffic the other hosts would drop: add it."
     ]
     assert not [
-        trouble for trouble in _preflight.hosts_troubles({**subject, "firewall_hosts": []}) if "firewall" in trouble
+        problem for problem in _preflight.hosts_problems({**subject, "firewall_hosts": []}) if "firewall" in problem
     ]
 
 
@@ -493,15 +493,15 @@ KNOWN = ["cluster_version", "node_labels", "kubeconfig_path", "control_plane_wai
 )
 def test_unknown_variables(name, said):
     roles = ["cluster", "node", "control_plane", "certificates"]
-    troubles = _preflight.unknown_variables([name], KNOWN, roles, ["node_foreign_*"])
-    assert len(troubles) == bool(said)
-    assert said in "".join(troubles)
+    problems = _preflight.unknown_variables([name], KNOWN, roles, ["node_foreign_*"])
+    assert len(problems) == bool(said)
+    assert said in "".join(problems)
 
 
 def test_versions_that_may_be_empty_mean_the_distributions():
     empty = dict.fromkeys(UPSTREAM, "")
-    assert _preflight.input_troubles({**GOOD, "versions": {**GOOD["versions"], **empty}}) == []
-    assert _preflight.input_troubles({**GOOD, "versions": {**GOOD["versions"], **UPSTREAM}}) == []
+    assert _preflight.input_problems({**GOOD, "versions": {**GOOD["versions"], **empty}}) == []
+    assert _preflight.input_problems({**GOOD, "versions": {**GOOD["versions"], **UPSTREAM}}) == []
 
 
 @pytest.mark.parametrize(
@@ -523,8 +523,8 @@ def test_versions_that_may_be_empty_mean_the_distributions():
 )
 def test_runtimes_that_cannot_be(facts, runtime, words):
     needs = {**NEEDS, "runtime": {"containerd_version": "", "docker_part": "", "pod_range": "", **runtime}}
-    troubles = _preflight.host_troubles({**HOST, "containerd": "", **facts}, "n1", needs)
-    assert [words in trouble for trouble in troubles] == ([True] if words else [])
+    problems = _preflight.host_problems({**HOST, "containerd": "", **facts}, "n1", needs)
+    assert [words in problem for problem in problems] == ([True] if words else [])
 
 
 @pytest.mark.parametrize(
@@ -546,7 +546,7 @@ def test_runtimes_that_cannot_be(facts, runtime, words):
 )
 def test_parts_that_docker_cannot_have(part, pods, words):
     runtime = {"name": "containerd", "docker": True, "containerd_version": "", "docker_part": part, "pod_range": pods}
-    troubles = _preflight.host_troubles({**HOST, "containerd": ""}, "n1", {**NEEDS, "runtime": runtime})
-    assert [words in trouble for trouble in troubles] == ([True] if words else [])
+    problems = _preflight.host_problems({**HOST, "containerd": ""}, "n1", {**NEEDS, "runtime": runtime})
+    assert [words in problem for problem in problems] == ([True] if words else [])
     without = {**NEEDS, "runtime": {**runtime, "docker": False}}
-    assert _preflight.host_troubles({**HOST, "containerd": ""}, "n1", without) == []
+    assert _preflight.host_problems({**HOST, "containerd": ""}, "n1", without) == []

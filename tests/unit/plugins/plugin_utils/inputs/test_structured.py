@@ -40,9 +40,9 @@ def changed(original, path, value):
 
 def test_what_is_right_is_let_through():
     expression = changed(JWT, "claimMappings.username", {"expression": "claims.sub"})
-    assert _structured.authentication_troubles([JWT, changed(expression, "issuer.url", "https://b.example")]) == []
-    assert _structured.authorization_troubles([WEBHOOK]) == []
-    assert _structured.troubles({}) == []
+    assert _structured.authentication_problems([JWT, changed(expression, "issuer.url", "https://b.example")]) == []
+    assert _structured.authorization_problems([WEBHOOK]) == []
+    assert _structured.problems({}) == []
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def test_what_is_right_is_let_through():
     ],
 )
 def test_an_issuer_that_the_api_server_would_end_for(path, value, said):
-    found = _structured.troubles({_structured.JWT: [changed(JWT, path, value)]})
+    found = _structured.problems({_structured.JWT: [changed(JWT, path, value)]})
     assert [said in sentence for sentence in found].count(True) == 1, found
     assert all(sentence.startswith("control_plane_authentication_jwt (") for sentence in found)
 
 
 def test_an_issuer_is_named_once():
-    (sentence,) = _structured.authentication_troubles([JWT, JWT, JWT])
+    (sentence,) = _structured.authentication_problems([JWT, JWT, JWT])
     assert sentence.startswith("control_plane_authentication_jwt has the issuer 'https://sso.example/realm' twice")
 
 
@@ -90,13 +90,13 @@ def test_an_issuer_is_named_once():
     ],
 )
 def test_a_webhook_that_the_api_server_would_end_for(path, value, said):
-    (sentence,) = _structured.troubles({_structured.WEBHOOKS: [changed(WEBHOOK, path, value)]})
+    (sentence,) = _structured.problems({_structured.WEBHOOKS: [changed(WEBHOOK, path, value)]})
     assert said in sentence
     assert "hidden" not in sentence
 
 
 def test_a_webhook_is_named_once():
-    (sentence,) = _structured.authorization_troubles([WEBHOOK, WEBHOOK])
+    (sentence,) = _structured.authorization_problems([WEBHOOK, WEBHOOK])
     assert sentence.startswith("control_plane_authorization_webhooks has the name 'policy' twice")
 
 

@@ -51,9 +51,9 @@ def test_tags_select_as_in_ansible(tags, only, skip):
     ],
 )
 def test_tags_that_skip_the_steps(tags, arguments, said):
-    trouble = _whole_run.tags_trouble(tags, arguments)
-    assert said in trouble
-    assert bool(trouble) == bool(said)
+    problem = _whole_run.tags_problem(tags, arguments)
+    assert said in problem
+    assert bool(problem) == bool(said)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,6 @@ def test_tags_that_skip_the_steps(tags, arguments, said):
     ],
 )
 def test_a_beginning_that_is_skipped(arguments, said):
-    trouble = _whole_run.start_trouble(arguments)
-    assert said in trouble
-    assert bool(trouble) == bool(said)
+    problem = _whole_run.start_problem(arguments)
+    assert said in problem
+    assert bool(problem) == bool(said)

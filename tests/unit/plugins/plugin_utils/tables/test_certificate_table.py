@@ -55,7 +55,7 @@ def test_the_document_is_for_machines():
         "tokens_until": "",
     }
     assert [one["path"] for one in found["hosts"]["k1"]["certificates"]] == ["/b.crt", "/ca.crt", "/a.crt"]
-    assert found["hosts"]["n1"] == {"trouble": "unreachable: no route", "certificates": []}
+    assert found["hosts"]["n1"] == {"problem": "unreachable: no route", "certificates": []}
 
 
 def test_expired_and_unreadable_ones():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-name: preflight_troubles
+name: preflight_problems
 author: The plainkube authors (@plainkube)
 version_added: 1.0.0
 short_description: Problems with inputs, hosts or addresses
@@ -25,7 +25,7 @@ options:
 
 EXAMPLES = r"""
 troubles: >-
-  {{ {'hosts': hostvars.values() | plainkube.cluster.host_identities, 'networks': {}, 'api': api} | plainkube.cluster.preflight_troubles('hosts') }}
+  {{ {'hosts': hostvars.values() | plainkube.cluster.host_identities, 'networks': {}, 'api': api} | plainkube.cluster.preflight_problems('hosts') }}
 """
 
 RETURN = r"""
@@ -48,25 +48,25 @@ def resolves(name: str) -> bool:
         return False
 
 
-def input_troubles(subject: dict) -> list[str]:
-    return [*_preflight.input_troubles(subject), *_endpoint.input_troubles(_endpoint.Api(**subject["api"]), resolves)]
+def input_problems(subject: dict) -> list[str]:
+    return [*_preflight.input_problems(subject), *_endpoint.input_problems(_endpoint.Api(**subject["api"]), resolves)]
 
 
-def hosts_troubles(subject: dict) -> list[str]:
+def hosts_problems(subject: dict) -> list[str]:
     api = _endpoint.Api(**subject["api"])
-    return [*_preflight.hosts_troubles(subject), *_endpoint.host_troubles(api, subject["hosts"])]
+    return [*_preflight.hosts_problems(subject), *_endpoint.host_problems(api, subject["hosts"])]
 
 
 KINDS = {
-    "inputs": input_troubles,
-    "hosts": hosts_troubles,
+    "inputs": input_problems,
+    "hosts": hosts_problems,
 }
 
 
-def preflight_troubles(subject: dict, kind: str) -> list[str]:
+def preflight_problems(subject: dict, kind: str) -> list[str]:
     return KINDS[kind](subject)
 
 
 class FilterModule:
     def filters(self):
-        return {"preflight_troubles": preflight_troubles}
+        return {"preflight_problems": preflight_problems}

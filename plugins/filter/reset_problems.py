@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-name: reset_troubles
+name: reset_problems
 author: The plainkube authors (@plainkube)
 version_added: 1.0.0
 short_description: Problems with the selection of hosts to reset
@@ -36,7 +36,7 @@ options:
 """
 
 EXAMPLES = r"""
-troubles: "{{ ['n9'] | plainkube.cluster.reset_troubles(hosts=['k1', 'n1'], groups=groups, play_hosts=ansible_play_hosts_all) }}"
+troubles: "{{ ['n9'] | plainkube.cluster.reset_problems(hosts=['k1', 'n1'], groups=groups, play_hosts=ansible_play_hosts_all) }}"
 """
 
 RETURN = r"""
@@ -50,12 +50,12 @@ from ansible.inventory.manager import split_host_pattern
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _reset
 
 
-def reset_troubles(named, hosts, groups, play_hosts, limit="") -> list[str]:
+def reset_problems(named, hosts, groups, play_hosts, limit="") -> list[str]:
     known = [*groups, *groups["all"]]
     limited = [host for host in hosts if host in play_hosts] if limit else None
-    return _reset.host_troubles(hosts, named, limited, split_host_pattern(limit) if limit else [], known)
+    return _reset.host_problems(hosts, named, limited, split_host_pattern(limit) if limit else [], known)
 
 
 class FilterModule:
     def filters(self):
-        return {"reset_troubles": reset_troubles}
+        return {"reset_problems": reset_problems}
