@@ -36,12 +36,12 @@ class ActionModule(_untrusted.Begins):
             return {**result, "changed": False, "ansible_facts": facts()}
         connected = _connected.addresses(self._connection, self._who(task_vars)[1])
         try:
-            answer = self._look(arguments, needs, task_vars, connected)
+            answer = self._inspect(arguments, needs, task_vars, connected)
         except AnsibleConnectionFailure as error:
             answer = self._unreached(str(error), task_vars, connected)
         return {**result, **answer}
 
-    def _look(
+    def _inspect(
         self, arguments: dict[str, t.Any], needs: t.Any, task_vars: dict[str, t.Any], connected: t.Sequence[str]
     ) -> dict[str, t.Any]:
         before = time.time()

@@ -48,13 +48,13 @@ from ansible.utils.display import Display
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _alone
 
 display = Display()
-_LOOKS_ONLY = ("check", "syntax", "listhosts", "listtasks", "listtags")
+_READ_ONLY = ("check", "syntax", "listhosts", "listtasks", "listtags")
 
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables, direct=kwargs)
-        if self.get_option("needed") and not any(context.CLIARGS.get(name) for name in _LOOKS_ONLY):
+        if self.get_option("needed") and not any(context.CLIARGS.get(name) for name in _READ_ONLY):
             known, groups = variables.get("hostvars", {}), variables.get("groups", {})
             # groups.yml has added the hosts of the run to these groups. With --limit, there may be no control plane among them.
             for host in groups.get("plainkube_hosts", [])[:1]:

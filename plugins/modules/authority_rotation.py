@@ -30,13 +30,13 @@ options:
     required: true
   step:
     description:
-      - V(look) changes nothing.
+      - V(inspect) changes nothing.
       - V(begin) starts a rotation of each entry in O(rotate) that has none in progress. If one of them only needs its last step, V(begin) starts
         nothing, so that an interrupted run resumes.
       - V(advance) advances all rotations in progress by one step.
     type: str
-    choices: [look, begin, advance]
-    default: look
+    choices: [inspect, begin, advance]
+    default: inspect
   rotate:
     description: What to rotate with O(step=begin).
     type: list

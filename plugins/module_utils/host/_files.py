@@ -79,7 +79,7 @@ def read(path: str) -> str | None:
         return None
 
 
-def look(path: str) -> Found | None:
+def inspect(path: str) -> Found | None:
     """Content, owner, group and mode at path, following links; None if it does not exist."""
     try:
         status = os.stat(path)

@@ -22,7 +22,7 @@ def encryption_keys(path: str) -> list[str]:
         return []
 
 
-def look(directory: str, names: t.Sequence[str]) -> dict[str, t.Any]:
+def inspect(directory: str, names: t.Sequence[str]) -> dict[str, t.Any]:
     """The files with these names in a host's directory, in the format of module certificate_request, without keys."""
     keys = [name for name in names if _files.is_secret(name)]
     texts = {name: _files.read(os.path.join(directory, name)) for name in names if name not in keys}

@@ -116,7 +116,7 @@ def _file_state(piece: Piece, entry: dict[str, t.Any] | None, pinned: str) -> st
     return "unpinned" if pinned and entry.get("source_sha256") != pinned else "intact"
 
 
-def look(piece: Piece, manifest: dict[str, dict[str, t.Any]], pinned: str, root: str) -> State:
+def inspect(piece: Piece, manifest: dict[str, dict[str, t.Any]], pinned: str, root: str) -> State:
     """The state of a piece on the host."""
     file = _file_state(piece, manifest.get(piece.name), pinned)
     if not piece.link or not os.path.lexists(piece.link):
@@ -406,27 +406,27 @@ def missing_packages(module: AnsibleModule) -> list[str]:
     return [alternatives.split("|")[0] for alternatives in wanted if not installed & set(alternatives.split("|"))]
 
 
-class Look(t.NamedTuple):
+class Inspection(t.NamedTuple):
     """The missing pieces, and the remains of another run."""
 
     todo: dict[Piece, State]
     leftovers: list[Action]
 
 
-def look_at_host(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> Look:
+def inspect_host(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> Inspection:
     manifests = {directory: _manifest(directory) for directory in {piece.directory for piece in wanted}}
     states = {
-        piece: look(piece, manifests[piece.directory], pin(params["checksums"], piece.url), params["root"])
+        piece: inspect(piece, manifests[piece.directory], pin(params["checksums"], piece.url), params["root"])
         for piece in wanted
     }
     todo = {piece: state for piece, state in states.items() if not state.ok(piece)}
     staging = os.path.join(params["root"], STAGING)
     stale = not todo and os.path.isdir(staging)
     leftovers = [Action("wait", staging, "left by a run for other versions")] if stale else []
-    return Look(todo, leftovers)
+    return Inspection(todo, leftovers)
 
 
-def act_alone(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> Look:
+def act_alone(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> Inspection:
     """Apply the changes under a lock, so that the installed files are the verified ones. Inspects again, because another run may have
     applied them in the meantime."""
     # Services run the binaries as unprivileged users, whatever root's umask is.
@@ -434,7 +434,7 @@ def act_alone(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> Look:
     os.makedirs(params["root"], mode=0o755, exist_ok=True)
     try:
         with _lock.held(params["root"], LOCK_SECONDS):
-            found = look_at_host(params, wanted)
+            found = inspect_host(params, wanted)
             act(params, found.todo, check_mode=False)
     except _lock.BusyError:
         raise ArtifactError(
@@ -461,7 +461,7 @@ def compare(module: AnsibleModule) -> dict[str, t.Any]:
             f"artifacts_checksums has '{params['checksums'][name]}' for {name}: set a SHA-256, 64 hexadecimal digits."
         )
     wanted = pieces(select(params["artifacts"], params["kinds"]), params["root"], params["bin_directory"])
-    found = look_at_host(params, wanted)
+    found = inspect_host(params, wanted)
     if params["state"] == "staged":
         warn_of_mirror(module, params, found.todo)
     if params["state"] != "planned" and (found.todo or found.leftovers):

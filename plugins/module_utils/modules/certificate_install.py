@@ -34,7 +34,7 @@ def main() -> None:
     )
     with _run.held(module):
         os.umask(0o022)
-        before = [(_files.look(wanted["path"]), wanted) for wanted in module.params["files"]]
+        before = [(_files.inspect(wanted["path"]), wanted) for wanted in module.params["files"]]
         changes = [(found, wanted) for found, wanted in before if not _files.matches(found, wanted)]
         if not module.check_mode:
             for _found, wanted in changes:

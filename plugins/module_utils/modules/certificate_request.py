@@ -61,7 +61,9 @@ def apply(module: AnsibleModule, wanted: dict[str, t.Any]) -> None:
 def make(module: AnsibleModule, pending: list[Action]) -> dict[str, t.Any]:
     top, names, files = (module.params[option] for option in ("directory", "certificates", "files"))
     keys = [f"{name}.key" for name in names]
-    found = {name: _files.look(os.path.join(top, name)) for name in [*keys, *(f"{name}.crt" for name in names), *files]}
+    found = {
+        name: _files.inspect(os.path.join(top, name)) for name in [*keys, *(f"{name}.crt" for name in names), *files]
+    }
     contents: dict[str, str | None] = {name: there.content or "" for name, there in found.items() if there is not None}
     absent = [key for key in keys if key not in contents]
     contents.update({key: new_key(module.check_mode) for key in absent})
@@ -69,7 +71,7 @@ def make(module: AnsibleModule, pending: list[Action]) -> dict[str, t.Any]:
     directories = sorted({os.path.dirname(os.path.join(top, name)) for name in ("", *contents)})
     wanted = [{"path": path, "mode": "0755", **_files.me()} for path in directories]
     wanted += [wanted_file(os.path.join(top, name), content) for name, content in contents.items()]
-    changes = [(there, entry) for entry in wanted if not _files.matches(there := _files.look(entry["path"]), entry)]
+    changes = [(there, entry) for entry in wanted if not _files.matches(there := _files.inspect(entry["path"]), entry)]
 
     certificates = {name: answer(module, name, contents) for name in names}
     # In check mode, a new key has no content.

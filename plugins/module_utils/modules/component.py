@@ -74,12 +74,12 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     """The current state, the desired state, and the resulting actions."""
     files = owned_files(params)
     contents = {file["path"]: file["content"] for file in params["files"]}
-    found = {wanted["path"]: _files.look(wanted["path"]) for wanted in [*params["directories"], *files]}
+    found = {wanted["path"]: _files.inspect(wanted["path"]) for wanted in [*params["directories"], *files]}
     mended = [path for path, content in contents.items() if (there := found[path]) is None or there.content != content]
     mended += _environment.differs(params["name"], params["environment"])
 
     unit_path = f"{UNITS}/{params['name']}.service"
-    unit_found = _files.look(unit_path)
+    unit_found = _files.inspect(unit_path)
     on_disk = unit_found.content if unit_found else None
     drop_ins = glob.glob(f"{unit_path}.d/*.conf")
     inputs = [*params["inputs"], params["binary"], *contents, *drop_ins]
@@ -283,11 +283,11 @@ def pending(module: AnsibleModule, params: dict, plan: dict) -> list[Action]:
 def removal_plan(module: AnsibleModule, params: dict) -> dict:
     """The existing parts of a component: its files, its unit, its user. Nothing if the unit is not this collection's."""
     unit_path = f"{UNITS}/{params['name']}.service"
-    unit = _files.look(unit_path)
+    unit = _files.inspect(unit_path)
     if unit is None or _stamp.split(unit.content or "")[2] is None:
         return {"paths": [], "user": False, "diff": []}
     secret = {_environment.path(params["name"]): True, **{file["path"]: file["secret"] for file in owned_files(params)}}
-    there = [(path, found) for path in [*secret, unit_path] for found in [_files.look(path)] if found is not None]
+    there = [(path, found) for path in [*secret, unit_path] for found in [_files.inspect(path)] if found is not None]
     user = bool(params["user"]) and user_exists(params["user"])
     header = f"user {params['user']}"
     gone = [{"before_header": header, "after_header": "/dev/null", "before": "present\n", "after": ""}] if user else []

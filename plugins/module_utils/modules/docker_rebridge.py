@@ -174,7 +174,7 @@ class Wanted(t.NamedTuple):
 def file_entry(path: str, content: str) -> dict[str, t.Any]:
     """A file to write; daemon.json keeps its owner and mode. Its proxies may contain passwords, and the drop-in repeats it."""
     ours = path.endswith(DROP_IN)
-    found = None if ours else _files.look(path)
+    found = None if ours else _files.inspect(path)
     owner, group, mode = found[1:] if found else ("root", "root", "0600" if ours else "0644")
     secret = not ours and int(mode, 8) & 0o004 == 0
     return {"path": path, "content": content, "owner": owner, "group": group, "mode": mode, "secret": secret}
@@ -256,7 +256,7 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
         state = wake(module, subnet, state)
     wanted = make_wanted(module)
     files = wanted.files()
-    found = {file["path"]: _files.look(file["path"]) for file in files}
+    found = {file["path"]: _files.inspect(file["path"]) for file in files}
     active = state.get("ActiveState") == "active"
     bridge_reasons, part_reasons = ["flannel has no subnet yet"], []
     if subnet:
@@ -452,7 +452,7 @@ def expected_files(module: AnsibleModule) -> list[dict[str, str]]:
     wanted = [] if text is None else [file_entry(_docker.DAEMON_JSON, text)]
     note = "# The command of docker.service, once it is installed, with flags that configure docker0 for flannel's subnet.\n"
     wanted += [file_entry(drop_in_path(SERVICE), note), *_environment.wanted(NAME, module.params["environment"])]
-    found = [(_files.look(file["path"]), file) for file in wanted]
+    found = [(_files.inspect(file["path"]), file) for file in wanted]
     return [_files.diff(there, file) for there, file in found if not _files.matches(there, file)]
 
 

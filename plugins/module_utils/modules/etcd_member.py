@@ -39,7 +39,7 @@ def ctl(module: AnsibleModule, endpoints: t.Sequence[str]) -> _etcdctl.Etcdctl:
     return etcd
 
 
-def look(module: AnsibleModule, hosts: t.Sequence[Host]) -> View:
+def inspect(module: AnsibleModule, hosts: t.Sequence[Host]) -> View:
     """Query all reachable members. A member without quorum, or a learner, cannot list the members."""
     problems = {host.client_url: _etcdctl.dial(host.client_url) for host in hosts}
     listening = [url for url, problem in problems.items() if not problem]
@@ -81,18 +81,18 @@ class Task:
         found = [host for host in self.hosts if host.name == params["name"]]
         if not found:
             raise _member.Refusal(f"name is {params['name']!r}, which is not one of members")
-        self.has_data = self.look_for_data()
+        self.has_data = self.find_data()
         self.first_start = _files.read(params["first_start"])
         state = _member.state_of(self.has_data, self.first_start, os.path.exists(params["unit"]))
         # The states of the other hosts are from the start of the run; this host's may be newer.
         self.me = found[0]._replace(state=state)
         self.hosts[self.hosts.index(found[0])] = self.me
 
-    def look_for_data(self) -> bool:
+    def find_data(self) -> bool:
         return bool(glob.glob(os.path.join(self.module.params["data_directory"], _member.WAL)))
 
-    def look(self) -> View:
-        return look(self.module, self.hosts)
+    def inspect(self) -> View:
+        return inspect(self.module, self.hosts)
 
     def patiently(self, attempt: t.Callable[[], str]) -> str:
         """Retry until there is no problem; returns the remaining one."""
@@ -122,7 +122,7 @@ class Task:
             return View(None, (), ""), _member.KEEP
         waits = not self.has_data and any(host.state == _member.MEMBER for host in self.hosts)
         view = poll(
-            self.look, lambda view: view.live is not None or not (waits or view.answering), self.patience(waits), 0.5
+            self.inspect, lambda view: view.live is not None or not (waits or view.answering), self.patience(waits), 0.5
         )
         if waits and view.live is None and self.module.check_mode:
             return view, Plan("add", "as a learner")
@@ -188,7 +188,7 @@ class Task:
         """Before a first start: no process writes to the data directory, and it contains no remains, such as a database without its log."""
         if os.path.exists(self.module.params["unit"]):
             _systemd.systemctl(self.module, "stop", "etcd.service")
-        if self.look_for_data():
+        if self.find_data():
             raise _etcdctl.EtcdError(f"etcd on {self.me.name} has just got data: run plainkube.cluster.site again")
         directory = self.module.params["data_directory"]
         if os.path.exists(directory):
@@ -209,7 +209,7 @@ class Task:
 
         def attempt() -> str:
             nonlocal seen
-            view = self.look()
+            view = self.inspect()
             seen = view, healthy(self.module, view)
             return _member.spare_problems(view.live, mine, seen[1]) if view.live else view.silence
 
@@ -230,7 +230,7 @@ class Task:
 
         def attempt() -> str:
             nonlocal promoted
-            view = self.look()
+            view = self.inspect()
             mine = view.live.find(self.me) if view.live else None
             if view.live is None or mine is None:
                 return view.silence or f"{self.me.name} is not in the member list"

@@ -66,7 +66,7 @@ def owned_files(rules: str) -> list[dict[str, t.Any]]:
 def make_plan(module: AnsibleModule) -> Plan:
     rules = _firewall.render(module.params, _sockets.ssh_ports(module))
     files = owned_files(rules)
-    found = {file["path"]: _files.look(file["path"]) for file in files}
+    found = {file["path"]: _files.inspect(file["path"]) for file in files}
     different = [file for file in files if not _files.matches(found[file["path"]], file)]
     unit, timer = _systemd.show_all(module, [_firewall.UNIT, TIMER])
     unconfirmed = timer.get("ActiveState") == "active"

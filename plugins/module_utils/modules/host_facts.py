@@ -111,7 +111,7 @@ def etcd_state() -> str:
     return _member.state_of(has_data, _files.read(_member.FIRST_START), os.path.exists(_member.UNIT))
 
 
-def look(module: AnsibleModule) -> dict:
+def inspect(module: AnsibleModule) -> dict:
     release = _host.parse_os_release(_files.read("/etc/os-release") or "")
     kernel = os.uname()
     addresses = output(module, "ip", "-json", "-4", "address", "show")
@@ -143,7 +143,7 @@ def look(module: AnsibleModule) -> dict:
         "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
         "networks": networks(module, addresses),
         "nftables": _host.nftables_usable(kernel.release, output(module, "nft", "--version")),
-        "pki": _pki.look(module.params["pki"], module.params["pki_files"]),
+        "pki": _pki.inspect(module.params["pki"], module.params["pki_files"]),
         "pod_bridge": _runtime.pod_bridge(runtime, readable(_runtime.CONFLIST)),
         "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
         "runtime": runtime,
@@ -178,6 +178,6 @@ def main() -> None:
         supports_check_mode=True,
     )
     _run.begin(module)
-    facts = look(module)
+    facts = inspect(module)
     # The action plugin of this name, which knows the control node's clock, computes clock_offset from `time`.
     module.exit_json(changed=False, found=facts, time=time.time())

@@ -25,7 +25,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts i
     apply,
     at,
     listed,
-    look,
+    inspect,
     matching,
     mounted,
     remove_cgroup,
@@ -320,7 +320,7 @@ def main() -> None:
         refusals = host.refusals()
         if refusals:
             module.fail_json(msg=f"Nothing was removed: {'; '.join(refusals)}, and run the reset again.")
-        before = look(host, parts)
+        before = inspect(host, parts)
         kept = host.keeps()
         if before and not module.check_mode:
             with _run.held(module):

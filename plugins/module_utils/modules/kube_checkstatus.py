@@ -31,7 +31,7 @@ _OBJECT_LIMIT = 1 << 20
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
-class Look(t.NamedTuple):
+class Inspection(t.NamedTuple):
     """The findings of one inspection of the host."""
 
     components: list[dict]
@@ -75,7 +75,7 @@ def version(module: AnsibleModule, component: dict, pid: int) -> str:
     return _status.find_version(out) if code == 0 else ""
 
 
-def inspect(module: AnsibleModule, component: dict, state: dict, sockets: list[_status.Listener]) -> dict:
+def inspect_component(module: AnsibleModule, component: dict, state: dict, sockets: list[_status.Listener]) -> dict:
     """What there is to know of one component."""
     active, pid = state.get("ActiveState", ""), int(state.get("MainPID") or 0)
     up = active == "active" and pid > 0
@@ -252,7 +252,7 @@ def installed_artifacts(root: str) -> list[dict]:
 # All together
 
 
-def look(module: AnsibleModule) -> Look:
+def inspect(module: AnsibleModule) -> Inspection:
     """One look at everything that may change while one waits; what takes a request or a command, side by side."""
     params = module.params
     wanted = params["components"]
@@ -261,7 +261,7 @@ def look(module: AnsibleModule) -> Look:
     )
     sockets = listeners()
     with concurrent.futures.ThreadPoolExecutor(max_workers=len(wanted) + 2) as pool:
-        asked = [pool.submit(inspect, module, one, state, sockets) for one, state in zip(wanted, states)]
+        asked = [pool.submit(inspect_component, module, one, state, sockets) for one, state in zip(wanted, states)]
         etcd = pool.submit(inspect_etcd, module) if params["etcd"] else None
         node = pool.submit(inspect_node, module) if params["node"] else None
         names = params["workloads"]["deployments"] if params["workloads"] else []
@@ -280,7 +280,7 @@ def look(module: AnsibleModule) -> Look:
     problems += inspect_bridge(module)
     for deployment in deployments:
         problems += _status.deployment_problems(deployment)
-    return Look(
+    return Inspection(
         components, etcd.result() if etcd else None, node.result() if node else None, deployments or None, problems
     )
 
@@ -348,7 +348,7 @@ def main() -> None:
     with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
         certificates_read = pool.submit(inspect_certificates, module)
         seen = poll(
-            lambda: look(module),
+            lambda: inspect(module),
             lambda seen: not any(problem.passing for problem in seen.problems),
             params["wait"],
             params["poll"],
@@ -361,7 +361,7 @@ def main() -> None:
     result = {"components": seen.components, "certificates": certificates, "etcd": seen.etcd, "node": seen.node}
     result["deployments"] = seen.deployments
     result["artifacts"] = installed_artifacts(params["artifacts"]) if params["artifacts"] else None
-    result["pki"] = _pki.look(params["authorities"], _pki.FILES) if params["authorities"] else None
+    result["pki"] = _pki.inspect(params["authorities"], _pki.FILES) if params["authorities"] else None
     if params["release"]:
         _run.end(module)
     else:

@@ -46,12 +46,12 @@ def checked(module: AnsibleModule, answer: Answer, good: t.Container[int], verb:
     return answer
 
 
-def look_present(module: AnsibleModule) -> Answer:
+def inspect_present(module: AnsibleModule) -> Answer:
     ownership = ["--server-side", "--force-conflicts", f"--field-manager={module.params['field_manager']}"]
     return patiently(module, (0, 1), "diff", "--concurrency=8", *ownership)
 
 
-def look_absent(module: AnsibleModule) -> Answer:
+def inspect_absent(module: AnsibleModule) -> Answer:
     return patiently(module, (0,), "get", "--ignore-not-found", "--output=name")
 
 
@@ -88,7 +88,7 @@ def wait_until_available(module: AnsibleModule) -> None:
 
 
 def make_present(module: AnsibleModule) -> dict:
-    answer = look_present(module)
+    answer = inspect_present(module)
     if module.check_mode and answer.nobody:
         msg = f"no API server answers ({_objects.reason(answer.complaint)}), so all objects would be applied"
         return {**_actions.result([Action("apply", ALL)]), "msg": msg, "diff": all_new(module)}
@@ -116,7 +116,7 @@ def all_new(module: AnsibleModule) -> dict:
 
 
 def make_absent(module: AnsibleModule) -> dict:
-    answer = look_absent(module)
+    answer = inspect_absent(module)
     if module.check_mode and answer.nobody:
         msg = f"no API server answers ({_objects.reason(answer.complaint)}), so nothing is known of the objects"
         return {**_actions.result([]), "msg": msg}

@@ -127,7 +127,7 @@ def ignored(path: str) -> list[dict[str, t.Any]]:
     # git does not follow it (gitignore(5)), and it is somebody's.
     if os.path.islink(os.path.join(directory, ".gitignore")):
         return []
-    there = _files.look(os.path.join(directory, ".gitignore"))
+    there = _files.inspect(os.path.join(directory, ".gitignore"))
     lines = ((there and there.content) or "").splitlines()
     if {f"/{name}", name, "*"} & {line.strip() for line in lines}:
         return []
@@ -148,7 +148,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     _certificates.check_days(*days, "kubeconfig_validity_days", "certificates_renew_before_days")
     check_servers(params["servers"])
     user = check_user(params["user"] or default_user())
-    before = _files.look(params["path"])
+    before = _files.inspect(params["path"])
     found = load(params["path"], params["cluster_name"])
     mine = credentials(module, found, user, now)
     ca_path = os.path.join(params["directory"], "ca.crt")
@@ -161,7 +161,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         content = _kubeconfig.render(params["cluster_name"], server, ca, user, mine.certificate, mine.key)
     wanted = {"path": params["path"], "content": content, "mode": "0600", "secret": True, **_files.me()}
     # The file with the key last.
-    files = [(_files.look(one["path"]), one) for one in (*ignored(params["path"]), wanted)]
+    files = [(_files.inspect(one["path"]), one) for one in (*ignored(params["path"]), wanted)]
     changes = [(there, one) for there, one in files if not _files.matches(there, one)]
     for _there, one in [] if module.check_mode else changes:
         _files.write(module, one)

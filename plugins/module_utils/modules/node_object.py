@@ -72,7 +72,7 @@ def done(answer: _probe.Answer) -> bool:
     return answer.ok or (400 <= answer.status < 500 and answer.status not in (404, 409, 429))
 
 
-def look(api: Api, aim: _node_object.Wanted) -> tuple[_node_object.Change, str]:
+def inspect(api: Api, aim: _node_object.Wanted) -> tuple[_node_object.Change, str]:
     """What a run would change, and what could not be found out."""
     answer = api.get()
     if answer.ok:
@@ -96,7 +96,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     api, aim = Api(params), _node_object.wanted(params["labels"], params["taints"])
     message = ""
     if module.check_mode:
-        change, message = look(api, aim)
+        change, message = inspect(api, aim)
     else:
         first: dict[str, _node_object.Change] = {}
         answer = poll(lambda: settle(api, aim, first), done, params["wait"], _PAUSE)

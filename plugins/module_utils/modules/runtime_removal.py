@@ -19,7 +19,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts i
     actions,
     apply,
     at,
-    look,
+    inspect,
     matching,
     remove_files,
     there,
@@ -192,11 +192,11 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         if not module.check_mode:
             node.wake()
         parts = node.parts()
-        found = look(node, parts)
+        found = inspect(node, parts)
         if found:
             # Whatever there is, the kubelet must not make more of it.
             parts = [Part("service", node.kubelet, node.stop_kubelet), *parts]
-            found = look(node, parts)
+            found = inspect(node, parts)
         if found and not module.check_mode:
             apply(node, parts)
     except (Failure, OSError, ValueError) as error:

@@ -100,7 +100,7 @@ class DockerHost(Host):
         path, text, recorded = self.recorded()
         current = _docker.parse_daemon_json(text, path)
         own = _docker.unmerge(current, recorded)
-        found = _files.look(at(path))
+        found = _files.inspect(at(path))
         if own and found:
             content = _docker.render_daemon_json(text, current, own)
             _files.write(self.module, {**found._asdict(), "path": at(path), "content": content})

@@ -243,7 +243,7 @@ class Host:
         raise Failure(f"`{' '.join(command)}` failed: {(err or out).strip()}")
 
 
-def look(host: Host, parts: list[Part]) -> dict[str, list[str]]:
+def inspect(host: Host, parts: list[Part]) -> dict[str, list[str]]:
     """What there is, by kind."""
     found: dict[str, list[str]] = {}
     for part in parts:

@@ -25,7 +25,7 @@ VARIABLE = "PLAINKUBE_RUN"
 DIRECTORY = "/run/plainkube"
 # Seconds without a running module after which the token of a run may be taken over: of a run that has only inspected the host so far, and of a run
 # that changes it. In a rollout, a host may wait that long for its turn; the run keeps the token unless another run wants it.
-LOOKING, CHANGING = 30, 300
+INSPECTING, CHANGING = 30, 300
 # If two runs start within this many seconds, the older one gets the host.
 TIE = 5
 # The number of predecessors that a token names.
@@ -65,7 +65,7 @@ class Token(t.NamedTuple):
 
     def lapses_in(self, now: float) -> float:
         """The seconds until others may take it, if its run remains silent."""
-        return 0 if self.ended else self.renewed + (CHANGING if self.changes else LOOKING) - now
+        return 0 if self.ended else self.renewed + (CHANGING if self.changes else INSPECTING) - now
 
 
 def _token(run: Run, now: float, found: Token | None, changes: bool = False, ended: bool = False) -> Token:

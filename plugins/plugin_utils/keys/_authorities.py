@@ -21,7 +21,7 @@ LOCK_SECONDS = 10
 
 def owner(directory: str) -> dict[str, str]:
     """An existing directory keeps its owner; a new one belongs to the user who creates it."""
-    found = _files.look(directory)
+    found = _files.inspect(directory)
     return {"owner": found.owner, "group": found.group} if found is not None else _files.me()
 
 

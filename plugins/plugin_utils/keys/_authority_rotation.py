@@ -141,7 +141,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
 ARGUMENT_SPEC: dict[str, t.Any] = {
     "directory": {"type": "path", "required": True},
     "cluster_name": {"type": "str", "required": True},
-    "step": {"type": "str", "choices": ["look", "begin", "advance"], "default": "look"},
+    "step": {"type": "str", "choices": ["inspect", "begin", "advance"], "default": "inspect"},
     "rotate": {"type": "list", "elements": "str", "choices": [*_rotation.NAMES], "default": []},
     # Not a secret, but a time.
     "token_overlap_hours": {"type": "float", "default": 24, "no_log": False},

@@ -351,7 +351,7 @@ class Plan(t.NamedTuple):
 def make_plan(module: AnsibleModule, now: datetime.datetime) -> Plan:
     directory = load(module, now)
     check(module, directory)
-    found = [(_files.look(wanted["path"]), wanted) for wanted in directory.wanted]
+    found = [(_files.inspect(wanted["path"]), wanted) for wanted in directory.wanted]
     return Plan(directory, [(there, wanted) for there, wanted in found if not _files.matches(there, wanted)])
 
 

@@ -64,7 +64,7 @@ def pki(tmp_path):
     host.mkdir()
     for name in ("ca.crt", "sa.pub"):
         (host / name).write_bytes((directory / name).read_bytes())
-    return types.SimpleNamespace(directory=directory, answer=_pki.look(str(host), _pki.FILES))
+    return types.SimpleNamespace(directory=directory, answer=_pki.inspect(str(host), _pki.FILES))
 
 
 def test_a_host_that_failed_is_not_one_that_was_not_reached(run):

@@ -27,7 +27,7 @@ def host(name, to_do=("etcd",), answers=None, state="member"):
     }
 
 
-def look(plugin, *terms, hosts):
+def inspect(plugin, *terms, hosts):
     known = {one["inventory_hostname"]: one for one in hosts}
     groups = {"all": ["k1", "k2", "k3"], "plainkube_hosts": [*known]}
     loader = DataLoader()
@@ -37,28 +37,28 @@ def look(plugin, *terms, hosts):
 
 def test_hosts_with_steps_to_take():
     hosts = [host("k2", to_do=["docker"]), host("k1", to_do=["etcd"]), host("k3", to_do=[])]
-    assert look(pending, hosts=hosts) == ["k1", "k2"]
-    assert look(pending, "docker", "node", hosts=hosts) == ["k2"]
-    assert look(pending, "firewall", hosts=hosts) == []
-    assert look(pending, hosts=[]) == []
+    assert inspect(pending, hosts=hosts) == ["k1", "k2"]
+    assert inspect(pending, "docker", "node", hosts=hosts) == ["k2"]
+    assert inspect(pending, "firewall", hosts=hosts) == []
+    assert inspect(pending, hosts=[]) == []
     with pytest.raises(AnsibleLookupError, match="there is no step etdc"):
-        look(pending, "etdc", hosts=hosts)
+        inspect(pending, "etdc", hosts=hosts)
 
 
 def test_running_members_change_one_at_a_time():
     """k3 is not part of the run, and the inventory has three members: what is not running joins a cluster."""
     hosts = [host("k1", answers=RUNNING), host("k2", state="none")]
-    assert look(rollout, "etcd", hosts=hosts) == [["k2"], ["k1"]]
-    assert look(rollout, "control_plane", hosts=hosts) == []
-    assert look(rollout, "etcd", hosts=[host("k1", to_do=[])]) == []
+    assert inspect(rollout, "etcd", hosts=hosts) == [["k2"], ["k1"]]
+    assert inspect(rollout, "control_plane", hosts=hosts) == []
+    assert inspect(rollout, "etcd", hosts=[host("k1", to_do=[])]) == []
 
 
 def test_members_of_a_new_cluster_start_together():
     hosts = [host(name, state="none") for name in ("k1", "k2", "k3")]
-    assert look(rollout, "etcd", hosts=hosts) == [["k1", "k2", "k3"]]
+    assert inspect(rollout, "etcd", hosts=hosts) == [["k1", "k2", "k3"]]
 
 
 @pytest.mark.parametrize("components", [{"etcd": {}}, "none", None])
 def test_a_host_whose_answer_is_none_may_run_what_it_does_not_tell_of(components):
     answers = {"etcd": {"components": components}, "etcd_member": {"live": True}}
-    assert look(rollout, "etcd", hosts=[host("k1", answers=answers)]) == [["k1"]]
+    assert inspect(rollout, "etcd", hosts=[host("k1", answers=answers)]) == [["k1"]]

@@ -172,14 +172,14 @@ def test_docker_tells_its_version(host, run_module):
 def test_waits_for_what_time_heals(host, server, run_module, monkeypatch):
     host.unit("kube-apiserver")
     server.code = 500
-    real, looks = kube_checkstatus.look, []
+    real, looks = kube_checkstatus.inspect, []
 
-    def look(module):
+    def inspect(module):
         looks.append(real(module))
         server.code = 200 if len(looks) == 3 else 500
         return looks[-1]
 
-    monkeypatch.setattr(kube_checkstatus, "look", look)
+    monkeypatch.setattr(kube_checkstatus, "inspect", inspect)
     url = f"http://127.0.0.1:{server.server_port}/readyz"
     component = {"name": "kube-apiserver", "health_url": url, "managed": False}
     result = run_module(kube_checkstatus, components=[component], wait=30, poll=0.01)

@@ -43,8 +43,8 @@ LAPSED = _run.CHANGING + 1
         (token(), B, False),
         (token(ago=_run.CHANGING - 1), B, False),
         (token(ago=LAPSED), B, True),
-        (token(changes=False, ago=_run.LOOKING - 1), B, False),
-        (token(changes=False, ago=_run.LOOKING + 1), B, True),
+        (token(changes=False, ago=_run.INSPECTING - 1), B, False),
+        (token(changes=False, ago=_run.INSPECTING + 1), B, True),
         (token(ended=True, ago=0), B, True),
         # Its control node knows that it is dead.
         (token(ago=0), run("B", 1.0, dead=("A",)), True),

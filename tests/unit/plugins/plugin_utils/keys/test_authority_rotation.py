@@ -84,7 +84,7 @@ def verified(ca, leaf, tmp_path):
 
 def test_looking_changes_nothing(control):
     before = control.snapshot()
-    found = control.rotate("look", *ALL)
+    found = control.rotate("inspect", *ALL)
     assert (found["changed"], found["going"], found["sentences"], found["tokens_until"]) == (False, [], [], "")
     assert found["phases"] == dict.fromkeys(ALL, "steady")
     assert control.snapshot() == before
@@ -134,7 +134,7 @@ def test_a_rotation_that_another_run_began_is_not_advanced(control):
     refused = control.rotate("advance", expected=mine)
     assert refused["msg"].startswith("Another run has changed kubernetes in certificates_directory")
     assert refused["failed"]
-    assert control.rotate("look")["phases"]["etcd"] == "begun"
+    assert control.rotate("inspect")["phases"]["etcd"] == "begun"
 
 
 def test_certificates_follow_the_phases(control, tmp_path):
@@ -246,7 +246,7 @@ def test_all_at_once_and_only_what_was_asked_for(control):
     found = control.rotate("advance")
     assert found["phases"] == {**dict.fromkeys(ALL, "switched"), "etcd": "steady"}
     assert control.rotate("advance", in_use={"key-2": 1})["going"] == []
-    assert control.rotate("look")["phases"] == dict.fromkeys(ALL, "steady")
+    assert control.rotate("inspect")["phases"] == dict.fromkeys(ALL, "steady")
 
 
 def test_check_mode_changes_nothing(control):
@@ -273,7 +273,7 @@ def test_keys_are_the_operators_alone(control):
 
 
 def test_no_key_is_in_the_result(control):
-    text = "".join(str(control.rotate(step, *ALL)) for step in ("begin", "advance", "look"))
+    text = "".join(str(control.rotate(step, *ALL)) for step in ("begin", "advance", "inspect"))
     for path in control.directory.rglob("*.key"):
         for line in path.read_text().splitlines():
             assert line.startswith("-----") or line not in text
@@ -342,7 +342,7 @@ def test_certificates_that_an_operator_put_beside_the_ca_stay(control):
         ).certificate
     )
     (control.directory / "etcd/ca.crt").write_text(control.read("etcd/ca.crt") + other)
-    assert control.rotate("look")["phases"]["etcd"] == "steady"
+    assert control.rotate("inspect")["phases"]["etcd"] == "steady"
     for step in ("begin", "advance", "advance"):
         control.rotate(step, "etcd")
     assert sorted(control.subjects("etcd/ca.crt")) == ["CN=acme-etcd-ca", "CN=c-etcd-ca-2"]
@@ -350,7 +350,7 @@ def test_certificates_that_an_operator_put_beside_the_ca_stay(control):
 
 def test_a_directory_without_authorities(control, tmp_path):
     control.directory = tmp_path / "none"
-    result = control.rotate("look")
+    result = control.rotate("inspect")
     assert result["failed"]
     assert (
         "does not hold ca.crt, etcd/ca.crt, front-proxy-ca.crt, sa.key, sa.pub, encryption.yaml of this cluster: run plainkube.cluster.site"
