@@ -37,7 +37,7 @@ def differences(module: AnsibleModule) -> list[str]:
     ]
 
 
-def mend(module: AnsibleModule) -> None:
+def repair(module: AnsibleModule) -> None:
     """Let the service repair it, and check the result. Pods with a wrong address disappear once the kubelet notices that they ended."""
 
     def attempt() -> list[str]:
@@ -55,7 +55,7 @@ def mend(module: AnsibleModule) -> None:
 def run(module: AnsibleModule) -> dict[str, t.Any]:
     found = differences(module)
     if found and not module.check_mode:
-        mend(module)
+        repair(module)
     actions = [Action("apply", line) for line in found]
     return {**_actions.result(actions), "diff": {"prepared": "".join(f"{line}\n" for line in found)}}
 

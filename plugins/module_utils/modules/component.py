@@ -75,8 +75,10 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     files = owned_files(params)
     contents = {file["path"]: file["content"] for file in params["files"]}
     found = {wanted["path"]: _files.inspect(wanted["path"]) for wanted in [*params["directories"], *files]}
-    mended = [path for path, content in contents.items() if (there := found[path]) is None or there.content != content]
-    mended += _environment.differs(params["name"], params["environment"])
+    repaired = [
+        path for path, content in contents.items() if (there := found[path]) is None or there.content != content
+    ]
+    repaired += _environment.differs(params["name"], params["environment"])
 
     unit_path = f"{UNITS}/{params['name']}.service"
     unit_found = _files.inspect(unit_path)
@@ -84,7 +86,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     drop_ins = glob.glob(f"{unit_path}.d/*.conf")
     inputs = [*params["inputs"], params["binary"], *contents, *drop_ins]
     known = {**replaced(module), **contents}
-    text = _component.wanted_unit(params["unit"], inputs, known, on_disk, mended)
+    text = _component.wanted_unit(params["unit"], inputs, known, on_disk, repaired)
     unit = {"path": unit_path, "content": text, "owner": "root", "group": "root", "mode": "0600"}
 
     stale = stale_files(params) + _environment.left_over(params["name"], params["environment"])
@@ -98,7 +100,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
         "different": different,
         "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different] + _files.removal_diff(stale),
         "stale": stale,
-        "reasons": _component.restart_reasons(text, on_disk, known, mended, process, module.params["replaced"]),
+        "reasons": _component.restart_reasons(text, on_disk, known, repaired, process, module.params["replaced"]),
         "running": process.runs,
         "user": bool(params["user"]) and not user_exists(params["user"]),
         "reload": unit in different or state.get("NeedDaemonReload") == "yes",

@@ -153,7 +153,7 @@ class Wanted(t.NamedTuple):
         return {} if self.json_text is None else {self.json_path: self.json_text}
 
     @property
-    def mended(self) -> list[str]:
+    def repaired(self) -> list[str]:
         changed = [self.json_path] if self.json_text != self.json_before else []
         return changed + _environment.differs(NAME, self.environment)
 
@@ -207,7 +207,7 @@ def make_wanted(module: AnsibleModule) -> Wanted:
     after = _docker.render_daemon_json(before, current, merged)
     wanted = Wanted(_docker.binary(command), body, json_path, before, after, containerd, params["environment"])
     inputs = [json_path, *paths, *extra_files]
-    text = _component.wanted_unit(body, inputs, wanted.contents, on_disk, wanted.mended)
+    text = _component.wanted_unit(body, inputs, wanted.contents, on_disk, wanted.repaired)
     return wanted._replace(drop_in=text)
 
 
@@ -225,7 +225,7 @@ def process_of(wanted: Wanted, state: dict[str, str]) -> _component.Process:
 def restart_reasons(wanted: Wanted, process: _component.Process) -> list[str]:
     """Why Docker must be restarted, apart from its bridge."""
     on_disk = _files.read(drop_in_path(SERVICE)) or ""
-    return _component.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.mended, process)
+    return _component.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.repaired, process)
 
 
 def live_restores() -> bool:

@@ -33,17 +33,17 @@ def wanted_unit(
     inputs: t.Sequence[str],
     contents: _stamp.Contents,
     on_disk: str | None,
-    mended: t.Sequence[str],
+    repaired: t.Sequence[str],
 ) -> str:
     """The desired text of the unit file.
 
-    `mended` names the component's own files whose content on disk is wrong. A process may
+    `repaired` names the component's own files whose content on disk is wrong. A process may
     have been started with them, so the generation increases, to a stamp that no process can have yet. The unit is written
     before the files, so if a run dies in between, the next run has the same work.
     """
     found_body, dummy, stamp = _stamp.split(on_disk or "")
     total = _stamp.compute(body, inputs, contents)
-    same = stamp is not None and not mended and found_body == f"{body.rstrip()}\n"
+    same = stamp is not None and not repaired and found_body == f"{body.rstrip()}\n"
     generation = stamp.generation if same and stamp else _next_generation(stamp)
     return _stamp.append(body, inputs, _stamp.Stamp(total, generation), contents)
 
@@ -52,7 +52,7 @@ def restart_reasons(
     unit: str,
     on_disk: str | None,
     contents: _stamp.Contents,
-    mended: t.Sequence[str],
+    repaired: t.Sequence[str],
     process: Process,
     replaced: t.Sequence[str] = (),
 ) -> list[str]:
@@ -68,12 +68,12 @@ def restart_reasons(
     body, dummy, stamp = _stamp.split(unit)
     if process.stamp == str(stamp):
         return [process.other_binary] if process.other_binary else []
-    reasons = [f"{path} changes" for path in mended]
+    reasons = [f"{path} changes" for path in repaired]
     if _stamp.split(on_disk or "")[0] != body:
         reasons.append("its unit file changes")
     reasons += [
         f"{path} {'changes' if path in replaced else 'changed'}"
         for path in _stamp.changed_inputs(on_disk or "", contents)
-        if path not in mended
+        if path not in repaired
     ]
     return reasons or ["the process was started from an older unit, configuration or binary"]

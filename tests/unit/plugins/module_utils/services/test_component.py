@@ -27,9 +27,9 @@ def test_nothing_changes_where_nothing_differs():
 
 def test_a_mended_file_gives_a_stamp_that_no_process_carries():
     """Somebody edited the file and restarted the process: its digest is right again once the file is, its stamp is not."""
-    mended = _component.wanted_unit(BODY, INPUTS, CONTENTS, UNIT, ["/etc/x.yaml"])
-    assert _stamp.split(mended)[2] == _stamp.Stamp(STAMP.partition(".")[0], "2")
-    assert _component.restart_reasons(mended, UNIT, CONTENTS, ["/etc/x.yaml"], process()) == ["/etc/x.yaml changes"]
+    repaired = _component.wanted_unit(BODY, INPUTS, CONTENTS, UNIT, ["/etc/x.yaml"])
+    assert _stamp.split(repaired)[2] == _stamp.Stamp(STAMP.partition(".")[0], "2")
+    assert _component.restart_reasons(repaired, UNIT, CONTENTS, ["/etc/x.yaml"], process()) == ["/etc/x.yaml changes"]
 
 
 def test_a_unit_edited_by_hand_is_written_again_with_a_new_generation():
