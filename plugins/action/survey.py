@@ -8,7 +8,7 @@ import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _survey
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers, _untrusted
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _scope, _steps, _turns
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _scope, _steps, _rollout_order
 
 _MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils.modules"
 
@@ -37,7 +37,7 @@ class ActionModule(_untrusted.OnHost):
             "answers": answers,
             "steps": names,
             "to_do": [name for name in _steps.closure(found) if name in names],
-            "running": [name for name in names if _turns.may_run(name, answers)],
+            "running": [name for name in names if _rollout_order.may_run(name, answers)],
             "waiting": [name for name in names if _actions.is_pending(answers.get(name, {}))],
             # This random number identifies later results of the same pass.
             _steps.PASS: secrets.token_hex(8),

@@ -36,12 +36,12 @@ _raw:
 """
 
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _scope, _steps, _turns
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _scope, _steps, _rollout_order
 
 # Service -> the variable with its hosts, and their order.
 SERVICES = {
-    "etcd": ("__cluster_etcd_members", _turns.etcd),
-    "control_plane": ("__cluster_control_planes", _turns.control_planes),
+    "etcd": ("__cluster_etcd_members", _rollout_order.etcd),
+    "control_plane": ("__cluster_control_planes", _rollout_order.control_planes),
 }
 
 
@@ -58,4 +58,6 @@ class LookupModule(LookupBase):
 
 
 def _host(name, host, pending):
-    return _turns.Host(name, pending, host[_steps.SURVEY]["answers"], host["ansible_facts"]["plainkube"]["etcd_state"])
+    return _rollout_order.Host(
+        name, pending, host[_steps.SURVEY]["answers"], host["ansible_facts"]["plainkube"]["etcd_state"]
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _turns
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _rollout_order
 
 
 def host(
@@ -21,15 +21,17 @@ def host(
     write = {"verb": "write", "subject": "/x", "reason": ""}
     component = {"components": {"x": {"running": running}}, "actions": [write, *waits]}
     member = {"live": live, "leader": leader, "answers": answers}
-    return _turns.Host(name, to_do, {"etcd_member": member, "etcd": component, "control_plane": component}, state)
+    return _rollout_order.Host(
+        name, to_do, {"etcd_member": member, "etcd": component, "control_plane": component}, state
+    )
 
 
 def bare(name):
-    return _turns.Host(name, ["etcd_member", "etcd", "control_plane"], {}, "none")
+    return _rollout_order.Host(name, ["etcd_member", "etcd", "control_plane"], {}, "none")
 
 
 def etcd(*hosts, total=3):
-    return tuple(_turns.etcd(hosts, total))
+    return tuple(_rollout_order.etcd(hosts, total))
 
 
 def test_a_new_cluster_starts_together():
@@ -80,7 +82,7 @@ def test_who_is_out_of_sight_may_have_data():
 
 
 def control_planes(*hosts, total=3):
-    return tuple(_turns.control_planes(hosts, total))
+    return tuple(_rollout_order.control_planes(hosts, total))
 
 
 @pytest.mark.parametrize(
@@ -113,5 +115,5 @@ def test_a_control_plane_may_answer_anything(actions):
 
 
 def test_a_control_plane_that_could_not_be_looked_at_may_run():
-    unknown = _turns.Host("k1", ["control_plane"], {"control_plane": {"failed": True}}, "member")
+    unknown = _rollout_order.Host("k1", ["control_plane"], {"control_plane": {"failed": True}}, "member")
     assert control_planes(unknown, host("k2")) == ([], ["k1", "k2"])

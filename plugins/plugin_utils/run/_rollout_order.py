@@ -42,18 +42,18 @@ def may_run(step: str, answers: t.Mapping[str, t.Mapping[str, t.Any]]) -> bool:
     )
 
 
-class Turns(t.NamedTuple):
+class RolloutOrder(t.NamedTuple):
     """Names of hosts: those that change together, then those that change one at a time, in this order."""
 
     first: list[str]
     then: list[str]
 
 
-def etcd(hosts: t.Sequence[Host], total: int) -> Turns:
+def etcd(hosts: t.Sequence[Host], total: int) -> RolloutOrder:
     """The rollout order of etcd's members: these are in the run, out of `total` in the inventory."""
     busy = [host for host in hosts if host.has_to("etcd_member", "etcd")]
     if total == 1:
-        return Turns([host.name for host in busy], [])
+        return RolloutOrder([host.name for host in busy], [])
     # Without a quorum there is nothing to lose, and only all members together can reach one.
     live = any(host.answer("etcd_member").get("live") for host in hosts)
     cluster = live or len(hosts) < total or any(host.etcd_state == _member.MEMBER for host in hosts)
@@ -66,18 +66,18 @@ def etcd(hosts: t.Sequence[Host], total: int) -> Turns:
     # Members that do not respond are repaired before healthy ones change; the leader comes last.
     running.sort(key=lambda host: (bool(host.answer("etcd_member").get("answers")), _leads(host)))
     first = [host.name for host in busy if host not in joining and host not in running]
-    return Turns(first, [host.name for host in (*joining, *running)])
+    return RolloutOrder(first, [host.name for host in (*joining, *running)])
 
 
 def _leads(host: Host) -> bool:
     return bool(host.answer("etcd_member").get("leader"))
 
 
-def control_planes(hosts: t.Sequence[Host], total: int) -> Turns:
+def control_planes(hosts: t.Sequence[Host], total: int) -> RolloutOrder:
     """The rollout order of the control planes; empty if all may change in parallel: there is only one, or none that is running changes."""
     busy = [host for host in hosts if host.has_to("control_plane")]
     running = [host for host in busy if host.runs("control_plane")]
     if total == 1 or not running:
-        return Turns([], [])
+        return RolloutOrder([], [])
     running.sort(key=lambda host: not _actions.is_pending(host.answer("control_plane")))
-    return Turns([host.name for host in busy if host not in running], [host.name for host in running])
+    return RolloutOrder([host.name for host in busy if host not in running], [host.name for host in running])
