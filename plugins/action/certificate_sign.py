@@ -28,7 +28,7 @@ def _problem(host: str, answer: t.Any, state: str) -> str:
         return f"Host {host} has not reported its certificates: run module {asked} on it first."
     if answer.get("failed") or answer.get("unreachable"):
         return f"Host {host} has not reported its certificates: {_answers.reason(answer)}"
-    where = _answers.misfit(answer, _facts.PKI if state == "checked" else _REQUEST)
+    where = _answers.mismatch(answer, _facts.PKI if state == "checked" else _REQUEST)
     return (
         f"The answer of host {host} to module {asked} has no valid {where.lstrip('.')}: inspect that host."
         if where

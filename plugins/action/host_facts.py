@@ -53,10 +53,10 @@ class ActionModule(_untrusted.Begins):
             # Includes the module's own error, which ansible-core does not put in `msg` after an exception. Nothing in it
             # is a fact; Ansible adds facts of its own, such as the interpreter that it found.
             return {**answer, "ansible_facts": facts()}
-        found, misfit = checked(self._who(task_vars)[0], answer.pop("found", None))
+        found, mismatch = checked(self._who(task_vars)[0], answer.pop("found", None))
         told_time = answer.pop("time", before)
-        if misfit or not isinstance(told_time, float):
-            message = misfit or checked(self._who(task_vars)[0], None)[1]
+        if mismatch or not isinstance(told_time, float):
+            message = mismatch or checked(self._who(task_vars)[0], None)[1]
             return {**answer, "failed": True, "msg": message, "ansible_facts": facts()}
         found["clock_offset"] = round(self._offset(_host.clock_interval(before, told_time, after)), 1)
         answer["ansible_facts"] = {

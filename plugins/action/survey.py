@@ -49,7 +49,7 @@ class ActionModule(_untrusted.OnHost):
         told = self._execute_module(
             module_name="plainkube.cluster.survey", module_args={"steps": asked}, task_vars=task_vars
         )
-        wrong = _answers.misfit(told.get("answers"), _answers.Each(dict))
+        wrong = _answers.mismatch(told.get("answers"), _answers.Each(dict))
         if told.get("failed") or told.get("unreachable") or not wrong:
             return told
         part = wrong.lstrip(".") or "answer"

@@ -52,12 +52,12 @@ def reason(result: Result) -> str:
     return lines[-1].strip() if lines else said or "it gave no reason"
 
 
-def misfit(value: t.Any, shape: t.Any, where: str = "") -> str:
+def mismatch(value: t.Any, shape: t.Any, where: str = "") -> str:
     """Where an answer first differs from a shape: a type, a dict of keys to shapes, or a list with the shape of its elements. Empty if it matches.
 
     Keys that are not in the shape are ignored."""
     if isinstance(shape, Optional):
-        return "" if value is None else misfit(value, shape.shape, where)
+        return "" if value is None else mismatch(value, shape.shape, where)
     if isinstance(shape, Passing):
         return "" if isinstance(value, str) and shape.check(value) else where or "."
     if isinstance(shape, Each):
@@ -76,7 +76,7 @@ def misfit(value: t.Any, shape: t.Any, where: str = "") -> str:
         # True is an int in Python, but not a valid number.
         fits = isinstance(value, shape) and (shape is bool or not isinstance(value, bool))
         return "" if fits else where or "."
-    return next((found for found in (misfit(*part) for part in parts) if found), "")
+    return next((found for found in (mismatch(*part) for part in parts) if found), "")
 
 
 def lost(host: str, names: t.Iterable[str], task_vars: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

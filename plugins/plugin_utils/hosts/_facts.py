@@ -71,7 +71,7 @@ SHAPE: dict[str, t.Any] = {
 
 def checked(host: str, told: t.Any) -> tuple[dict[str, t.Any], str]:
     """The expected part of what a host reported about itself; and a sentence if it cannot be used."""
-    wrong = _answers.misfit(told, SHAPE)
+    wrong = _answers.mismatch(told, SHAPE)
     if wrong:
         said = f"no valid {wrong.lstrip('.')}" if wrong != "." else "no facts"
         return (

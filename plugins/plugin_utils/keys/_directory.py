@@ -20,7 +20,7 @@ def refusal(
     answers = {
         host: result["pki"]
         for host, result in results.items()
-        if not result.get("lost") and "pki" in result and not _answers.misfit(result["pki"], _facts.PKI)
+        if not result.get("lost") and "pki" in result and not _answers.mismatch(result["pki"], _facts.PKI)
     }
     params = {
         **{name: option.get("default") for name, option in _certificate_sign.ARGUMENT_SPEC.items()},

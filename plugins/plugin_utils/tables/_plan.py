@@ -30,9 +30,9 @@ class Told(t.NamedTuple):
 def told(result: Result) -> Told:
     """The actions that a module returned. Without `changed`, there may be none."""
     found = result.get("actions", None if result.get("changed") else [])
-    valid = [one for one in found if not _answers.misfit(one, _ACTION)] if isinstance(found, list) else []
+    valid = [one for one in found if not _answers.mismatch(one, _ACTION)] if isinstance(found, list) else []
     actions = [_actions.Action(one["verb"], one["subject"], one["reason"]) for one in valid]
-    return Told(actions, _answers.misfit(found, [_ACTION], "actions"))
+    return Told(actions, _answers.mismatch(found, [_ACTION], "actions"))
 
 
 def _of_host(result: Result, host: str) -> Told:

@@ -57,7 +57,7 @@ def reason(result: t.Mapping[str, t.Any]) -> str:
     """Why a host has no status, as text after its name; empty if it has one."""
     if "healthy" not in result or result.get("lost"):
         return _answers.problem(result)
-    where = _answers.misfit(result, STATUS)
+    where = _answers.mismatch(result, STATUS)
     return f"could not be checked: its answer has no valid {where.lstrip('.')}" if where else ""
 
 

@@ -59,12 +59,12 @@ FITS = {"name": "etcd", "running": True, "ports": [2379], "node": None, "files":
     ],
 )
 def test_where_an_answer_is_not_as_it_should_be(changes, where):
-    assert _answers.misfit({**FITS, **changes}, SHAPE) == where
+    assert _answers.mismatch({**FITS, **changes}, SHAPE) == where
 
 
 @pytest.mark.parametrize("answer", [None, [], "no", 0])
 def test_what_is_no_answer_at_all(answer):
-    assert _answers.misfit(answer, SHAPE) == "."
+    assert _answers.mismatch(answer, SHAPE) == "."
 
 
 def play(**variables):
