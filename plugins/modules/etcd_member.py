@@ -127,8 +127,8 @@ actions:
     - {verb: join, subject: "etcd as a learner of k1", reason: ""}
 action:
   description:
-    - The action with O(state=prepared). V(keep) for a host with data, V(found) for a new cluster, V(add) for a new member of an
-      existing cluster, V(replace) for a member that lost its data, V(go on) for a member that was added but never started.
+    - The action with O(state=prepared). V(keep) for a host with data, V(bootstrap) for a new cluster, V(add) for a new member of an
+      existing cluster, V(replace) for a member that lost its data, V(resume) for a member that was added but never started.
   type: str
   returned: with O(state=prepared)
 live:

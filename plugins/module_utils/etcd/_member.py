@@ -71,7 +71,7 @@ class Live(t.NamedTuple):
 class Plan(t.NamedTuple):
     """What to do before etcd starts."""
 
-    action: str  # keep, found, add, replace (remove and add), go on (with an add that was interrupted)
+    action: str  # keep, bootstrap, add, replace (remove and add), resume (an interrupted add)
     words: str = ""
 
 
@@ -168,7 +168,7 @@ def _join(me: Host, hosts: t.Sequence[Host], live: Live) -> Plan:
     strangers = foreign(live, hosts)
     learners = [member for member in live.members if member.learner and member != mine]
     if mine and not mine.name and not learners:
-        return Plan("go on", "where it was added and has never started")
+        return Plan("resume", "where it was added and has never started")
     if strangers:
         stranger = strangers[0]
         raise Refusal(
@@ -206,7 +206,7 @@ def _found(me: Host, hosts: t.Sequence[Host], silence: str) -> Plan:
             f"etcd has run on {names(lost)}, its data is gone, and no member responds ({silence}): restore a backup, or, to start with "
             f"an empty cluster, run plainkube.cluster.reset with reset_hosts={','.join(host.name for host in hosts)} first"
         )
-    return Plan("found", f"with {names(host for host in hosts if host != me) or 'no other member'}")
+    return Plan("bootstrap", f"with {names(host for host in hosts if host != me) or 'no other member'}")
 
 
 # Restarts and votes

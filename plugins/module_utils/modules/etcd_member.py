@@ -145,7 +145,7 @@ class Task:
             self.act(view, plan, mine, content)
         path = self.module.params["first_start"]
         actions = _actions.writes([path]) if content != self.first_start else []
-        if plan.action in ("add", "replace") or (plan.action != "found" and actions):
+        if plan.action in ("add", "replace") or (plan.action != "bootstrap" and actions):
             actions.insert(0, Action("join", f"etcd {plan.words}"))
         if mine and mine.learner:
             actions.append(Action("wait", "etcd", f"{self.me.name} is a learner and must be promoted"))
@@ -163,7 +163,7 @@ class Task:
         """The environment file of the first start."""
         if plan.action == "keep":
             return self.first_start
-        if plan.action == "found":
+        if plan.action == "bootstrap":
             return _member.environment([(host.name, host.peer_url) for host in self.hosts], new=True)
         return _member.environment(_member.joined(live, self.me, self.hosts), new=False)
 

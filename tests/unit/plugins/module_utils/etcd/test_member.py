@@ -69,9 +69,9 @@ def test_environments():
 @pytest.mark.parametrize(
     ("states", "action"),
     [
-        ({"k1": "none"}, "found"),
-        ({"k1": "founding"}, "found"),
-        ({"k1": "none", "k2": "founding", "k3": "none"}, "found"),
+        ({"k1": "none"}, "bootstrap"),
+        ({"k1": "founding"}, "bootstrap"),
+        ({"k1": "none", "k2": "founding", "k3": "none"}, "bootstrap"),
     ],
 )
 def test_a_new_cluster(states, action):
@@ -104,7 +104,7 @@ def test_places_in_a_live_cluster():
     assert decide("k2", {**STATES, "k2": "lost"}, THREE).action == "replace"
     assert decide("k2", {**STATES, "k2": "none"}, live(member("k1", 1))).action == "add"
     unstarted = member("k2", 2, started=False, learner=True)
-    assert decide("k2", {**STATES, "k2": "joining"}, live(member("k1", 1), unstarted)).action == "go on"
+    assert decide("k2", {**STATES, "k2": "joining"}, live(member("k1", 1), unstarted)).action == "resume"
 
 
 def test_a_founder_that_never_started_is_replaced():

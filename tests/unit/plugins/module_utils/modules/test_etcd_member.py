@@ -53,7 +53,7 @@ def found(etcd_fleet, prepare):
     def run(*names):
         for name in names:
             prepared = prepare(name, *(set(names) - {name}))
-            assert prepared["action"] == "found"
+            assert prepared["action"] == "bootstrap"
             assert prepared["actions"] == [("write", str(etcd_fleet.host(name) / "first-start"), "")]
         etcd_fleet.start(*names)
         etcd_fleet.ready(*names)
@@ -81,10 +81,10 @@ def test_growth_and_a_run_that_was_killed_in_it(etcd_fleet, run_module, prepare,
     again = prepare("k2", "k1", "k3")
     waits = ("wait", "etcd", "k2 is a learner and must be promoted")
     joins = ("join", "etcd where it was added and has never started", "")
-    assert (again["action"], again["actions"]) == ("go on", [joins, first_start, waits])
+    assert (again["action"], again["actions"]) == ("resume", [joins, first_start, waits])
     again = prepare("k2", "k1", "k3")
     assert (again["action"], again["changed"], again["actions"]) == (
-        "go on",
+        "resume",
         False,
         [("wait", "etcd", "k2 is a learner and must be promoted")],
     )
@@ -149,12 +149,12 @@ def test_no_data_left_at_all(etcd_fleet, prepare, found):
 
 def test_an_interrupted_foundation_goes_on(etcd_fleet, prepare):
     names = ("k1", "k2", "k3")
-    assert prepare("k1", "k2", "k3")["action"] == "found"
+    assert prepare("k1", "k2", "k3")["action"] == "bootstrap"
     etcd_fleet.start("k1")
     # It has data and waits for the others, of which nothing is there yet.
     assert poll(lambda: etcd_fleet.has_data("k1"), bool, etcd_fleet.SECONDS)
     for name in ("k2", "k3"):
-        assert prepare(name, *(set(names) - {name}))["action"] == "found"
+        assert prepare(name, *(set(names) - {name}))["action"] == "bootstrap"
     etcd_fleet.start("k2", "k3")
     etcd_fleet.ready(*names)
     assert len(etcd_fleet.members("k1")) == 3
