@@ -8,7 +8,7 @@ import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _survey
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers, _untrusted
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _scope, _steps, _rollout_order
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _rollout_order, _scope, _steps
 
 _MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils.modules"
 

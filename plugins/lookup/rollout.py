@@ -36,7 +36,7 @@ _raw:
 """
 
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _scope, _steps, _rollout_order
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _rollout_order, _scope, _steps
 
 # Service -> the variable with its hosts, and their order.
 SERVICES = {
