@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""HTTPS servers that stand in for what a company has beside its clusters. They live as long as a test does, with an authority of their own."""
+"""HTTPS servers that stand in for a company's services outside its clusters. They run during a test, with their own CA."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def _builder(name: str, issuer: str, key: ec.EllipticCurvePublicKey) -> x509.Cer
 
 
 def certificates(address: str) -> tuple[str, str]:
-    """The certificate of a new authority, and what a server on this address needs: its certificate and key. All as PEM."""
+    """The certificate of a new CA, and certificate and key of a server on this address. All as PEM."""
     authority, server = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root = (
         _builder("lab", "lab", authority.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        # Strict clients (Python 3.13 and later) want both of these of an authority.
+        # Strict clients (Python 3.13 and later) require both of these in a CA.
         .add_extension(_SIGNS, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()), critical=False)
@@ -88,7 +88,7 @@ class Served(t.NamedTuple):
 
 class _Server(http.server.ThreadingHTTPServer):
     def handle_error(self, request: t.Any, client_address: t.Any) -> None:
-        """Say what goes wrong here, and nothing of clients that do not trust the server."""
+        """Print errors of this server, except for clients that do not trust it."""
         if not isinstance(sys.exc_info()[1], (ssl.SSLError, ConnectionError)):
             super().handle_error(request, client_address)
 
@@ -103,7 +103,7 @@ def run(address: str, handler: type[http.server.BaseHTTPRequestHandler], port: i
         file.flush()
         context.load_cert_chain(file.name)
     server = _Server((address, port), handler)
-    # The handshake is the connection's own thread's: nobody who connects and says nothing holds up the others.
+    # The handshake is in the connection's thread, so that a silent client does not block the others.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -29,7 +29,7 @@ def name(address: str) -> str:
 
 
 def certificate_and_key(address: str) -> tuple[bytes, bytes]:
-    """A certificate of the server that is its own authority."""
+    """A self-signed certificate of the server."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Registry of a plainkube lab")])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -57,12 +57,12 @@ def service(lab: str, address: str) -> Service:
 
 
 def certificate(lab: str) -> pathlib.Path:
-    """The server's certificate, which hosts have to trust."""
+    """The server's certificate, which hosts must trust."""
     return cache("labs", lab, "registry.crt")
 
 
 def ensure(lab: str, address: str) -> None:
-    """Have the server running, with the images that the mirror has by now."""
+    """Start the server with the images that are currently on the mirror."""
     path, key = certificate(lab), cache("labs", lab, "registry.key")
     if not path.exists():
         public, private = certificate_and_key(address)

@@ -2,7 +2,7 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 """`make sums`: takes the SHA-256 of every download of the default versions from upstream's publications into roles/artifacts/files/sums.json.
 
-Only what upstream says goes there, and never the sum of what was built here. What cannot be reached stays as it is, and is listed; the exit code
+Only upstream's checksums are stored, never those of local builds. Entries that cannot be fetched do not change, and are listed; the exit code
 tells whether all are known. Run it after a change of a default version.
 """
 

@@ -117,7 +117,7 @@ def test_make_test_stops_at_a_wrong_turn():
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("turns: TURN is 'haa': take one of default, ")
+    assert done.stderr.startswith("turns: TURN is 'haa': use one of default, ")
 
 
 def test_sanity_takes_one_core_or_all(monkeypatch):
