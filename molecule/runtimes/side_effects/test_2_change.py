@@ -52,7 +52,7 @@ def test_a_plan_of_a_change_changes_nothing(site, node, host_variables):
     host_variables(host, **variables)
     plan = site.plan()
     assert {event["host"] for event in plan.changes} == {host}
-    assert "and the node takes pods again at the end" in plan.output
+    assert "and the node uncordoned at the end" in plan.output
     assert node(host) == before
 
 
@@ -101,7 +101,7 @@ TASKS = [
 
 
 def test_a_change_that_is_killed_is_gone_on_with(lab, site, load, node, inventory, host_variables):
-    """Before one of its tasks, which follows from the commit: the node takes pods again, and no request is lost."""
+    """Before one of its tasks, which follows from the commit: the node uncordoned, and no request is lost."""
     at = {}
     # There and back, so that the node ends as it began.
     for turn, task in enumerate([*TASKS, None] if WHOLE else [turns.choose("change", TASKS), None]):

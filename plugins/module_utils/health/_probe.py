@@ -13,7 +13,7 @@ import urllib.request
 
 
 class Answer(t.NamedTuple):
-    """The status code (0: none, text says why) and the beginning of the body."""
+    """The status code (0 if there is none; the text says why) and the beginning of the body."""
 
     status: int
     text: str
@@ -29,8 +29,8 @@ def _context(url: str, ca: str | None, client: tuple[str, str] | None) -> ssl.SS
     if ca:
         context = ssl.create_default_context(cafile=ca)
     else:
-        # Controller manager and scheduler make themselves a certificate at every start; these are loopback addresses.
-        # Not create_default_context: it would read all of the host's CAs, for nothing.
+        # Controller manager and scheduler create a self-signed certificate at every start; these are loopback addresses.
+        # Not create_default_context, which would needlessly load all CAs of the host.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -42,15 +42,15 @@ def _context(url: str, ca: str | None, client: tuple[str, str] | None) -> ssl.SS
 def get(
     url: str, ca: str | None = None, timeout: float = 2.0, client: tuple[str, str] | None = None, limit: int = 4096
 ) -> Answer:
-    """GET url without following proxies, with the client's certificate and key files where they are given.
+    """GET url without proxies, with the client's certificate and key files if there are any.
 
-    Never raises for what a server or network does.
+    Never raises for errors of the server or the network.
     """
     return _ask(urllib.request.Request(url), ca, timeout, client, limit)
 
 
 def patch(url: str, body: str, ca: str, client: tuple[str, str], timeout: float = 10.0) -> Answer:
-    """PATCH an object of the Kubernetes API with a JSON merge patch. Else as get."""
+    """PATCH an object of the Kubernetes API with a JSON merge patch; otherwise like `get`."""
     headers = {"Content-Type": "application/merge-patch+json"}
     request = urllib.request.Request(url, data=body.encode(), headers=headers, method="PATCH")
     return _ask(request, ca, timeout, client, 4096)

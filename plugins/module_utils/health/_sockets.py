@@ -20,13 +20,13 @@ if t.TYPE_CHECKING:
 
 
 def listeners(protocol: str = "tcp") -> list[_status.Listener]:
-    """The listening TCP sockets of the host, or the bound ones of UDP."""
+    """The listening TCP sockets of the host, or the bound UDP sockets."""
     texts = (_files.read(f"/proc/net/{table}") or "" for table in (protocol, f"{protocol}6"))
     return [listener for text in texts for listener in _status.parse_listeners(text, protocol)]
 
 
 def socket_inodes(pid: int) -> set[int]:
-    """The sockets that a process has open; none where it is gone or another user's."""
+    """The open sockets of a process; none if it has ended or belongs to another user."""
     inodes = set()
     for descriptor in glob.glob(f"/proc/{pid}/fd/*"):
         try:
@@ -39,7 +39,7 @@ def socket_inodes(pid: int) -> set[int]:
 
 
 def program(pid: int) -> str:
-    """The path of the binary that a process runs; empty where it is gone, another user's, or the kernel's."""
+    """The path of a process's binary; empty if it has ended, belongs to another user, or is a kernel thread."""
     try:
         return os.readlink(f"/proc/{pid}/exe")
     except OSError:
@@ -47,7 +47,7 @@ def program(pid: int) -> str:
 
 
 def name(pid: int) -> str:
-    """What ps shows of a process."""
+    """A process as ps shows it."""
     return (_files.read(f"/proc/{pid}/comm") or "").strip()
 
 
@@ -64,7 +64,7 @@ def foreign_listeners(ports: t.Collection[int], ours: str, udp_ports: t.Collecti
         return []
     programs = {pid: program(pid) for pid in map(int, filter(str.isdigit, os.listdir("/proc")))}
     mine = {pid for pid, path in programs.items() if path.startswith(f"{ours}/") or (path and _stamp.of_process(pid))}
-    # Our own few processes first: if all listeners belong to them, as on a host in a cluster, no others are inspected.
+    # Our own few processes first: if all listeners belong to them, as on a host in a cluster, other processes need not be inspected.
     left = _without(wanted, set().union(*map(socket_inodes, mine)))
     holders: dict[int, int] = {}
     for pid in sorted(programs.keys() - mine) if left else ():
@@ -83,7 +83,7 @@ def _without(found: t.Iterable[_status.Listener], inodes: set[int]) -> list[_sta
 
 # SSH
 
-# What listens for SSH, as ps shows it.
+# SSH servers, as ps shows them.
 _SSH_SERVERS = ("sshd", "dropbear")
 _SSH_SOCKETS = ("ssh.socket", "sshd.socket")
 
@@ -104,7 +104,7 @@ def _environment(pid: int) -> str:
 def session_port() -> int:
     """The port that the SSH connection came in at which this process is run over; 0 where it is none.
 
-    sudo takes SSH_CONNECTION out of the environment, so the parents are asked."""
+    sudo removes SSH_CONNECTION from the environment, so the parents are checked."""
     pid = os.getpid()
     while pid > 1:
         found = re.search(r"(?:^|\0)SSH_CONNECTION=\S+ \d+ \S+ (\d+)\0", _environment(pid))

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""A kubeconfig with one cluster and one user, everything embedded: rendered, and read back."""
+"""A kubeconfig with one cluster and one user and embedded data: rendered, and parsed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typing as t
 
 
 class Kubeconfig(t.NamedTuple):
-    """What is in a kubeconfig, the user's being the one of the current context."""
+    """The content of a kubeconfig, with the user of the current context."""
 
     clusters: tuple[str, ...]
     server: str
@@ -36,7 +36,7 @@ def _decode(text: t.Any) -> str:
 
 
 def render(cluster: str, server: str, ca: str, user: str, certificate: str, key: str) -> str:
-    # A JSON string is a YAML scalar that nothing in it can break out of.
+    # A JSON string is a safely quoted YAML scalar.
     cluster_name, user_name, context = map(json.dumps, (cluster, user, f"{user}@{cluster}"))
     return f"""apiVersion: v1
 kind: Config
@@ -60,7 +60,7 @@ current-context: {context}
 
 
 def _named(document: t.Mapping[str, t.Any], kind: str, name: t.Any) -> dict[str, t.Any]:
-    """What stands in the list `clusters`, `users` or `contexts` under a name."""
+    """The entry with a name in the list `clusters`, `users` or `contexts`."""
     for entry in document.get(f"{kind}s") or ():
         if entry.get("name") == name:
             return entry.get(kind) or {}
@@ -68,7 +68,7 @@ def _named(document: t.Mapping[str, t.Any], kind: str, name: t.Any) -> dict[str,
 
 
 def parse(document: t.Any) -> Kubeconfig | None:
-    """The content of a loaded kubeconfig; None where the document is no kubeconfig. kubectl writes the same in its own order."""
+    """The content of a loaded kubeconfig; None if the document is not a kubeconfig. kubectl may write it in a different order."""
     if document is None:
         return EMPTY
     try:
@@ -90,5 +90,5 @@ def parse(document: t.Any) -> Kubeconfig | None:
 
 
 def in_order(servers: t.Sequence[str], current: str) -> list[str]:
-    """The servers to try, the one in use first: a kubeconfig is not to change with every server that restarts."""
+    """The servers to try, starting with the current one: a kubeconfig should not change with every restart of a server."""
     return sorted(servers, key=lambda server: server != current)

@@ -31,7 +31,7 @@ class Answer(t.NamedTuple):
 
     @property
     def early(self) -> bool:
-        """Whether the same command may well succeed in a moment."""
+        """Whether a retry may succeed."""
         return self.code != 0 and _objects.early(self.complaint)
 
 
@@ -40,12 +40,14 @@ def binary(module: AnsibleModule) -> str | None:
 
 
 def run(module: AnsibleModule, *arguments: str, **how: t.Any) -> Answer:
-    """Run kubectl with the kubeconfig of the module; `how` is for run_command."""
+    """Run kubectl with the module's kubeconfig; `how` has options of run_command."""
     kubeconfig, path = module.params["kubeconfig"], binary(module)
     if path is None:
-        return Answer(_MISSING, "", "there is no kubectl on this host, as role artifacts installs it on control planes")
+        return Answer(
+            _MISSING, "", "kubectl is not installed on this host; role artifacts installs it on control planes"
+        )
     if not os.path.exists(kubeconfig):
-        return Answer(_MISSING, "", "this host has no such file, as role control_plane writes it")
+        return Answer(_MISSING, "", "this host does not have the file, which role control_plane writes")
     return Answer(
         *_command.run(module, [path, f"--kubeconfig={kubeconfig}", "--request-timeout=20s", *arguments], **how)
     )

@@ -39,7 +39,7 @@ _EARLY = (
 
 
 class Rollout(t.NamedTuple):
-    """A workload whose pods have to be available."""
+    """A workload whose pods must be available."""
 
     namespace: str
     kind: str
@@ -50,7 +50,7 @@ class Rollout(t.NamedTuple):
 
 
 def clean_diff(text: str) -> str:
-    """kubectl's diff without the names of its temporary directories and without times, so that it is the same each time."""
+    """kubectl's diff without the names of its temporary directories and without times, so that it is reproducible."""
     return _HEADER.sub(r"\1 \2", _COMMAND.sub("", text))
 
 
@@ -60,7 +60,7 @@ def differing(text: str) -> list[str]:
 
 
 def in_new_namespace(complaint: str, manifest: str) -> bool:
-    """Whether kubectl misses a namespace that the manifest itself brings, so that it cannot compare what is to be in it."""
+    """Whether kubectl cannot compare the objects because the manifest itself creates their namespace."""
     missing = re.search(r'namespaces "([^"]+)" not found', complaint)
     if not missing:
         return False
@@ -82,12 +82,12 @@ def silent(complaint: str) -> bool:
 
 
 def early(complaint: str) -> bool:
-    """Whether the same request may well succeed in a moment."""
+    """Whether a retry may succeed."""
     return silent(complaint) or any(sign in complaint for sign in _EARLY)
 
 
 def reason(complaint: str) -> str:
-    """The last line of what kubectl complains of, which says it best, without its prefix."""
+    """The last line of kubectl's error output, which is the most specific, without its prefix."""
     lines = [line.strip() for line in complaint.splitlines() if line.strip()]
-    text = lines[-1] if lines else "it says nothing"
+    text = lines[-1] if lines else "no output"
     return re.sub(r"^(?:[Ee]rror(?: from server(?: \(\w+\))?)?|Unable to connect to the server): ", "", text)

@@ -18,18 +18,18 @@ _LIMIT = 1 << 16
 
 
 class Gate:
-    """Checks repeatedly what is missing."""
+    """Repeatedly checks which conditions are not met."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.params = module.params
-        self.renewed: dict[str, str] = {}  # when each lease had been renewed at the first look
+        self.renewed: dict[str, str] = {}  # renewal time of each lease at the first check
 
     def problems(self) -> list[str]:
         params = self.params
         servers = {url: _probe.get(f"{url}/readyz", params["ca"]) for url in (params["server"], *params["others"])}
         ready = [url for url, answer in servers.items() if answer.ok]
         found = [
-            f"{url}/readyz says {answer.status or 'no answer'} ({_status.beginning(answer.text)})"
+            f"{url}/readyz returns {answer.status or 'no response'} ({_status.beginning(answer.text)})"
             for url, answer in servers.items()
             if not answer.ok and params["server"] in ready
         ]
@@ -40,16 +40,16 @@ class Gate:
         return [problem for problem in found if problem]
 
     def lease(self, server: str, name: str) -> str:
-        """Whether somebody renews it: clocks may differ, so a time is only compared with the one that was there before."""
+        """Whether a lease is being renewed. Clocks may differ, so its time is only compared with its previous value."""
         client = (self.params["cert"], self.params["key"])
         answer = _probe.get(f"{server}{_LEASES}/{name}", self.params["ca"], client=client, limit=_LIMIT)
         if not answer.ok:
-            return f"{server} does not show the lease {name}: {answer.status or 'no answer'} ({_status.beginning(answer.text)})"
+            return f"{server} does not return the lease {name}: {answer.status or 'no response'} ({_status.beginning(answer.text)})"
         spec = json.loads(answer.text).get("spec", {})
         renewed = spec.get("renewTime", "")
         if self.renewed.setdefault(name, renewed) != renewed:
             return ""
-        return f"nobody renews the lease {name}, which {spec.get('holderIdentity') or 'nobody'} has"
+        return f"the lease {name} of {spec.get('holderIdentity') or 'no holder'} is not renewed"
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def main() -> None:
         problems = [] if module.check_mode else poll(gate.problems, lambda problems: not problems, seconds, 0.5)
     if problems:
         module.fail_json(
-            msg=f"This control plane is not restarted, because the cluster is not well without it after {seconds} s: "
+            msg=f"This control plane is not restarted, because the cluster is not healthy without it after {seconds} s: "
             f"{'; '.join(problems)}."
         )
     module.exit_json(changed=False, waited=round(time.monotonic() - start, 1))

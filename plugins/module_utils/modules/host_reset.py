@@ -43,9 +43,9 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import Failure, output
 
 PKI = f"{_reset.CONFIGURATION}/pki"
-# Where role artifacts has symlinks.
+# The directories with role artifacts' symlinks.
 LINKS = ("/usr/local/bin", "/opt/cni/bin")
-# Files with a text of ours in them, and those whose name is ours.
+# Files with our signature, and files with our names.
 SIGNED: tuple[str, ...] = (
     "/etc/network-environment",
     "/etc/sysctl.d/60-plainkube.conf",
@@ -60,9 +60,9 @@ NAMED = (
     _member.FIRST_START,
 )
 SIGNATURE = "Written by plainkube.cluster"
-# The services of packages that role artifacts installed for programs in services of our own, and what keeps these from starting.
+# The packages' services for programs that run in our own services, and the drop-ins that keep them from starting.
 HELD = {f"{UNITS}/{name}.service.d/plainkube.conf": f"{name}.service" for name in ("haproxy", "keepalived")}
-# What a killed run may have left beside the files that it wrote.
+# The remains of a killed run, next to the files that it wrote.
 TEMPORARY: tuple[str, ...] = (
     "/etc",
     UNITS,
@@ -75,16 +75,16 @@ TEMPORARY: tuple[str, ...] = (
     "/etc/cni/net.d",
 )
 TEMPORARY += (_reset.CONFIGURATION, PKI, f"{PKI}/etcd", *LINKS)
-# What services keep, by the one whose unit tells that it is ours.
+# The services' data, by the service whose unit identifies it as ours.
 DATA = {
     "etcd": [_member.DATA, f"{_member.DATA}.old"],
     "kube-apiserver": ["/var/log/kube-apiserver"],
     "flanneld": ["/var/lib/flannel", "/run/flannel"],
     "cri-dockerd": ["/var/lib/cri-dockerd", "/run/cri-dockerd.sock"],
-    # The pods' directory may be on a disk of its own.
+    # The pods' directory may be on a separate disk.
     "kubelet": ["/var/lib/kubelet/pods", "/var/lib/kubelet", "/var/log/pods", "/var/log/containers"],
 }
-# Directories that services or the collection made, and others may use: they go when nothing is left in them.
+# Directories that services or the collection created and other software may use; removed when empty.
 PLUGINS = "/usr/libexec/kubernetes"
 SHARED = {
     "etcd": ["/var/lib/etcd"],
@@ -107,7 +107,7 @@ KUBECTL_CACHE = "/root/.kube/cache"
 
 
 class Host(DockerHost, ContainerdHost):
-    """The host as it is now."""
+    """The current state of the host."""
 
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)
@@ -118,7 +118,7 @@ class Host(DockerHost, ContainerdHost):
         return found.get("FLANNEL_NETWORK") or self.module.params["pod_network"]
 
     def parts(self) -> list[Part]:
-        """In the order in which they are removed. Units are last: they tell what is ours."""
+        """In the order of removal. Units come last, because they identify what is ours."""
         return [
             Part("service", self.services, self.stop_services),
             Part("hold on", self.held_services, self.release_services),
@@ -147,7 +147,7 @@ class Host(DockerHost, ContainerdHost):
     # --- services --------------------------------------------------------------------------------------------------
 
     def services(self) -> list[str]:
-        """All but containerd, which is asked for its containers before it is stopped."""
+        """All except containerd, which must list its containers before it is stopped."""
         states = {name: self.state(f"{name}.service") for name in self.ours if name != "containerd"}
         return [
             name
@@ -159,7 +159,7 @@ class Host(DockerHost, ContainerdHost):
         return [HELD[path] for path in there(HELD)]
 
     def release_services(self, units: list[str]) -> None:
-        """As after the installation of a package whose service nobody wants: not started, and not at boot."""
+        """As if the package had been installed without starting its service, now or at boot."""
         _docker_service.systemctl(self.module, "disable", "--quiet", *units)
         for path in there(HELD):
             os.unlink(at(path))
@@ -182,7 +182,7 @@ class Host(DockerHost, ContainerdHost):
         if not self.has("flanneld"):
             return []
         found = _reset.owned_routes(output(self.module, "ip", "-json", "route", "show"), self.network)
-        # Those through flannel.1 go with it.
+        # Routes through flannel.1 disappear with it.
         return [route for route in found if not route.endswith(" dev flannel.1")]
 
     def remove_routes(self, routes: list[str]) -> None:
@@ -240,7 +240,7 @@ class Host(DockerHost, ContainerdHost):
         if any(path.endswith(".slice") for path in paths):
             output(self.module, "systemctl", "stop", "kubepods.slice")
         for path in paths:
-            # The kernel takes a moment over a container that has just ended.
+            # The kernel needs a moment for a container that has just stopped.
             problem = poll(functools.partial(remove_cgroup, path), lambda problem: problem is None, seconds=10)
             if problem is not None:
                 raise problem
@@ -253,11 +253,11 @@ class Host(DockerHost, ContainerdHost):
         wanted |= {path for path in SIGNED if SIGNATURE in (_files.read(at(path)) or "")}
         wanted |= {path for directory in TEMPORARY for path in matching(f"{directory}/.plainkube-*")}
         certificates = self.certificates()
-        # The one that tells whose directory it is goes last.
+        # The file that identifies the directory as ours comes last.
         return [*there(sorted(wanted - {*certificates})), *there(certificates)]
 
     def certificates(self) -> list[str]:
-        """Our files below the PKI directory; an authority without a note of ours beside it is somebody else's."""
+        """Our files below the PKI directory. A CA without our file `origin` is not ours."""
         if there([f"{PKI}/ca.crt"]) and not there([f"{PKI}/origin"]):
             return []
         names = sorted({*self.module.params["certificates"]} - {"origin"})
@@ -275,7 +275,7 @@ class Host(DockerHost, ContainerdHost):
     def remove_users(self, names: list[str]) -> None:
         for name in names:
             user = pwd.getpwnam(name)
-            # Of its state, mount points and what links lead to are left.
+            # Mount points and targets of links in its state stay.
             for path in [*SHARED["etcd"], *(path for paths in DATA.values() for path in paths)]:
                 if os.path.exists(at(path)) and os.stat(at(path)).st_uid == user.pw_uid:
                     os.chown(at(path), 0, 0)
@@ -284,7 +284,7 @@ class Host(DockerHost, ContainerdHost):
                 self.run("groupdel", name)
 
     def directories(self) -> list[str]:
-        """Directories that are empty, or will be when the ones below them are gone."""
+        """Directories that are empty, or will be after the removal of their subdirectories."""
         gone: list[str] = []
         points = {mount.point for mount in mounted()}
         shared = [path for name, paths in SHARED.items() if name in self.ours for path in paths]
@@ -328,9 +328,7 @@ def main() -> None:
                 host.wake_containerd()
                 apply(host, parts)
     except (Failure, OSError, ValueError) as error:
-        module.fail_json(
-            msg=f"{str(error).rstrip('.')}. Put that right, and run the reset again: it goes on from here."
-        )
+        module.fail_json(msg=f"{str(error).rstrip('.')}. Fix that, and run the reset again: it resumes here.")
     if not module.check_mode:
         _run.remove(module)
     lines = [f"{kind} {name}\n" for kind, names in before.items() for name in names]

@@ -16,19 +16,19 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.kube._kubectl im
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 
-# Where their names are not known.
+# Used if their names are unknown.
 ALL = "all objects of the manifest"
 
 
 def kubectl(module: AnsibleModule, *arguments: str) -> Answer:
-    # A user's own diff program may not print what is read here.
+    # A user's own diff program may print a different format.
     environment = {"KUBECTL_EXTERNAL_DIFF": "diff -u -N"}
     manifest = module.params["manifest"]
     return _kubectl.run(module, *arguments, "--filename=-", data=manifest, environ_update=environment)
 
 
 def patiently(module: AnsibleModule, good: t.Container[int], *arguments: str) -> Answer:
-    """Run kubectl until the API server is all there; check mode does not wait, because nobody started one."""
+    """Run kubectl until the API server is fully available; check mode does not wait, because no run has started it."""
     return poll(
         lambda: kubectl(module, *arguments),
         lambda answer: answer.code in good or not answer.early,
@@ -90,10 +90,10 @@ def wait_until_available(module: AnsibleModule) -> None:
 def make_present(module: AnsibleModule) -> dict:
     answer = inspect_present(module)
     if module.check_mode and answer.nobody:
-        msg = f"no API server answers ({_objects.reason(answer.complaint)}), so all objects would be applied"
+        msg = f"no API server responds ({_objects.reason(answer.complaint)}), so all objects would be applied"
         return {**_actions.result([Action("apply", ALL)]), "msg": msg, "diff": all_new(module)}
     if _objects.in_new_namespace(answer.complaint, module.params["manifest"]):
-        # kubectl cannot compare them, and tells their names once they are there.
+        # kubectl cannot compare them, and prints their names only after it has created them.
         objects = [] if module.check_mode else _objects.applied(apply(module))
         objects, diff = objects or [ALL], all_new(module)
     else:
@@ -107,7 +107,7 @@ def make_present(module: AnsibleModule) -> dict:
     actions = [Action("apply", name) for name in objects]
     if module.check_mode:
         workloads = [f"{entry['kind']}/{entry['name']}" for entry in module.params["available"]]
-        actions += [Action("wait", workload, "it has to be available") for workload in workloads]
+        actions += [Action("wait", workload, "it must be available") for workload in workloads]
     return {**_actions.result(actions), "diff": diff}
 
 
@@ -118,7 +118,7 @@ def all_new(module: AnsibleModule) -> dict:
 def make_absent(module: AnsibleModule) -> dict:
     answer = inspect_absent(module)
     if module.check_mode and answer.nobody:
-        msg = f"no API server answers ({_objects.reason(answer.complaint)}), so nothing is known of the objects"
+        msg = f"no API server responds ({_objects.reason(answer.complaint)}), so the state of the objects is unknown"
         return {**_actions.result([]), "msg": msg}
     objects = checked(module, answer, (0,), "look for").out.split()
     if objects and not module.check_mode:

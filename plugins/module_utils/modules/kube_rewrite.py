@@ -32,20 +32,20 @@ class ApiError(Exception):
 
 
 class Answer(t.NamedTuple):
-    """What the API server says."""
+    """An error of the API server."""
 
     status: int
     body: dict[str, t.Any]
 
 
 class Api:
-    """One connection to the API server, which is reopened when it breaks."""
+    """A connection to the API server, which is reopened when it breaks."""
 
     def __init__(self, kubeconfig: str, wait: float) -> None:
         access = _status.parse_kubeconfig(_files.read(kubeconfig) or "", os.path.dirname(kubeconfig))
         if access is None:
             raise ApiError(
-                f"kubeconfig {kubeconfig} on this host does not exist, or does not name a server and certificates by path; run plainkube.cluster.site"
+                f"kubeconfig {kubeconfig} on this host does not exist, or does not have a server, and certificates as paths; run plainkube.cluster.site"
             )
         self.access, self.wait = access, wait
         self.connection: http.client.HTTPSConnection | None = None
@@ -69,7 +69,7 @@ class Api:
             raise
 
     def ask(self, method: str, path: str, body: str | None, headers: dict[str, str], good: t.Container[int]) -> Answer:
-        """The answer to a request that may be sent twice."""
+        """The response to an idempotent request."""
         end = time.monotonic() + self.wait
         while True:
             try:
@@ -85,7 +85,7 @@ class Api:
 
 
 def pages(api: Api, resource: str, size: int) -> t.Iterator[list[dict[str, t.Any]]]:
-    """The metadata of all objects of a kind. A list that took too long begins anew: to write an object twice does no harm."""
+    """The metadata of all objects of a kind. If a list expires, it starts again: writing an object twice does no harm."""
     following = ""
     while True:
         query = urllib.parse.urlencode({"limit": size, **({"continue": following} if following else {})})
@@ -101,7 +101,7 @@ def pages(api: Api, resource: str, size: int) -> t.Iterator[list[dict[str, t.Any
 
 
 def rewrite(api: Api, resource: str, metadata: dict[str, t.Any]) -> None:
-    """An object that is gone by now is as good."""
+    """An object that has been deleted in the meantime is fine."""
     namespace, name = (urllib.parse.quote(metadata[key], safe="") for key in ("namespace", "name"))
     headers = {"Accept": _NAME_ONLY, "Content-Type": "application/merge-patch+json"}
     api.ask("PATCH", f"/api/v1/namespaces/{namespace}/{resource}/{name}", "{}", headers, (200, 404))
@@ -134,4 +134,4 @@ def main() -> None:
         with _run.held(module):
             module.exit_json(**run(module))
     except ApiError as error:
-        module.fail_json(msg=f"Objects could not be written again: {error}")
+        module.fail_json(msg=f"Objects could not be rewritten: {error}")

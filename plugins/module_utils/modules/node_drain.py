@@ -15,7 +15,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _dra
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 
-# Whether a node is cordoned, why, and the names of the pods that must leave it.
+# Whether a node is cordoned, why, and the names of the pods to evict.
 _State = tuple[bool, t.Optional[str], list[str]]
 _PAUSE = 0.5
 # Time to remove our cordon after a timeout.
@@ -23,11 +23,11 @@ _GIVE_BACK = 20
 
 
 class Failure(Exception):
-    """One sentence, without its end."""
+    """One sentence, without its full stop."""
 
 
 class Cluster:
-    """The API, through kubectl; who does not answer yet is waited for until the time is up."""
+    """The API, through kubectl; waits for an API server that does not respond yet, until the timeout."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module, self.name = module, module.params["name"]
@@ -40,7 +40,7 @@ class Cluster:
         return poll(lambda: _kubectl.run(self.module, *arguments), lambda answer: not answer.early, self.left(), _PAUSE)
 
     def get(self, what: str, *arguments: str) -> dict[str, t.Any] | None:
-        """What kubectl prints as JSON; None where it prints nothing."""
+        """kubectl's JSON output; None if there is no output."""
         answer = self.ask("get", *arguments, "--output=json", "--ignore-not-found")
         if answer.code != 0:
             raise Silence(self.refused(f"read {what}", answer), answer)
@@ -64,7 +64,7 @@ class Cluster:
         return (found or {"items": []})["items"]
 
     def patch(self, decide: t.Callable[[_drain.Node], dict[str, t.Any] | None]) -> None:
-        """Patch the Node as it is now; where somebody was quicker, as it is after that."""
+        """Patch the current Node; after a concurrent change, retry with the new Node."""
 
         def once() -> _kubectl.Answer:
             node = self.node()
@@ -96,9 +96,9 @@ def evict(cluster: Cluster, node: _drain.Node) -> None:
 
 def drain(cluster: Cluster, node: _drain.Node) -> _kubectl.Answer:
     flags = ["--ignore-daemonsets", "--delete-emptydir-data", "--force"]
-    # What no kubelet ends is not waited for once the pod's own time to end is over.
+    # Without a kubelet, do not wait longer than the pod's own grace period.
     flags += ["--skip-wait-for-delete-timeout=1"] if node.problems else []
-    # No seconds at all would mean no limit.
+    # 0 would mean no limit.
     return _kubectl.run(cluster.module, "drain", cluster.name, *flags, f"--timeout={max(1, round(cluster.left()))}s")
 
 
@@ -111,7 +111,7 @@ def give_back(cluster: Cluster) -> str:
     except Failure as problem:
         return f"the node stays cordoned, because {problem}"
     cordoned = node is not None and node.cordoned
-    return f"the node is {'cordoned, as before' if cordoned else 'not cordoned any more'}"
+    return f"the node is {'cordoned, as before' if cordoned else 'no longer cordoned'}"
 
 
 def make_drained(cluster: Cluster, node: _drain.Node) -> None:
@@ -119,7 +119,7 @@ def make_drained(cluster: Cluster, node: _drain.Node) -> None:
     try:
         cluster.patch(lambda found: _drain.cordon(found, params["reason"]))
         evict(cluster, node)
-        # The scheduler may have given the Node a pod in the moment of the cordon. Who comes after that tolerates the cordon.
+        # The scheduler may have assigned a pod to the Node at the moment of the cordon. Later pods tolerate the cordon.
         evict(cluster, node)
     except Failure as problem:
         limit = f"within {params['timeout']} s (timeout)"
@@ -142,7 +142,7 @@ def drained(cluster: Cluster) -> dict[str, t.Any]:
         cluster.module.warn(_drain.lost(pods))
     if before != after and not cluster.module.check_mode:
         make_drained(cluster, node)
-    action = Action("drain", f"{', '.join(names) or 'no pods'} evicted, and the node takes pods again at the end")
+    action = Action("drain", f"{', '.join(names) or 'no pods'} evicted, and the node uncordoned at the end")
     return {**result(cluster, before, after, action), "pods": names}
 
 
@@ -154,7 +154,7 @@ def wait_until_ready(cluster: Cluster) -> _drain.Node | None:
     if lacks and not cluster.module.check_mode:
         seconds, cordoned = cluster.module.params["timeout"], node is not None and node.cordoned
         raise Failure(
-            f"{lacks}, after {seconds} s (timeout); read `journalctl --unit kubelet` on that host, fix what it reports and run this again"
+            f"{lacks}, after {seconds} s (timeout); read `journalctl --unit kubelet` on that host, fix what it reports, and run this again"
             f"{'; the node stays cordoned until then' if cordoned else ''}"
         )
     return node
@@ -172,7 +172,7 @@ def restored(cluster: Cluster) -> dict[str, t.Any]:
     after = before if node.reason is None else (False, None, [])
     if before != after and not cluster.module.check_mode:
         cluster.patch(_drain.uncordon)
-    action = Action("apply", f"node {cluster.name}", "it takes pods again")
+    action = Action("apply", f"node {cluster.name}", "it accepts pods again")
     return {**result(cluster, before, after, action), "pods": []}
 
 
@@ -191,7 +191,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         return {"drained": drained, "restored": restored}[module.params["state"]](Cluster(module))
     except Silence as silence:
         if module.check_mode and silence.answer.nobody:
-            return {**_actions.result([]), "pods": [], "msg": f"Nothing is known of the node: {silence}."}
+            return {**_actions.result([]), "pods": [], "msg": f"The state of the node is unknown: {silence}."}
         raise
 
 

@@ -18,7 +18,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.run import _acti
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 
 _PAUSE = 0.5
-# Objects that name many images are large; the API has none above this.
+# Objects that list many images are large; the API has none larger than this.
 _LIMIT = 8 << 20
 KUBELET = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 
@@ -33,14 +33,14 @@ SPEC = {
 
 
 def identity(pki: str) -> tuple[str, str] | None:
-    """Certificate and key of the administrator where the host has them, else the kubelet's, which may read its own Node."""
+    """Certificate and key of the administrator if the host has them, else the kubelet's, which may read its own Node."""
     pairs = [(f"{pki}/admin.crt", f"{pki}/admin.key"), (KUBELET, KUBELET)]
     pairs += [(f"{pki}/kubelet-client.crt", f"{pki}/kubelet-client.key")]
     return next((pair for pair in pairs if all(map(os.path.exists, pair))), None)
 
 
 class Api:
-    """The API server, asked for one Node."""
+    """Access to one Node through the API server."""
 
     def __init__(self, params: dict[str, t.Any]) -> None:
         self.url = f"{params['server']}/api/v1/nodes/{urllib.parse.quote(params['name'])}"
@@ -57,30 +57,30 @@ class Api:
 
 
 def settle(api: Api, aim: _node_object.Wanted, first: dict[str, _node_object.Change]) -> _probe.Answer:
-    """Bring the Node to what is wanted; where somebody else was quicker, as it is after that."""
+    """Change the Node to the desired state; after a concurrent change, retry with the new Node."""
     answer = api.get()
     if not answer.ok:
         return answer
     change = _node_object.change(json.loads(answer.text), aim)
-    # What the run changes is what it has found, even if a patch has to be tried again.
+    # Report the change that was found first, even if a patch must be retried.
     first.setdefault("change", change)
     return answer if change.patch is None else api.patch(change.patch)
 
 
 def done(answer: _probe.Answer) -> bool:
-    """Whether it makes no sense to ask again: all is well, or the API refuses it for good."""
+    """Whether a retry is pointless: the request succeeded, or the API refused it permanently."""
     return answer.ok or (400 <= answer.status < 500 and answer.status not in (404, 409, 429))
 
 
 def inspect(api: Api, aim: _node_object.Wanted) -> tuple[_node_object.Change, str]:
-    """What a run would change, and what could not be found out."""
+    """What a run would change, and what could not be determined."""
     answer = api.get()
     if answer.ok:
         return _node_object.change(json.loads(answer.text), aim), ""
-    # The run that makes the Node has something to remember. If nobody answers for one that there may be, nothing is known.
+    # For a new Node, the run has something to record. If no API server responds, the state of the Node is unknown.
     if api.client is None or answer.status == 404:
         return _node_object.new(aim), ""
-    return _node_object.Change(None, "", ""), f"Nothing is known of the Node: {reason(answer)}."
+    return _node_object.Change(None, "", ""), f"The state of the Node is unknown: {reason(answer)}."
 
 
 def reason(answer: _probe.Answer) -> str:
@@ -102,8 +102,8 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         answer = poll(lambda: settle(api, aim, first), done, params["wait"], _PAUSE)
         if not answer.ok:
             module.fail_json(
-                msg=f"Node {params['name']} did not get the labels and taints of the inventory within {params['wait']} s: {api.url} answers "
-                f"{reason(answer)}; see that its kubelet and the API server run (plainkube.cluster.status), and run this again."
+                msg=f"Node {params['name']} did not get the labels and taints of the inventory within {params['wait']} s: {api.url} returns "
+                f"{reason(answer)}; check that its kubelet and the API server are running (plainkube.cluster.status), and run this again."
             )
         change = first["change"]
     header = f"node {params['name']}"

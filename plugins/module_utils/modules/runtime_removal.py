@@ -44,23 +44,23 @@ SPEC: dict[str, t.Any] = {
 SHIM = "cri-dockerd"
 SHIM_UNIT = f"{UNITS}/{SHIM}.service"
 SHIM_DATA = ("/var/lib/cri-dockerd", "/run/cri-dockerd.sock", f"/opt/plainkube/{SHIM}")
-# The components of role artifacts that only containerd's nodes have.
+# The components of role artifacts that only nodes with containerd have.
 BINARIES = ("/opt/plainkube/containerd", "/opt/plainkube/cni-plugins")
 
 
 class Node(DockerHost, ContainerdHost):
-    """A node's current state, and what the new runtime does not need."""
+    """A node's current state, and what the new runtime no longer needs."""
 
     OWNERS: tuple[str, ...] = (SHIM,)
 
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)
         self.wanted = module.params
-        # Of containers that will be gone when images are.
+        # Of containers that will be removed before the images.
         self.pulled: set[str] = set()
 
     def refusals(self) -> list[str]:
-        """Why it is not safe to remove what there is."""
+        """Why it is not safe to remove the existing parts."""
         docker = self.wanted["runtime"] == _runtime.DOCKER
         found = [Trees(BINARIES if docker else SHIM_DATA)]
         if docker or self.leaves_bridge:
@@ -69,19 +69,19 @@ class Node(DockerHost, ContainerdHost):
 
     @property
     def leaves_bridge(self) -> bool:
-        """Whether containerd stays and its pods are on another bridge."""
+        """Whether containerd stays and its pods move to another bridge."""
         found = _runtime.bridge_of(_files.read(at(_runtime.CONFLIST)) or "")
         return self.wanted["runtime"] == _runtime.CONTAINERD and found not in ("", self.wanted["bridge"])
 
     def wake(self) -> None:
-        """Have a runtime run that is left, and has pods' containers yet."""
+        """Start the previous runtime if it still has pods' containers."""
         if self.wanted["runtime"] == _runtime.CONTAINERD:
             self.wake_docker()
         if self.wanted["runtime"] == _runtime.DOCKER or self.leaves_bridge:
             self.wake_containerd()
 
     def parts(self) -> list[Part]:
-        """In the order in which they are removed."""
+        """In the order of removal."""
         if self.wanted["runtime"] == _runtime.DOCKER:
             return [*self.containerd_parts(), *self.binaries(BINARIES)]
         found = [
@@ -100,7 +100,7 @@ class Node(DockerHost, ContainerdHost):
                 Part("Docker's process", self.docker_process, self.stop_docker),
                 Part("file", self.drop_ins, self.remove_drop_ins),
             ]
-        # The unit tells that the rest is ours.
+        # The unit identifies the rest as ours.
         return [
             *found,
             *self.binaries(SHIM_DATA),
@@ -108,7 +108,7 @@ class Node(DockerHost, ContainerdHost):
         ]
 
     def binaries(self, paths: t.Sequence[str]) -> list[Part]:
-        """What programs are in and keep, and the links to them."""
+        """The directories of programs and their data, and the links to them."""
 
         def links() -> list[str]:
             found = matching("/usr/local/bin/*") + matching("/opt/cni/bin/*")
@@ -140,7 +140,7 @@ class Node(DockerHost, ContainerdHost):
     # --- Docker ---
 
     def images(self) -> list[str]:
-        """Those of the collection, and those that pods have pulled."""
+        """The collection's images, and those that pods pulled."""
         if not self.has(SHIM) or not self.docker_runs():
             return []
         containers = self.all_containers()
@@ -156,15 +156,15 @@ class Node(DockerHost, ContainerdHost):
         )
 
     def docker_process(self) -> list[str]:
-        """Docker, where it is on flannel's subnet, or on its way back from there. One that never was is not ours."""
+        """Docker, if it is on flannel's subnet, or being moved back from it. Otherwise, it is not ours."""
         if not there([self.drop_in(), BRIDGELESS]):
             return []
         state = self.docker() if not there([BRIDGELESS]) else {"ActiveState": "active"}
         runs = state.get("ActiveState") not in ("inactive", "failed", None) or state.get("UnitFileState") == "enabled"
-        return ["stopped, and not started at boot"] if runs else []
+        return ["stopped, and disabled at boot"] if runs else []
 
     def stop_docker(self, dummy: list[str]) -> None:
-        """Its containers, images and volumes stay; started by hand, it has its own bridge."""
+        """Its containers, images and volumes stay; if it is started manually, it has its default bridge."""
         _docker_service.stop(self.module, rebuild=True)
         _docker_service.systemctl(self.module, "disable", "--quiet", SERVICE, "docker.socket")
         self.remove_drop_ins(self.drop_ins())
@@ -173,14 +173,14 @@ class Node(DockerHost, ContainerdHost):
 
 
 def refuse(module: AnsibleModule, node: Node) -> None:
-    """Fail where Docker is to stop and runs containers of others; nothing has been changed."""
+    """Fail, before any change, if Docker must stop but runs foreign containers."""
     refusals = node.refusals()
     if refusals:
         module.fail_json(msg=f"Nothing was removed: {'; '.join(refusals)}, and run plainkube.cluster.site again.")
     foreign = [] if module.params["docker"] or not there([node.drop_in()]) else node.foreign()
     if foreign:
         module.fail_json(
-            msg="Docker Engine is to stop on this node (docker_enabled is false), and runs containers that Kubernetes does not own: "
+            msg="Docker Engine must stop on this node (docker_enabled is false), but runs containers that Kubernetes does not own: "
             f"{', '.join(foreign)}; stop them, or set docker_enabled to true."
         )
 
@@ -194,18 +194,18 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         parts = node.parts()
         found = inspect(node, parts)
         if found:
-            # Whatever there is, the kubelet must not make more of it.
+            # The kubelet must not create anything new.
             parts = [Part("service", node.kubelet, node.stop_kubelet), *parts]
             found = inspect(node, parts)
         if found and not module.check_mode:
             apply(node, parts)
     except (Failure, OSError, ValueError) as error:
         module.fail_json(
-            msg=f"{str(error).rstrip('.')}. Put that right, and run plainkube.cluster.site again: it goes on from here."
+            msg=f"{str(error).rstrip('.')}. Fix that, and run plainkube.cluster.site again: it resumes here."
         )
     lines = [f"{kind} {name}\n" for kind, names in found.items() for name in names]
     begun = os.path.exists(at(_runtime.MARKER))
-    pending = [Action("wait", "the change of the container runtime", "it has not come to its end")] if begun else []
+    pending = [Action("wait", "the change of the container runtime", "it is not complete yet")] if begun else []
     return {
         **_actions.result([*actions(found), *pending]),
         "diff": {"before_header": "this node", "after_header": "this node", "before": "".join(lines), "after": ""},

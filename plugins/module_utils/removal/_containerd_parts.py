@@ -40,11 +40,11 @@ FILES = (
 )
 BRIDGE = "cni0"
 NAMESPACES = "/run/netns"
-# State of containerd's CRI plugin, here and until the next boot.
+# State of containerd's CRI plugin, on disk and until the next boot.
 STATE = ("/var/lib/containerd/io.containerd.grpc.v1.cri", "/run/containerd/io.containerd.grpc.v1.cri")
 # containerd itself configures each pod's loopback, also with CNI.
 LEASES = ("/var/lib/cni/networks/plainkube", "/var/lib/cni/results/plainkube-*", "/var/lib/cni/results/cni-loopback-*")
-# Those of the plugin portmap, which forwards hostPorts to pods.
+# The chains of the plugin portmap, which forwards hostPorts to pods.
 CHAINS = ("CNI-HOSTPORT", "CNI-DN")
 TABLES = ("cni_hostport",)
 NAMESPACE = "k8s.io"
@@ -69,11 +69,11 @@ class ContainerdHost(Host):
     """A host with containerd as the kubelet's runtime."""
 
     def manages_containerd(self) -> bool:
-        """Whether containerd runs in our unit, or did until its unit went."""
+        """Whether containerd runs in our unit, or did until the unit was removed."""
         return _stamp.split(_files.read(at(UNIT)) or "")[2] is not None or bool(there([_runtime.CONFLIST]))
 
     def containerd_parts(self) -> list[Part]:
-        """All of it; the unit, which tells that it is ours, last."""
+        """All parts. The unit comes last, because it identifies containerd as ours."""
         return [
             Part("container", self.pod_containers, self.remove_pod_containers),
             Part("image", self.pod_images, self.remove_pod_images),
@@ -98,7 +98,7 @@ class ContainerdHost(Host):
         ]
 
     def wake_containerd(self) -> None:
-        """Start a containerd that does not run, though pods' containers may be left in it: only it can list them."""
+        """Start a stopped containerd that may still have pods' containers: only containerd can list them."""
         if self.manages_containerd() and there([UNIT]) and not self.containerd_runs():
             output(self.module, "systemctl", "start", CONTAINERD)
 
@@ -106,7 +106,7 @@ class ContainerdHost(Host):
         return self.state(CONTAINERD).get("ActiveState") == "active"
 
     def listing(self, kind: str) -> list[str]:
-        """The names of all containers, tasks or images that Kubernetes has."""
+        """The names of all containers, tasks or images of Kubernetes."""
         if not self.manages_containerd() or not self.containerd_runs():
             return []
         return sorted(output(self.module, *COMMAND, kind, "list", "--quiet").split())
@@ -117,7 +117,7 @@ class ContainerdHost(Host):
     def remove_pod_containers(self, names: list[str]) -> None:
         tasks = self.listing("tasks")
         if tasks:
-            # One that ends by itself meanwhile is no trouble: the next command tells whether any is left.
+            # It may end in the meantime: the next command shows whether any is left.
             output(self.module, *COMMAND, "tasks", "delete", "--force", *tasks)
         self.run(*COMMAND, "containers", "delete", *names)
 
@@ -135,7 +135,7 @@ class ContainerdHost(Host):
         _docker_service.systemctl(self.module, "stop", *names)
 
     def shims(self) -> list[str]:
-        """They live on when containerd stops, and containerd 2 ends that of a sandbox only when the kubelet asks for it."""
+        """They survive a stop of containerd, and containerd 2 stops that of a sandbox only if the kubelet requests it."""
         pids = [name for name in listed("/proc") if name.isdigit()] if self.manages_containerd() else []
         return [pid for pid in pids if is_shim(command_line(pid))]
 
@@ -145,7 +145,7 @@ class ContainerdHost(Host):
                 os.kill(int(pid), signal.SIGKILL)
         left = poll(self.shims, lambda left: not left, seconds=10)
         if left:
-            raise OSError(f"these processes of containerd's do not end: {', '.join(left)}")
+            raise OSError(f"these processes of containerd do not stop: {', '.join(left)}")
 
     def network_namespaces(self) -> list[str]:
         names = listed(NAMESPACES) if self.manages_containerd() else []
@@ -176,7 +176,7 @@ class ContainerdHost(Host):
         return Trees(paths if self.manages_containerd() else [])
 
     def own_bridge(self) -> list[str]:
-        """cni0, if it is ours: others use the same name."""
+        """cni0, if it is ours: other software uses the same name."""
         ours = _runtime.bridge_of(_files.read(at(_runtime.CONFLIST)) or "") == BRIDGE
         return [BRIDGE] if ours and os.path.exists(at(f"/sys/class/net/{BRIDGE}")) else []
 

@@ -1,7 +1,7 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # Private to this collection; not a public interface.
-"""What is this collection's of Docker Engine: Kubernetes' containers and images, and the settings that put docker0 on flannel's subnet."""
+"""The parts of Docker Engine that belong to this collection: Kubernetes' containers and images, and docker0's settings for flannel's subnet."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import SERVICE, output
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _environment, _stamp, _systemd
 
-# For one start of Docker while its default bridge is restored; always gone after the next boot.
+# For one start of Docker, while its default bridge is restored. Never survives a boot.
 BRIDGELESS = f"/run/systemd/system/{SERVICE}.d/{_docker.DROP_IN}"
 
 
 class DockerHost(Host):
     """A host with Docker Engine. Its module has the options images and wait."""
 
-    # Without one of these, nothing in Docker is Kubernetes'.
+    # Without one of these, nothing in Docker belongs to Kubernetes.
     OWNERS: tuple[str, ...] = ("kubelet", "cri-dockerd")
 
     def docker(self) -> dict[str, str]:
@@ -58,7 +58,7 @@ class DockerHost(Host):
         return sorted(_bridge.name(one) for one in self.all_containers() if _bridge.of_kubernetes(one))
 
     def foreign(self) -> list[str]:
-        """Names of the containers of others that run."""
+        """Names of the running foreign containers."""
         running = [one for one in self.all_containers() if one.get("State") in ("running", "paused", "restarting")]
         return sorted(_bridge.name(one) for one in running if not _bridge.of_kubernetes(one))
 
@@ -114,7 +114,7 @@ class DockerHost(Host):
     def remove_drop_ins(self, paths: list[str]) -> None:
         remove_files(paths)
         for directory in {os.path.dirname(path) for path in paths}:
-            with contextlib.suppress(OSError):  # others have files there, too
+            with contextlib.suppress(OSError):  # a directory with files of other software, too
                 os.rmdir(at(directory))
         _docker_service.systemctl(self.module, "daemon-reload")
 
@@ -125,7 +125,7 @@ class DockerHost(Host):
     def docker_process(self) -> list[str]:
         if not self.stamped() or self.foreign():
             return []
-        return ["restarted, so that docker0 is its own again"]
+        return ["restarted, to restore its default bridge"]
 
     def startable(self) -> bool:
         """Whether Docker can start without our drop-in."""
@@ -140,7 +140,7 @@ class DockerHost(Host):
             _docker_service.start(self.module, self.module.params["wait"])
         else:
             self.kept.append(
-                "Docker is stopped: its unit asks for a negative OOMScoreAdjust, which this host may not set, and could not be started before either."
+                "Docker is stopped: its unit asks for a negative OOMScoreAdjust, which this host does not allow, so it could not be started before either."
             )
 
     def forget_bridge(self) -> None:
@@ -167,26 +167,26 @@ class DockerHost(Host):
         self.remove_drop_ins([BRIDGELESS])
 
     def wake_docker(self) -> None:
-        """Start a Docker that should run and does not: only it can list containers and images."""
+        """Start a stopped Docker that should run: only Docker can list containers and images."""
         state = self.docker()
         wanted = self.has(*self.OWNERS) and state.get("UnitFileState") == "enabled"
         if not wanted or state.get("ActiveState") == "active" or not self.startable():
             return
         if not os.path.exists(at(self.drop_in())) and not listed(f"{_bridge.INTERFACE}/brif"):
-            # A killed run had stopped it while it restored the default bridge.
+            # A killed run stopped it while restoring the default bridge.
             _docker_service.delete_bridge(self.module)
         _docker_service.start(self.module, self.module.params["wait"])
 
     def keeps(self) -> list[str]:
-        """What stays for now, because other containers are running."""
+        """What stays for now, because foreign containers are running."""
         foreign = self.foreign()
         kept = []
         if foreign and self.stamped():
             kept.append(
                 f"Docker keeps its process and docker0 its address, because a restart would stop {', '.join(foreign)}: "
-                "run plainkube.cluster.reset once more when they have ended."
+                "run plainkube.cluster.reset again after they have stopped."
             )
         in_use = self.sorted_images()[1]
         if in_use:
-            kept.append(f"Images that containers of others use stay: {', '.join(in_use)}.")
+            kept.append(f"Images in use by foreign containers stay: {', '.join(in_use)}.")
         return kept

@@ -20,7 +20,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.services import 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-# Tests put a directory of theirs before all paths.
+# Prefix of all paths, for tests.
 ROOT = ""
 UNITS = "/etc/systemd/system"
 # Timeout for a service to stop before it is removed.
@@ -60,7 +60,7 @@ def remove_files(paths: t.Iterable[str]) -> None:
 
 
 def resolved(path: str) -> str:
-    """Where a path leads, links followed."""
+    """The target of a path, following links."""
     return os.path.realpath(at(path))[len(ROOT) :]
 
 
@@ -69,11 +69,11 @@ def mounted() -> list[_mounts.Mount]:
 
 
 class Tree(t.NamedTuple):
-    """A directory that is ours with all in it."""
+    """A directory that is ours with all its content."""
 
-    path: str  # as our components know it
-    place: str  # where that leads
-    stays: bool  # somebody has put a link or a mount point there
+    path: str  # the path in our components
+    place: str  # its target
+    stays: bool  # whether it is a link or a mount point
 
 
 class Trees:
@@ -87,14 +87,14 @@ class Trees:
         self.mounts = mounted()
         points = {mount.point for mount in self.mounts}
         found = there(paths)
-        # A link that leads to no directory is not ours.
+        # A link that does not lead to a directory is not ours.
         self.files = [path for path in found if not os.path.isdir(at(path)) and not os.path.islink(at(path))]
         trees = []
         for path in found:
             place = resolved(path)
             if os.path.isdir(at(path)):
                 trees.append(Tree(path, place, os.path.islink(at(path)) or place in points))
-        # A directory in another one goes with that.
+        # A subdirectory is removed together with its parent.
         self.trees = [
             tree for tree in trees if tree.stays or not any(_mounts.within(tree.place, one.place) for one in trees)
         ]
@@ -111,7 +111,7 @@ class Trees:
         return {at(path) for path in self.kept}
 
     def names(self) -> list[str]:
-        """What there is to remove."""
+        """The items to remove."""
         found = [*self.files]
         for tree in self.trees:
             content_only = tree.stays or any(_mounts.within(path, tree.place) for path in self.kept)
@@ -133,7 +133,7 @@ class Trees:
         return [point for point in found.values() if point not in self.kept]
 
     def refusals(self) -> list[str]:
-        """Why it is not safe to remove them, in sentences."""
+        """Why it is not safe to remove them, as sentences."""
         return [problem for tree in self.trees for problem in self.problems(tree)]
 
     def problems(self, tree: Tree) -> t.Iterator[str]:
@@ -143,13 +143,13 @@ class Trees:
             what = f"is a link to {tree.place}, which" if os.path.islink(at(tree.path)) else "is a mount point, and"
             more = " and more" if len(strangers) > 5 else ""
             yield (
-                f"{tree.path} {what} also holds {', '.join(strangers[:5])}{more}, and that is not the cluster's: "
+                f"{tree.path} {what} also contains {', '.join(strangers[:5])}{more}, which does not belong to the cluster: "
                 "move it to another directory"
             )
         for path in (f"{tree.place}/{name}" for name in names):
             if os.path.islink(at(path)) and os.path.isdir(at(path)):
                 yield (
-                    f"{path} is a link to {resolved(path)}, and what is there may not be the cluster's: unmount and remove there what is, "
+                    f"{path} is a link to {resolved(path)}, and its content may not belong to the cluster: unmount and remove what does, "
                     "remove the link"
                 )
         hidden = _mounts.below(self.mounts, tree.place).hidden
@@ -162,7 +162,7 @@ class Trees:
 
 
 def remove_cgroup(path: str) -> OSError | None:
-    """Remove a cgroup with those below it; the error where one of them still has processes."""
+    """Remove a cgroup with those below it; returns the error if one of them still has processes."""
     try:
         for directory, _names, _files_in_it in os.walk(at(path), topdown=False):
             os.rmdir(directory)
@@ -172,7 +172,7 @@ def remove_cgroup(path: str) -> OSError | None:
 
 
 class Host:
-    """The host as it is now. What is ours is told by the units that were there when it began."""
+    """The current state of the host. The units that existed at the start identify what is ours."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
@@ -195,10 +195,10 @@ class Host:
 
     def stop_services(self, names: list[str]) -> None:
         units = [f"{name}.service" for name in names]
-        # One by one until no service is left that creates containers.
+        # One by one, until no service that creates containers is left.
         for unit in [unit for unit in units if unit in ("kubelet.service", "cri-dockerd.service")]:
             _docker_service.systemctl(self.module, "stop", unit)
-        # An API server whose etcd is gone, here or on another host, would wait two minutes for it.
+        # An API server without etcd, on this or another host, would wait two minutes for it.
         servers = [unit for unit in units if unit != "etcd.service"]
         if servers:
             _docker_service.systemctl(self.module, "stop", "--no-block", *servers)
@@ -227,7 +227,7 @@ class Host:
 
     def unmount(self, points: list[str]) -> None:
         for point in points:
-            # It may have disappeared together with another mount of which it was a copy.
+            # It may have disappeared together with a mount whose copy it was.
             if any(mount.point == point for mount in mounted()):
                 self.unmount_one(point)
 
@@ -236,7 +236,7 @@ class Host:
         code, out, err = _command.run(self.module, command)
         if code == 0:
             return
-        # Unmounted lazily, what is in it could still be read.
+        # After a lazy unmount, its content would still be readable.
         holders = _trees.holders(at(point)) if os.path.lexists(at(point)) else []
         if holders:
             raise Failure(f"{point} cannot be unmounted, because it is used by {', '.join(holders)}")
@@ -244,7 +244,7 @@ class Host:
 
 
 def inspect(host: Host, parts: list[Part]) -> dict[str, list[str]]:
-    """What there is, by kind."""
+    """The existing items, by kind."""
     found: dict[str, list[str]] = {}
     for part in parts:
         names = part.find()
@@ -255,13 +255,13 @@ def inspect(host: Host, parts: list[Part]) -> dict[str, list[str]]:
 
 
 def actions(found: t.Mapping[str, t.Sequence[str]]) -> list[Action]:
-    """The actions that remove what `look` found. The unit of a service is a part of its own."""
+    """The actions that remove what was found. The unit of a service is a separate part."""
     pairs = [(kind, name) for kind, names in found.items() for name in names]
     return [Action("stop", name) if kind == "service" else Action("remove", f"{kind} {name}") for kind, name in pairs]
 
 
 def apply(host: Host, parts: list[Part]) -> None:
-    """Remove the parts one after the other, and search again before each: until it was stopped, the kubelet may have created more."""
+    """Remove the parts one by one, and search again before each: the kubelet may have created more until it stopped."""
     host.going = set()
     for part in parts:
         names = part.find()

@@ -78,9 +78,9 @@ def test_what_keeps_pods(namespace, allowed, keeps):
     budgets = [{"metadata": {"namespace": namespace, "name": "web"}, "spec": {"selector": {}}, "status": status}]
     words = (
         "PodDisruptionBudget a/web (2 pods healthy, 2 needed) keeps a/one, a/two; "
-        "give these budgets more healthy pods on other nodes, or less to keep"
+        "start more healthy pods on other nodes, or lower these budgets"
     )
     assert _drain.obstacles([one, two], budgets, "no idea") == (words if keeps else "no idea")
     both = _drain.obstacles([one, ending], budgets, "no idea")
-    assert ("keeps a/one, and a/ending did not end; give" in both) is keeps
-    assert both.endswith("see why their containers do not end, or allow more time")
+    assert ("keeps a/one, and a/ending did not end; start" in both) is keeps
+    assert both.endswith("find out why their containers do not stop, or allow more time")

@@ -165,7 +165,7 @@ def test_docker_tells_its_version(host, run_module):
     result = run_module(kube_checkstatus, components=[docker])
     assert result["components"][0]["version"] == "26.1.5"
     assert result["problems"] == [
-        "docker on this host runs version 26.1.5, 26.1.4 is wanted; run plainkube.cluster.site"
+        "docker on this host runs version 26.1.5, but 26.1.4 is expected; run plainkube.cluster.site"
     ]
 
 
@@ -193,7 +193,7 @@ def test_gives_up_after_wait(host, server, run_module):
     url = f"http://127.0.0.1:{server.server_port}/readyz"
     component = {"name": "kube-apiserver", "health_url": url, "managed": False}
     result = run_module(kube_checkstatus, components=[component], wait=1, poll=0.4)
-    assert result["problems"] == [f"kube-apiserver on this host is not healthy: {url} says 500: [-]etcd failed"]
+    assert result["problems"] == [f"kube-apiserver on this host is not healthy: {url} returns 500: [-]etcd failed"]
     assert 2 <= host.looks <= 4
 
 
@@ -344,10 +344,14 @@ KUBECONFIG = "server: {server}\ncertificate-authority: ca\nclient-certificate: c
         (
             404,
             "",
-            "the state of node n1 is unknown: the API server knows no such node; read `journalctl --unit kubelet`",
+            "the state of node n1 is unknown: the API server does not have the node; read `journalctl --unit kubelet`",
         ),
-        (403, "forbidden", "the state of node n1 is unknown: https://a:6443/api/v1/nodes/n1 says 403: forbidden"),
-        (0, "timed out", "the state of node n1 is unknown: https://a:6443/api/v1/nodes/n1 says no answer: timed out"),
+        (403, "forbidden", "the state of node n1 is unknown: https://a:6443/api/v1/nodes/n1 returns 403: forbidden"),
+        (
+            0,
+            "timed out",
+            "the state of node n1 is unknown: https://a:6443/api/v1/nodes/n1 returns no response: timed out",
+        ),
     ],
 )
 def test_node(run_module, monkeypatch, tmp_path, code, text, problem):

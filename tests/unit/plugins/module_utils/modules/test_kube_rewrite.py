@@ -118,7 +118,7 @@ def test_what_does_not_pass_is_told(server, rewrite):
     result = rewrite()
     assert result["failed"]
     assert result["msg"] == (
-        "Objects could not be written again: PATCH https://127.0.0.1:6443/api/v1/namespaces/a/secrets/s1 failed: trouble 403"
+        "Objects could not be rewritten: PATCH https://127.0.0.1:6443/api/v1/namespaces/a/secrets/s1 failed: trouble 403"
     )
     assert server.patched == []
 

@@ -138,7 +138,7 @@ def test_drained_and_restored(cluster):
     cluster.set(node=node(), pods=[pod("web-2"), pod("web-1"), pod("agent", "DaemonSet")])
     done = check_do_again(cluster, "drained")
     assert (done["changed"], done["pods"]) == (True, ["default/web-1", "default/web-2"])
-    evicted = "default/web-1, default/web-2 evicted, and the node takes pods again at the end"
+    evicted = "default/web-1, default/web-2 evicted, and the node uncordoned at the end"
     assert done["actions"] == [("drain", evicted, "")]
     assert done["diff"] == {
         "before_header": "node n1",
@@ -152,7 +152,7 @@ def test_drained_and_restored(cluster):
     assert 0 < int(drain[-1].removeprefix("--timeout=").removesuffix("s")) <= 60
     assert [found["metadata"]["name"] for found in cluster.pods] == ["agent"]
     cluster.set(node=cluster.node)
-    assert check_do_again(cluster, "restored")["actions"] == [("apply", "node n1", "it takes pods again")]
+    assert check_do_again(cluster, "restored")["actions"] == [("apply", "node n1", "it accepts pods again")]
     assert (cluster.owner(), cluster.verbs()) == ((False, None), ["patch"])
 
 
@@ -194,7 +194,7 @@ def test_no_such_node(cluster):
     result = cluster.run("restored", timeout=1)
     assert result["failed"]
     assert result["msg"] == (
-        "Node n1 does not exist, after 1 s (timeout); read `journalctl --unit kubelet` on that host, fix what it reports and run this again."
+        "Node n1 does not exist, after 1 s (timeout); read `journalctl --unit kubelet` on that host, fix what it reports, and run this again."
     )
 
 
@@ -206,11 +206,11 @@ def test_a_budget_keeps_a_pod(cluster, mine):
         node=node(cordoned=not mine), pods=[pod("web-1")], budgets=[other, budget()], script={"drain": [{"say": said}]}
     )
     result = cluster.run("drained")
-    ends = "not cordoned any more" if mine else "cordoned, as before"
+    ends = "no longer cordoned" if mine else "cordoned, as before"
     assert result["failed"]
     assert result["msg"] == (
         "Node n1 is not drained within 60 s (timeout): PodDisruptionBudget default/web (1 pods healthy, 1 needed) keeps default/web-1; "
-        f"give these budgets more healthy pods on other nodes, or less to keep; the node is {ends}."
+        f"start more healthy pods on other nodes, or lower these budgets; the node is {ends}."
     )
     assert cluster.owner() == (not mine, None)
     # Once the budget lets it go, the next run drains.
@@ -224,7 +224,8 @@ def test_a_pod_does_not_end(cluster):
     cluster.set(node=node(), pods=pods, budgets=[budget(1)], script={"drain": [{"say": said}]})
     result = cluster.run("drained")
     assert (
-        "(timeout): default/slow did not end; see why their containers do not end, or allow more time" in result["msg"]
+        "(timeout): default/slow did not end; find out why their containers do not stop, or allow more time"
+        in result["msg"]
     )
     assert cluster.owner() == (False, None)
 
@@ -233,7 +234,7 @@ def test_what_cannot_be_seen_from_the_pods_is_kubectls_to_say(cluster):
     said = 'error: unable to drain node "n1": pods "web-1" is forbidden'
     cluster.set(node=node(), pods=[pod("web-1")], script={"drain": [{"say": said}]})
     result = cluster.run("drained")
-    assert 'pods "web-1" is forbidden; the node is not cordoned any more.' in result["msg"]
+    assert 'pods "web-1" is forbidden; the node is no longer cordoned.' in result["msg"]
 
 
 def test_a_cordon_that_cannot_be_taken_back(cluster):
@@ -287,12 +288,12 @@ def test_no_api_server(cluster, state, monkeypatch):
     cluster.set(node=node(), script={"get": [{"say": REFUSED}] * 99})
     check = cluster.run(state, _ansible_check_mode=True)
     assert (check["changed"], len(cluster.log)) == (False, 1)
-    assert check["msg"].startswith("Nothing is known of the node: kubectl could not read node n1 with kubeconfig")
+    assert check["msg"].startswith("The state of the node is unknown: kubectl could not read node n1 with kubeconfig")
     result = cluster.run(state, timeout=1)
     assert result["failed"]
     assert "the server 127.0.0.1:6443 was refused" in result["msg"]
     monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda self, name, *a, **k: None)
-    assert "there is no kubectl on this host" in cluster.run(state, _ansible_check_mode=True)["msg"]
+    assert "kubectl is not installed on this host" in cluster.run(state, _ansible_check_mode=True)["msg"]
     assert cluster.run(state)["failed"]
 
 
@@ -306,7 +307,7 @@ def test_pods_without_a_controller_are_warned_of(cluster, monkeypatch):
     monkeypatch.setattr(AnsibleModule, "warn", lambda self, text: warnings.append(text))
     cluster.set(node=node(), pods=[pod("one", owner=""), pod("two")])
     check_do_again(cluster, "drained")
-    said = "Nobody makes these pods again elsewhere, as they have no controller: default/one."
+    said = "These pods have no controller and will not be recreated: default/one."
     assert warnings == [said, said]
 
 

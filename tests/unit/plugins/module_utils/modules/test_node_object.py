@@ -107,7 +107,7 @@ def test_a_node_that_will_register_has_something_to_remember(run, api):
 def test_nothing_is_known_where_nobody_answers(run, api):
     api.first = [DOWN]
     result = run(check=True)
-    assert (result["changed"], result["msg"]) == (False, "Nothing is known of the Node: Connection refused.")
+    assert (result["changed"], result["msg"]) == (False, "The state of the Node is unknown: Connection refused.")
 
 
 def test_a_host_without_a_certificate_is_new(run, api, tmp_path, monkeypatch):
