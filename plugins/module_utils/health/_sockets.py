@@ -52,11 +52,11 @@ def name(pid: int) -> str:
 
 
 def foreign_listeners(ports: t.Collection[int], ours: str, udp_ports: t.Collection[int] = ()) -> list[dict[str, t.Any]]:
-    """Listeners on these ports whose program is neither under the directory `ours` nor carries our stamp, as the distribution's HAProxy in
-    a service of ours does; each with its process.
+    """Listeners on these ports, each with its process, whose program is not under the directory `ours` and has no stamp of ours, unlike the
+    distribution's HAProxy in our service.
 
-    A pid of 0 stands for the kernel, or for a process of another PID namespace. Of UDP these are left out: VXLAN interfaces, of which
-    flannel's is one, share the kernel's socket.
+    A PID of 0 means the kernel, or a process in another PID namespace. Such UDP listeners are omitted: VXLAN interfaces, including
+    flannel's, share the kernel's socket.
     """
     wanted = [listener for listener in listeners() if listener.port in ports]
     wanted += [listener for listener in listeners("udp") if listener.port in udp_ports] if udp_ports else []
@@ -130,7 +130,7 @@ def ssh_server_ports() -> set[int]:
 
 def ssh_ports(module: AnsibleModule) -> set[int]:
     """The ports where SSH comes in: those of its servers, of systemd where it listens for them, and of this very connection."""
-    # The answer is of use where there is no such unit too: it has no Listen then.
+    # This also works without such a unit, which then has no Listen.
     shown = _command.run(module, ["systemctl", "show", "--property=ActiveState,Listen", *_SSH_SOCKETS])[1]
     active = [block for block in shown.split("\n\n") if "ActiveState=active" in block]
     sockets = {

@@ -55,7 +55,7 @@ def parse_address(text: str) -> str:
 
 
 def parse_listeners(text: str, protocol: str = "tcp") -> list[Listener]:
-    """The sockets that wait for others in the text of /proc/net/{tcp,udp}{,6}; those that are connected to somebody do not."""
+    """The listening sockets in the text of /proc/net/{tcp,udp}{,6}, without connected ones."""
     rows = (line.split() for line in text.splitlines()[1:])
     return [
         Listener(parse_address(row[1].split(":")[0]), int(row[1].split(":")[1], 16), int(row[9]), protocol)
@@ -248,7 +248,7 @@ def etcd_alarms(members: list[dict]) -> list[dict]:
 
 
 def etcd_strangers(members: list[dict], expected: t.Sequence[str]) -> list[Problem]:
-    """Members that nobody expects, and the other way round. One that has never started has no name yet."""
+    """Unexpected and missing members. A member that has never started has no name yet."""
     if not expected:
         return []
     names = [member["name"] for member in members]
@@ -427,7 +427,7 @@ def deployment_problems(deployment: dict) -> list[Problem]:
 
 
 def bridge_problems(name: str, address: str, subnet_file: str | None) -> list[Problem]:
-    """A bridge's address (as 10.244.5.1/24; empty where there is none) against the subnet in the file that flanneld wrote."""
+    """Compares a bridge's address (such as 10.244.5.1/24, or empty) with the subnet in flanneld's file."""
     if subnet_file is None:
         return [Problem("flannel has no subnet for this host yet; read `journalctl --unit flanneld`", passing=True)]
     try:

@@ -83,8 +83,8 @@ class ContainerdHost(Host):
         ]
 
     def network_parts(self) -> list[Part]:
-        """What pods leave when their containers are gone. containerd stops, as it remembers them; the CNI configuration, which tells on which
-        bridge they were, is last."""
+        """The remains of pods without their containers. containerd stops, because it remembers the pods. The CNI configuration, which identifies
+        their bridge, comes last."""
         return [
             Part("service", self.containerd_services, self.stop_containerd),
             Part("process", self.shims, self.end_shims),

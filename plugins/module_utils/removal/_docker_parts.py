@@ -144,9 +144,9 @@ class DockerHost(Host):
             )
 
     def forget_bridge(self) -> None:
-        """Have Docker forget the network of docker0, which it keeps on disk with the old address, beside those of others.
+        """Make Docker forget docker0's network, which it stores on disk with the old address, together with other networks.
 
-        It does so when it starts without a bridge. Where the administrator says which address, nothing is kept.
+        It does so when it starts without a bridge. If the administrator sets the address, nothing is stored.
         """
         command = _docker.start_command([output(self.module, "systemctl", "cat", SERVICE)])
         told = {**_docker.parse_daemon_json(self.recorded()[1]), **_docker.flag_settings(command, {})}

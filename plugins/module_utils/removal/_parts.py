@@ -77,10 +77,10 @@ class Tree(t.NamedTuple):
 
 
 class Trees:
-    """Directories that are ours with all in them, and files. They go, and what is mounted below them is unmounted.
+    """Our files, and directories that are ours with all their content. They are removed, and everything mounted below them is unmounted.
 
-    Where somebody has put a link or a mount point in the place of a directory, only what is in it goes: the link, the directory that it
-    leads to and the mount stay. So the name of a directory of which only the content goes ends with a slash.
+    If a directory is a link or a mount point, only its content is removed: the link, the directory to which it
+    leads, and the mount stay. The name of a directory that loses only its content ends with a slash.
     """
 
     def __init__(self, paths: t.Iterable[str]) -> None:

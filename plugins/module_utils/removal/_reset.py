@@ -60,7 +60,7 @@ def owned_units(units: t.Mapping[str, str]) -> list[str]:
 
 
 def configuration(units: t.Iterable[str]) -> set[str]:
-    """The files below /etc/kubernetes that units' trailers name."""
+    """The files below /etc/kubernetes in units' trailers."""
     paths = (path for text in units for path in _stamp.split(text)[1])
     return {path for path in paths if path.startswith(f"{CONFIGURATION}/")}
 
@@ -78,8 +78,8 @@ def strangers(path: str, names: t.Iterable[str]) -> list[str]:
 
 
 def chain_rules(saved: str, prefixes: t.Sequence[str], more: t.Container[str] = ()) -> dict[str, list[str]]:
-    """Table -> the lines for iptables-restore --noflush that take the chains that begin so, and what leads there, out of what iptables-save
-    printed; with them, other rules as it prints them."""
+    """Table -> the input of iptables-restore --noflush that removes the chains with these prefixes, and the jumps to them, from the output of
+    iptables-save; also removes the rules in `more`, in iptables-save's format."""
     either = "|".join(map(re.escape, prefixes))
     chain, jump = re.compile(either), re.compile(rf" -[jg] (?:{either})\S*")
     removed: dict[str, list[str]] = {}
@@ -151,7 +151,7 @@ def owned_routes(listed: str, network: str) -> list[str]:
 def sorted_images(
     images: t.Sequence[t.Mapping[str, t.Any]], used: t.Container[str], names: t.Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """Those of the names to remove, and those to keep: a container of others has the image, and it has no other name."""
+    """The names to remove, and the names to keep: those of images that foreign containers use and that have no other name."""
     remove: list[str] = []
     keep: list[str] = []
     for image in images:
@@ -162,7 +162,7 @@ def sorted_images(
 
 
 def starts(bounded: bool, score: str) -> bool:
-    """Whether systemd can start a service with this OOMScoreAdjust; bounded: on a host without CAP_SYS_RESOURCE."""
+    """Whether systemd can start a service with this OOMScoreAdjust; `bounded` means a host without CAP_SYS_RESOURCE."""
     return not (bounded and score.startswith("-"))
 
 
@@ -184,7 +184,7 @@ def _guess(name: str, known: t.Sequence[str]) -> str:
 
 
 def limit_problems(parts: t.Sequence[str], hosts: t.Sequence[str], known: t.Sequence[str]) -> list[str]:
-    """What is wrong with the parts of --limit; known are all hosts and groups of the inventory."""
+    """The problems with the parts of --limit; `known` has all hosts and groups of the inventory."""
     files = [part for part in parts if part.lstrip("!&").startswith("@")]
     if files:
         return [
@@ -205,7 +205,7 @@ def host_problems(
 ) -> list[str]:
     """Why the selection of hosts is unclear, as sentences.
 
-    hosts are the cluster's, named those in reset_hosts, limited those of the cluster that --limit leaves (None: no --limit).
+    `hosts` are the cluster's, `named` those in reset_hosts, and `limited` the cluster's hosts in --limit (None: no --limit).
     """
     if not hosts:
         return ["The inventory has no host of a cluster: set the cluster's inventory with -i."]
