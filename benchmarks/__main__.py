@@ -1,8 +1,8 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""How long a cluster takes by site.yml, by a plain script and by kubeadm, in one run: `python -m benchmarks` (after `make artifacts`).
+"""Compares how long site.yml, a plain script and kubeadm take to build a cluster, in one session: `python -m benchmarks` (after `make artifacts`).
 
-Prints a line a round, then the tables, and writes docs/benchmark.md and docs/benchmark.svg. The exit code tells whether the bars are kept.
+Prints a line per round, then the tables, and writes docs/benchmark.md and docs/benchmark.svg. The exit code says whether the limits are met.
 With --against COMMIT, site.yml and status.yml of this checkout against that commit's: prints the median ratios, and writes nothing. The exit
 code tells whether each is at most 1.05.
 """
@@ -35,7 +35,7 @@ BARS = {
 
 
 class Results:
-    """Seconds, tasks and memory as they come in, and what was not as it should be."""
+    """The measured seconds, tasks and memory, and any failures."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = {}
@@ -63,7 +63,7 @@ class Results:
 
 
 def measure_site(lab: Lab, results: Results) -> None:
-    """Fresh hosts, once more, with one flag changed, and the status."""
+    """A run on fresh hosts, a second run, a run with one flag changed, and the status."""
     inventory = lab.inventory_path()
     started = time.monotonic()
     site = runs.playbook("site", inventory).demand()

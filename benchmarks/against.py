@@ -1,8 +1,8 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Two commits against each other: their rounds alternate on the same machine, so that a busy hour slows down both.
+"""Compares two commits. Their rounds alternate on the same machine, so that other load slows down both.
 
-What counts is the time on the clock. The control node's CPU time is printed beside it: on a machine that is busy with other things it tells more.
+The wall clock time counts. The control node's CPU time is also printed; on a busy machine, it is more meaningful.
 
 The other commit is unpacked into a temporary directory. Both use this checkout's lab: the same images, hosts and binaries.
 """
@@ -26,7 +26,7 @@ from lab.lab import Lab
 
 BAR = 1.05
 ONLY = {"first-pod": report.SITE, "second-run": report.AGAIN, "flag": report.FLAG, "status": report.STATUS}
-# What one cluster that stays can be measured with.
+# The measurements for which one persistent cluster is enough.
 STAYS = ("second-run", "flag", "status")
 
 
@@ -38,7 +38,7 @@ class Took(t.NamedTuple):
 
 
 class Side:
-    """One of the two, and how its playbooks are run."""
+    """One of the two commits, and how to run its playbooks."""
 
     def __init__(self, name: str, tree: pathlib.Path, collections: pathlib.Path) -> None:
         self.name = name
@@ -58,7 +58,7 @@ class Side:
         return path
 
     def playbook(self, lab: Lab, name: str, *arguments: str) -> tuple[runs.Run, Took]:
-        """A run that must succeed, and what it took."""
+        """A run that must succeed, and its cost."""
         path, inventory, before = str(self.tree / "playbooks" / name), self.inventory(lab), _children()
         done = runs.playbook(path, inventory, *arguments, environment=self.environment).demand()
         return done, Took(done.seconds, _children() - before)
@@ -153,7 +153,7 @@ def fresh_clusters(lab: Lab, hosts: t.Sequence[str], only: t.Collection[str]) ->
 
 
 def one_cluster(labs: t.Mapping[str, Lab], only: t.Collection[str]) -> Measure:
-    """On a cluster that stays. Each side has its own where they would change each other's."""
+    """On a persistent cluster. If each side would change the other's cluster, each has its own."""
     # A flag that is changed stays changed, and the next run that has nothing to do is told of it.
     minutes = dict.fromkeys((lab.name for lab in labs.values()), 5)
 
@@ -170,7 +170,7 @@ def one_cluster(labs: t.Mapping[str, Lab], only: t.Collection[str]) -> Measure:
 
 
 def expect(side: Side, name: str, done: runs.Run) -> None:
-    """A run that did something else than what is measured counts for nothing."""
+    """Discard a run that did something other than what is measured."""
     restarted = {f"{host}/{unit}" for host, units in done.restarts.items() for unit in units}
     right = restarted and all(one.endswith("/etcd") for one in restarted) if name == "flag" else not done.changed
     if not right:
@@ -189,7 +189,7 @@ def live(both: tuple[Side, Side], name: str, hosts: t.Sequence[str]) -> t.Iterat
         here.playbook(lab, "site", *flag)
         planned, dummy = there.playbook(lab, "site", "--check", *flag)
         if planned.changed:
-            say(f"{there.name} would change {planned.changed} things on this cluster: it gets one of its own")
+            say(f"{there.name} would change this cluster in {planned.changed} places, so it gets its own cluster")
             other = stack.enter_context(clusters.lab_of(f"{name}-2"))
             other.up(hosts, prepared=True)
             there.playbook(other, "site", *flag)

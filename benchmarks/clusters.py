@@ -24,7 +24,7 @@ SETTINGS = yaml.safe_load((CHECKOUT / "roles/cluster/defaults/main.yml").read_te
 HELLO = f"registry.k8s.io/e2e-test-images/agnhost:{SETTINGS['cluster_hello_version']}"
 # Seconds until a cluster is idle, as it usually is when the playbook runs again.
 REST = 20
-# What site.yml writes to hosts, certificates and keys excepted: these the script makes by itself.
+# What site.yml writes to hosts, except certificates and keys, which the script generates itself.
 FILES = [
     *(f"etc/systemd/system/{unit}.service" for unit in UNITS if unit != "docker"),
     *("etc/systemd/system/docker.service.d", "etc/systemd/system/containerd.service.d", "etc/docker/daemon.json"),
@@ -45,7 +45,7 @@ FILES = [
 
 
 def flag(minutes: int) -> str:
-    """A variable for -e, with which exactly etcd is started again."""
+    """A variable for -e that causes a restart of etcd only."""
     return f"etcd_auto_compaction_retention={minutes}m"
 
 
@@ -61,7 +61,7 @@ def lab_of(name: str) -> t.Iterator[Lab]:
 
 
 def renew(lab: Lab, names: t.Sequence[str]) -> None:
-    """Prepared hosts with nothing on them. The network stays, so that they have the addresses of those before them."""
+    """Prepared, empty hosts. The network stays, so that they get the addresses of their predecessors."""
     for host in lab.hosts().values():
         hosts.remove(host)
     lab.up(names, prepared=True)
@@ -171,7 +171,7 @@ def floor(lab: Lab, directory: pathlib.Path) -> tuple[float, str]:
 
 
 def kubeadm(lab: Lab, directory: pathlib.Path) -> float:
-    """kubeadm init, and joins side by side, to the first pod; what comes before is not counted."""
+    """kubeadm init and parallel joins, up to the first pod; preparations do not count."""
     settings = inventory.kubelet_config(machine.cgroup_version())
     head = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "cgroupDriver": "cgroupfs"}
     gates = {"featureGates": {"ExtendWebSocketsToKubelet": False}}

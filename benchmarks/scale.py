@@ -1,9 +1,9 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What a host costs the control node in a second run of site.yml, by number of hosts: `python -m benchmarks.scale`.
+"""The control node's cost per host in a second run of site.yml, by number of hosts: `python -m benchmarks.scale`.
 
-The hosts are made up: connections are local, and a stub in the place of Python answers what a live, unchanged host answers.
-All that runs on the control node is real: playbooks, roles, filters, the signing, and Ansible.
+The hosts are simulated: connections are local, and a stub in place of Python returns the answers of a running, unchanged host.
+Everything on the control node is real: playbooks, roles, filters, the signing, and Ansible.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Cost:
 
 @dataclasses.dataclass
 class Measured:
-    """A second run with so many hosts."""
+    """A second run with this number of hosts."""
 
     hosts: int
     whole: Cost
@@ -100,7 +100,7 @@ def component(name: str) -> dict[str, t.Any]:
 
 
 def shared_answers(directory: pathlib.Path) -> None:
-    """What every host answers alike."""
+    """The answers that all hosts have in common."""
     directory.mkdir()
     unchanged = ("component", "docker_rebridge", "etcd_network_config", "etcd_rbac", "certificate_install")
     for name in (*unchanged, "container_images", "kube_objects"):
@@ -128,7 +128,7 @@ def shared_answers(directory: pathlib.Path) -> None:
 
 
 def real_facts() -> dict[str, t.Any]:
-    """What host_facts says of this machine; only what must differ from host to host is made up."""
+    """The facts of this machine, with simulated values for those that must differ between hosts."""
     command = [
         *ansible("ansible"),
         "localhost",
@@ -168,7 +168,7 @@ def host_answers(directory: pathlib.Path, name: str, number: int, facts: dict[st
 
 
 class Simulation:
-    """So many hosts in a temporary directory."""
+    """Simulated hosts in a temporary directory."""
 
     def __init__(self, directory: pathlib.Path, count: int) -> None:
         self.directory, self.names = directory, host_names(count)
@@ -268,7 +268,7 @@ NAMES = (
     *("kubelet-client", "kubelet-server"),
 )
 
-# What control planes share beside public files.
+# What control planes share in addition to public files.
 SECRETS = ("sa.key", "ca.key", "encryption.yaml")
 
 

@@ -17,38 +17,42 @@ def arguments(command: list[str]) -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("engine", help="make sure that a Docker Engine answers")
+    verbs.add_parser("engine", help="make sure that a Docker Engine is running")
     image_verb = verbs.add_parser("image", help="build the hosts' image, if it is missing")
-    up = verbs.add_parser("up", help="make and start a lab's hosts, and what is missing for them")
+    up = verbs.add_parser("up", help="create and start a lab's hosts, with everything that they need")
     up.add_argument(
         "--hosts",
         default=",".join(HOSTS),
         help="names, k* is a control plane, n* a node, b* both, e* etcd only; n2:bookworm for another Debian than --suite",
     )
     up.add_argument(
-        "--closed", action="store_true", help="leave the hosts no way out but an HTTP proxy that asks for a password"
+        "--closed",
+        action="store_true",
+        help="let the hosts connect to the outside only through an HTTP proxy with a password",
     )
     for verb in (image_verb, up):
         verb.add_argument("--prepared", action="store_true", help="with the packages that the roles install")
         verb.add_argument("--suite", default=image.SUITE, help="of Debian (%(default)s)")
-    artifacts_verb = verbs.add_parser("artifacts", help="build what the hosts install, unless upstream answers")
-    artifacts_verb.add_argument("--etcd", action="store_true", help="build etcd alone, which unit tests run")
-    rebuild_verb = verbs.add_parser("rebuild", help="build what is small twice, and compare byte by byte")
+    artifacts_verb = verbs.add_parser("artifacts", help="build what the hosts install, if upstream is unavailable")
+    artifacts_verb.add_argument("--etcd", action="store_true", help="build only etcd, for the unit tests")
+    rebuild_verb = verbs.add_parser("rebuild", help="build the small artifacts twice, and compare them byte by byte")
     rebuild_verb.add_argument("--all", action="store_true", help="build everything twice")
-    demo_verb = verbs.add_parser("demo", help="all of it: from nothing to a live cluster")
-    demo_verb.add_argument("--started", type=float, help="when it began, in seconds since the epoch")
-    torture_verb = verbs.add_parser("torture", help="kill site.yml before each of its tasks, and see that it heals")
-    torture_verb.add_argument("--sample", type=int, default=0, help="so many tasks of each kind of run; 0 is all")
+    demo_verb = verbs.add_parser("demo", help="everything: from nothing to a running cluster")
+    demo_verb.add_argument("--started", type=float, help="start time, in seconds since the epoch")
+    torture_verb = verbs.add_parser(
+        "torture", help="kill site.yml before each of its tasks, and check that the next run recovers"
+    )
+    torture_verb.add_argument("--sample", type=int, default=0, help="number of tasks for each kind of run; 0 means all")
     torture_verb.add_argument("--seed", type=int, help="of the sample")
     torture_verb.add_argument(
         "--hosts",
         default=",".join(torture.HOSTS),
-        help="k1 and n1 among them (%(default)s); with k2 and k3, the load balancer's tasks are walked as well",
+        help="k1 and n1 among them (%(default)s); with k2 and k3, the load balancer's tasks are covered as well",
     )
-    down = verbs.add_parser("down", help="remove a lab without a trace")
-    verbs.add_parser("list", help="the labs and their hosts")
+    down = verbs.add_parser("down", help="remove a lab completely")
+    verbs.add_parser("list", help="list the labs and their hosts")
     inventory = verbs.add_parser("inventory", help="print a lab's inventory")
-    inventory.add_argument("--output", type=pathlib.Path, help="write it there instead")
+    inventory.add_argument("--output", type=pathlib.Path, help="write it to this file instead")
     inventory.add_argument("--without", default="", help="names of hosts to leave out")
     journals = verbs.add_parser("journals", help="failed units and the units' last journal lines")
     for verb in (up, down, inventory, journals):
@@ -106,4 +110,4 @@ if __name__ == "__main__":
     except LabError as error:
         sys.exit(f"lab: {error}")
     except KeyboardInterrupt:
-        sys.exit("lab: interrupted; the same command goes on from here")
+        sys.exit("lab: interrupted; the same command resumes here")

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Where the lab's hosts get binaries and images: from upstream if it answers, else from a mirror that is built here."""
+"""Where the lab's hosts get binaries and images: from upstream if it is available, else from a locally built mirror."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from lab.base import CHECKOUT, LabError, cache, playbook, say
 from plugins.module_utils.artifacts import _sums
 from plugins.module_utils.host import _host
 
-# One address of each place that the roles download from.
+# One URL on each server from which the roles download.
 UPSTREAM = ("https://dl.k8s.io/release/stable.txt", "https://registry.k8s.io/v2/", "https://github.com/etcd-io/etcd")
 
 
-# Beside what the roles install by default: for nodes of scenario runtimes.
+# In addition to what the roles install by default: for nodes of scenario runtimes.
 UPSTREAM_CONTAINERD = {"cluster_containerd_version": "2.2.9", "cluster_cni_plugins_version": "1.9.1"}
 
 
@@ -40,9 +40,9 @@ def ensure(more: t.Mapping[str, str] | None = None) -> None:
         unreachable = unanswered(UPSTREAM)
         if not unreachable and not os.environ.get("PLAINKUBE_LAB_BUILD"):
             path.write_text("upstream", encoding="utf-8")
-            say("the upstream downloads answer: hosts will install from there")
+            say("the upstream downloads are available: hosts will install from there")
             return
-        say(f"building the binaries here{': no answer from ' + ', '.join(unreachable) if unreachable else ''}")
+        say(f"building the binaries here{': no response from ' + ', '.join(unreachable) if unreachable else ''}")
     machine.install("gcc", "libc6-dev")
     playbook("build.yml", "-e", json.dumps({"build_directory": str(mirror.directory()), **(more or {})}))
     path.write_text("mirror", encoding="utf-8")
@@ -60,7 +60,7 @@ def ensure_etcd() -> None:
         variables = {
             "build_directory": str(mirror.directory()),
             "build_architectures": [_host.ARCHITECTURES[platform.machine()]],
-            # Of all that would be built.
+            # Selects it from everything that would be built.
             "__build_artifacts": "{{ __build_every | selectattr('component', 'eq', 'etcd') }}",
         }
         playbook("build.yml", "-e", json.dumps(variables))
@@ -94,7 +94,7 @@ def _intact(archive: pathlib.Path) -> bool:
 
 
 def unanswered(urls: tuple[str, ...], seconds: float = 5) -> list[str]:
-    """The URLs that do not answer."""
+    """The URLs that do not respond."""
     return [url for url in urls if not _answers(url, seconds)]
 
 

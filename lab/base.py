@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What the lab's modules share: its error, its files' places, its progress lines, its lock."""
+"""Shared by the lab's modules: its error, file locations, progress output and lock."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FILES = CHECKOUT / "lab" / "files"
 
 
 class LabError(Exception):
-    """One sentence for the person at the terminal: what is wrong and what to do."""
+    """One sentence for the user: what is wrong and what to do."""
 
 
 def cache(*parts: str) -> pathlib.Path:
-    """A path in the cache directory, which outlives checkouts; its parent is made."""
+    """A path in the cache directory, which outlives checkouts; creates its parent."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     path = pathlib.Path(home, "plainkube", *parts)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def step(text: str) -> t.Iterator[None]:
-    """Say what starts, and how long it took."""
+    """Print what starts, and how long it took."""
     say(f"{text} ...")
     started = time.monotonic()
     yield
@@ -45,7 +45,7 @@ def step(text: str) -> t.Iterator[None]:
 
 @contextlib.contextmanager
 def lock() -> t.Iterator[None]:
-    """One process at a time changes what labs share: networks, routes, images. Freed when the process ends."""
+    """Only one process at a time may change what labs share: networks, routes, images. Released when the process ends."""
     with open(cache("lab.lock"), "w", encoding="utf-8") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -56,7 +56,7 @@ def lock() -> t.Iterator[None]:
 
 
 def run(*command: str, **options: t.Any) -> str:
-    """The output of a command on this machine; its own words when it fails."""
+    """The output of a command on this machine; if it fails, an error with its own message."""
     done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **options)
     if done.returncode:
         raise LabError(f"`{' '.join(command)}` failed: {done.stdout.strip() or done.returncode}")

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The demo: from a machine with nothing to a live cluster, and a table of what took how long."""
+"""The demo: from a bare machine to a running cluster, with a table of durations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BINARIES = pathlib.Path(sys.executable).parent
 
 
 class Stages:
-    """What was done, and how long it took."""
+    """The completed stages, and their durations."""
 
     def __init__(self) -> None:
         self.done: list[tuple[str, float]] = []
@@ -65,14 +65,14 @@ def main(started: float | None) -> None:
         ):
             with stages.stage(text):
                 playbook(name, "-i", _short(INVENTORY))
-        # The cluster's own kubectl beside ansible-playbook: whatever the machine has may be too old for it.
+        # The cluster's own kubectl in the directory of ansible-playbook, because the machine's may be too old.
         lab.fetch("k1", "/usr/local/bin/kubectl", BINARIES / "kubectl")
     except LabError:
         if lab is not None and lab.hosts():
             print(lab.journals())
         if stages.done:
             print(f"\nDone so far:\n{stages.table()}")
-        print("`make demo` goes on from here.")
+        print("`make demo` resumes here.")
         raise
     print(f"\nThe cluster is up.\n{stages.table()}\n\n{_next(lab)}")
 

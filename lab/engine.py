@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""A Docker Engine that answers: the one that runs, or one started here."""
+"""A running Docker Engine: the existing one, or one started here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PID_FILES = {
 
 
 def connect() -> docker.DockerClient | None:
-    """The engine that DOCKER_HOST or the usual socket leads to, if it answers."""
+    """The engine at DOCKER_HOST or the default socket, if it responds."""
     try:
         client = docker.from_env(timeout=120)
         client.ping()
@@ -42,7 +42,7 @@ def daemon_config(user: dict[str, t.Any], wrapper: str) -> dict[str, t.Any]:
 
 
 def ensure() -> docker.DockerClient:
-    """Connect to the engine; install and start one where none answers."""
+    """Connect to the engine; install and start one if none responds."""
     client = connect()
     if client is None:
         with lock():
@@ -69,7 +69,7 @@ def _start() -> docker.DockerClient:
             log = str(_start_detached())
         client = poll(connect, lambda answer: answer is not None, seconds=60, interval=0.3)
     if client is None:
-        raise LabError(f"the Docker Engine does not answer after 60 s: see {log}.")
+        raise LabError(f"the Docker Engine does not respond after 60 s: see {log}.")
     return client
 
 
@@ -87,7 +87,7 @@ def forget_dead(pid_files: t.Mapping[pathlib.Path, str], processes: pathlib.Path
 
 
 def _start_detached() -> pathlib.Path:
-    """Run dockerd in a session of its own, with a configuration of ours; return the path of its log."""
+    """Run dockerd in its own session, with our configuration; return the path of its log."""
     forget_dead(PID_FILES)
     log, options = cache("engine", "dockerd.log"), []
     if machine.lacks_sys_resource():

@@ -18,7 +18,7 @@ from lab.network import LABEL
 from plugins.module_utils.host._wait import poll
 
 HOST_LABEL = "plainkube.host"
-# Data that must not lie on the container's overlay file system: overlayfs cannot be stacked, and etcd's fsync is its own.
+# Data that must not be on the container's overlay file system: overlayfs cannot be stacked, and etcd needs a real fsync.
 VOLUMES = ("/var/lib/docker", "/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd")
 TMPFS = {"/run": "", "/run/lock": "", "/tmp": "exec"}
 CGROUP_V1_ARGUMENTS = ["systemd.unified_cgroup_hierarchy=0", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
@@ -48,13 +48,13 @@ def find(client: docker.DockerClient, lab: str) -> dict[str, Container]:
 
 
 def address_of(container: Container) -> str:
-    """The address that the host has, or gets when it starts."""
+    """The host's current address, or its address after it starts."""
     (network,) = container.attrs["NetworkSettings"]["Networks"].values()
     return network["IPAMConfig"]["IPv4Address"]
 
 
 def create(client: docker.DockerClient, lab: str, host: str, image: str, network: str, ip: str) -> Container:
-    """Make the host, not started yet."""
+    """Create the host without starting it."""
     name = container_name(lab, host)
     endpoint = client.api.create_endpoint_config(ipv4_address=ip, aliases=[host])
     try:
@@ -80,18 +80,18 @@ def create(client: docker.DockerClient, lab: str, host: str, image: str, network
 
 
 def start(container: Container) -> None:
-    """Have the host running, whatever state it was left in."""
+    """Start the host, whatever its state."""
     container.reload()
     if container.status == "paused":
         container.unpause()
-    # Each time: an `up` may have been stopped before it, and the key may be a new one.
+    # Every time: an earlier `up` may have been interrupted before this, and the key may be new.
     ssh.authorize(container)
     if container.status not in ("running", "paused"):
         container.start()
 
 
 def wait(container: Container, seconds: float = 60) -> None:
-    """Until systemd has booted and SSH answers."""
+    """Wait until systemd has booted and SSH responds."""
     name = container.labels[HOST_LABEL]
     state = poll(lambda: _system_state(container), lambda answer: answer in ("running", "degraded"), seconds)
     if state not in ("running", "degraded"):
@@ -99,7 +99,7 @@ def wait(container: Container, seconds: float = 60) -> None:
             f"{name} has not booted after {seconds} s, systemd says {state!r}: see `docker logs {container.name}`."
         )
     if not poll(lambda: ssh.answers(address_of(container)), bool, seconds):
-        raise LabError(f"{name} does not answer on SSH ({address_of(container)}) after {seconds} s.")
+        raise LabError(f"{name} does not respond on SSH ({address_of(container)}) after {seconds} s.")
 
 
 def _system_state(container: Container) -> str:
@@ -113,7 +113,7 @@ def _system_state(container: Container) -> str:
 
 
 def is_of(container: Container, client: docker.DockerClient, image: str) -> bool:
-    """Whether the host was made from this image."""
+    """Whether the host was created from this image."""
     try:
         return container.attrs["Image"] == client.images.get(image).id
     except ImageNotFound:
@@ -121,7 +121,7 @@ def is_of(container: Container, client: docker.DockerClient, image: str) -> bool
 
 
 def remove(container: Container) -> None:
-    """Remove the host and its volumes, at once."""
+    """Remove the host and its volumes immediately."""
     try:
         container.remove(v=True, force=True)
     except NotFound:

@@ -88,7 +88,7 @@ class Served(t.NamedTuple):
 
 class _Server(http.server.ThreadingHTTPServer):
     def handle_error(self, request: t.Any, client_address: t.Any) -> None:
-        """Say what goes wrong here, and nothing of clients that do not trust the server."""
+        """Print errors of this server, except for clients that do not trust it."""
         if not isinstance(sys.exc_info()[1], (ssl.SSLError, ConnectionError)):
             super().handle_error(request, client_address)
 
@@ -103,7 +103,7 @@ def run(address: str, handler: type[http.server.BaseHTTPRequestHandler], port: i
         file.flush()
         context.load_cert_chain(file.name)
     server = _Server((address, port), handler)
-    # The handshake is the connection's own thread's: nobody who connects and says nothing holds up the others.
+    # The handshake is in the connection's thread, so that a silent client does not block the others.
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

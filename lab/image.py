@@ -20,14 +20,14 @@ from lab.base import FILES, LabError, cache, lock, say, step
 REPOSITORY = "plainkube-lab"
 SUITE = os.environ.get("PLAINKUBE_LAB_SUITE", "trixie")
 
-# What a cloud image has, and nothing that the roles install.
+# The packages of a cloud image, without any that the roles install.
 BARE = [
     *("systemd", "systemd-sysv", "dbus", "python3", "python3-apt", "openssh-server", "sudo", "iproute2", "procps"),
     *("ca-certificates", "curl", "kmod", "iputils-ping", "diffutils"),
 ]
 # Files that customize puts into the image, itself among them.
 CUSTOMIZATION = ("customize", "kubelet-lab.conf", "lab-init", "runc-bounded")
-# What the roles install; in the prepared image, for measuring and for tests that are not about packages.
+# What the roles install. In the prepared image, for benchmarks and for tests that do not concern packages.
 ROLES = [
     "docker.io",
     "containerd",
@@ -46,7 +46,7 @@ ROLES_OF_SUITE = {"trixie": ["docker-cli"]}
 
 @dataclasses.dataclass(frozen=True)
 class Definition:
-    """All that an image is made from."""
+    """Everything that determines an image."""
 
     suite: str
     prepared: bool
@@ -72,7 +72,7 @@ class Definition:
             "mmdebstrap",
             "--variant=minbase",
             f"--include={','.join(self.packages)}",
-            # Nothing in the hosts outlives a power cut anyway, and nobody reads manuals there.
+            # Hosts need not survive a power cut, and they need no manuals.
             "--dpkgopt=force-unsafe-io",
             *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")),
             '--aptopt=Acquire::Languages "none"',
@@ -81,13 +81,13 @@ class Definition:
             "--skip=output/dev",
             self.suite,
             output,
-            # Without one, mmdebstrap takes Debian's own archive.
+            # Without a mirror, mmdebstrap uses Debian's own archive.
             *([f"deb {self.mirror} {self.suite} main"] if self.mirror else []),
         ]
 
     @property
     def digest(self) -> str:
-        """Changes with everything that changes the image, and with nothing else."""
+        """Changes if, and only if, the image changes."""
         inputs = [repr(dataclasses.astuple(self)), *self.command("")]
         text = "\0".join(inputs).replace(str(FILES), "")
         files = b"\0".join(name.encode() + (FILES / name).read_bytes() for name in CUSTOMIZATION)
@@ -107,7 +107,7 @@ def definition(prepared: bool = False, suite: str = SUITE) -> Definition:
 
 
 def ensure(client: docker.DockerClient, prepared: bool = False, suite: str = SUITE) -> str:
-    """The image's reference; the image is built where it is missing."""
+    """The image's reference; builds the image if it is missing."""
     wanted = definition(prepared, suite)
     reference = f"{REPOSITORY}:{wanted.name}"
     with lock():
@@ -133,7 +133,7 @@ def _archive(wanted: Definition) -> pathlib.Path:
     machine.install("mmdebstrap", "debian-archive-keyring")
     with step(f"image {wanted.name}: building from {wanted.mirror or 'the Debian archive'}, about a minute"):
         temporary = cache("lab-images", f".{wanted.name}.tar")
-        # What a killed build left, or still writes to.
+        # The remains of a killed build, which may still be written to.
         temporary.unlink(missing_ok=True)
         _bootstrap(wanted, temporary)
         temporary.rename(archive)

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The inventory of a lab: what the README's has, the login and the mirror, and what hosts need because they are containers."""
+"""The inventory of a lab: the README's inventory, plus login, mirror, and what hosts need because they are containers."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def variables(name: str, mirror: str | None, cgroup_version: int, bounded: bool 
         "ansible_control_path_dir": str(ssh.control_path_directory(name)),
         **({"artifacts_mirror": mirror} if mirror else {}),
         "node_kubelet_config": kubelet_config(cgroup_version),
-        # Docker has it in its daemon.json.
+        # Docker has this setting in its daemon.json.
         **({"containerd_runc_path": "/usr/local/sbin/runc-bounded"} if bounded else {}),
-        # nf_conntrack_max is the machine's.
+        # nf_conntrack_max belongs to the machine.
         "node_kube_proxy_config": {"conntrack": {"maxPerCore": 0}},
     }
 
 
 def render(name: str, hosts: dict[str, str], values: dict[str, t.Any]) -> str:
     """The inventory file; in this format, values are Python literals."""
-    lines = [f"# Made by `python -m lab up {name}`; the next one overwrites it.", "[all]"]
+    lines = [f"# Written by `python -m lab up {name}`, which overwrites it.", "[all]"]
     lines += [f"{host} ansible_host={address}" for host, address in hosts.items()]
     for group, letters in GROUPS.items():
         members = [host for host in hosts if host[0] in letters]

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""A lab without a way out but its proxy, as many data centres are: rules of this machine's firewall for the lab's bridge."""
+"""A lab whose only way out is its proxy, as in many data centers: firewall rules on this machine for the lab's bridge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lab import machine, network, proxy, registry
 from lab.base import LabError, cache, run
 from lab.service import Service
 
-# The chain that Docker leaves to others and asks first of all.
+# The chain that Docker reserves for users and evaluates first.
 FORWARD = "DOCKER-USER"
 
 
@@ -20,7 +20,7 @@ def _mark(name: str) -> str:
 
 
 def rules(name: str) -> list[list[str]]:
-    """The rules as iptables wants them, in the order of their insertion: the last one comes first."""
+    """The rules as arguments of iptables, in the order of insertion: the last one comes first."""
     bridge, mark = network.bridge(name), ["-m", "comment", "--comment", _mark(name)]
     new = ["-m", "conntrack", "--ctstate", "NEW"]
     return [
@@ -34,16 +34,16 @@ def _listed(chain: str) -> list[list[str]]:
     try:
         return [shlex.split(line)[1:] for line in run("iptables", "-w", "-S", chain).splitlines()]
     except LabError:
-        return []  # there is no such chain
+        return []  # the chain does not exist
 
 
 def ours(name: str, listed: t.Iterable[list[str]]) -> list[list[str]]:
-    """Of listed rules those of a lab."""
+    """The rules of a lab among the listed ones."""
     return [rule for rule in listed if _mark(name) in rule]
 
 
 def close(name: str) -> None:
-    """Leave the lab's hosts nothing but its proxy."""
+    """Restrict the lab's hosts to its proxy."""
     machine.install("iptables")
     open_again(name)
     for rule in rules(name):
@@ -61,7 +61,7 @@ def open_again(name: str) -> None:
 
 
 def ensure(name: str, address: str, subnet: str) -> None:
-    """Have the lab closed, its proxy and its registry running."""
+    """Close the lab, and start its proxy and its registry."""
     registry.ensure(name, address)
     # Upstream's addresses as well, so that its filter refuses them and not the method.
     proxy.ensure(name, address, subnet, [443, registry.PORT])
@@ -69,7 +69,7 @@ def ensure(name: str, address: str, subnet: str) -> None:
 
 
 def is_closed(name: str) -> bool:
-    """Whether the lab was made without a way out."""
+    """Whether the lab was created closed."""
     return cache("labs", name, "tinyproxy.conf").exists()
 
 
@@ -83,7 +83,7 @@ def stop(name: str, address: str) -> None:
 
 
 def variables(address: str) -> dict[str, t.Any]:
-    """What an operator of such hosts sets."""
+    """The settings of an operator of such hosts."""
     return {
         "cluster_http_proxy": proxy.url(address),
         "cluster_https_proxy": proxy.url(address),

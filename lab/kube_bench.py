@@ -23,19 +23,19 @@ PROGRAM = programs.Program(
 )
 PLACE = "/root/kube-bench"
 CONFIG = (FILES / "kube-bench.yaml").read_text(encoding="utf-8")
-# Check 4.3.1 looks for kube-proxy's setting in its kubeconfig, where it cannot be: it is run once more on the file that has it.
+# Check 4.3.1 expects kube-proxy's setting in its kubeconfig, where it cannot be. So it runs again on the file that has it.
 KUBE_PROXY_CONFIG = CONFIG.replace("/etc/kubernetes/kube-proxy.conf", "/etc/kubernetes/kube-proxy.yaml")
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What came of one check on one host."""
+    """The result of one check on one host."""
 
     number: str
     status: str  # PASS, FAIL, WARN or INFO
     scored: bool
     text: str
-    reason: str  # why it has no better status, or what was found
+    reason: str  # reason for the status, or the actual value
 
     def __str__(self) -> str:
         return f"{self.status} {self.number} {self.text}{f': {self.reason}' if self.reason else ''}"
@@ -56,7 +56,7 @@ def _reason(result: t.Mapping[str, t.Any]) -> str:
 
 
 def targets(etcd: bool, control_plane: bool, node: bool) -> list[str]:
-    """The parts of the benchmark that a host of these kinds is compared with. Policies are the cluster's, and run where kubectl is."""
+    """The parts of the benchmark for a host of these kinds. Policies concern the cluster, and run where kubectl is."""
     kinds = {"master": control_plane, "controlplane": control_plane, "etcd": etcd, "node": node}
     return [name for name, wanted in kinds.items() if wanted]
 
@@ -86,7 +86,7 @@ class KubeBench:
         cfg = f"{PLACE}/cfg"
         command = [f"{PLACE}/kube-bench", "run", f"--config-dir={cfg}", f"--config={cfg}/{config}"]
         command += [f"--benchmark={BENCHMARK}", "--json", f"--outputfile={PLACE}/results.json", *arguments]
-        # kubectl, which the policies are asked of, as root on a control plane has it.
+        # kubectl, for the policies, like root's on a control plane.
         environment = ["env", "PATH=/usr/local/bin:/usr/bin:/usr/sbin", "KUBECONFIG=/etc/kubernetes/admin.conf"]
         code, output = self.lab.run(self.host, *environment, *command)
         if code:

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""A lab: hosts on one network with a mirror; what can be done to it and to its hosts."""
+"""A lab: hosts on one network with a mirror, and operations on it and its hosts."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ UNITS = [
 
 
 def host_and_suite(text: str, suite: str) -> tuple[str, str]:
-    """Name and Debian release of a host, given as NAME or NAME:SUITE."""
+    """Name and Debian release of a host, from NAME or NAME:SUITE."""
     name, dummy, own = text.partition(":")
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
-        raise LabError(f"{name!r} cannot name a host: take small letters, digits and dashes.")
+        raise LabError(f"{name!r} is not a valid host name: use lowercase letters, digits and dashes.")
     return name, own or suite
 
 
 class Lab:
-    """The lab of this name, whether it is up or not. Hosts are named as in its inventory."""
+    """The lab with this name, whether it is up or not. Hosts have the names in its inventory."""
 
     def __init__(self, name: str, client: docker.DockerClient | None = None) -> None:
-        # The bridge pk-NAME has to fit into an interface name.
+        # The name of the bridge, pk-NAME, must be a valid interface name.
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,11}", name):
-            raise LabError(f"{name!r} cannot name a lab: take up to 12 small letters, digits and dashes.")
+            raise LabError(f"{name!r} is not a valid lab name: use up to 12 lowercase letters, digits and dashes.")
         self.name = name
         self.client = client or engine.ensure()
 
@@ -60,9 +60,9 @@ class Lab:
         suite: str = image.SUITE,
         closed: bool = False,
     ) -> None:
-        """Have these hosts running; those that are there already stay as they are.
+        """Start these hosts; existing hosts do not change.
 
-        A host may name a Debian release of its own, as n2:bookworm. In a closed lab, hosts have no way out but a proxy.
+        A host can have its own Debian release, such as n2:bookworm. In a closed lab, the only way out is a proxy.
         """
         suites = dict(host_and_suite(host, suite) for host in wanted)
         references = {name: image.ensure(self.client, prepared, suites[name]) for name in suites}
@@ -88,7 +88,7 @@ class Lab:
             self.put(name, "/usr/local/share/ca-certificates", files)
             code, output = self.run(name, "update-ca-certificates")
             if code:
-                raise LabError(f"{name} does not take the registry's certificate: {output.strip()}")
+                raise LabError(f"{name} does not accept the registry's certificate: {output.strip()}")
 
     def _create(self, references: t.Mapping[str, str], net: t.Any) -> None:
         known = self.hosts()
@@ -98,10 +98,10 @@ class Lab:
                 address = hosts.address(name, network.subnet_and_gateway(net)[0], given)
                 hosts.create(self.client, self.name, name, reference, net.name, address)
             elif not hosts.is_of(known[name], self.client, reference):
-                say(f"{name} stays, made from another image: `python -m lab down {self.name}` first for a new one")
+                say(f"{name} keeps its old image: run `python -m lab down {self.name}` first for a new one")
 
     def down(self) -> None:
-        """Remove all of it; the machine is as before once no lab is left."""
+        """Remove the lab. After the last one, the machine is as before."""
         net = network.find(self.client, self.name)
         with step(f"{self.name}: removing"), lock():
             ssh.hang_up(self.name)
@@ -139,7 +139,7 @@ class Lab:
         """The text of an inventory of all hosts but these."""
         net = network.find(self.client, self.name)
         if net is None:
-            raise LabError(f"there is no lab {self.name}: `python -m lab up {self.name}` makes it.")
+            raise LabError(f"there is no lab {self.name}: `python -m lab up {self.name}` creates it.")
         addresses = {name: hosts.address_of(host) for name, host in self.hosts().items() if name not in without}
         gateway = network.subnet_and_gateway(net)[1]
         url = mirror.url(gateway) if artifacts.built() else None
@@ -153,7 +153,7 @@ class Lab:
         return cache("labs", self.name, "inventory.ini")
 
     def ssh_command(self, name: str) -> str:
-        """How a person gets in."""
+        """The ssh command for a user."""
         return " ".join(["ssh", "-i", str(ssh.key()), *ssh.OPTIONS, f"{ssh.USER}@{self.address(name)}"])
 
     def run(self, name: str, *command: str) -> tuple[int, str]:
@@ -184,13 +184,13 @@ class Lab:
             (entry,) = archive.getmembers()
             content = archive.extractfile(entry)
             if content is None:
-                raise LabError(f"{path} on {name} is no regular file.")
+                raise LabError(f"{path} on {name} is not a regular file.")
             temporary.write_bytes(content.read())
             temporary.chmod(entry.mode)
         temporary.rename(target)
 
     def put(self, name: str, directory: str, files: t.Mapping[str, tuple[bytes, int]]) -> None:
-        """Write files, path below the directory -> content and mode, as root's; the directories to them are made."""
+        """Write files, path below the directory -> content and mode, owned by root; creates their directories."""
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
             for path, (content, mode) in files.items():
@@ -200,23 +200,23 @@ class Lab:
         self.run(name, "mkdir", "-p", directory)
         self.host(name).put_archive(directory, archive.getvalue())
 
-    # Faults. Each undoes the one before it in the same line: pause, unpause; kill, start; cut_off, rejoin.
+    # Faults and their reversal: pause and unpause, kill and start, cut_off and rejoin.
 
     def pause(self, name: str) -> None:
-        """Freeze the host: it is silent, its connections stay open."""
+        """Freeze the host: it is silent, but its connections stay open."""
         self.host(name).pause()
 
     def unpause(self, name: str) -> None:
-        """Let it go on."""
+        """Unfreeze it."""
         self.host(name).unpause()
 
     def kill(self, *names: str) -> None:
-        """Take the power away."""
+        """Cut the power."""
         for name in names:
             self.host(name).kill()
 
     def start(self, *names: str) -> None:
-        """Give the power back, and wait until the hosts have booted."""
+        """Restore the power, and wait until the hosts have booted."""
         ssh.hang_up(self.name)
         for host in self._pick(names):
             hosts.start(host)
@@ -224,7 +224,7 @@ class Lab:
             hosts.wait(host)
 
     def cut_off(self, name: str) -> None:
-        """Cut the host's network at the switch: nothing gets in or out, and it sees no sign of it."""
+        """Cut the host's network at the switch: no traffic gets through, and the host cannot detect it."""
         run("bridge", "link", "set", "dev", self._port(name), "state", "disabled")
 
     def rejoin(self, name: str) -> None:
@@ -232,7 +232,7 @@ class Lab:
         run("bridge", "link", "set", "dev", self._port(name), "state", "forwarding")
 
     def _port(self, name: str) -> str:
-        """The machine's end of the host's cable."""
+        """The machine's end of the host's veth pair."""
         code, peer = self.run(name, "cat", "/sys/class/net/eth0/iflink")
         for path in pathlib.Path("/sys/class/net").glob("*/ifindex"):
             if code == 0 and path.read_text(encoding="utf-8") == peer:
@@ -240,14 +240,14 @@ class Lab:
         raise LabError(f"{name} has no network interface on this machine: is it running?")
 
     def shut_down(self, *names: str) -> None:
-        """Have the hosts stop their services and end, all at once, as before a reboot; `start` boots them again."""
+        """Shut down the hosts cleanly and in parallel, as for a reboot; `start` boots them again."""
         for name in names:
             self.run(name, "systemctl", "--no-block", "poweroff")
         for name in names:
             self.host(name).wait(timeout=180)
 
     def invocations(self) -> dict[str, str]:
-        """HOST/UNIT -> systemd's InvocationID, another one after each start; empty for a unit that does not run there."""
+        """HOST/UNIT -> systemd's InvocationID, which changes with each start; empty for a unit that is not running there."""
         found = {}
         for name in self.hosts():
             units = [f"{unit}.service" for unit in UNITS]
@@ -256,7 +256,7 @@ class Lab:
         return found
 
     def journals(self, lines: int = 40) -> str:
-        """Per host the failed units, and the last lines of every unit of the cluster that exists."""
+        """For each host, the failed units, and the last log lines of every existing unit of the cluster."""
         parts = []
         for name, host in self.hosts().items():
             if host.status != "running":

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What the machine that runs the lab is like: capabilities, cgroups, where its packages come from."""
+"""The machine that runs the lab: capabilities, cgroups, and package sources."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ import subprocess
 from lab.base import LabError, run, step
 from plugins.module_utils.host import _host
 
-# Settings of the machine's apt without which downloads may fail here: they go into the hosts as well.
+# Settings of the machine's apt without which downloads may fail; the hosts get them as well.
 APT_SETTING = re.compile(r'^Acquire::(?:https?::Proxy(?:::\S+)?|Check-Valid-Until|Check-Date) ".+";$', re.MULTILINE)
 
 
 def lacks_sys_resource() -> bool:
-    """Whether containers here can get neither CAP_SYS_RESOURCE nor a negative oom score."""
+    """Whether containers on this machine cannot have CAP_SYS_RESOURCE and negative OOM scores."""
     return not _host.has_capability(
         pathlib.Path("/proc/self/status").read_text(encoding="utf-8"), _host.CAP_SYS_RESOURCE
     )
 
 
 def cgroup_version() -> int:
-    """2 where the unified hierarchy is the one in use."""
+    """2 if the unified hierarchy is in use."""
     return 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1
 
 
-# Each host's systemd, journal, kubelet and Docker Engine have some, and all count as this machine's root's: at the kernel's default of 128, the
+# Each host's systemd, journal, kubelet and Docker Engine use some, and all count for this machine's root. With the kernel's default of 128, the
 # kubelets of a dozen hosts find none left ("inotify_init: too many open files").
 INOTIFY_INSTANCES = 2048
 
 
 def raise_inotify(path: pathlib.Path = pathlib.Path("/proc/sys/fs/inotify/max_user_instances")) -> None:
-    """Let as many inotify instances be as the hosts need. Never fewer than there may be; not where this user may not say so."""
+    """Raise the limit of inotify instances to what the hosts need. Never lowers it; does nothing without permission."""
     if int(path.read_text(encoding="ascii")) < INOTIFY_INSTANCES and os.access(path, os.W_OK):
         path.write_text(f"{INOTIFY_INSTANCES}\n", encoding="ascii")
 
@@ -58,7 +58,7 @@ def _sources(text: str) -> list[tuple[str, list[str], list[str]]]:
 
 
 def debian_mirror(texts: list[str]) -> str:
-    """The Debian archive that a machine with these apt source files uses; empty where it uses none, as Ubuntu."""
+    """The Debian archive in these apt source files; empty if there is none, as on Ubuntu."""
     for uri, suites, components in (source for text in texts for source in _sources(text)):
         path = uri.rstrip("/")
         if path.startswith("http") and path.endswith("/debian") and "main" in components and suites:
@@ -80,7 +80,7 @@ def apt_settings() -> list[str]:
 
 
 def install(*packages: str) -> None:
-    """Have these Debian packages on the machine."""
+    """Install these Debian packages on the machine if they are missing."""
     missing = [name for name in packages if not _installed(name)]
     if not missing:
         return

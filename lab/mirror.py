@@ -16,14 +16,14 @@ MODULE = "lab.mirror_server"
 
 
 def directory() -> pathlib.Path:
-    """What is served: all that `playbooks/build.yml` builds or a person puts there."""
+    """The served directory: everything that `playbooks/build.yml` builds or a user adds."""
     path = cache("mirror")
     path.mkdir(exist_ok=True)
     return path
 
 
 def url(address: str) -> str:
-    """What the inventory says."""
+    """The URL in the inventory."""
     return f"http://{address}:{PORT}"
 
 
@@ -33,7 +33,7 @@ def service(name: str, address: str) -> Service:
 
 
 def ensure(name: str, address: str) -> None:
-    """Have the server running."""
+    """Start the server if it is not running."""
     command = [sys.executable, "-m", MODULE, str(directory()), address, str(PORT)]
     service(name, address).ensure(command, lambda: _answers(address))
 

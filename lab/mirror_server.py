@@ -25,7 +25,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Hosts come all at once, each with several downloads: none is to knock in vain and wait a second."""
+    """All hosts connect at once, each with several downloads. With a short queue, some would have to retry after a second."""
 
     request_queue_size = 128
 

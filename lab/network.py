@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The labs' networks on this machine, and the routes that keep what is meant for clusters from leaving it."""
+"""The labs' networks on this machine, and the routes that keep clusters' traffic from leaving it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LABEL = "plainkube.lab"
 CONTAINED = ("10.244.0.0/16", "10.96.0.0/16", "198.51.100.0/24")
 # Marks our routes among the machine's (`ip route`'s proto, a number nobody has a name for).
 PROTOCOL = "144"
-# Where a lab of this name goes if the place is free; others get the first free one after these.
+# Preferred networks by name of the lab; other labs get the first free network after these.
 PLACES = ("demo", "default", "ha", "apart", "runtimes", "benchmark")
 
 Route = dict
@@ -55,7 +55,7 @@ def choose(name: str, taken: list[Route]) -> str:
 
 
 def bridge(name: str) -> str:
-    """The lab's switch, as this machine's interface."""
+    """The lab's bridge, as this machine's interface."""
     return f"pk-{name}"
 
 
@@ -68,7 +68,7 @@ def find(client: docker.DockerClient, name: str) -> Network | None:
 
 
 def ensure(client: docker.DockerClient, name: str) -> Network:
-    """The lab's network, made where it is missing."""
+    """The lab's network; creates it if it is missing."""
     network = find(client, name)
     if network is None:
         taken = [{"dst": pool["Subnet"]} for pool in _pools(client.networks.list())]
@@ -102,7 +102,7 @@ def labs(client: docker.DockerClient) -> list[str]:
 
 
 def contain() -> None:
-    """Add the blackhole routes that are missing; refuse where the machine uses one of the networks itself."""
+    """Add missing blackhole routes; refuse if the machine itself uses one of the networks."""
     known = routes()
     for network in CONTAINED:
         theirs = overlap(network, known)

@@ -63,7 +63,7 @@ class Ecdsa:
 
 
 class Issuer:
-    """Answers for an issuer, and signs its tokens with one of its keys. `url` is known once it is served."""
+    """An issuer, which signs tokens with one of its keys. `url` is set once it is served."""
 
     def __init__(self) -> None:
         self.keys: dict[str, Rsa | Ecdsa] = {"rsa": Rsa(), "ecdsa": Ecdsa()}
@@ -71,7 +71,7 @@ class Issuer:
         self.authority = ""
 
     def answer(self, path: str, dummy_headers: t.Mapping[str, str], dummy_body: bytes) -> tuple[int, t.Any]:
-        """The documents that an API server asks for."""
+        """The documents that an API server requests."""
         documents = {
             "/.well-known/openid-configuration": {
                 "issuer": self.url,
@@ -87,7 +87,7 @@ class Issuer:
         return (200, documents[path]) if path in documents else (404, {})
 
     def token(self, key: str = "rsa", **claims: t.Any) -> str:
-        """A token that is good for five minutes, with these claims over those that every token has."""
+        """A token that is valid for five minutes, with the common claims and these, which override them."""
         now = int(time.time())
         header = {"typ": "JWT", "alg": self.keys[key].name, "kid": key}
         payload = {"iss": self.url, "iat": now, "exp": now + 300, **claims}

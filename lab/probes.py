@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""A constant load of requests to a cluster, from one of its hosts, and what became of them: sent, failed, the longest gap."""
+"""A constant load of requests to a cluster, from one of its hosts, and the results: sent, failed, longest gap."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from lab.lab import Lab
 NAMESPACE = "probes"
 INTERVAL = 0.4  # seconds between two requests of one of the four: ten requests a second
 PKI = "/etc/kubernetes/pki"
-# Where every host finds the API when there are several control planes.
+# The API's address on every host, with several control planes.
 BALANCER = "127.0.0.1:6444"
-# For what may keep the API from answering, such as a control plane that is not there any more.
+# For delays of the API, such as a control plane that is gone.
 PATIENCE = 30
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of one prober's requests."""
+    """The results of one prober's requests."""
 
     name: str
     sent: int
@@ -42,7 +42,7 @@ class Outcome:
 
 
 class Outcomes(list):
-    """The outcomes of one run of all probers; empty until it has ended."""
+    """The results of one run of all probers; empty until it has ended."""
 
     def show(self, what: str) -> None:
         """Print every figure."""
@@ -50,7 +50,7 @@ class Outcomes(list):
 
     @property
     def problems(self) -> list[str]:
-        """Every failed request and lost write, in words."""
+        """Every failed request and lost write, as text."""
         return [
             *(f"{one.name}: {error}" for one in self for error in one.errors),
             *(f"{one.name}: {name} was acknowledged and is lost" for one in self for name in one.lost),
@@ -63,17 +63,17 @@ class Outcomes(list):
 
     @property
     def gaps(self) -> dict[str, float]:
-        """Prober -> the longest time that it went without an answer."""
+        """Prober -> its longest time without a response."""
         return {one.name: one.longest_gap for one in self}
 
 
 def parse(line: str) -> Outcomes:
-    """What the prober prints at its end."""
+    """The prober's final output."""
     return Outcomes(Outcome(**{"lost": [], **one}) for one in json.loads(line))
 
 
 def manifest(image: str, replicas: int = 2) -> str:
-    """What the probers ask for: a Service with pods as Pod Security restricts them, and rights in a namespace of their own."""
+    """What the probers need: a Service with pods that meet Pod Security restricted, and permissions in their own namespace."""
     pod = {
         "terminationGracePeriodSeconds": 1,
         "automountServiceAccountToken": False,
@@ -143,7 +143,7 @@ class Probes:
         self.service = ""
 
     def prepare(self, control_plane: str) -> None:
-        """Have on the cluster what is asked for."""
+        """Create what the probers need on the cluster."""
 
         def kubectl(*arguments: str) -> str:
             return self.lab.kubectl(control_plane, *arguments)
@@ -157,7 +157,7 @@ class Probes:
         self.lab.put(self.host, "/root", {"prober.py": ((FILES / "prober.py").read_bytes(), 0o600)})
 
     def options(self, seconds: float, server: str) -> dict[str, t.Any]:
-        """What lab/files/prober.py is told."""
+        """The argument of lab/files/prober.py."""
         configmaps = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
         host, dummy, port = server.rpartition(":")
         identity = {"ca": f"{PKI}/ca.crt", "cert": f"{PKI}/kube-proxy.crt", "key": f"{PKI}/kube-proxy.key"}
@@ -176,7 +176,7 @@ class Probes:
 
     @contextlib.contextmanager
     def running(self, what: str, seconds: float = 600, server: str = BALANCER) -> t.Iterator[Outcomes]:
-        """Ask as long as the block takes, and no longer than so many seconds; print what became of it.
+        """Send requests during the block, up to this number of seconds; print the results.
 
         server is the API as ADDRESS:PORT.
         """
@@ -194,7 +194,7 @@ class Probes:
                 outcomes.show(what)
 
     def _end(self, process: subprocess.Popen) -> Outcomes:
-        """The end of its input is the prober's end, also when this process dies."""
+        """The prober ends when its input ends, even if this process dies."""
         try:
             out, err = process.communicate("", PATIENCE)
         except subprocess.TimeoutExpired:

@@ -2,7 +2,7 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 """The HTTP proxy of a lab whose hosts have no other way out: tinyproxy on the lab's gateway address.
 
-It asks for a user and a password, and lets through what a lab's hosts need: the lab's own servers, and Debian's archive.
+It requires a user and a password, and allows what a lab's hosts need: the lab's own servers, and Debian's archive.
 """
 
 from __future__ import annotations

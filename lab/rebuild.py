@@ -21,7 +21,7 @@ PLACES = ("a", "another/and/deeper")
 
 
 def selection(kinds: t.Sequence[str]) -> str:
-    """An expression for the artifacts whose URLs name one of these, out of all that role build knows."""
+    """An expression for those artifacts of role build whose URL has one of these names."""
     return f"{{{{ __build_every | selectattr('url', 'search', '/({'|'.join(kinds)})[^/]*$') | list }}}}"
 
 
@@ -32,7 +32,7 @@ def digests(directory: pathlib.Path) -> dict[str, str]:
 
 
 def differences(first: t.Mapping[str, str], second: t.Mapping[str, str]) -> list[str]:
-    """The files that are not the same in both mirrors, or in one only."""
+    """The files that differ between the mirrors, or exist in only one."""
     return sorted(path for path in {*first, *second} if first.get(path) != second.get(path))
 
 
@@ -76,5 +76,5 @@ def main(every: bool) -> None:
         raise LabError("nothing was built.")
     differing = differences(first, second)
     if differing:
-        raise LabError(f"two builds are not the same: {', '.join(differing)}.")
+        raise LabError(f"the two builds differ: {', '.join(differing)}.")
     say(f"{len(first)} files are the same in both builds")

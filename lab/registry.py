@@ -57,12 +57,12 @@ def service(lab: str, address: str) -> Service:
 
 
 def certificate(lab: str) -> pathlib.Path:
-    """The server's certificate, which hosts have to trust."""
+    """The server's certificate, which hosts must trust."""
     return cache("labs", lab, "registry.crt")
 
 
 def ensure(lab: str, address: str) -> None:
-    """Have the server running, with the images that the mirror has by now."""
+    """Start the server with the images that are currently on the mirror."""
     path, key = certificate(lab), cache("labs", lab, "registry.key")
     if not path.exists():
         public, private = certificate_and_key(address)

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Runs of playbooks against a lab, as tests and benchmarks need them: what happened, task by task, and how long it took."""
+"""Runs of playbooks against a lab for tests and benchmarks: the events of each task, and the duration."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _ERROR = re.compile(r"^(?:fatal: |\[ERROR\]: ).+", re.MULTILINE)
 
 @dataclasses.dataclass
 class Run:
-    """A run of ansible-playbook that has ended."""
+    """A completed run of ansible-playbook."""
 
     code: int  # negative: the signal that ended it
     output: str
     seconds: float
-    events: list[dict[str, t.Any]]  # what callback/recorder.py saw, in order
+    events: list[dict[str, t.Any]]  # the events that callback/recorder.py recorded, in order
 
     @property
     def recap(self) -> dict[str, dict[str, int]]:
-        """Host -> what PLAY RECAP counts of it."""
+        """Host -> its counts in PLAY RECAP."""
         text = self.output.rpartition("PLAY RECAP")[2]
         return {
             host: {key: int(value) for key, value in (word.split("=") for word in counts.split())}
@@ -50,12 +50,12 @@ class Run:
 
     @property
     def boundaries(self) -> int:
-        """How many tasks were begun; each is a place where a run can be killed."""
+        """How many tasks were started; a run can be killed before each of them."""
         return sum(1 for event in self.events if event["event"] == "start")
 
     @property
     def host_tasks(self) -> int:
-        """How many tasks ran on hosts, a skipped one not counted."""
+        """How many tasks ran on hosts, without skipped ones."""
         return sum(1 for event in self.events if event["event"] == "ok" and not event["skipped"])
 
     @property
@@ -65,7 +65,7 @@ class Run:
 
     @property
     def restarts(self) -> dict[str, dict[str, str]]:
-        """Host -> service that was (or would be) started again -> why, in words."""
+        """Host -> service that was (or would be) restarted -> reason."""
         found: dict[str, dict[str, str]] = {}
         for event in self.changes:
             if event["restarts"]:
@@ -91,7 +91,7 @@ def extra_variables(values: t.Mapping[str, t.Any]) -> str:
 
 
 class Playbook:
-    """A run of ansible-playbook that has begun; it can be killed whole."""
+    """A started run of ansible-playbook, which can be killed with all its processes."""
 
     def __init__(
         self, name: str, *arguments: str, kill_at: int = 0, environment: t.Mapping[str, str] | None = None
@@ -125,12 +125,12 @@ class Playbook:
         )
 
     def kill(self) -> None:
-        """End it and its workers as a power cut of the control node would."""
+        """Kill it and its workers, like a power cut of the control node."""
         self._process.kill()
         self._signal(signal.SIGKILL)
 
     def stop(self) -> None:
-        """Have it and its workers stand still, as if the control node slept."""
+        """Freeze it and its workers, as if the control node were suspended."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -151,7 +151,7 @@ class Playbook:
                 os.sched_setaffinity(int(thread.name), {core})
 
     def goes_on(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether it is still running."""
         return self._process.poll() is None
 
     def says(self, text: str) -> bool:
@@ -160,7 +160,7 @@ class Playbook:
         return text.encode() in os.pread(descriptor, os.fstat(descriptor).st_size, 0)
 
     def begun(self) -> int:
-        """How many tasks it has begun so far."""
+        """How many tasks it has started so far."""
         return self._record.read_text(encoding="utf-8").count('"event": "start"')
 
     def wait(self, seconds: float = 900) -> Run:

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Key material of a cluster, and the places where it must not be: output, process command lines, files that anybody can read, journals."""
+"""Key material of a cluster, and the places where it must not appear: output, process command lines, world-readable files, journals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lab.lab import Lab
 _BLOCK = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\n(.+?)\n-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
 # A key of an EncryptionConfiguration: 32 bytes.
 _ENCRYPTION_KEY = re.compile(r"\bsecret:\s*[\"']?([A-Za-z0-9+/]{43}=)")
-# A JSON Web Token, as service accounts have them.
+# A JSON Web Token, such as those of service accounts.
 TOKEN = r"eyJ[A-Za-z0-9_-]{16,}\.eyJ[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"
 PLACE = "/root/key-material"
 # Read as anybody; what is larger are programs. A file may be gone since it was listed (grep -s).
@@ -52,7 +52,7 @@ def key_lines(text: str) -> set[str]:
 
 
 def material(text: str) -> set[str]:
-    """What of a configuration or key file is key material."""
+    """The key material in a configuration or key file."""
     return key_lines(text) | set(_ENCRYPTION_KEY.findall(text))
 
 

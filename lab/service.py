@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Servers on this machine that belong to a lab: they run on when the command that started them has ended."""
+"""A lab's servers on this machine, which keep running after the command that started them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Service(t.NamedTuple):
         return set(self.marks) <= set(cmdline.rstrip("\0").split("\0"))
 
     def pid(self) -> int | None:
-        """Its process; None where it does not run."""
+        """Its process; None if it is not running."""
         try:
             pid = int(self._pid_file().read_text(encoding="utf-8"))
             cmdline = pathlib.Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
@@ -53,7 +53,7 @@ class Service(t.NamedTuple):
             )
         self._pid_file().write_text(str(process.pid), encoding="utf-8")
         if not poll(answers, bool, seconds=10):
-            raise LabError(f"the {self.name} of lab {self.lab} does not answer: see {self.log}.")
+            raise LabError(f"the {self.name} of lab {self.lab} does not respond: see {self.log}.")
 
     def stop(self) -> None:
         """End it, if it runs."""

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""How the control node gets into the hosts: a key made for the lab, a login user with sudo."""
+"""How the control node logs in to the hosts: with a key for the lab, as a user with sudo."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from lab import machine
 from lab.base import cache, run
 
 USER, UID = "ops", 1000
-# Hosts come and go at the same addresses: there is nothing to remember about their keys.
+# New hosts reuse the addresses of old ones, so their host keys are not remembered.
 OPTIONS = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR")
 
 
 def key() -> pathlib.Path:
-    """The lab's private key, made on first use."""
+    """The lab's private key, generated on first use."""
     path = cache("ssh", "id_ed25519")
     if not path.exists():
         machine.install("openssh-client")
@@ -36,7 +36,7 @@ def control_path_directory(name: str) -> pathlib.Path:
 
 
 def authorize(container: Container) -> None:
-    """Let the key in; works on hosts that have not started yet as well."""
+    """Authorize the key; also works on hosts that have not started yet."""
     content = key().with_suffix(".pub").read_bytes()
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
@@ -49,7 +49,7 @@ def authorize(container: Container) -> None:
 
 
 def answers(address: str) -> bool:
-    """Whether sshd says its name."""
+    """Whether sshd sends its banner."""
     try:
         with socket.create_connection((address, 22), timeout=2) as connection:
             return connection.recv(4) == b"SSH-"

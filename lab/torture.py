@@ -1,8 +1,8 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Any run can die: kill site.yml before each of its tasks, and see that the next run finishes and the one after changes nothing.
+"""Any run can die: kill site.yml before each of its tasks, and check that the next run finishes and the one after that changes nothing.
 
-`python -m lab torture` walks all tasks of a fresh install and of a changed one, then cuts a host's network, and takes its
+`python -m lab torture` covers all tasks of a fresh install and of a changed one, then cuts a host's network, and cuts its
 power, in the middle of a run. With --sample it takes some of each: which, follows from the commit, or from --seed.
 """
 
@@ -41,7 +41,7 @@ FLAGS = (flags(7), flags(8))
 
 
 class Torture:
-    """What is done to the lab, and what came of it."""
+    """The faults injected into the lab, and their results."""
 
     def __init__(self, sample: int, seed: int, hosts: t.Sequence[str]) -> None:
         self.lab = Lab(NAME)
@@ -62,7 +62,7 @@ class Torture:
         return runs.Playbook("site", *arguments, kill_at=kill_at)
 
     def fresh(self) -> None:
-        """Hosts that never saw a run."""
+        """Bare hosts."""
         self.lab.down()
         self.lab.up(self.hosts)
         self.extra = ()
@@ -72,7 +72,7 @@ class Torture:
         self.extra = ("-e", runs.extra_variables(values))
 
     def pick(self, boundaries: int) -> list[int]:
-        """The tasks to kill a run at."""
+        """The tasks before which a run is killed."""
         every = range(1, boundaries + 1)
         return sorted(self.random.sample(every, min(self.sample, boundaries))) if self.sample else list(every)
 
@@ -121,7 +121,7 @@ class Torture:
         self.walk("fresh install", lambda dummy: self.fresh(), plan.boundaries)
 
     def walk_changed(self) -> None:
-        """On a live cluster; every run has other settings than the one before."""
+        """On a running cluster; each run has different settings from the previous one."""
         for values in FLAGS:
             self.change(values)
             self.boundaries = self.start().wait().demand().boundaries

@@ -1,8 +1,8 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What `make test` runs of the tests that take turns: it follows from the commit, so the same commit runs the same tests.
+"""The tests in rotation that `make test` runs. The commit determines them, so the same commit runs the same tests.
 
-`python -m lab.turns` says what it is. TURN= and SEED= in the environment override it; TURN=all leaves nothing out.
+`python -m lab.turns` prints them. TURN= and SEED= in the environment override them; TURN=all runs everything.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def seed() -> int:
     if not given:
         return int(hashlib.sha256(source().identity.encode()).hexdigest()[:8], 16)
     if not given.isdecimal():
-        raise LabError(f"SEED is '{given}': take a number, as `python -m lab.turns` prints it.")
+        raise LabError(f"SEED is '{given}': use a number, such as the one that `python -m lab.turns` prints.")
     return int(given)
 
 
@@ -97,7 +97,7 @@ def turn() -> str:
     """The turn of this commit, or the one that TURN names."""
     given = os.environ.get("TURN", "")
     if given not in ("", ALL, *TURNS):
-        raise LabError(f"TURN is '{given}': take one of {', '.join(TURNS)}, or {ALL}.")
+        raise LabError(f"TURN is '{given}': use one of {', '.join(TURNS)}, or {ALL}.")
     return given or choose("turn", list(TURNS))
 
 
@@ -110,7 +110,7 @@ def scenarios(name: str) -> list[str]:
 def runs(marked: str, current: str) -> bool:
     """Whether a test with this mark runs at that turn."""
     if marked not in TURNS:
-        raise LabError(f"there is no turn '{marked}' to mark a test with: take one of {', '.join(TURNS)}.")
+        raise LabError(f"there is no turn '{marked}' to mark a test with: use one of {', '.join(TURNS)}.")
     return current in (ALL, marked)
 
 
@@ -125,7 +125,7 @@ def summary() -> str:
     return (
         f"Tests of {source().words}: turn {name}, scenarios {', '.join(scenarios(name))}; from seed {seed()} follow the ansible-core of "
         f"the sanity tests and what is killed.\n"
-        f"`make test TURN={name} SEED={seed()}` repeats it. Turns: {', '.join(TURNS)}; TURN={ALL} leaves nothing out."
+        f"`make test TURN={name} SEED={seed()}` repeats it. Turns: {', '.join(TURNS)}; TURN={ALL} runs everything."
     )
 
 

@@ -185,7 +185,7 @@ def cores() -> list[str]:
     """The one whose turn it is, or the one that CORE names; at the turn `all`, all of them."""
     given = os.environ.get("CORE", "")
     if given not in ("", *CORES):
-        raise LabError(f"CORE is '{given}': take one of {', '.join(CORES)}.")
+        raise LabError(f"CORE is '{given}': use one of {', '.join(CORES)}.")
     if given or turns.turn() != turns.ALL:
         return [given or turns.choose("core", list(CORES))]
     return list(CORES)

@@ -48,7 +48,7 @@ def _entry_problems(entry: dict[str, t.Any], runs: t.Collection[str], hosts: t.S
     for key in sorted(ENTRY_NEEDS - entry.keys()):
         yield f"the entry of {name} has no `{key}`: write it"
     for key in sorted(entry.keys() - ENTRY):
-        yield f"the entry of {name} has `{key}`, which is no key of an entry: take one of {', '.join(sorted(ENTRY))}"
+        yield f"the entry of {name} has `{key}`, which is no key of an entry: use one of {', '.join(sorted(ENTRY))}"
     run = entry.get("run", MAIN)
     if run not in runs:
         yield f"the entry of {name} is of the run {run!r}, which is not among the runs: add it there"
@@ -57,7 +57,7 @@ def _entry_problems(entry: dict[str, t.Any], runs: t.Collection[str], hosts: t.S
         ("where", places(entry, hosts[0]), [*hosts, "control node"]),
     ):
         if not {*named} <= {*known}:
-            yield f"the entry of {name} has `{key}: {entry[key]}`: take one of {', '.join(known)}"
+            yield f"the entry of {name} has `{key}: {entry[key]}`: use one of {', '.join(known)}"
     if run == MAIN and "command" not in entry:
         yield f"the entry of {name} has no `command`: a live cluster has to be asked"
     try:

@@ -7,7 +7,7 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.keys import _aut
 
 
 class ActionModule(ActionBase):
-    """Runs in this very process, on the control node."""
+    """Runs in Ansible's own process, on the control node."""
 
     _requires_connection = False
 

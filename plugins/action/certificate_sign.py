@@ -22,22 +22,22 @@ _REQUEST = {
 
 
 def _problem(host: str, answer: t.Any, state: str) -> str:
-    """Why nothing can be signed by what a host answered."""
+    """Why a host's answer cannot be used for signing."""
     asked = "plainkube.cluster.host_facts" if state == "checked" else "plainkube.cluster.certificate_request"
     if not isinstance(answer, dict) or not answer:
-        return f"Host {host} has not told its certificates: run module {asked} on it before."
+        return f"Host {host} has not reported its certificates: run module {asked} on it first."
     if answer.get("failed") or answer.get("unreachable"):
-        return f"Host {host} has not told its certificates: {_answers.reason(answer)}"
+        return f"Host {host} has not reported its certificates: {_answers.reason(answer)}"
     where = _answers.mismatch(answer, _facts.PKI if state == "checked" else _REQUEST)
     return (
-        f"What host {host} answered to module {asked} has no valid {where.lstrip('.')}: inspect that host."
+        f"The answer of host {host} to module {asked} has no valid {where.lstrip('.')}: inspect that host."
         if where
         else ""
     )
 
 
 class ActionModule(ActionBase):
-    """Signs in this very process, on the control node."""
+    """Signs in Ansible's own process, on the control node."""
 
     _requires_connection = False
 

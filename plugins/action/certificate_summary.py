@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
         return {**result, "changed": False, "failed": bool(refusal), "msg": refusal or verdict}
 
     def _refusal(self, options, results) -> str:
-        """What is wrong with the directory on the control node, if one is given. That it is open to others is a warning, as it is of site.yml."""
+        """The problems with the directory on the control node, if there is one. Access by other users is a warning, as in site.yml."""
         if not options["directory"]:
             return ""
         exposure = _authorities.exposure(options["directory"])

@@ -7,7 +7,7 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _step
 
 
 class ActionModule(_untrusted.HostModule):
-    """Runs the module, and tells it which files this run has replaced before it: in check mode, they are still the old ones."""
+    """Runs the module, and passes it the files that this run has already replaced, because in check mode they are still the old ones."""
 
     def run(self, tmp=None, task_vars=None):
         self._task.args.setdefault("replaced", _steps.replaced(task_vars))

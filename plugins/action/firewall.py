@@ -30,7 +30,7 @@ class ActionModule(_untrusted.OnHost):
         )
 
     def _confirm(self, loaded: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """The loaded rules, if they are still active when a new connection succeeds; else the reason why not."""
+        """The loaded rules, if they are still active when a new connection succeeds, or else the reason."""
         end, refusal = time.monotonic() + loaded["probation"] + _GRACE, ""
         while True:
             self._hang_up()
@@ -42,7 +42,7 @@ class ActionModule(_untrusted.OnHost):
                 refusal = refusal or " ".join(str(error).split()).rstrip(".")
                 if time.monotonic() > end:
                     return self._failed(
-                        loaded, f"{refusal}, also after {loaded['probation']} s, when they should have gone again"
+                        loaded, f"{refusal}, even after {loaded['probation']} s, when they should have been rolled back"
                     )
         if kept.get("failed"):
             why = _answers.reason(kept)
@@ -50,7 +50,7 @@ class ActionModule(_untrusted.OnHost):
         return loaded
 
     def _failed(self, loaded: dict[str, t.Any], why: str) -> dict[str, t.Any]:
-        sentence = f"The new firewall rules keep the control node out ({why}): correct firewall_ssh_sources, or what the diff shows."
+        sentence = f"The new firewall rules lock out the control node ({why}): correct firewall_ssh_sources, or the rules in the diff."
         return {**loaded, "changed": False, "actions": [], "failed": True, "msg": sentence}
 
     def _hang_up(self) -> None:

@@ -14,12 +14,12 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _p
 
 display = Display()
 
-# How often to reread a clock if the connection is too slow to tell whether the clock is wrong.
+# How often to reread a clock if the connection is too slow to determine whether the clock is wrong.
 _READINGS = 3
 
 
 def _confirmed(connected: t.Sequence[str], found: t.Mapping[str, t.Any]) -> str:
-    """The first of the addresses that the host has. If it has none of them, role preflight refuses it by the first."""
+    """The first of the addresses that the host has. If it has none of them, role preflight refuses it with the first one."""
     there = {one["address"] for one in found["addresses"]}
     return next((address for address in connected if address in there), next(iter(connected), ""))
 
@@ -50,7 +50,7 @@ class ActionModule(_untrusted.Begins):
         )
         after = time.time()
         if answer.get("failed"):
-            # With the module's own error, which ansible-core has in another place than `msg` where the module ended by an exception. Nothing of it
+            # Includes the module's own error, which ansible-core does not put in `msg` after an exception. Nothing in it
             # is a fact; Ansible adds facts of its own, such as the interpreter that it found.
             return {**answer, "ansible_facts": facts()}
         found, mismatch = checked(self._who(task_vars)[0], answer.pop("found", None))
@@ -71,7 +71,7 @@ class ActionModule(_untrusted.Begins):
         return {**answer, **({"failed": True, "msg": "\n".join(problems)} if problems else {})}
 
     def _current_run(self) -> t.Any:
-        """Role preflight has needs, and begins to change the host. A host that is only asked, because it is outside of --limit, is not the run's."""
+        """With needs, role preflight starts to change the host. A host outside --limit, which is only read, does not belong to the run."""
         return None if self._task.delegate_to or not self._task.args.get("needs") else super()._current_run()
 
     def _unreached(self, error: str, task_vars: dict[str, t.Any], connected: t.Sequence[str]) -> dict[str, t.Any]:
@@ -104,7 +104,7 @@ class ActionModule(_untrusted.Begins):
             return before, float(answer["stdout"]), after
         except ValueError:
             raise AnsibleActionFail(
-                f"`date` did not tell the time ({answer['stdout'] or answer['stderr']!r}): inspect that host."
+                f"`date` did not print the time ({answer['stdout'] or answer['stderr']!r}): inspect that host."
             ) from None
 
     def _who(self, task_vars: dict[str, t.Any]) -> tuple[str, str]:

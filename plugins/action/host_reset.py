@@ -6,4 +6,4 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _un
 
 
 class ActionModule(_untrusted.HostModuleThatBegins):
-    """What the host answers is not trusted."""
+    """Does not trust the host's answer."""

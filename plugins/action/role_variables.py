@@ -21,7 +21,7 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _whol
 
 
 class ActionModule(GroupBy):
-    """Needs nothing of the host but its variables. How a host is put into groups differs between releases of ansible-core, so group_by does it."""
+    """Needs only the host's variables. Uses group_by, because adding a host to groups differs between releases of ansible-core."""
 
     _requires_connection = False
 
@@ -37,7 +37,7 @@ class ActionModule(GroupBy):
             return {"changed": False, "failed": True, "msg": partial}
         scope = _scope.Scope(self._templar, task_vars)
         kinds = self._kinds(scope)
-        # No variable of a host outside the cluster matters to the cluster.
+        # Variables of a host outside the cluster do not matter to the cluster.
         if kinds == [] and scope.variable("__cluster_hosts"):
             return {"changed": False, "msg": "This host is in no group of the cluster."}
         by_role = _options.read()
@@ -53,7 +53,7 @@ class ActionModule(GroupBy):
         by_facts = _facts.injected(task_vars.get("ansible_facts", {}), known, by_role)
         problems += [_facts.refusal(host, by_facts)] if by_facts else []
         problems += self._home_problems(values, task_vars)
-        # One of the wrong type is reported above.
+        # A variable of the wrong type is reported above.
         listed = values.get("preflight_foreign_variables")
         foreign = [*arguments["foreign"], *(map(str, listed) if isinstance(listed, list) else ())]
         problems += _preflight.unknown_variables(task_vars, known, by_role, foreign)
@@ -63,22 +63,22 @@ class ActionModule(GroupBy):
         if not problems and not kinds and arguments["group"]:
             problems = [self._no_hosts(scope)]
         result = {} if problems or not arguments["group"] else self._grouped(kinds, task_vars)
-        message = "\n".join(problems) or "All variables are as they should be."
+        message = "\n".join(problems) or "All variables are valid."
         # With a fact cache, facts of an earlier run would be used for hosts that this run does not check.
         forgotten = {"ansible_facts": _facts.facts()} if _facts.NAMES & {*task_vars.get("ansible_facts", {})} else {}
         return {**result, **forgotten, "changed": False, "failed": bool(problems), "msg": message}
 
     def _home_problems(self, values: dict[str, t.Any], task_vars: dict[str, t.Any]) -> list[str]:
-        """Whether the CA keys have a place of their own. Beside a playbook of an installed collection, its next installation would delete them."""
+        """Whether the CA keys have a safe place. Next to a playbook of an installed collection, its next installation would delete them."""
         control_planes = task_vars.get("groups", {}).get(values.get("cluster_control_plane_group", "control_plane"), [])
         if not control_planes or "certificates_directory" in values:
             return []
         directory = task_vars["hostvars"][control_planes[0]].get("inventory_dir")
-        # Where there is none, Ansible says so by a text.
+        # If there is none, Ansible returns a text.
         return [_preflight.NO_HOME] if str(directory) in ("None", "") else []
 
     def _kinds(self, scope: _scope.Scope) -> list[str] | None:
-        """The host's roles in the cluster; None if a variable is in the way, which is reported then."""
+        """The host's roles in the cluster; None if an invalid variable prevents that, which is then reported."""
         try:
             return scope.variable("__cluster_kinds")
         except AnsibleError:
@@ -90,13 +90,13 @@ class ActionModule(GroupBy):
         return f"The inventory has no host in the group {groups}: add a control plane."
 
     def _grouped(self, kinds, task_vars):
-        """One group for hosts of the same kinds, which is in the group of each kind."""
+        """One group for hosts with the same kinds, which is a child of each kind's group."""
         groups = [f"plainkube_{kind}" for kind in ("hosts", *kinds)]
         self._task.args = {"key": "__".join(groups), "parents": groups}
         return super().run(None, task_vars)
 
     def _evaluated(self, names: set[str], variables: dict[str, t.Any]) -> tuple[dict[str, t.Any], list[str]]:
-        """The values of the variables that are set, and what keeps others from having one."""
+        """The values of the variables that are set, and the problems with others."""
         values, failures = {}, []
         for name in sorted(names & variables.keys()):
             try:
@@ -110,9 +110,9 @@ class ActionModule(GroupBy):
 
     def _wrong(self, role: str, options: dict[str, dict[str, t.Any]], given: dict[str, t.Any]) -> list[str]:
         found = {name: _formats.problems(name, value, options[name]) for name, value in given.items()}
-        # Choices, and what elements have to have.
+        # Choices, and required keys of elements.
         rest = {name: value for name, value in given.items() if not found[name]}
         errors = ArgumentSpecValidator(options).validate(rest).error_messages
         return [problem for some in found.values() for problem in some] + [
-            f"{error.rstrip('.')}: take what `ansible-doc -t role plainkube.cluster.{role}` says." for error in errors
+            f"{error.rstrip('.')}: see `ansible-doc -t role plainkube.cluster.{role}`." for error in errors
         ]

@@ -16,7 +16,7 @@ display = Display()
 
 
 class ActionModule(ActionBase):
-    """Prints by itself, because what callbacks print of a result is quoted and indented. Uses no connection."""
+    """Prints directly, because callbacks quote and indent results. Uses no connection."""
 
     _requires_connection = False
 

@@ -15,9 +15,9 @@ _MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils.modules"
 
 
 class ActionModule(_untrusted.OnHost):
-    """Asks a host about the steps of site.yml, as the roles' tasks declare them, and tells which of them it has to take.
+    """Surveys a host for the steps of site.yml, which the roles' tasks declare, and returns those that it needs.
 
-    A worker returns a task's arguments with its result, and ansible-playbook holds those of all hosts until the last one is through. These are 100 KB a
+    A worker returns a task's arguments with its result, and ansible-playbook keeps those of all hosts until the last one is done. These are 100 KB per
     host, so they are not part of the result."""
 
     def run(self, tmp=None, task_vars=None):
@@ -25,7 +25,7 @@ class ActionModule(_untrusted.OnHost):
         scope = _scope.Scope(self._templar, task_vars, share=True)
         holds = scope.hold({step.name: step.when for step in _steps.steps()})
         steps = [step for step in _steps.steps() if holds[step.name]]
-        # There is nothing to compare on a bare host.
+        # On a bare host, there is nothing to compare.
         told = self._ask(steps, scope, task_vars) if scope.variable("__cluster_facts")["installed"] else {"answers": {}}
         if told.get("failed") or told.get("unreachable"):
             return {**result, **told}
@@ -40,12 +40,12 @@ class ActionModule(_untrusted.OnHost):
             "to_do": [name for name in _steps.closure(found) if name in names],
             "running": [name for name in names if _rollout_order.may_run(name, answers)],
             "waiting": [name for name in names if _actions.is_pending(answers.get(name, {}))],
-            # By this random number, later results are known as those of the same pass.
+            # This random number identifies later results of the same pass.
             _steps.PASS: secrets.token_hex(8),
         }
 
     def _ask(self, steps: list[_steps.Task], scope: _scope.Scope, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """What the steps' modules would do on the host."""
+        """The results of the steps' modules in check mode on the host."""
         asked = [{"name": step.name, "module": step.module, "options": self._options(step, scope)} for step in steps]
         told = self._execute_module(
             module_name="plainkube.cluster.survey", module_args={"steps": asked}, task_vars=task_vars
@@ -61,7 +61,7 @@ class ActionModule(_untrusted.OnHost):
         }
 
     def _options(self, step: _steps.Task, scope: _scope.Scope) -> dict[str, t.Any]:
-        """A step's options, but for those that only say how to go about it: a survey does not wait or download."""
+        """A step's options, without those that only affect execution: a survey does not wait or download."""
         code = importlib.import_module(f"{_MODULES}.{step.module}")
         fixed = getattr(code, "SURVEY", {})
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """What a module that changes something returns (module_utils/run/_actions.py); each module adds a sample."""
+    """The result of a module that changes something (module_utils/run/_actions.py); each module adds a sample."""
 
     RETURN = r"""
 actions:

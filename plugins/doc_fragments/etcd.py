@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """How a module reaches etcd."""
+    """How a module connects to etcd."""
 
     DOCUMENTATION = r"""
 options:

@@ -33,7 +33,7 @@ components: "{{ __cluster_catalogue | plainkube.cluster.components('checks') }}"
 
 RETURN = r"""
 _value:
-  description: What was asked for.
+  description: The requested data.
   type: raw
 """
 
@@ -50,7 +50,7 @@ def _check(name: str, one: Component) -> list[dict[str, t.Any]]:
 
 
 def _rules(name: str, one: Component) -> list[dict[str, t.Any]]:
-    """The rules with numbers of ports. One for a port that the component does not have is left out."""
+    """The rules with port numbers. Rules for ports that the component does not have are omitted."""
     known = {**one.get("ports", {}), **one.get("udp_ports", {})}
     wanted = [dict(rule) for rule in one.get("accepts", [])]
     return [

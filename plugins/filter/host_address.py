@@ -48,8 +48,8 @@ def host_address(variables, required: bool = False) -> str:
     address = next((str(candidate) for candidate in candidates if _addresses.is_ipv4(candidate)), "")
     if required and not address:
         raise AnsibleFilterError(
-            f"No IPv4 address of host {variables.get('inventory_hostname')} is known: run role plainkube.cluster.preflight, or module"
-            " plainkube.cluster.host_facts, on it before, or set cluster_address for it."
+            f"The IPv4 address of host {variables.get('inventory_hostname')} is unknown: run role plainkube.cluster.preflight, or module"
+            " plainkube.cluster.host_facts, on it first, or set cluster_address for it."
         )
     return address
 

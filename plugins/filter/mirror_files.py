@@ -9,7 +9,7 @@ version_added: 1.0.0
 short_description: The files of a mirror that a host may need
 description:
   - The paths, relative to the mirror, of all downloads for a host and of their published checksums.
-  - The control node copies no other file to that host, whatever the host asks for.
+  - The control node copies no other file to that host, whatever the host requests.
   - Fails for a path that is absolute or leaves the mirror. A part of a path, such as the architecture, comes from the host.
 options:
   _input:
@@ -45,7 +45,7 @@ def mirror_files(artifacts, kinds) -> list[str]:
     outside = [path for path in files if not _artifacts.is_inside(path)]
     if outside:
         raise AnsibleFilterError(
-            f"mirror_files: {outside[0]!r} is no path inside of a mirror: correct the version, or look at the host, which tells its architecture."
+            f"mirror_files: {outside[0]!r} is not a path inside a mirror: correct the version, or inspect the host, which reported its architecture."
         )
     return files
 

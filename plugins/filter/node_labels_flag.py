@@ -47,14 +47,14 @@ def _within(domain: str, parents: t.Iterable[str]) -> bool:
 
 
 def kubelet_may_set(key: str) -> bool:
-    """Whether a kubelet may set a label on its own Node; with any other it exits."""
+    """Whether a kubelet may set a label on its own Node; with any other label, it exits."""
     domain = key.rpartition("/")[0]
     kubernetes = _within(domain, ("kubernetes.io", "k8s.io"))
     return not kubernetes or key in _LABELS or _within(domain, _DOMAINS)
 
 
 def registration(labels: dict) -> str:
-    """The kubelet's flag for the labels that it may set; the others come from a control plane. Empty where it may set none."""
+    """The kubelet's flag for the labels that it may set; a control plane sets the others. Empty if there are none."""
     found = ",".join(f"{key}={labels[key]}" for key in sorted(labels) if kubelet_may_set(key))
     return f"--node-labels={found}" if found else ""
 

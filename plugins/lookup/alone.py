@@ -56,7 +56,7 @@ class LookupModule(LookupBase):
         self.set_options(var_options=variables, direct=kwargs)
         if self.get_option("needed") and not any(context.CLIARGS.get(name) for name in _READ_ONLY):
             known, groups = variables.get("hostvars", {}), variables.get("groups", {})
-            # groups.yml has put the hosts of the run there. With --limit, there need not be a control plane among them.
+            # groups.yml has added the hosts of the run to these groups. With --limit, there may be no control plane among them.
             for host in groups.get("plainkube_hosts", [])[:1]:
                 group = known[host].get("cluster_control_plane_group") or "control_plane"
                 self._take(known[(groups.get(group) or [host])[0]])
@@ -65,7 +65,7 @@ class LookupModule(LookupBase):
     def _take(self, known):
         playbook = ", ".join(os.path.basename(str(name)) for name in context.CLIARGS.get("args") or ())
         cluster, seconds = str(known.get("cluster_name", "plainkube")), int(known.get("cluster_lock_wait", 0))
-        # As role certificates has it.
+        # Like role certificates.
         directory = known.get("certificates_directory") or os.path.join(str(known.get("inventory_dir")), "pki", cluster)
         file = _alone.path(C.config.get_config_value("ANSIBLE_HOME"), os.path.expanduser(str(directory)))
         try:
@@ -83,5 +83,5 @@ class LookupModule(LookupBase):
             ) from None
         if other:
             raise AnsibleLookupError(
-                f"Another run changes cluster {cluster}: {other}. Run this again when that has ended, or set cluster_lock_wait to the seconds to wait."
+                f"Another run changes cluster {cluster}: {other}. Run this again after it has ended, or set cluster_lock_wait to the seconds to wait."
             )

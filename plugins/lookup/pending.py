@@ -6,12 +6,12 @@ DOCUMENTATION = r"""
 name: pending
 author: The plainkube authors (@plainkube)
 version_added: 1.0.0
-short_description: The hosts that have steps to take
+short_description: The hosts with pending steps
 description:
   - For the C(hosts) of a play, after module P(plainkube.cluster.survey#module) has run on the hosts. A host without changes costs the control node
     nothing in such a play, whereas each skipped task costs a worker.
-  - A host that has new CAs or keys has to take all steps that concern it, and so does every host if flannel's network has changed in this run.
-  - A step that a host has taken since the survey is not pending any more.
+  - A host with new CAs or keys needs all steps that concern it, and so does every host if flannel's network has changed in this run.
+  - A step that a host has taken since the survey is no longer pending.
 options:
   _terms:
     description: Names of steps. The default is all.

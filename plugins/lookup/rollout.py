@@ -11,7 +11,7 @@ description:
   - For C(hosts) and C(serial) of a play, after module P(plainkube.cluster.survey#module) has run on the hosts.
   - Hosts whose service is not running start together. Those whose service is running change one at a time - members of etcd with the leader last,
     control planes with the broken ones first.
-  - Control planes of which none is running, or a single one, are no rollout, so that they may run in parallel with other hosts.
+  - A single control plane, or control planes that are all stopped, need no rollout, and can change in parallel with other hosts.
 options:
   _terms:
     description: The service to change, V(etcd) or V(control_plane).

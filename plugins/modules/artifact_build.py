@@ -164,7 +164,7 @@ RETURN = r"""
 extends_documentation_fragment: [plainkube.cluster.actions]
 actions:
   sample:
-    - {verb: write, subject: "/var/lib/mirror/dl.k8s.io/v1.37.2/bin/linux/amd64/kubelet", reason: "it is not there"}
+    - {verb: write, subject: "/var/lib/mirror/dl.k8s.io/v1.37.2/bin/linux/amd64/kubelet", reason: "it does not exist"}
 path:
   description: Path of the artifact.
   type: str

@@ -83,7 +83,7 @@ RETURN = r"""
 extends_documentation_fragment: [plainkube.cluster.actions]
 actions:
   sample:
-    - {verb: drain, subject: "default/hello-5d4f8c7b9-x2x8m evicted, and the node takes pods again at the end", reason: ""}
+    - {verb: drain, subject: "default/hello-5d4f8c7b9-x2x8m evicted, and the node uncordoned at the end", reason: ""}
 pods:
   description: The pods that were, or would be, evicted, as NAMESPACE/NAME.
   returned: success

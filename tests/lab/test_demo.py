@@ -86,5 +86,5 @@ def test_demo_that_fails_shows_journals_and_how_to_go_on(plays, capsys):
     said = capsys.readouterr().out
     assert plays.ran == ["site.yml", "verify.yml"]
     assert "==== k1: failed units" in said
-    assert "`make demo` goes on from here." in said
+    assert "`make demo` resumes here." in said
     assert "The cluster is up." not in said

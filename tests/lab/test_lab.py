@@ -13,12 +13,12 @@ from lab.lab import Lab, host_and_suite
 
 @pytest.mark.parametrize("name", ["", "Demo", "1demo", "a_b", "thirteenchars"])
 def test_a_lab_is_named_like_a_network_interface(name):
-    with pytest.raises(LabError, match="cannot name a lab"):
+    with pytest.raises(LabError, match="is not a valid lab name"):
         Lab(name, client=object())
 
 
 def test_up_refuses_a_host_name_before_it_does_anything():
-    with pytest.raises(LabError, match="'K1' cannot name a host"):
+    with pytest.raises(LabError, match="'K1' is not a valid host name"):
         Lab("demo", client=object()).up(["n1", "K1"])
 
 

@@ -47,7 +47,7 @@ def test_equal_builds(build, capsys):
 )
 def test_builds_that_differ(build, second, differs):
     build({"a": b"1", "b": b"2"}, second)
-    with pytest.raises(base.LabError, match=f"^two builds are not the same: {differs}\\.$"):
+    with pytest.raises(base.LabError, match=f"^the two builds differ: {differs}\\.$"):
         rebuild.main(every=False)
 
 

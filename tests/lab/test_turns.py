@@ -101,7 +101,7 @@ def test_what_is_said_repeats_it(git, monkeypatch):
 @pytest.mark.parametrize(("name", "value"), [("TURN", "haa"), ("SEED", "x"), ("CORE", "2.19")])
 def test_what_is_no_choice_is_refused(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
-    with pytest.raises(LabError, match=rf"{name} is '{value}': take "):
+    with pytest.raises(LabError, match=rf"{name} is '{value}': use "):
         matrix.cores()
     with pytest.raises(LabError, match="there is no turn 'haa' to mark a test with"):
         turns.runs("haa", "ha")
@@ -117,7 +117,7 @@ def test_make_test_stops_at_a_wrong_turn():
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("turns: TURN is 'haa': take one of default, ")
+    assert done.stderr.startswith("turns: TURN is 'haa': use one of default, ")
 
 
 def test_sanity_takes_one_core_or_all(monkeypatch):

@@ -424,12 +424,12 @@ WRONG = {
     # The last, as they also show that all was undone: these runs come past every other check.
     "an unavailable version": Wrong(
         variables(cluster_version="1.37.99"),
-        r"http://\S+/v1\.37\.99/\S+ does not exist: correct cluster_version, or have artifacts_mirror \(http://\S+\) carry it",
+        r"http://\S+/v1\.37\.99/\S+ does not exist: correct cluster_version, or add it to artifacts_mirror \(http://\S+;",
         check_too=True,
     ),
     "a mirror that does not answer": Wrong(
         variables(artifacts_mirror="http://127.0.0.1:9"),
-        r"http://127\.0\.0\.1:9/\S+ cannot be downloaded \(.*refused\): check that this host reaches it \(artifacts_mirror,",
+        r"http://127\.0\.0\.1:9/\S+ cannot be downloaded \(.*refused\): check that this host can reach it \(artifacts_mirror,",
         check_too=True,
     ),
     "a directory that is no mirror": Wrong(

@@ -154,10 +154,10 @@ def foreign(lab):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("-e", "reset_hosts=n1,m1", *CONFIRMED), "reset_hosts has 'm1', which is no host of the cluster"),
+        (("-e", "reset_hosts=n1,m1", *CONFIRMED), "reset_hosts has 'm1', which is not a host of the cluster"),
         (
             ("--limit", "n1,m1", *CONFIRMED),
-            "--limit has m1, which is no host or group of the inventory: did you mean n1?",
+            "--limit has m1, which is not a host or group in the inventory: did you mean n1?",
         ),
         (("-e", "reset_hosts=k1", "--limit", "n1", *CONFIRMED), "reset_hosts is k1, but --limit leaves n1"),
         (

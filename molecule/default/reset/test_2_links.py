@@ -225,7 +225,7 @@ def test_what_is_not_ours_behind_a_link_is_told_of_before_any_change(lab, invent
     before = users(lab)
     shell(lab, "n2", "touch /disk/kubelet/canary")
     run = reset(inventory)
-    sentence = "/var/lib/kubelet is a link to /disk/kubelet, which also holds canary, and that is not the cluster's: move it to another directory"
+    sentence = "/var/lib/kubelet is a link to /disk/kubelet, which also contains canary, which does not belong to the cluster: move it to another directory"
     assert sentence in run.output
     assert run.code > 0
     assert run.changed == 0

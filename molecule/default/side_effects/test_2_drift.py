@@ -41,7 +41,7 @@ HANDS = [
     ("n2", "kill -STOP $(pidof flanneld) && systemctl kill -s KILL flanneld", None, None),
     ("k1", "systemctl disable kube-apiserver", None, "would not start at boot"),
     # As a run leaves it that is killed between writing the unit and telling systemd.
-    ("n1", "touch /etc/systemd/system/flanneld.service", None, "^flanneld.*systemd has not read it"),
+    ("n1", "touch /etc/systemd/system/flanneld.service", None, "^flanneld.*systemd has not loaded it"),
 ]
 
 

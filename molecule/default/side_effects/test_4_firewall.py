@@ -132,7 +132,7 @@ def test_hands_on_it_are_found_and_mended(site, lab, k1, n1):
         f"the firewall of this host was changed manually in nftables table {TABLE}; run plainkube.cluster.site"
     ]
     assert found[k1] == [
-        f"the firewall of this host has other rules in {RULES} than the last run of plainkube.cluster.site wrote; run plainkube.cluster.site"
+        f"the firewall of this host has rules in {RULES} that the last run of plainkube.cluster.site did not write; run plainkube.cluster.site"
     ]
     run, started = site.apply(*given())
     assert {one["host"] for one in run.changes} == {k1, n1}
@@ -146,7 +146,7 @@ def test_rules_that_cut_off_the_control_node_go_by_themselves(site, lab, k1):
     said = [one["msg"] for one in run.events if one["event"] == "failed"]
     assert run.code != 0
     assert len(said) == len(before)
-    assert all("keep the control node out" in one and "the previous rules are back" in one for one in said), said
+    assert all("lock out the control node" in one and "the previous rules are restored" in one for one in said), said
     assert {host: table(lab, host) for host in lab.hosts()} == before
     assert "198.51.100" not in lab.run(k1, "cat", RULES)[1]
 

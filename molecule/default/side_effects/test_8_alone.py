@@ -234,7 +234,7 @@ def test_the_lock_of_a_killed_run(lab, control_node):
     assert locked(lab)
     refused = control_node("second", *settings(404)).wait()
     assert refused.code
-    assert "if it is dead, its lock lapses " in refused.output
+    assert "if it is dead, its lock expires " in refused.output
     control_node("first", *settings(403)).wait().demand()
     assert locked(lab) == set()
 

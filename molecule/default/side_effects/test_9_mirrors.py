@@ -15,11 +15,11 @@ CA = "/usr/local/share/ca-certificates/hostile-mirror.crt"
 KUBERNETES, CRI_DOCKERD = {"cluster_version": "1.37.99"}, {"cluster_cri_dockerd_version": "0.4.99"}
 # Attack -> the versions that are not installed yet, and what the run says.
 ATTACKS = {
-    "redirect": (KUBERNETES, "which has no TLS: use a mirror that stays with https"),
-    "trickle": (KUBERNETES, f"it sends less than 64 KiB in {_fetch.STALL:g} s): use a mirror that is near"),
+    "redirect": (KUBERNETES, "which has no TLS: use a mirror that does not leave https"),
+    "trickle": (KUBERNETES, f"it sends less than 64 KiB in {_fetch.STALL:g} s): use a nearby mirror"),
     "large": (KUBERNETES, "is larger than 2048 MiB: check the mirror, since no release is that large"),
     "sum": (KUBERNETES, "nothing was replaced; check the mirror"),
-    "archive": (CRI_DOCKERD, "has no file cri-dockerd/cri-dockerd in it: is it the download that it should be?"),
+    "archive": (CRI_DOCKERD, "does not contain cri-dockerd/cri-dockerd: check that it is the right download"),
 }
 
 

@@ -88,7 +88,7 @@ def test_without_proxies_nothing_of_them_is_left_and_back(site, lab):
             {"cluster_https_proxy": f"https://lab:{proxy.ENCODED}@proxy:3128"},
             "cluster_https_proxy has the scheme https, but ",
         ),
-        ({"cluster_http_proxy": f"http://lab:{proxy.ENCODED}"}, "cluster_http_proxy has a port that is no number"),
+        ({"cluster_http_proxy": f"http://lab:{proxy.ENCODED}"}, "cluster_http_proxy has a port that is not a number"),
         ({"cluster_no_proxy": ["a,b"]}, "cluster_no_proxy has 'a,b': give a host"),
     ],
 )

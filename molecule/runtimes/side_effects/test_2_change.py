@@ -53,7 +53,7 @@ def test_a_plan_of_a_change_changes_nothing(site, node, host_variables):
     host_variables(host, **variables)
     plan = site.plan()
     assert {event["host"] for event in plan.changes} == {host}
-    assert "and the node takes pods again at the end" in plan.output
+    assert "and the node uncordoned at the end" in plan.output
     assert node(host) == before
 
 

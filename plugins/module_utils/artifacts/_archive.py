@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Archives whose bytes depend on their content only: tar, tar.gz, and images as `docker save` writes them."""
+"""Reproducible archives, whose bytes depend only on their content: tar, tar.gz, and images in the format of `docker save`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typing as t
 
 
 class Entry(t.NamedTuple):
-    """A file in an archive, or a directory where content is None."""
+    """A file in an archive, or a directory if `content` is None."""
 
     name: str
     content: bytes | None
@@ -21,7 +21,7 @@ class Entry(t.NamedTuple):
 
 
 def tar(entries: t.Sequence[Entry]) -> bytes:
-    """A tar archive without times, owners, or anything else of the machine it was made on."""
+    """A tar archive without times, owners, or other traces of the machine that built it."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for entry in entries:
@@ -43,7 +43,7 @@ def _json(value: t.Any) -> bytes:
 
 
 def image_config(layer: bytes, architecture: str, created: str, config: dict[str, t.Any]) -> dict[str, t.Any]:
-    """The configuration of an image of one layer; its digest is the image's identity."""
+    """The configuration of an image with one layer; its digest identifies the image."""
     return {
         "architecture": architecture,
         "config": config,
@@ -55,7 +55,7 @@ def image_config(layer: bytes, architecture: str, created: str, config: dict[str
 
 
 def image(name: str, entries: t.Sequence[Entry], architecture: str, created: str, config: dict[str, t.Any]) -> bytes:
-    """An image archive that `docker load` and `ctr images import` read; config is the image's Entrypoint, Cmd, User."""
+    """An image archive for `docker load` and `ctr images import`; `config` has the image's Entrypoint, Cmd, User."""
     layer = tar(entries)
     document = _json(image_config(layer, architecture, created, config))
     document_name = f"{hashlib.sha256(document).hexdigest()}.json"

@@ -32,19 +32,19 @@ _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
 def wrong_pins(checksums: dict[str, str]) -> list[str]:
-    """The names that have something else than a SHA-256."""
+    """The names whose value is not a SHA-256."""
     return [name for name, checksum in checksums.items() if not _SHA256.fullmatch(str(checksum))]
 
 
 def pin(checksums: dict[str, str], url: str) -> str:
-    """The SHA-256 that the user gave for a URL, by its file name or a longer end of its path; empty without one."""
+    """The user's SHA-256 for a URL, by its file name or a longer URL suffix; empty if there is none."""
     path = mirror_path(url)
     found = [name for name in checksums if path == name or path.endswith(f"/{name}")]
     return checksums[max(found, key=len)].lower() if found else ""
 
 
 class Piece(t.NamedTuple):
-    """One file to have on a host: a binary, or a file that is kept as it was downloaded."""
+    """One file to install on a host: a binary, or a file that is kept as downloaded."""
 
     name: str
     version: str
@@ -53,8 +53,8 @@ class Piece(t.NamedTuple):
     member: str  # path in the downloaded archive; empty: the download is the file
     directory: str
     mode: int
-    link: str  # the symlink that makes it current; empty: none
-    setting: str = ""  # the variable that chose the version, for errors
+    link: str  # the symlink that selects it; empty: none
+    setting: str = ""  # the variable that sets the version, for errors
 
     @property
     def path(self) -> str:
@@ -62,22 +62,22 @@ class Piece(t.NamedTuple):
 
     @property
     def used_path(self) -> str:
-        """The path that it is used by."""
+        """The path under which it is used."""
         return self.link or self.path
 
     def waiting(self, root: str) -> Piece:
-        """The same piece where it waits, verified, to be put in place."""
+        """The same piece at its staging path, where it is verified and waits to be installed."""
         place = os.path.join(root, STAGING, os.path.relpath(self.directory, root))
         return self._replace(directory=place, link="")
 
 
 def select(artifacts: t.Sequence[dict[str, t.Any]], kinds: t.Sequence[str]) -> list[dict[str, t.Any]]:
-    """The artifacts for a host of these kinds; all of them where no kind is named."""
+    """The artifacts for a host of these kinds; all artifacts if there are no kinds."""
     return [artifact for artifact in artifacts if not kinds or set(kinds) & set(artifact.get("kinds") or kinds)]
 
 
 def pieces(artifacts: t.Sequence[dict[str, t.Any]], root: str, bin_directory: str) -> list[Piece]:
-    """All files that a list of artifacts puts on a host."""
+    """All files that a list of artifacts installs on a host."""
     found = []
     for artifact in artifacts:
         version = artifact.get("version") or ""
@@ -93,18 +93,18 @@ def pieces(artifacts: t.Sequence[dict[str, t.Any]], root: str, bin_directory: st
 
 
 def mirror_files(artifacts: t.Sequence[dict[str, t.Any]], kinds: t.Sequence[str]) -> list[str]:
-    """The paths on a mirror of all that a host of these kinds may need: downloads, and their published sums."""
+    """The paths on a mirror of everything that a host of these kinds may need: downloads, and their published checksums."""
     urls = [artifact[key] for artifact in select(artifacts, kinds) for key in ("url", "sums_url")]
     return sorted({mirror_path(url) for url in urls})
 
 
 def is_inside(path: str) -> bool:
-    """Whether a path leads to a place inside of a mirror, by its words."""
+    """Whether a path, as text, stays inside a mirror."""
     return bool(path) and not path.startswith("/") and ".." not in path.split("/")
 
 
 def parse_manifest(text: str) -> dict[str, dict[str, t.Any]]:
-    """Name -> what was installed. A manifest that cannot be read counts as none: files are then installed again."""
+    """Name -> what was installed. An unreadable manifest counts as missing, so its files are installed again."""
     try:
         files = json.loads(text)["files"]
         return {name: entry for name, entry in files.items() if isinstance(entry, dict)}
@@ -114,12 +114,12 @@ def parse_manifest(text: str) -> dict[str, dict[str, t.Any]]:
 
 def render_manifest(files: dict[str, dict[str, t.Any]]) -> str:
     """The manifest of a directory."""
-    note = "Written by plainkube.cluster: what it installed here, so that the next run need not download or hash it."
+    note = "Written by plainkube.cluster: the files that it installed here, so that the next run need not download or hash them."
     return json.dumps({"note": note, "files": files}, indent=2, sort_keys=True) + "\n"
 
 
 def provenance(path: str, text: str) -> list[dict[str, t.Any]]:
-    """What a manifest at ROOT/COMPONENT/VERSION, or at ROOT/COMPONENT without a version, says of where its files come from."""
+    """The origin of the files in a manifest at ROOT/COMPONENT/VERSION, or at ROOT/COMPONENT without a version."""
     directory = os.path.dirname(path)
     above, last = os.path.split(directory)
     versioned = os.path.basename(above) if re.match(r"\d", last) else ""
@@ -132,33 +132,35 @@ def provenance(path: str, text: str) -> list[dict[str, t.Any]]:
 
 
 def same_file(entry: dict[str, t.Any], status: os.stat_result) -> bool:
-    """Whether a file looks as it did when it was installed; then its content is not read."""
+    """Whether a file's metadata is unchanged since it was installed; then its content is not read."""
     return (entry.get("size"), entry.get("mtime_ns")) == (status.st_size, status.st_mtime_ns)
 
 
 def current_version(target: str, root: str) -> str | None:
-    """The version that a symlink's target is of; None where it is not ROOT/COMPONENT/VERSION/BINARY, so not ours."""
+    """The version of a symlink's target; None if that is not ROOT/COMPONENT/VERSION/BINARY, so not ours."""
     parts = os.path.normpath(target)[len(root) :].split(os.sep) if target.startswith(f"{root}{os.sep}") else []
     return parts[2] if len(parts) == 4 else None
 
 
 class State(t.NamedTuple):
-    """What a host has of a piece."""
+    """The state of a piece on a host."""
 
-    file: str  # intact, absent, damaged (not what was installed) or unpinned (of another sum than the pinned one)
-    current: str = "absent"  # where a symlink is wanted, the version that it makes current
+    file: (
+        str  # intact, absent, damaged (changed since it was installed) or unpinned (its checksum is not the pinned one)
+    )
+    current: str = "absent"  # the version that the symlink selects, if there should be a symlink
     linked: bool = False  # whether the symlink points to this piece
 
     def ok(self, piece: Piece) -> bool:
-        """Whether nothing has to be done."""
+        """Whether there is nothing to do."""
         return self.file == "intact" and (self.linked or not piece.link)
 
 
-_REMARKS = {"absent": "file is missing", "damaged": "damaged", "unpinned": "not of the pinned SHA-256"}
+_REMARKS = {"absent": "file is missing", "damaged": "damaged", "unpinned": "differs from the pinned SHA-256"}
 
 
 def describe(piece: Piece, state: State) -> str:
-    """The installed state of a piece, as short text: `1.36.3`, `absent`, `1.37.2 (damaged)`."""
+    """The installed state of a piece as a short text: `1.36.3`, `absent`, `1.37.2 (damaged)`."""
     if not piece.link:
         return {"intact": "present", "absent": "absent"}.get(state.file, f"present ({_REMARKS.get(state.file)})")
     if state.file == "intact" or not state.linked:
@@ -167,13 +169,13 @@ def describe(piece: Piece, state: State) -> str:
 
 
 def change(piece: Piece, state: State) -> str:
-    """What is done, or would be, in one line: `kubelet 1.36.3 → 1.37.2`."""
+    """The change, on one line: `kubelet 1.36.3 → 1.37.2`."""
     return f"{piece.name} {describe(piece, state)} → {piece.version if piece.link else 'present'}"
 
 
 def does_not_exist(piece: Piece, source: str, mirror: str) -> str:
     """What to do if neither upstream nor the mirror has a version."""
-    otherwise = f"have artifacts_mirror ({mirror}) carry it (plainkube.cluster.build makes a mirror)"
+    otherwise = f"add it to artifacts_mirror ({mirror}; plainkube.cluster.build builds a mirror)"
     advice = f"correct {piece.setting or 'the version'}" + (
         f", or {otherwise}" if mirror else " to one that was released"
     )

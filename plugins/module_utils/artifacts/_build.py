@@ -1,8 +1,8 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Go modules for building programs of other Go modules: their go.mod, read and written, and the go command's flags.
+"""Go modules that build programs of other Go modules: their go.mod, parsed and written, and the go command's flags.
 
-A program of a published module is built from a module of our own that requires it (a wrapper): `go install` refuses
+A program of a published module is built from our own module that requires it (a wrapper), because `go install` refuses
 modules with replace directives, which Kubernetes and etcd have.
 """
 
@@ -16,7 +16,7 @@ _GO_VERSION = re.compile(r"go(\d+)\.(\d+)")
 
 
 class GoMod(t.NamedTuple):
-    """What of a go.mod file counts here."""
+    """The relevant parts of a go.mod file."""
 
     go: str
     godebug: list[str]
@@ -24,7 +24,7 @@ class GoMod(t.NamedTuple):
 
 
 def go_version(text: str) -> tuple[int, int] | None:
-    """(1, 26) from `go version go1.26.8 linux/amd64` or `go1.26.8`; None where there is no version."""
+    """(1, 26) from `go version go1.26.8 linux/amd64` or `go1.26.8`; None without a version."""
     found = _GO_VERSION.search(text)
     return (int(found.group(1)), int(found.group(2))) if found else None
 
@@ -56,13 +56,13 @@ def parse_go_mod(text: str) -> GoMod:
 
 
 def staging(module: GoMod, version: str) -> dict[str, str]:
-    """The modules that Kubernetes keeps in its own tree (required at v0.0.0), at the version they are published as."""
+    """The modules in Kubernetes' own tree (required at v0.0.0), at their published version."""
     published = re.sub(r"^v1\.", "v0.", version)
     return {name: published for name, required in module.require.items() if required == "v0.0.0"}
 
 
 def render_go_mod(module: GoMod, require: dict[str, str], replace: dict[str, str]) -> str:
-    """A wrapper's go.mod: language version and GODEBUG settings of the module that is built, so that it behaves alike."""
+    """A wrapper's go.mod, with the language version and GODEBUG settings of the module to build, so that it behaves the same."""
     lines = [f"module {MODULE}", "", f"go {module.go}", ""]
     lines += [f"godebug {setting}" for setting in module.godebug]
     lines += [f"require {name} {version}" for name, version in sorted(require.items())]
@@ -77,7 +77,7 @@ def render_tools(packages: t.Sequence[str]) -> str:
 
 
 def environment(architecture: str, cgo: bool, compiler: str) -> dict[str, str]:
-    """The environment of the go command: everything that would otherwise come from the builder's own settings."""
+    """The environment of the go command, which replaces all settings of the builder."""
     values = {
         "CGO_ENABLED": "1" if cgo else "0",
         "GOAMD64": "v1",
@@ -95,7 +95,7 @@ def environment(architecture: str, cgo: bool, compiler: str) -> dict[str, str]:
 
 
 def linker_flags(flags: t.Sequence[str], time: str) -> str:
-    """The -ldflags: no symbol tables, and the stamps that say which version this is. @TIME@ is the version's own time."""
+    """The -ldflags: no symbol tables, and the version stamps. @TIME@ is the time of the module's version."""
     return " ".join(["-s", "-w", *flags]).replace("@TIME@", time)
 
 
@@ -108,7 +108,7 @@ def build_command(go: str, package: str, output: str, flags: str, tags: t.Sequen
 
 
 def compiler(architecture: str, machine: str) -> tuple[str, str]:
-    """The C compiler for an architecture and the Debian packages it is in: the machine's own gcc, or a cross compiler."""
+    """The C compiler for an architecture, and its Debian packages: the machine's own gcc, or a cross compiler."""
     own = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
     if architecture == own:
         return "gcc", "gcc and libc6-dev"

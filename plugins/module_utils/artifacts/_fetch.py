@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Downloads: a URL or a path, read with retries, hashed on the way to disk."""
+"""Downloads from a URL or path, with retries, hashed while they are written."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ import urllib.request
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.network._proxy import NONE, Proxies, bypasses, redact
 
-# The delays between attempts. Six seconds in total tolerate a restart of the mirror; more would hide one that is down.
+# The delays between attempts. Six seconds in total tolerate a restart of the mirror; more would hide a mirror that is down.
 PAUSES = (0.5, 1.5, 4.0)
-# A transfer is given up when no block has come for this time, in seconds, and when it takes longer altogether.
+# A transfer is aborted if no block arrives within the first time, or if it takes longer than the second in total, in seconds.
 _BLOCK = 1 << 16
 STALL, LONGEST = 60.0, 3600.0
-# No release of a component or image comes near this size, in bytes.
+# Far larger than any release of a component or image, in bytes.
 LARGEST = 2 << 30
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 
 
 class FetchError(Exception):
-    """A download failed; the text is a sentence that names it and says what to do."""
+    """A failed download; the text is a sentence that names it and says what to do."""
 
 
 class _RefusedError(Exception):
-    """What a server does and no attempt may accept; the text follows the name of the download, and ends with what to do."""
+    """A response that no retry may accept; the text follows the name of the download, and ends with the remedy."""
 
 
 class _Watch:
-    """Closes the connections of a transfer that is too slow, whatever it is waiting for: a timeout of a socket begins anew with each byte."""
+    """Closes the connections of a transfer that is too slow, whatever it is waiting for: a socket's timeout restarts with each byte."""
 
     def __init__(self, stall: float, longest: float) -> None:
         self._stall, self._longest = stall, longest
@@ -56,7 +56,7 @@ class _Watch:
         self._thread.join()
 
     def watched(self, kind: type[http.client.HTTPConnection]) -> type[http.client.HTTPConnection]:
-        """Connections whose sockets are known here: that of TCP, which a proxy may keep waiting, and that of TLS, which takes its place."""
+        """Connections that register their sockets: first the TCP socket, which a proxy may keep waiting, then the TLS socket, which replaces it."""
         sockets = self._sockets
 
         class Connection(kind):  # type: ignore[valid-type,misc]  # one of two classes
@@ -120,12 +120,12 @@ class _ProxyHandler(urllib.request.ProxyHandler):
 
 
 class _RedirectHandler(urllib.request.HTTPRedirectHandler):
-    """urllib copies all headers, and the next server may be one that is reached without the proxy. It also goes from https to http."""
+    """urllib copies all headers, although the next server may bypass the proxy. It also follows redirects from https to http."""
 
     def redirect_request(self, req: t.Any, fp: t.Any, code: int, msg: str, headers: t.Any, newurl: str) -> t.Any:
         if req.full_url.lower().startswith("https:") and not newurl.lower().startswith("https:"):
             raise _RefusedError(
-                f"redirects to {redact(newurl)}, which has no TLS: use a mirror that stays with https (artifacts_mirror)"
+                f"redirects to {redact(newurl)}, which has no TLS: use a mirror that does not leave https (artifacts_mirror)"
             )
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
         if request is not None:
@@ -137,16 +137,16 @@ def _open(source: str, timeout: float, proxies: Proxies, watch: _Watch, method: 
     if source.startswith("/"):
         return open(source, "rb")
     request = urllib.request.Request(source, headers={"User-Agent": "plainkube.cluster"}, method=method)
-    # Without proxies, urllib honours http_proxy, https_proxy and no_proxy of the environment.
+    # Without proxies, urllib uses http_proxy, https_proxy and no_proxy from the environment.
     handlers: list[urllib.request.BaseHandler] = [_ProxyHandler(proxies)] if proxies else []
     handlers += [_HTTPHandler(watch), _HTTPSHandler(watch)]
     return urllib.request.build_opener(_RedirectHandler, *handlers).open(request, timeout=timeout)
 
 
 def _refused_by_proxy(error: Exception) -> bool:
-    """Whether a proxy wants another user or password. To a request for a tunnel, http.client has its answer as a text only."""
+    """Whether a proxy rejected the user or password. For a tunnel request, http.client has the response only as text."""
     said = str(getattr(error, "reason", ""))
-    # tinyproxy says 401 for a wrong password, and 407 for none.
+    # tinyproxy returns 401 for a wrong password, and 407 for a missing one.
     return (
         getattr(error, "code", 0) == 407
         or "Tunnel connection failed: 407" in said
@@ -165,28 +165,26 @@ def _transient(error: Exception) -> bool:
 
 
 def absent(error: Exception) -> bool:
-    """Whether there is no such file, as opposed to no answer."""
+    """Whether the file does not exist, as opposed to no response."""
     return isinstance(error, FileNotFoundError) or getattr(error, "code", 0) == 404
 
 
 def explain(source: str, error: Exception) -> str:
     """A sentence about a failed download."""
     if getattr(error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT):
-        return f"The disk is full ({error}) while {source} is downloaded: free space under the directory it is installed to."
+        return f"The disk is full ({error}) while {source} is downloaded: free space under its installation directory."
     if absent(error):
-        advice = "check the version, and that the mirror has it (plainkube.cluster.build puts it there)"
+        advice = "check the version, and that the mirror has it (plainkube.cluster.build adds it)"
         return f"{source} does not exist: {advice}."
     code = getattr(error, "code", 0)
     if code in (403, 429) and "api.github.com" in source:
-        advice = (
-            "give the sums in artifacts_checksums or use a mirror; GitHub allows 60 unauthenticated requests an hour"
-        )
+        advice = "set the checksums in artifacts_checksums or use a mirror; GitHub allows 60 unauthenticated requests per hour"
         return f"{source} was refused with HTTP {code}: {advice}."
     if _refused_by_proxy(error):
         advice = "check the user and password in cluster_http_proxy and cluster_https_proxy"
         return f"{source} cannot be downloaded, because the proxy refuses this host: {advice}."
     said = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else str(getattr(error, "reason", error))
-    advice = "check that this host reaches it (artifacts_mirror, and cluster_http_proxy, cluster_https_proxy, cluster_no_proxy)"
+    advice = "check that this host can reach it (artifacts_mirror, and cluster_http_proxy, cluster_https_proxy, cluster_no_proxy)"
     return f"{source} cannot be downloaded ({redact(said)}): {advice}."
 
 
@@ -201,7 +199,7 @@ def fetch(
     stall: float = STALL,
     longest: float = LONGEST,
 ) -> str:
-    """Copy a URL or path to an open file; return the SHA-256 of what was written."""
+    """Copy a URL or path to an open file, and return its SHA-256."""
 
     def work(watch: _Watch) -> str:
         return _copy(source, sink, timeout, proxies, watch, largest)
@@ -238,7 +236,7 @@ def _persist(
         except (OSError, http.client.HTTPException, ValueError) as error:
             if watch.late:
                 raise FetchError(
-                    f"{source} cannot be downloaded ({watch.late}): use a mirror that is near (artifacts_mirror)."
+                    f"{source} cannot be downloaded ({watch.late}): use a nearby mirror (artifacts_mirror)."
                 ) from error
             if pause is None or not _transient(error):
                 raise FetchError(explain(source, error)) from error
@@ -262,7 +260,7 @@ def _copy(source: str, sink: t.BinaryIO, timeout: float, proxies: Proxies, watch
             sink.write(block)
         if watch.late:
             raise TimeoutError(watch.late)
-        # urllib does not complain about a body that ends early when it is read in blocks.
+        # When reading in blocks, urllib does not report a truncated body.
         if getattr(stream, "length", 0):
             raise http.client.IncompleteRead(b"", stream.length)
     return digest.hexdigest()

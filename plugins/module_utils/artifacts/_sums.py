@@ -1,8 +1,8 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Published SHA-256 sums: the three forms in which upstreams publish them, read and written.
+"""Published SHA-256 checksums, in the three formats that upstreams use, parsed and written.
 
-- One bare sum beside the file (`kubelet.sha256`, Kubernetes).
+- A single checksum next to the file (`kubelet.sha256`, Kubernetes).
 - A list of `SUM  NAME` lines (`SHA256SUMS`, etcd; also what `sha256sum` prints).
 - GitHub's release document: JSON with `assets[].name` and `assets[].digest` (flannel and cri-dockerd publish no file).
 """
@@ -19,7 +19,7 @@ _BLOCK = 1 << 20
 
 
 def of_stream(stream: t.BinaryIO) -> str:
-    """The SHA-256 of what is left in a stream."""
+    """The SHA-256 of the rest of a stream."""
     digest = hashlib.sha256()
     for block in iter(lambda: stream.read(_BLOCK), b""):
         digest.update(block)
@@ -27,7 +27,7 @@ def of_stream(stream: t.BinaryIO) -> str:
 
 
 def of_file(path: str) -> str:
-    """The SHA-256 of a file; an empty string where there is none."""
+    """The SHA-256 of a file; an empty string if it does not exist."""
     try:
         with open(path, "rb") as stream:
             return of_stream(stream)
@@ -45,7 +45,7 @@ def _of_release(text: str, name: str) -> str:
 
 
 def find(text: str, name: str) -> str:
-    """The sum that a published document gives for the file `name`; an empty string where it gives none."""
+    """The checksum of the file `name` in a published document; an empty string if it has none."""
     if text.lstrip().startswith("{"):
         return _of_release(text, name)
     for line in text.splitlines():
@@ -71,7 +71,7 @@ def _add_to_list(text: str, name: str, checksum: str) -> str:
 
 
 def add(text: str, path: str, name: str, checksum: str) -> str:
-    """The document to be published at `path`, with the sum of the file `name` added to what it says now."""
+    """The document to publish at `path`: its current content plus the checksum of the file `name`."""
     if path.endswith(".sha256"):
         return checksum
     if path.startswith("api.github.com/"):

@@ -180,11 +180,11 @@ class Etcdctl:
                 f"etcd at {self.endpoints} refused `etcdctl {' '.join(arguments)}` ({why}); "
                 f"cert is {self.files.get('cert')}, whose user lacks the permission"
             )
-        kind = Unreachable if _is_silence(why) else EtcdError
+        kind = Unreachable if code == 124 or _is_silence(why) else EtcdError
         return kind(f"`etcdctl {' '.join(arguments)}` failed at {self.endpoints}: {why}")
 
 
 def _is_silence(why: str) -> bool:
     """Whether etcd did not refuse, but was down, had no leader, or did not respond in time."""
-    signs = ("connection", "deadline exceeded", "Unavailable", "no leader", "timed out", "no answer", "EOF")
+    signs = ("connection", "deadline exceeded", "Unavailable", "no leader", "timed out", "EOF")
     return any(sign in why for sign in signs)

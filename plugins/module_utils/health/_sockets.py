@@ -19,13 +19,13 @@ if t.TYPE_CHECKING:
 
 
 def listeners(protocol: str = "tcp") -> list[_status.Listener]:
-    """The listening TCP sockets of the host, or the bound ones of UDP."""
+    """The listening TCP sockets of the host, or the bound UDP sockets."""
     texts = (_files.read(f"/proc/net/{table}") or "" for table in (protocol, f"{protocol}6"))
     return [listener for text in texts for listener in _status.parse_listeners(text, protocol)]
 
 
 def socket_inodes(pid: int) -> set[int]:
-    """The sockets that a process has open; none where it is gone or another user's."""
+    """The open sockets of a process; none if it has ended or belongs to another user."""
     inodes = set()
     for descriptor in glob.glob(f"/proc/{pid}/fd/*"):
         try:
@@ -38,7 +38,7 @@ def socket_inodes(pid: int) -> set[int]:
 
 
 def program(pid: int) -> str:
-    """The path of the binary that a process runs; empty where it is gone, another user's, or the kernel's."""
+    """The path of a process's binary; empty if it has ended, belongs to another user, or is a kernel thread."""
     try:
         return os.readlink(f"/proc/{pid}/exe")
     except OSError:
@@ -46,16 +46,16 @@ def program(pid: int) -> str:
 
 
 def name(pid: int) -> str:
-    """What ps shows of a process."""
+    """A process as ps shows it."""
     return (_files.read(f"/proc/{pid}/comm") or "").strip()
 
 
 def foreign_listeners(ports: t.Collection[int], ours: str, udp_ports: t.Collection[int] = ()) -> list[dict[str, t.Any]]:
-    """Listeners on these ports whose program is neither under the directory `ours` nor carries our stamp, as the distribution's HAProxy in
-    a service of ours does; each with its process.
+    """Listeners on these ports, each with its process, whose program is not under the directory `ours` and has no stamp of ours, unlike the
+    distribution's HAProxy in our service.
 
-    A pid of 0 stands for the kernel, or for a process of another PID namespace. Of UDP these are left out: VXLAN interfaces, of which
-    flannel's is one, share the kernel's socket.
+    A PID of 0 means the kernel, or a process in another PID namespace. Such UDP listeners are omitted: VXLAN interfaces, including
+    flannel's, share the kernel's socket.
     """
     wanted = [listener for listener in listeners() if listener.port in ports]
     wanted += [listener for listener in listeners("udp") if listener.port in udp_ports] if udp_ports else []
@@ -63,7 +63,7 @@ def foreign_listeners(ports: t.Collection[int], ours: str, udp_ports: t.Collecti
         return []
     programs = {pid: program(pid) for pid in map(int, filter(str.isdigit, os.listdir("/proc")))}
     mine = {pid for pid, path in programs.items() if path.startswith(f"{ours}/") or (path and _stamp.of_process(pid))}
-    # Our own few processes first: if all listeners belong to them, as on a host in a cluster, no others are inspected.
+    # Our own few processes first: if all listeners belong to them, as on a host in a cluster, other processes need not be inspected.
     left = _without(wanted, set().union(*map(socket_inodes, mine)))
     holders: dict[int, int] = {}
     for pid in sorted(programs.keys() - mine) if left else ():
@@ -82,7 +82,7 @@ def _without(found: t.Iterable[_status.Listener], inodes: set[int]) -> list[_sta
 
 # SSH
 
-# What listens for SSH, as ps shows it.
+# SSH servers, as ps shows them.
 _SSH_SERVERS = ("sshd", "dropbear")
 _SSH_SOCKETS = ("ssh.socket", "sshd.socket")
 
@@ -103,7 +103,7 @@ def _environment(pid: int) -> str:
 def session_port() -> int:
     """The port that the SSH connection came in at which this process is run over; 0 where it is none.
 
-    sudo takes SSH_CONNECTION out of the environment, so the parents are asked."""
+    sudo removes SSH_CONNECTION from the environment, so the parents are checked."""
     pid = os.getpid()
     while pid > 1:
         found = re.search(r"(?:^|\0)SSH_CONNECTION=\S+ \d+ \S+ (\d+)\0", _environment(pid))
@@ -129,7 +129,7 @@ def ssh_server_ports() -> set[int]:
 
 def ssh_ports(module: AnsibleModule) -> set[int]:
     """The ports where SSH comes in: those of its servers, of systemd where it listens for them, and of this very connection."""
-    # The answer is of use where there is no such unit too: it has no Listen then.
+    # This also works without such a unit, which then has no Listen.
     shown = _command.run(module, ["systemctl", "show", "--property=ActiveState,Listen", *_SSH_SOCKETS])[1]
     active = [block for block in shown.split("\n\n") if "ActiveState=active" in block]
     sockets = {

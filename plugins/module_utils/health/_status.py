@@ -1,8 +1,8 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Is this host healthy? Reads what systemd, /proc, etcd and the API say, and words what is wrong with it.
+"""The health of a host: interprets the output of systemd, /proc, etcd and the API, and describes the problems.
 
-Everything here is pure: kube_checkstatus looks, these functions judge.
+All functions are pure: kube_checkstatus inspects, these functions decide.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import typing as t
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge
 
-# Properties of a unit that are read beside those of _units.PROPERTIES.
+# Properties of a unit in addition to _units.PROPERTIES.
 PROPERTIES = ("ExecStart", "InactiveEnterTimestamp")
 
 RELEASES = "/opt/plainkube"
@@ -23,19 +23,19 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?")
 # The state of a socket that waits for others, in the kernel's numbers (net/tcp_states.h): TCP_LISTEN, and TCP_CLOSE for UDP.
 _WAITS = {"tcp": "0A", "udp": "07"}
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
-# etcd turns read-only when its database reaches the quota.
+# etcd becomes read-only when its database reaches the quota.
 _QUOTA_SHARE = 0.8
 
 
 class Problem(t.NamedTuple):
-    """A sentence, and whether waiting may make it go away."""
+    """A sentence, and whether the problem may resolve itself."""
 
     text: str
     passing: bool = False
 
 
 class Listener(t.NamedTuple):
-    """A socket that waits for others: a listening one of TCP, or a bound one of UDP."""
+    """A listening TCP socket, or a bound UDP socket."""
 
     address: str
     port: int
@@ -54,7 +54,7 @@ def parse_address(text: str) -> str:
 
 
 def parse_listeners(text: str, protocol: str = "tcp") -> list[Listener]:
-    """The sockets that wait for others in the text of /proc/net/{tcp,udp}{,6}; those that are connected to somebody do not."""
+    """The listening sockets in the text of /proc/net/{tcp,udp}{,6}, without connected ones."""
     rows = (line.split() for line in text.splitlines()[1:])
     return [
         Listener(parse_address(row[1].split(":")[0]), int(row[1].split(":")[1], 16), int(row[9]), protocol)
@@ -70,7 +70,7 @@ def version_of(program: str, releases: str = RELEASES) -> str:
 
 
 def find_version(text: str) -> str:
-    """The first thing in a command's output that looks like a version."""
+    """The first version number in a command's output."""
     found = _VERSION.search(text)
     return found.group(0) if found else ""
 
@@ -96,7 +96,7 @@ def iso_time(seconds: float) -> str:
 
 
 def unit_problems(component: dict) -> list[Problem]:
-    """What is wrong with the state of a unit."""
+    """The problem with the state of a unit."""
     name, active = component["name"], component["active"]
     if component["load"] == "masked":
         return [Problem(f"{name} on this host is masked; run `systemctl unmask {name}`, then plainkube.cluster.site")]
@@ -122,7 +122,7 @@ def unit_problems(component: dict) -> list[Problem]:
 
 
 def disk_problems(component: dict) -> list[Problem]:
-    """Where the running process is not what is on disk, or would not be there after a boot."""
+    """Problems if the running process does not match the files on disk, or would not start at boot."""
     wanted, version = component["version_wanted"], component["version"]
     faults = []
     if component["enabled"] == "disabled":
@@ -130,14 +130,14 @@ def disk_problems(component: dict) -> list[Problem]:
     if component["outdated"]:
         faults.append(f"does not run what is on disk: {component['outdated']}; run plainkube.cluster.site")
     if wanted and not version:
-        faults.append(f"does not show its version, {wanted} is wanted; does this task run with become?")
+        faults.append(f"does not show its version, but {wanted} is expected; does this task run with become?")
     elif wanted and version != wanted:
-        faults.append(f"runs version {version}, {wanted} is wanted; run plainkube.cluster.site")
+        faults.append(f"runs version {version}, but {wanted} is expected; run plainkube.cluster.site")
     return [Problem(f"{component['name']} on this host {fault}") for fault in faults]
 
 
 def service_problems(component: dict, ports: t.Sequence[int]) -> list[Problem]:
-    """What a running component does not serve, or not well. All of it may come a moment after the start."""
+    """Problems with the ports and the health of a running component. All of them may resolve shortly after the start."""
     name, health = component["name"], component["health"]
     open_ports = {int(address.rpartition(":")[2]) for address in component["listening"]}
     missing = ", ".join(str(port) for port in ports if port not in open_ports)
@@ -152,7 +152,7 @@ def service_problems(component: dict, ports: t.Sequence[int]) -> list[Problem]:
 
 
 def component_problems(component: dict, ports: t.Sequence[int], grace: int) -> list[Problem]:
-    """Everything that is wrong with one component; only the state of its unit where that already is."""
+    """All problems of one component; only the state of its unit if that is already a problem."""
     problems = unit_problems(component)
     if problems:
         return problems
@@ -163,26 +163,26 @@ def component_problems(component: dict, ports: t.Sequence[int], grace: int) -> l
 # Certificates
 
 
-# The authority in a file, by the end of its path, as certificates_rotate calls it.
+# The CA in a file, by the end of its path, with its name in certificates_rotate.
 _AUTHORITIES = {
     "/etcd/ca.crt": "etcd",
     "/front-proxy-ca.crt": "front-proxy",
     "/ca.crt": "kubernetes",
     "/ca-signer.crt": "kubernetes",
 }
-# From an authority back to one that it took the place of, whose end changes nothing any more.
+# A cross certificate to a CA's predecessor, whose expiry no longer matters.
 _CROSS = "/ca-cross.crt"
 
 
 def _authority(path: str) -> str:
-    """The name of the authority in a file; empty where it is no authority's."""
+    """The name of the CA in a file; empty if it is not a CA's."""
     return next((name for end, name in _AUTHORITIES.items() if path.endswith(end)), "")
 
 
 def certificate_problems(certificate: dict, warning_days: int) -> list[Problem]:
-    """A certificate that cannot be read, has expired, or is about to."""
+    """A certificate that is unreadable, has expired, or expires soon."""
     subject, days = f"the certificate {certificate['path']} on this host", certificate["days_left"]
-    # What the kubelet should have renewed by itself long before.
+    # The kubelet should have renewed it long before.
     remedy = (
         "read `journalctl --unit kubelet`"
         if certificate["path"].endswith("-current.pem")
@@ -192,7 +192,7 @@ def certificate_problems(certificate: dict, warning_days: int) -> list[Problem]:
         return [Problem(f"{subject} cannot be read: {certificate['error']}; {remedy}")]
     if certificate["path"].endswith(_CROSS):
         return []
-    # What has expired cannot be replaced any more; site.yml says what is to be done.
+    # An expired CA can no longer be rotated; site.yml says what to do.
     if days >= 0 and (name := _authority(certificate["path"])):
         remedy = f"run plainkube.cluster.certificates with -e certificates_rotate={name}"
     if days < 0:
@@ -239,7 +239,7 @@ def etcd_alarms(members: list[dict]) -> list[dict]:
 
 
 def etcd_strangers(members: list[dict], expected: t.Sequence[str]) -> list[Problem]:
-    """Members that nobody expects, and the other way round. One that has never started has no name yet."""
+    """Unexpected and missing members. A member that has never started has no name yet."""
     if not expected:
         return []
     names = [member["name"] for member in members]
@@ -247,13 +247,13 @@ def etcd_strangers(members: list[dict], expected: t.Sequence[str]) -> list[Probl
     return [
         *(
             Problem(
-                f"etcd has the member {member['name']} ({member['id']}), which is no etcd host of the inventory: add it there, or "
+                f"etcd has the member {member['name']} ({member['id']}), which is not an etcd host in the inventory: add it there, or "
                 f"remove it with `etcdctl member remove {member['id']}`"
             )
             for member in strangers
         ),
         *(
-            Problem(f"{name} is no member of etcd; run plainkube.cluster.site")
+            Problem(f"{name} is not a member of etcd; run plainkube.cluster.site")
             for name in expected
             if name not in names
         ),
@@ -282,12 +282,14 @@ def mib(size: int) -> str:
 
 
 def etcd_problems(etcd: dict) -> list[Problem]:
-    """An etcd that does not answer, has no leader or alarms, or runs out of room."""
+    """An etcd that does not respond, has no leader, has alarms, or runs out of space."""
     if etcd["error"]:
         return [Problem(f"the state of etcd is unknown: {etcd['error']}", passing=True)]
     problems = []
     if not etcd["leader"]:
-        problems.append(Problem("etcd has no leader: too few of its members reach each other; start the others", True))
+        problems.append(
+            Problem("etcd has no leader, because too few of its members can reach each other; start the others", True)
+        )
     for member in etcd["members"]:
         size, quota = member["db_size"], member["db_size_quota"]
         if not member["name"]:
@@ -334,7 +336,7 @@ def node_state(name: str, answer: dict, error: str = "") -> dict:
 
 
 def node_problems(node: dict) -> list[Problem]:
-    """A Node that cannot be asked for, is not Ready, or is short of something."""
+    """A Node that cannot be read, is not Ready, or is under pressure."""
     if node["error"]:
         return [Problem(f"the state of node {node['name']} is unknown: {node['error']}", passing=True)]
     problems = []
@@ -354,7 +356,7 @@ def node_problems(node: dict) -> list[Problem]:
 
 
 def deployment_state(name: str, answer: dict, error: str = "") -> dict:
-    """What is worth knowing of a Deployment; name is NAMESPACE/NAME. An error says why it could not be read."""
+    """The relevant state of a Deployment; `name` is NAMESPACE/NAME. An error says why it could not be read."""
     wanted = answer.get("spec", {}).get("replicas", 0)
     return {
         "name": name,
@@ -365,7 +367,7 @@ def deployment_state(name: str, answer: dict, error: str = "") -> dict:
 
 
 def deployment_problems(deployment: dict) -> list[Problem]:
-    """A Deployment that cannot be asked for, or has too few replicas."""
+    """A Deployment that cannot be read, or has too few replicas."""
     name = deployment["name"]
     if deployment["error"]:
         return [Problem(f"the state of deployment {name} is unknown: {deployment['error']}", passing=True)]
@@ -385,7 +387,7 @@ def deployment_problems(deployment: dict) -> list[Problem]:
 
 
 def bridge_problems(name: str, address: str, subnet_file: str | None) -> list[Problem]:
-    """A bridge's address (as 10.244.5.1/24; empty where there is none) against the subnet in the file that flanneld wrote."""
+    """Compares a bridge's address (such as 10.244.5.1/24, or empty) with the subnet in flanneld's file."""
     if subnet_file is None:
         return [Problem("flannel has no subnet for this host yet; read `journalctl --unit flanneld`", passing=True)]
     try:

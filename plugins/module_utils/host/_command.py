@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Commands, with their complete output."""
+"""Runs commands and returns their complete output."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Failed(Exception):
 
 
 def run(module: AnsibleModule, command: t.Sequence[str], **options: t.Any) -> tuple[int, str, str]:
-    """AnsibleModule.run_command: exit code, stdout and stderr; with its options.
+    """AnsibleModule.run_command with its options: exit code, stdout and stderr.
 
-    On a busy host, that alone loses what a command prints at its end and says that it succeeded: when nothing comes for a second, it looks
-    whether the command has ended, and no more for what it printed in between (ansible/ansible#51393).
+    On a busy host, run_command alone can lose the end of the output of a command, and report success: after a second without output, it checks
+    whether the command has ended, but does not read what it printed in between (ansible/ansible#51393).
     """
     return module.run_command([*command], before_communicate_callback=_end_when_read, **options)
 
@@ -43,7 +43,7 @@ def output(module: AnsibleModule, *command: str) -> str:
 
 
 def _end_when_read(process: subprocess.Popen) -> None:
-    """Counts a process as ended only when there is also nothing left to read from it."""
+    """Considers a process ended only when there is also nothing left to read from it."""
     poll = process.poll
     pipes = select.poll()
     for stream in filter(None, (process.stdout, process.stderr)):
@@ -51,7 +51,7 @@ def _end_when_read(process: subprocess.Popen) -> None:
 
     def poll_when_read() -> int | None:
         code = poll()
-        # In this order: the output of an ended process is in the pipes.
+        # In this order: once a process has ended, all its output is in the pipes.
         return None if code is not None and pipes.poll(0) else code
 
     process.poll = poll_when_read  # type: ignore[method-assign]  # what run_command calls

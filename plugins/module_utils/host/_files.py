@@ -15,7 +15,7 @@ if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 
-# The argument spec of one file, for modules that take a list of them.
+# The argument spec of one file, for modules with a list of files.
 FILE_OPTIONS: dict[str, t.Any] = {
     "path": {"type": "path", "required": True},
     "content": {"type": "str", "required": True},
@@ -43,12 +43,12 @@ class Found(t.NamedTuple):
 
 
 def is_secret(name: str) -> bool:
-    """Whether the file of this name is a key. Only the digest of a key ever leaves a host."""
+    """Whether the file with this name is a key. Only the digest of a key ever leaves a host."""
     return name.endswith((".key", "encryption.yaml"))
 
 
 def me() -> dict[str, str]:
-    """Owner and group of files that belong to who runs the module."""
+    """Owner and group of files that belong to the user who runs the module."""
     return {"owner": _name(pwd.getpwuid, os.geteuid()), "group": _name(grp.getgrgid, os.getegid())}
 
 
@@ -63,14 +63,14 @@ def _number(lookup: t.Callable[[str], t.Any], name: str) -> int:
     try:
         return lookup(name)[2]
     except KeyError:
-        # Found on disk by its number, as it has no name.
+        # An ID without a name.
         if name.isdigit():
             return int(name)
         raise
 
 
 def read(path: str) -> str | None:
-    """The text at path, or None where there is no file."""
+    """The text at path, or None if there is no file."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as stream:
             return stream.read()
@@ -79,7 +79,7 @@ def read(path: str) -> str | None:
 
 
 def inspect(path: str) -> Found | None:
-    """Content, owner, group and mode at path, links followed; None where there is nothing."""
+    """Content, owner, group and mode at path, following links; None if it does not exist."""
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -94,7 +94,7 @@ def _mode(mode: str) -> str:
 
 
 def matches(found: Found | None, wanted: dict[str, t.Any]) -> bool:
-    """Whether what was found is what is wanted; a wanted entry without content is a directory."""
+    """Whether the existing file matches the desired one; a desired entry without content is a directory."""
     return found is not None and (
         found.content == wanted.get("content")
         and (found.owner, found.group) == (wanted["owner"], wanted["group"])
@@ -108,7 +108,7 @@ def _describe(found_or_wanted: tuple[str, str, str]) -> str:
 
 
 def diff(found: Found | None, wanted: dict[str, t.Any]) -> dict[str, str]:
-    """One entry for Ansible's diff. The content of a secret is never in it."""
+    """One entry for Ansible's diff, without the content of secrets."""
     before, after = "", _describe((wanted["owner"], wanted["group"], _mode(wanted["mode"])))
     if found is not None:
         before = _describe((found.owner, found.group, found.mode))
@@ -124,7 +124,7 @@ def diff(found: Found | None, wanted: dict[str, t.Any]) -> dict[str, str]:
 
 
 def removal_diff(stale: t.Iterable[str]) -> list[dict[str, str]]:
-    """Entries for Ansible's diff of files that are removed. Their content, which may be secret, is not in them."""
+    """Entries for Ansible's diff of removed files, without their content, which may be secret."""
     return [
         {"before_header": path, "after_header": "/dev/null", "before": "# content not shown\n", "after": ""}
         for path in stale
@@ -142,13 +142,13 @@ def write(module: AnsibleModule, wanted: dict[str, t.Any]) -> None:
         os.fchown(stream.fileno(), _number(pwd.getpwnam, wanted["owner"]), _number(grp.getgrnam, wanted["group"]))
         stream.write(wanted["content"])
         stream.flush()
-        # If a file is renamed before its data is on disk, it may be empty after a power loss.
+        # A file that is renamed before its data is on disk may be empty after a power loss.
         os.fsync(stream.fileno())
     os.rename(temporary, wanted["path"])
 
 
 def make_directory(wanted: dict[str, t.Any]) -> None:
-    """Create a directory, or correct the owner and mode of the one that is there."""
+    """Create a directory, or correct the owner and mode of an existing one."""
     os.makedirs(wanted["path"], exist_ok=True)
     os.chown(wanted["path"], _number(pwd.getpwnam, wanted["owner"]), _number(grp.getgrnam, wanted["group"]))
     os.chmod(wanted["path"], int(wanted["mode"], 8))

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Parsers for information from the kernel and Debian about a host."""
+"""Parsers for a host's information from the kernel and Debian."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import json
 import re
 import typing as t
 
-# uname -m -> the name that Go, Kubernetes and Debian use.
+# uname -m -> the name in Go, Kubernetes and Debian.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 # linux/capability.h
 CAP_SYS_RESOURCE = 24
 
-# Interfaces whose networks follow the cluster's own: docker0 and cni0 are put on flannel's subnet, whatever they have.
+# Interfaces whose networks follow the cluster's: docker0 and cni0 move to flannel's subnet, whatever their current network.
 OWN_INTERFACES = ("lo", "docker0", "cni0", "flannel.1")
 
 
@@ -32,7 +32,7 @@ def parse_memory_mb(text: str) -> int:
 
 
 def has_capability(status: str, capability: int) -> bool:
-    """Whether a capability is in the bounding set that /proc/PID/status shows."""
+    """Whether a capability is in the bounding set in /proc/PID/status."""
     found = re.search(r"^CapBnd:\s+([0-9a-f]+)$", status, re.MULTILINE)
     return bool(int(found.group(1), 16) >> capability & 1) if found else True
 
@@ -44,20 +44,20 @@ def parse_version(text: str) -> tuple[int, ...]:
 
 
 def nftables_usable(kernel: str, nft: str) -> bool:
-    """Whether kube-proxy can use its nftables mode: kernel 5.13 and nft 1.0.1 (kubernetes.io, virtual IPs).
+    """Whether kube-proxy can use its nftables mode: requires kernel 5.13 and nft 1.0.1 (kubernetes.io, virtual IPs).
 
-    Without an nft on the host yet, the kernel decides: Debian 12 and later bring a new enough one.
+    If nft is not installed yet, only the kernel counts: Debian 12 and later have a recent nft.
     """
     return parse_version(kernel) >= (5, 13) and (not nft or parse_version(nft) >= (1, 0, 1))
 
 
 def swaps(text: str) -> bool:
-    """Whether /proc/swaps lists anything besides its heading; zram is memory and does not count."""
+    """Whether /proc/swaps lists anything; zram is memory and does not count."""
     return any(line and not line.startswith("/dev/zram") for line in text.splitlines()[1:])
 
 
 def interface_networks(text: str) -> dict[str, list[str]]:
-    """The IPv4 networks that a host is in, by interface, out of `ip -json -4 address show`; not those that follow the cluster."""
+    """The IPv4 networks of a host, by interface, from `ip -json -4 address show`, except those that follow the cluster."""
     found: dict[str, list[str]] = {}
     for link in json.loads(text or "[]"):
         for address in link.get("addr_info", []) if link["ifname"] not in OWN_INTERFACES else []:
@@ -67,7 +67,7 @@ def interface_networks(text: str) -> dict[str, list[str]]:
 
 
 def interface_addresses(text: str) -> list[dict[str, t.Any]]:
-    """The IPv4 addresses of a host with their interfaces, out of `ip -json -4 address show`; not those of 127.0.0.0/8. Routed hosts have their own
+    """The IPv4 addresses of a host with their interfaces, from `ip -json -4 address show`, except 127.0.0.0/8. Routed hosts have their address
     on lo."""
     return [
         {"interface": link["ifname"], "address": address["local"], "prefix": address["prefixlen"]}
@@ -78,19 +78,19 @@ def interface_addresses(text: str) -> list[dict[str, t.Any]]:
 
 
 def settled(apiserver: str, subnet: str, kubelet: str = "") -> dict[str, str]:
-    """What an API server's unit, flannel's subnet file and a kubelet's configuration say of settings that a cluster cannot change, by variable."""
+    """The unchangeable settings of the host's cluster, by variable, from the API server's unit, flannel's subnet file and the kubelet's configuration."""
     found = {
         "cluster_service_network": re.search(r"--service-cluster-ip-range=(\S+)", apiserver),
         "cluster_domain": re.search(r"--service-account-issuer=https://kubernetes\.default\.svc\.(\S+)", apiserver),
         "cluster_pod_network": re.search(r"^FLANNEL_NETWORK=(\S+)$", subnet, re.MULTILINE),
-        # A Service keeps its cluster IP, and pods that run have it in their resolv.conf.
+        # A Service keeps its cluster IP, and running pods have it in their resolv.conf.
         "cluster_dns_address": re.search(r"^clusterDNS:\s+- ['\"]?([\d.]+)", kubelet, re.MULTILINE),
     }
     return {name: match.group(1) for name, match in found.items() if match}
 
 
 def docker_networks(answer: t.Iterable[t.Mapping[str, t.Any]]) -> list[tuple[str, str, list[str]]]:
-    """Name, interface and IPv4 networks of each network in Docker's answer to /networks; not docker0's."""
+    """Name, interface and IPv4 networks of each network in Docker's response to /networks, except docker0's."""
     found = []
     for entry in answer:
         interface = (entry.get("Options") or {}).get("com.docker.network.bridge.name", f"br-{entry['Id'][:12]}")
@@ -101,7 +101,7 @@ def docker_networks(answer: t.Iterable[t.Mapping[str, t.Any]]) -> list[tuple[str
 
 
 def host_networks(interfaces: t.Mapping[str, t.Sequence[str]], docker: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict]:
-    """What a host is in already, in words and as a network; a Docker network by its own name, not its interface's."""
+    """The existing networks of a host, each with a description; a Docker network with its own name, not its interface's."""
     known = docker_networks(docker)
     bridges = {interface for _name, interface, _networks in known}
     named: list[tuple[str, t.Sequence[str]]] = [
@@ -112,7 +112,7 @@ def host_networks(interfaces: t.Mapping[str, t.Sequence[str]], docker: t.Iterabl
 
 
 def clock_interval(before: float, host: float, after: float) -> tuple[float, float]:
-    """The minimum and maximum offset of a host's clock that was read at some time between two readings of this one."""
+    """The minimum and maximum offset of a host's clock that was read between two readings of this machine's clock."""
     return host - after, host - before
 
 

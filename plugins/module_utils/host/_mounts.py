@@ -12,7 +12,7 @@ class Mount(t.NamedTuple):
     """One line of mountinfo."""
 
     id: str
-    parent: str  # the mount that it is mounted on
+    parent: str  # the mount on which it is mounted
     point: str
 
 
@@ -20,27 +20,27 @@ class Below(t.NamedTuple):
     """The mounts below a directory."""
 
     mounts: list[Mount]  # in the order in which they can be unmounted
-    hidden: list[Mount]  # no path leads to them, because something was mounted over the directory later
+    hidden: list[Mount]  # unreachable by path, because something was mounted over the directory later
 
 
 def parse(mountinfo: str) -> list[Mount]:
-    """The mounts, as the kernel lists them: of two at one point, the newer one later."""
+    """The mounts, in the kernel's order: at the same mount point, the newer one comes later."""
     fields = [line.split(" ") for line in mountinfo.splitlines()]
     return [Mount(words[0], words[1], _unescape(words[4])) for words in fields if len(words) > 4]
 
 
 def _unescape(word: str) -> str:
-    """The kernel writes a blank, a tab, a line feed and a backslash as \\ and three octal digits."""
+    """The kernel writes space, tab, line feed and backslash as \\ and three octal digits."""
     return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), word)
 
 
 def within(path: str, directory: str) -> bool:
-    """Whether a path lies below a directory."""
+    """Whether a path is below a directory."""
     return path.startswith(f"{directory.rstrip('/')}/") and path != directory
 
 
 def seen(mounts: t.Sequence[Mount], path: str) -> Mount | None:
-    """The mount that a path leads to."""
+    """The mount to which a path leads."""
     known = {mount.id for mount in mounts}
     found = None
     while True:
@@ -56,12 +56,12 @@ def seen(mounts: t.Sequence[Mount], path: str) -> Mount | None:
         ]
         if not on_the_way:
             return found
-        # From the root downwards: the first mount point that the kernel meets, and the newest mount there.
+        # From the root downwards: the first mount point that the kernel reaches, and the newest mount there.
         found = min(reversed(on_the_way), key=lambda mount: len(mount.point))
 
 
 def below(mounts: t.Sequence[Mount], directory: str) -> Below:
-    """What is mounted below a directory, not at it."""
+    """The mounts below a directory, but not at it."""
     inner = {mount.id: mount for mount in mounts if within(mount.point, directory)}
     base = seen([mount for mount in mounts if mount.id not in inner], directory)
 
@@ -72,7 +72,7 @@ def below(mounts: t.Sequence[Mount], directory: str) -> Below:
 
     hidden = [mount for mount in inner.values() if base and foundation(mount) != base.id]
     hidden_ids = {mount.id for mount in hidden}
-    # The newest first; a shorter path first, as that mount covers the others on the same file system that lie below it.
+    # The newest first; a shorter path first, because that mount covers the others below it on the same file system.
     order: list[Mount] = []
     reachable = [mount for mount in reversed(list(inner.values())) if mount.id not in hidden_ids]
     on: dict[str, list[Mount]] = {}

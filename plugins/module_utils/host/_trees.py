@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Removal of a directory tree without crossing mounts or following links; and the processes that use a mount."""
+"""Removes a directory tree without crossing mounts or following links, and finds the processes that use a mount."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typing as t
 
 
 class Level:
-    """A directory on the way down: open, so that it stays the same one whatever happens to its path."""
+    """A directory on the way down, open, so that it stays the same directory whatever happens to its path."""
 
     def __init__(self, name: str, descriptor: int, leads_to_kept: bool) -> None:
         self.name = name
@@ -23,7 +23,7 @@ class Level:
 
 
 def mount_id(descriptor: int) -> str:
-    """The mount that an open file is on. Two mounts of one file system differ in it, unlike in st_dev."""
+    """The mount ID of an open file. It differs between two mounts of one file system, unlike st_dev."""
     return _mount_of(f"/proc/self/fdinfo/{descriptor}")
 
 
@@ -31,7 +31,7 @@ def _mount_of(fdinfo: str) -> str:
     with open(fdinfo, encoding="ascii") as stream:
         found = [line.split()[1] for line in stream if line.startswith("mnt_id:")]
     if not found:
-        raise OSError(f"{fdinfo} does not say which mount the file is on")
+        raise OSError(f"{fdinfo} has no mount ID")
     return found[0]
 
 
@@ -44,10 +44,10 @@ def _is_directory(name: str, above: int) -> bool:
 
 
 def remove(place: str, keep: t.Collection[str] = (), content_only: bool = False) -> None:
-    """Remove what is at a place; of a directory, all that is in it, too, or only that.
+    """Remove a file, or a directory with its content, or only its content.
 
-    place is a real path, without links on the way. What lies at the real paths in keep stays, with the directories that lead there.
-    Fails at a mount point, before anything behind it is touched. Links are removed and not followed.
+    `place` is a real path, without links in it. The real paths in `keep` stay, with their parent directories.
+    Fails at a mount point, before it touches anything behind it. Links are removed, not followed.
     """
     parent, name = os.path.split(place)
     above = _open(parent)
@@ -56,7 +56,7 @@ def remove(place: str, keep: t.Collection[str] = (), content_only: bool = False)
             os.unlink(name, dir_fd=above)
             return
         tree = _open(name, above)
-        # Where only the content goes, the place itself may be a mount point.
+        # If only the content is removed, the place itself may be a mount point.
         if _empty(tree, place, keep, mount_id(tree if content_only else above)) and not content_only:
             os.rmdir(name, dir_fd=above)
     finally:
@@ -64,8 +64,8 @@ def remove(place: str, keep: t.Collection[str] = (), content_only: bool = False)
 
 
 def _empty(tree: int, place: str, keep: t.Collection[str], mount: str) -> bool:
-    """Remove everything in an open directory, and close it. Whether nothing had to stay."""
-    # A pod nests directories as deeply as it likes, and each level is open.
+    """Remove everything in an open directory, and close it. Returns whether it is empty now."""
+    # A pod can nest directories to any depth, and each level is open.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     levels: list[Level] = []
@@ -96,21 +96,23 @@ def _empty(tree: int, place: str, keep: t.Collection[str], mount: str) -> bool:
                     os.rmdir(name, dir_fd=levels[-1].descriptor)
                 continue
             name = level.names.pop()
-            # Where nothing is kept, paths are not needed, and those of deep directories are long.
+            # If nothing is kept, paths are not needed, and those of deep directories are long.
             path = path_of(name) if level.leads_to_kept else ""
             if path and path in keep:
                 kept = True
                 continue
-            # It has disappeared by itself meanwhile.
+            # It has disappeared in the meantime.
             with contextlib.suppress(FileNotFoundError):
                 if _is_directory(name, level.descriptor):
                     descend(name, _open(name, level.descriptor), bool(path) and leads_to_kept(path))
                 else:
                     os.unlink(name, dir_fd=level.descriptor)
     except OSError as error:
-        # The kernel says so of files and of directories without content.
+        # The kernel's error for files and for empty directories.
         if error.errno == errno.EBUSY:
-            raise OSError(f"{path_of(name)} is a mount point, and nothing is removed behind one: unmount it") from error
+            raise OSError(
+                f"{path_of(name)} is a mount point, and nothing behind a mount point is removed: unmount it"
+            ) from error
         if error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, path_of(name)) from error
@@ -121,7 +123,7 @@ def _empty(tree: int, place: str, keep: t.Collection[str], mount: str) -> bool:
 
 
 def holds(place: str, keep: t.Collection[str] = ()) -> bool:
-    """Whether a directory has anything that would be removed."""
+    """Whether a directory contains anything that would be removed."""
     for name in os.listdir(place):
         path = f"{place}/{name}"
         leads_to_kept = any(one.startswith(f"{path}/") for one in keep)
@@ -131,7 +133,7 @@ def holds(place: str, keep: t.Collection[str] = ()) -> bool:
 
 
 def holders(place: str) -> list[str]:
-    """The processes that use what is mounted at a place, as far as /proc tells: each by name and number."""
+    """The processes that use the mount at a place, according to /proc, each with name and PID."""
     descriptor = os.open(place, os.O_PATH | os.O_NOFOLLOW)
     mount = mount_id(descriptor)
     os.close(descriptor)
@@ -148,7 +150,7 @@ def _name(pid: str) -> str:
 
 
 def _listed(directory: str) -> list[str]:
-    """The paths in a directory of /proc; none where the process has ended."""
+    """The paths in a directory of /proc; none if the process has ended."""
     try:
         return [f"{directory}/{name}" for name in os.listdir(directory)]
     except OSError:
@@ -156,10 +158,10 @@ def _listed(directory: str) -> list[str]:
 
 
 def _mounts_of(pid: str) -> set[str]:
-    """The mounts on which a process has its directory, its program, and the files that it has open or mapped."""
+    """The mounts with a process's working directory, its program, and its open or mapped files."""
     found = set()
     links = [f"/proc/{pid}/{name}" for name in ("cwd", "root", "exe")] + _listed(f"/proc/{pid}/map_files")
-    # A process that ends during the inspection holds nothing.
+    # A process that ends during the inspection uses nothing.
     for link in links:
         with contextlib.suppress(OSError):
             descriptor = os.open(link, os.O_PATH)

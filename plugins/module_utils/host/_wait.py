@@ -18,7 +18,7 @@ def poll(
     sleep: t.Callable[[float], None] = time.sleep,
     now: t.Callable[[], float] = time.monotonic,
 ) -> T:
-    """Probe until done or the time is up; return the last answer. Probes at least once."""
+    """Probe at least once, until done or until the timeout; return the last answer."""
     end = now() + seconds
     while True:
         answer = probe()

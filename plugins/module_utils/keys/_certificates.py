@@ -1,8 +1,8 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Certificates and their authorities: what is wanted, what was found, why to issue anew, and the issuing. No I/O.
+"""Certificates and CAs: the desired and the existing state, the reasons to reissue, and the issuing. No I/O.
 
-The hosts need cryptography 38 (Debian 12) for keys and requests only; what signs runs on the control node.
+Hosts need cryptography 38 (Debian 12), for keys and requests only; signing runs on the control node.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ try:
     from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
     MISSING = ""
-    # What cryptography raises for a text that somebody else wrote.
+    # cryptography's exceptions for malformed input.
     _UNREADABLE: tuple[type[Exception], ...] = (
         ValueError,
         TypeError,
@@ -45,15 +45,15 @@ try:
 except ImportError:
     MISSING = traceback.format_exc()
 
-# Authority -> its files, without extension: kubeadm's names, on the control node as on the hosts.
+# CA -> its files, without extension. The names are kubeadm's, on the control node and on the hosts.
 AUTHORITIES = {"kubernetes": "ca", "etcd": "etcd/ca", "front-proxy": "front-proxy-ca"}
 AUTHORITY_DAYS = 3650
 # Some external clients reject certificates with a longer validity.
 MAXIMUM_DAYS = 825
-# New certificates must also be valid on hosts whose clock is slightly behind the control node's.
+# New certificates must also be valid on hosts whose clock is slightly behind the control node's clock.
 _BACKDATE = datetime.timedelta(minutes=5)
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
-# Names that never are a host's, whatever the groups say.
+# Names that are never a host's, whatever the groups contain.
 _RESERVED = re.compile(r"localhost|kubernetes(\.default(\..*)?)?")
 # RFC 5280, ub-common-name.
 _COMMON_NAME_LENGTH = 64
@@ -64,7 +64,7 @@ class CertificateError(ValueError):
 
 
 class Wanted(t.NamedTuple):
-    """What a certificate should say. Comes from the control node's own variables only."""
+    """The desired content of a certificate, only from the control node's own variables."""
 
     authority: str
     common_name: str
@@ -74,7 +74,7 @@ class Wanted(t.NamedTuple):
 
 
 class Authority(t.NamedTuple):
-    """A CA that can sign, if its key is there, and those that are trusted beside it while one takes the other's place."""
+    """A CA, which can sign if it has its key, and the CAs that are also trusted during its rotation."""
 
     name: str
     certificate: t.Any
@@ -124,11 +124,11 @@ def load_any_key(text: str, path: str, remedy: str) -> t.Any:
 
 
 def load_key(text: str, path: str) -> t.Any:
-    """The ECDSA P-256 private key in text, which stands in the file at path."""
-    remedy = "move it away, and the next run makes a new one with its certificate"
+    """The ECDSA P-256 private key in `text`, the content of the file at `path`."""
+    remedy = "move it away, and the next run creates a new key and certificate"
     key = load_any_key(text, path, remedy)
     if not _is_p256(key):
-        raise CertificateError(f"{path} is a key of kind {_kind(key)} and should be ECDSA P-256: {remedy}.")
+        raise CertificateError(f"{path} is a key of type {_kind(key)} and should be ECDSA P-256: {remedy}.")
     return key
 
 
@@ -136,36 +136,34 @@ def load_key(text: str, path: str) -> t.Any:
 
 
 def request(key: t.Any) -> str:
-    """A request that proves the possession of a key; who it is for is not for the host to say, so its subject is empty."""
+    """A request that proves possession of a key. Its subject is empty, because the host cannot choose that."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
 def requested_key(text: str, where: str) -> t.Any:
-    """The public key of a request that is signed with it. Nothing else in a request counts."""
+    """The public key of a request that is signed with its private key. Everything else in a request is ignored."""
     try:
         found = x509.load_pem_x509_csr(text.encode())
         public_key, valid = found.public_key(), found.is_signature_valid
     except _UNREADABLE as error:
-        raise CertificateError(
-            f"{where} sent a certificate request that cannot be read ({error}); inspect that host."
-        ) from None
+        raise CertificateError(f"{where} sent an invalid certificate request ({error}): inspect that host.") from None
     if not valid:
         raise CertificateError(
-            f"{where} sent a certificate request that is not signed with its own key; inspect that host."
+            f"{where} sent a certificate request that is not signed with its own key: inspect that host."
         )
     if not _is_p256(public_key):
         raise CertificateError(
-            f"{where} sent a request for a key of kind {_kind(public_key)}, not ECDSA P-256; inspect that host."
+            f"{where} sent a request for a key of type {_kind(public_key)}, not ECDSA P-256: inspect that host."
         )
     return public_key
 
 
-# What is wanted
+# The desired certificates
 
 
 def expand(entry: t.Mapping[str, t.Any], host: str, address: str) -> Wanted:
-    """An entry of the table of certificates for one host: {host} and {address} are filled in."""
+    """A certificate specification for one host, with {host} and {address} replaced."""
 
     def fill(text: str) -> str:
         if "{address}" in text and not address:
@@ -184,7 +182,7 @@ def expand(entry: t.Mapping[str, t.Any], host: str, address: str) -> Wanted:
 
 
 def _holders(groups: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, set[str]]:
-    """Name or address that does not depend on the host -> the hosts that get a certificate for it."""
+    """Name or address independent of the host -> the hosts that get a certificate for it."""
     found: dict[str, set[str]] = {}
     for group in groups:
         for entry in group.get("certificates") or ():
@@ -197,7 +195,7 @@ def _holders(groups: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, set[str]]:
 def names_problem(
     groups: t.Sequence[t.Mapping[str, t.Any]], addresses: t.Mapping[str, str], control_planes: t.Collection[str]
 ) -> str:
-    """Why the names or addresses of the hosts cannot be signed, in a sentence: one is the cluster's own, or another host's.
+    """Why the hosts' names or addresses cannot be signed, in a sentence: one belongs to the cluster, or to another host.
 
     A control plane may have the name or address of the API endpoint.
     """
@@ -211,9 +209,9 @@ def names_problem(
             kind = "address" if text == addresses.get(host) else "name"
             remedy = "set cluster_address for it" if kind == "address" else "give it another name in the inventory"
             if kind == "address" and not _addresses.is_unicast(text):
-                return f"{host} has the address {text}, which no other host can reach it by: {remedy}."
+                return f"{host} has the address {text}, at which no other host can reach it: {remedy}."
             if _RESERVED.fullmatch(text) or (text in fixed and not {host} <= fixed[text] & {*control_planes}):
-                return f"{host} has the {kind} {text}, which is one of the cluster's own: {remedy}."
+                return f"{host} has the {kind} {text}, which belongs to the cluster itself: {remedy}."
             if text in owners and owners[text] != host:
                 return f"{owners[text]} and {host} have the same {kind} {text}: {remedy}."
             owners[text] = host
@@ -222,7 +220,7 @@ def names_problem(
 
 def check_days(valid: int, renew_before: int, name: str, renew_name: str) -> None:
     if not 1 <= valid <= MAXIMUM_DAYS:
-        raise CertificateError(f"{name} is {valid}: use 1 to {MAXIMUM_DAYS} days, more is not accepted by all clients.")
+        raise CertificateError(f"{name} is {valid}: use 1 to {MAXIMUM_DAYS} days, because some clients reject more.")
     if valid <= renew_before:
         raise CertificateError(
             f"{name} ({valid}) must be more than {renew_name} ({renew_before}), or every run would reissue it."
@@ -232,7 +230,7 @@ def check_days(valid: int, renew_before: int, name: str, renew_name: str) -> Non
 def subject(common_name: str, organization: str = "") -> t.Any:
     if not 1 <= len(common_name) <= _COMMON_NAME_LENGTH:
         raise CertificateError(
-            f"The common name {common_name!r} has {len(common_name)} characters and X.509 allows 1 to {_COMMON_NAME_LENGTH}: use a shorter name."
+            f"The common name {common_name!r} has {len(common_name)} characters, but X.509 allows 1 to {_COMMON_NAME_LENGTH}: use a shorter name."
         )
     names = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)] if organization else []
     return x509.Name([*names, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
@@ -249,7 +247,7 @@ def _general_names(sans: t.Iterable[str]) -> list[t.Any]:
     except ValueError:
         foreign = next(name for name in names if not name.isascii())
         raise CertificateError(
-            f"The name {foreign!r} cannot stand in a certificate: write it in its ASCII form (xn--…)."
+            f"The name {foreign!r} cannot be used in a certificate: write it in its ASCII form (xn--…)."
         ) from None
 
 
@@ -277,7 +275,7 @@ def _key_usage(*usages: str) -> t.Any:
 
 
 def _extensions(wanted: Wanted, public_key: t.Any, authority: Authority) -> list[tuple[t.Any, bool]]:
-    """The extensions of a wanted certificate, each with whether it is critical."""
+    """The extensions of a desired certificate, each with whether it is critical."""
     names = _general_names(wanted.sans)
     return [
         (x509.BasicConstraints(ca=False, path_length=None), True),
@@ -310,7 +308,7 @@ def _certificate(
 
 
 def _authority_extensions(public_key: t.Any) -> list[tuple[t.Any, bool]]:
-    """No limit to what is below it: each successor adds a cross certificate to the way from the first CA to an end certificate."""
+    """No path length limit: each successor adds a cross certificate to the path from the first CA to an end certificate."""
     return [
         (x509.BasicConstraints(ca=True, path_length=None), True),
         (_key_usage("digital_signature", "key_cert_sign", "crl_sign"), True),
@@ -327,9 +325,9 @@ def new_authority(name: str, cluster: str, key: t.Any, now: datetime.datetime, g
 
 
 def cross_certificate(new: t.Any, old: Authority, now: datetime.datetime) -> t.Any:
-    """The new CA's certificate as the old CA issues it: by it, who trusts the old one alone trusts what the new one issues.
+    """The new CA's certificate, issued by the old CA: with it, clients that trust only the old CA trust certificates of the new CA.
 
-    None where the old CA may have no CA below it, or has lost its key.
+    None if the old CA must not have a CA below it, or has lost its key.
     """
     if old.key is None or not _may_have_below(old.certificate):
         return None
@@ -348,13 +346,13 @@ def _may_have_below(certificate: t.Any) -> bool:
 
 
 def load_authority(name: str, certificate: str, key: str | None, path: str, now: datetime.datetime) -> Authority:
-    """The CA in path.crt and path.key. It may be one of the operator's own, also with an RSA key.
+    """The CA in path.crt and path.key. It may be the operator's own, even with an RSA key.
 
-    Of several certificates, the CA's is the one that the key belongs to. Without a key it is the first one.
+    If there are several certificates, the CA's is the one that matches the key; without a key, the first one.
     """
     found = load_certificates(certificate)
     if not found:
-        raise CertificateError(f"{path}.crt is not a readable certificate: put the CA's certificate there.")
+        raise CertificateError(f"{path}.crt is not a readable certificate: restore the CA's certificate there.")
     loaded = None if key is None else load_any_key(key, f"{path}.key", "restore the CA's key there")
     mine = [one for one in found if loaded is None or same_key(one.public_key(), loaded.public_key())]
     if not mine:
@@ -376,7 +374,7 @@ def _may_sign(certificate: t.Any) -> bool:
 
 
 def issue(wanted: Wanted, public_key: t.Any, authority: Authority, now: datetime.datetime, days: int) -> t.Any:
-    """A certificate for a public key. It ends with its CA at the latest."""
+    """A certificate for a public key. It expires with its CA at the latest."""
     end = min(now + datetime.timedelta(days=days), not_after(authority.certificate))
     name = subject(wanted.common_name, wanted.organization)
     extensions = _extensions(wanted, public_key, authority)
@@ -385,14 +383,14 @@ def issue(wanted: Wanted, public_key: t.Any, authority: Authority, now: datetime
     )
 
 
-# What was found
+# The existing certificates
 
 
 def load_certificate(text: str | None) -> t.Any:
-    """The first certificate in a text; None where there is none, or one of which a part cannot be read."""
+    """The first certificate in a text; None if there is none, or if it is malformed."""
     try:
         found = x509.load_pem_x509_certificate((text or "").encode("utf-8", "surrogateescape"))
-        # cryptography parses these on first access, and a host may have written anything.
+        # cryptography parses these on first access, and a host may send anything.
         found.public_key()
         describe(found)
     except _UNREADABLE:
@@ -401,7 +399,7 @@ def load_certificate(text: str | None) -> t.Any:
 
 
 def load_certificates(text: str | None) -> list[t.Any]:
-    """All certificates in a text that can be read, such as a bundle of CAs."""
+    """All readable certificates in a text, such as a bundle of CAs."""
     return list(filter(None, map(load_certificate, _CERTIFICATE.findall(text or ""))))
 
 
@@ -410,12 +408,12 @@ def certificate_text(certificate: t.Any) -> str:
 
 
 def chain_text(text: str | None) -> str:
-    """What follows the first certificate in a file."""
+    """The text after the first certificate in a file."""
     return "".join(map(certificate_text, load_certificates(text)[1:]))
 
 
 def _utc(certificate: t.Any, which: str) -> datetime.datetime:
-    # cryptography 42 brought the aware times and deprecates the naive ones.
+    # cryptography 42 introduced timezone-aware times and deprecates the naive ones.
     aware = getattr(certificate, f"{which}_utc", None)
     return aware or getattr(certificate, which).replace(tzinfo=datetime.timezone.utc)
 
@@ -425,12 +423,12 @@ def not_after(certificate: t.Any) -> datetime.datetime:
 
 
 def fingerprint(certificate: t.Any) -> str:
-    """As `openssl x509 -fingerprint -sha256` shows it."""
+    """In the format of `openssl x509 -fingerprint -sha256`."""
     return "SHA-256 " + ":".join(f"{byte:02X}" for byte in certificate.fingerprint(hashes.SHA256()))
 
 
 def issued_by(certificate: t.Any, authority: t.Any) -> bool:
-    """Whether the CA with the certificate authority has issued it."""
+    """Whether the CA with the certificate `authority` has issued it."""
     try:
         certificate.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
@@ -500,7 +498,7 @@ def _time_reasons(certificate: t.Any, authority: Authority, now: datetime.dateti
         return [f"it is not valid before {_utc(certificate, 'not_valid_before'):%Y-%m-%d %H:%M} UTC"]
     if end <= now:
         return [f"it expired on {end:%Y-%m-%d}"]
-    # One that ends with its CA would end on the same day again.
+    # If the certificate expires together with its CA, a new one would expire on the same day.
     if end - now < datetime.timedelta(days=renew_before) and end < not_after(authority.certificate):
         return [f"it expires in {(end - now).days} days"]
     return []
@@ -509,9 +507,9 @@ def _time_reasons(certificate: t.Any, authority: Authority, now: datetime.dateti
 def reasons_to_issue(
     text: str | None, wanted: Wanted, public_key: t.Any, authority: Authority, now: datetime.datetime, renew_before: int
 ) -> list[str]:
-    """Why the certificate in text is not (or no longer) what is wanted; empty when it is.
+    """Why the certificate in `text` does not match the desired one; empty if it does.
 
-    A public key of None is one that is not known, and is not compared.
+    A public key of None is unknown, and is not compared.
     """
     if not text:
         return ["it is absent"]
@@ -522,19 +520,19 @@ def reasons_to_issue(
     if not issued_by(certificate, authority.certificate):
         reasons.append(f"its issuer is another CA ({certificate.issuer.rfc4514_string()})")
     if public_key is not None and not same_key(certificate.public_key(), public_key):
-        reasons.append("it is for another key than the host's")
+        reasons.append("it does not match the host's key")
     # A different key or issuer changes the identifiers too; naming them would be redundant.
     content = [] if reasons else _content_reasons(certificate, wanted, authority)
     return [*reasons, *content, *_time_reasons(certificate, authority, now, renew_before)]
 
 
-# Which cluster the hosts belong to
+# The hosts' cluster
 
 
 def carried_authority(certificate: str | None, leaves: t.Iterable[str | None], authority: Authority) -> str:
-    """The CA that a host carries in place of this one, in words; empty where it carries none or this one.
+    """A description of the CA that a host has instead of this one; empty if it has none or this one.
 
-    The CA's certificate decides; without it, those that it issued do.
+    Determined from the CA's certificate, or if that is missing, from the certificates that it issued.
     """
     found = load_certificates(certificate)
     if found:
@@ -552,14 +550,14 @@ def carried_authority(certificate: str | None, leaves: t.Iterable[str | None], a
 
 def origin_text(control_node: str, directory: str) -> str:
     return (
-        "# Where the authorities of this host's certificates are kept; written by plainkube.cluster.\n"
+        "# Location of the CAs of this host's certificates; written by plainkube.cluster.\n"
         f"control node: {control_node}\n"
         f"directory: {directory}\n"
     )
 
 
 def origin_place(text: str | None) -> str:
-    """The place that origin_text() names, in words; empty where it cannot be told."""
+    """The location in a text of origin_text(), as a phrase; empty if it is unknown."""
     pairs = dict(line.split(": ", 1) for line in (text or "").splitlines() if ": " in line)
     if not {"control node", "directory"} <= pairs.keys():
         return ""

@@ -1,10 +1,10 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The file by which the API servers encrypt Secrets and ConfigMaps in etcd: its keys, their order, and what follows from it. No I/O.
+"""The API servers' encryption configuration for Secrets and ConfigMaps in etcd: its keys, and the meaning of their order. No I/O.
 
-The first key encrypts, all of them decrypt. Keys are numbered as they are made, and number 0 is no encryption. So the file itself tells how
-far a change of keys has come: while an older key stands first, the newer one is only known; once the newer one stands first, whatever was
-written before is still to be written again, and then the older one can go.
+The first key encrypts, and all keys decrypt. Keys are numbered in the order of their creation; number 0 is plaintext. So the file itself shows
+the progress of a rotation: while an older key comes first, the newer one only decrypts. Once the newer one comes first, everything that was
+written before must be rewritten, and then the older one can be removed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class EncryptionError(ValueError):
 
 
 class Key(t.NamedTuple):
-    """A key; number 0 is none, and leaves plain what it writes."""
+    """A key; number 0 means no encryption."""
 
     number: int
     secret: str = ""
@@ -74,12 +74,12 @@ def _length(secret: str) -> int:
 
 
 def parse(text: str, path: str) -> list[Key]:
-    """The keys in a file of this form, the first one first."""
+    """The keys in a file in this format, in order."""
     keys = [Key(int(number or 0), secret) for dummy, number, secret in _ENTRY.findall(text)]
     numbers = [key.number for key in keys]
     right = 1 <= len(keys) <= 2 and len(set(numbers)) == len(keys) and render(keys) == text
     if not right or numbers == [0] or any(key.number and _length(key.secret) != _LENGTH for key in keys):
-        raise EncryptionError(f"{path} is not as this collection writes it: put back the file of a backup.")
+        raise EncryptionError(f"{path} is not in the format that this collection writes: restore it from a backup.")
     return keys
 
 
@@ -108,7 +108,7 @@ def finish(keys: Keys) -> list[Key]:
 
 
 def identify(text: str | None) -> list[str]:
-    """What tells the keys of a file from others without telling them, the newest last; nothing where it cannot be read."""
+    """Identifiers of the keys in a file that do not reveal them, the newest last; none if the file is invalid."""
     try:
         keys = parse(text or "", "")
     except EncryptionError:
@@ -118,15 +118,15 @@ def identify(text: str | None) -> list[str]:
 
 
 def is_successor(mine: t.Sequence[str], theirs: t.Sequence[str]) -> bool:
-    """Whether what is encrypted by a host's file can still be read with mine; both as identify() tells them.
+    """Whether the keys in `mine` can decrypt everything that a host's keys encrypt; both in the format of identify().
 
-    A change of keys begins by adding one and ends by taking the older one away, so the host's newest one is always among mine.
+    A rotation starts by adding a key and ends by removing the older one, so `mine` always includes the host's newest key.
     """
     return not theirs or theirs[-1] in mine
 
 
 def uses(values: t.Iterable[bytes]) -> dict[str, int]:
-    """The number of values in etcd by encryption key. Their prefixes are enough."""
+    """The number of values in etcd by encryption key, determined from their prefixes."""
     count: dict[str, int] = {}
     for value in values:
         found = re.match(rb"k8s:enc:secretbox:v1:(key-\d+):", value)

@@ -14,7 +14,7 @@ FILES = ["ca.crt", "etcd/ca.crt", "front-proxy-ca.crt", "sa.pub", "sa.key", "enc
 
 
 def encryption_keys(path: str) -> list[str]:
-    """What tells the keys from others; nothing for who may not read them, as a playbook without become that asks for addresses only."""
+    """Identifiers of the keys; none for a user who cannot read them, as in a playbook without become that only needs addresses."""
     try:
         return _encryption.identify(_files.read(path) or "")
     except PermissionError:
@@ -22,7 +22,7 @@ def encryption_keys(path: str) -> list[str]:
 
 
 def inspect(directory: str, names: t.Sequence[str]) -> dict[str, t.Any]:
-    """The files of these names in a host's directory, as module certificate_request answers them; no key is told."""
+    """The files with these names in a host's directory, in the format of module certificate_request, without keys."""
     keys = [name for name in names if _files.is_secret(name)]
     texts = {name: _files.read(os.path.join(directory, name)) for name in names if name not in keys}
     public = {name: text.encode("ascii", "replace").decode() for name, text in texts.items() if text is not None}

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Draining a Node: the owner of its cordon, the pods to evict, and what blocks their eviction."""
+"""Draining a Node: the owner of its cordon, the pods to evict, and the reasons that block their eviction."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _status
 
-# On a Node that we cordoned. A cordon without it belongs to an administrator, and stays.
+# Set on a Node that we cordoned. A cordon without it belongs to an administrator, and stays.
 ANNOTATION = "plainkube.io/drained"
 _MIRROR = "kubernetes.io/config.mirror"
 
 
 class Node(t.NamedTuple):
-    """What is worth knowing of a Node that is to be drained or restored."""
+    """The relevant state of a Node to drain or restore."""
 
     name: str
-    version: str  # of the object, so that a patch does not overwrite what it has not seen
+    version: str  # of the object, so that a patch does not overwrite concurrent changes
     cordoned: bool
-    reason: str | None  # what our annotation says; None where there is none
-    runtime: str  # as docker://26.1.5, what the kubelet reported last
+    reason: str | None  # the value of our annotation, or None
+    runtime: str  # as last reported by the kubelet, such as docker://26.1.5
     problems: list[str]  # why it is not Ready
 
 
@@ -54,9 +54,9 @@ def _patch(node: Node, cordoned: bool | None, reason: str | None) -> dict[str, t
 
 
 def lacks(node: Node | None, name: str, runtime: str) -> str:
-    """What a Node lacks to be given work again; empty where it lacks nothing.
+    """Why a Node cannot be uncordoned yet; empty if it can.
 
-    A kubelet that ended a moment ago left its Node Ready: the runtime tells whether the new one has reported.
+    A Node stays Ready for a moment after its kubelet stops: the runtime shows whether the new kubelet has reported.
     """
     if node is None:
         return f"node {name} does not exist"
@@ -71,7 +71,7 @@ def lacks(node: Node | None, name: str, runtime: str) -> str:
 
 
 class Pod(t.NamedTuple):
-    """A pod that a drained Node does not have."""
+    """A pod to evict from a Node."""
 
     namespace: str
     name: str
@@ -83,9 +83,9 @@ class Pod(t.NamedTuple):
 
 
 def pods_to_go(answer: dict[str, t.Any], node: Node) -> list[Pod]:
-    """The pods of a Node that have to go: not those of DaemonSets, nor what the kubelet has from files.
+    """The pods to evict from a Node: all except those of DaemonSets and static pods.
 
-    Where no kubelet reports, nobody ends the containers of a pod that is being deleted, and there is no point in waiting.
+    If no kubelet reports, nothing stops the containers of a pod that is being deleted, so there is no point in waiting.
     """
     items = [item for item in answer["items"] or [] if _ANY_NODE_HAS.isdisjoint(_marks(item))]
     pods = sorted((_parse_pod(item) for item in items), key=str)
@@ -117,7 +117,7 @@ def _parse_pod(item: dict[str, t.Any]) -> Pod:
 def lost(pods: t.Sequence[Pod]) -> str:
     """A warning about pods that no controller recreates; empty if there are none."""
     names = [str(pod) for pod in pods if not pod.controlled]
-    return f"Nobody makes these pods again elsewhere, as they have no controller: {', '.join(names)}." if names else ""
+    return f"These pods have no controller and will not be recreated: {', '.join(names)}." if names else ""
 
 
 def obstacles(pods: t.Sequence[Pod], refusals: t.Mapping[Pod, str], complaint: str) -> str:
@@ -127,7 +127,7 @@ def obstacles(pods: t.Sequence[Pod], refusals: t.Mapping[Pod, str], complaint: s
     ending = [str(pod) for pod in pods if pod.ending]
     if ending:
         found.append(f"{', '.join(ending)} did not end")
-        remedies.append("see why their containers do not end, or allow more time")
+        remedies.append("find out why their containers do not stop, or allow more time")
     return f"{', and '.join(found)}; {', and '.join(remedies)}" if found else complaint
 
 

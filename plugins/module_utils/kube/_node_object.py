@@ -1,13 +1,13 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The desired labels and taints of an existing Node: ours follow the inventory, all others stay. No I/O."""
+"""The desired labels and taints of an existing Node: ours follow the inventory, and all others stay. No I/O."""
 
 from __future__ import annotations
 
 import json
 import typing as t
 
-# On the Node: the labels and taints that the collection last set, so that it removes no others.
+# The Node's annotation with the labels and taints that the collection last set, so that it removes no others.
 ANNOTATION = "plainkube.io/labels-and-taints"
 
 Labels = dict[str, str]
@@ -22,7 +22,7 @@ class Wanted(t.NamedTuple):
 
 
 def wanted(labels: t.Mapping[str, t.Any], taints: t.Iterable[t.Mapping[str, t.Any]]) -> Wanted:
-    """The inventory's values as the API has them."""
+    """The inventory's values in the format of the API."""
     cleaned = [{name: taint[name] for name in ("key", "value", "effect") if taint.get(name)} for taint in taints]
     return Wanted({str(key): str(value) for key, value in labels.items()}, cleaned)
 
@@ -36,7 +36,7 @@ def _same(one: Taint, other: Taint) -> bool:
 
 
 def remembered(node: t.Mapping[str, t.Any]) -> Wanted:
-    """What the collection set last; nothing where the annotation is not there, or not as the collection writes it."""
+    """What the collection last set; nothing if the annotation is missing or invalid."""
     text = (node["metadata"].get("annotations") or {}).get(ANNOTATION, "")
     try:
         found = json.loads(text)
@@ -46,14 +46,14 @@ def remembered(node: t.Mapping[str, t.Any]) -> Wanted:
 
 
 def memory(aim: Wanted) -> str | None:
-    """The annotation; None where there is nothing to remember."""
+    """The annotation; None if there is nothing to record."""
     if not aim.labels and not aim.taints:
         return None
     return json.dumps(aim._asdict(), sort_keys=True, separators=(",", ":"))
 
 
 def labels_after(found: Labels, old: Wanted, aim: Wanted) -> Labels:
-    """The Node's labels: ours that are not wanted any more go, unless somebody has changed their values."""
+    """The Node's desired labels, without our obsolete ones, unless their values were changed by other means."""
     kept = {
         key: value
         for key, value in found.items()
@@ -63,7 +63,7 @@ def labels_after(found: Labels, old: Wanted, aim: Wanted) -> Labels:
 
 
 def taints_after(found: t.Sequence[Taint], old: Wanted, aim: Wanted) -> list[Taint]:
-    """The same for taints, which key and effect tell apart. One that stays keeps its place and all that it has."""
+    """The same for taints, which are identified by key and effect. A taint that stays keeps its position and its other fields."""
     new = {_identity(taint): taint for taint in aim.taints}
     after = []
     for taint in found:
@@ -76,15 +76,15 @@ def taints_after(found: t.Sequence[Taint], old: Wanted, aim: Wanted) -> list[Tai
 
 
 class Change(t.NamedTuple):
-    """From what there is to what there should be."""
+    """A change from the current to the desired state."""
 
-    patch: dict[str, t.Any] | None  # a JSON merge patch; None where nothing changes
+    patch: dict[str, t.Any] | None  # a JSON merge patch; None if nothing changes
     before: str
     after: str
 
 
 def change(node: t.Mapping[str, t.Any], aim: Wanted) -> Change:
-    """What has to change on a Node, as the API has it."""
+    """The necessary change of a Node."""
     metadata, old = node["metadata"], remembered(node)
     labels, taints = metadata.get("labels") or {}, (node.get("spec") or {}).get("taints") or []
     new_labels, new_taints = labels_after(labels, old, aim), taints_after(taints, old, aim)
@@ -114,7 +114,7 @@ def new(aim: Wanted) -> Change:
 
 
 def describe(old: Wanted, aim: Wanted, labels: Labels, taints: t.Sequence[Taint], note: str | None) -> str:
-    """Our part of a Node as one side of a diff."""
+    """Our part of a Node, as one side of a diff."""
     ours = {**old.labels, **aim.labels}
     lines = [f"label {key}={labels[key]}" for key in sorted(ours) if key in labels]
     identities = {_identity(taint) for taint in [*old.taints, *aim.taints]}

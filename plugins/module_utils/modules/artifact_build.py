@@ -19,7 +19,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions imp
 
 OLDEST_GO = (1, 26)
 EPOCH = "1970-01-01T00:00:00Z"
-# What decides the bytes of the result; another value of one of these is another recipe.
+# The options that determine the bytes of the result; together they are the recipe.
 RECIPE = [
     "module",
     "version",
@@ -75,7 +75,7 @@ SPEC: dict[str, t.Any] = {
 
 
 class Target:
-    """The artifact on the mirror, its sum, and the record of the recipe it was built from."""
+    """The artifact on the mirror, its checksum, and the record of its recipe."""
 
     def __init__(self, params: dict[str, t.Any]) -> None:
         self.relative = mirror_path(params["url"])
@@ -88,18 +88,18 @@ class Target:
         self.recipe = hashlib.sha256(recipe.encode()).hexdigest()
 
     def why(self) -> str:
-        """Why it must be built; empty when what is there is right."""
+        """Why it must be built; empty if the existing artifact is correct."""
         if not os.path.exists(self.path):
-            return "it is not there"
-        # Without a record it was not built here: an official download, say, which its sum vouches for.
+            return "it does not exist"
+        # Without a record, it was not built here. It may be an official download, whose checksum is sufficient.
         if _text(self.record) not in ("", self.recipe):
-            return "it was built from another recipe"
+            return "it was built from a different recipe"
         if _sums.of_file(self.path) != _sums.find(_text(self.sums_path), self.name):
-            return f"it does not have the SHA-256 that {self.sums_relative} gives"
+            return f"it does not have the SHA-256 in {self.sums_relative}"
         return ""
 
     def put(self, content: bytes) -> None:
-        """Write artifact, sum and record, in this order: a run that dies between them builds again."""
+        """Write artifact, checksum and record, in this order: if a run dies in between, the next one builds again."""
         _write(self.path, content)
         checksum = hashlib.sha256(content).hexdigest()
         sums = _sums.add(_text(self.sums_path), self.sums_relative, self.name, checksum)
@@ -124,7 +124,7 @@ def _write(path: str, content: bytes) -> None:
 
 
 class Builder:
-    """The go command and the directories it works in."""
+    """The go command and its directories."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
@@ -140,13 +140,13 @@ class Builder:
         found = wanted or self.module.get_bin_path("go", opt_dirs=["/usr/local/go/bin"])
         advice = "install Go from https://go.dev/dl/ on the build host, or set build_go to the path of its go command"
         if not found:
-            self.module.fail_json(msg=f"Building needs Go 1.26 or later and there is no go command in PATH: {advice}.")
+            self.module.fail_json(msg=f"Building needs Go 1.26 or later, and there is no go command in PATH: {advice}.")
         if not os.access(found, os.X_OK):
-            self.module.fail_json(msg=f"build_go is {wanted}, which is no program: {advice}.")
+            self.module.fail_json(msg=f"build_go is {wanted}, which is not a program: {advice}.")
         version = _command.run(self.module, [found, "version"])[1]
         if (_build.go_version(version) or (0, 0)) < OLDEST_GO:
             told = (version.split() or ["", "", "unknown"])[2]
-            self.module.fail_json(msg=f"Building needs Go 1.26 or later and {found} is {told}: {advice}.")
+            self.module.fail_json(msg=f"Building needs Go 1.26 or later, and {found} is {told}: {advice}.")
         return found
 
     def _find_compiler(self) -> str:
@@ -161,7 +161,7 @@ class Builder:
         return name
 
     def run(self, command: list[str], directory: str) -> str:
-        """Run a command; a failure ends the module with the last lines it said."""
+        """Run a command; a failure ends the module with the last lines of its output."""
         code, out, err = _command.run(self.module, command, cwd=directory, environ_update=self.environment)
         if code != 0:
             said = "\n".join((err or out).strip().splitlines()[-15:])
@@ -171,7 +171,7 @@ class Builder:
         return out
 
     def _download(self) -> dict[str, str]:
-        """Fetch the module's sources; the answer has Dir, GoMod and Info."""
+        """Fetch the module's sources; the result has Dir, GoMod and Info."""
         wanted = f"{self.params['module']}@{self.params['version']}"
         work = self.params["work_directory"]
         os.makedirs(work, exist_ok=True)
@@ -186,7 +186,7 @@ class Builder:
         return found
 
     def source(self) -> str:
-        """Lay out the sources; return the directory to build in."""
+        """Prepare the sources; return the directory to build in."""
         work = self.params["work_directory"]
         if self.params["source"]:
             directory = os.path.join(work, "programs", hashlib.sha256(self.params["source"].encode()).hexdigest()[:16])
@@ -205,17 +205,17 @@ class Builder:
         return self._wrap(directory, _build.parse_go_mod(_text(found["GoMod"])))
 
     def _check_files(self, directory: str) -> None:
-        """End with a message where the module is not the one that was meant."""
+        """Fail if the module is not the expected one."""
         for path, wanted in self.params["expected_files"].items():
             found = _text(os.path.join(directory, path)).strip()
             if found != wanted:
                 self.module.fail_json(
                     msg=f"{path} of {self.params['module']} {self.params['version']} says '{found}', but"
-                    f" {self.params['name']} is to be built, which expects '{wanted}': ask for the version that is there."
+                    f" {self.params['name']} expects '{wanted}': set the version that is there."
                 )
 
     def _wrap(self, parent: str, published: _build.GoMod) -> str:
-        """Make the wrapper module, and resolve its dependencies unless that is done already; return its directory."""
+        """Create the wrapper module, and resolve its dependencies if necessary; return its directory."""
         require = {self.params["module"]: self.params["version"], **self.params["require"]}
         replace = {**_build.staging(published, self.params["version"]), **self.params["replace"]}
         packages = self.params["packages"] or [program["package"] for program in self.params["programs"]]
@@ -244,7 +244,7 @@ class Builder:
         return entries
 
     def artifact(self) -> bytes:
-        """Build, and pack in the wanted format."""
+        """Build, and package in the requested format."""
         entries = self.programs(self.source())
         if self.params["format"] == "binary":
             return entries[0].content or b""

@@ -40,9 +40,9 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.network._proxy i
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _lock, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 
-# As long as the slowest download may take (_fetch).
+# The maximum duration of a download (_fetch).
 LOCK_SECONDS = 3600
-# A file of sums, or GitHub's document of a release, in bytes.
+# Maximum size in bytes of a checksum file, or of GitHub's release document.
 _LARGEST_SUMS = 16 << 20
 # Parallel downloads.
 _WORKERS = 4
@@ -83,7 +83,7 @@ _BLOCK = 1 << 20
 
 
 class ArtifactError(Exception):
-    """Installing is not possible; the text is a sentence that says why and what to do."""
+    """Installation is not possible; the text is a sentence that says why and what to do."""
 
 
 class Staged(t.NamedTuple):
@@ -93,7 +93,7 @@ class Staged(t.NamedTuple):
     entry: dict[str, t.Any]  # its line in the manifest
 
 
-# What is there
+# The existing files
 
 
 def _manifest(directory: str) -> dict[str, dict[str, t.Any]]:
@@ -117,7 +117,7 @@ def _file_state(piece: Piece, entry: dict[str, t.Any] | None, pinned: str) -> st
 
 
 def inspect(piece: Piece, manifest: dict[str, dict[str, t.Any]], pinned: str, root: str) -> State:
-    """What the host has of a piece."""
+    """The state of a piece on the host."""
     file = _file_state(piece, manifest.get(piece.name), pinned)
     if not piece.link or not os.path.lexists(piece.link):
         return State(file)
@@ -125,7 +125,7 @@ def inspect(piece: Piece, manifest: dict[str, dict[str, t.Any]], pinned: str, ro
     version = current_version(target, root)
     if version is None:
         raise ArtifactError(
-            f"{piece.link} was not put there by this collection and would be replaced: remove it, or the package it came with."
+            f"{piece.link} was not created by this collection and would be replaced: remove it, or its package."
         )
     return State(file, version, target == piece.path)
 
@@ -134,7 +134,7 @@ def inspect(piece: Piece, manifest: dict[str, dict[str, t.Any]], pinned: str, ro
 
 
 class Downloads:
-    """Everything that is fetched into the incoming directory, verified, and made ready there."""
+    """Fetches files into the incoming directory, verifies them, and prepares them for installation."""
 
     def __init__(self, params: dict[str, t.Any]) -> None:
         self.mirror = params["mirror"]
@@ -145,14 +145,14 @@ class Downloads:
         self.proxies = Proxies(params["http_proxy"], params["https_proxy"], params["no_proxy"])
 
     def source(self, url: str) -> str:
-        """Where to read what upstream has at url."""
+        """The source of the file that upstream publishes at `url`."""
         found = locate(self.mirror, url)
         if not found:
-            raise ArtifactError(f"{url} is on mirrors only: set artifacts_mirror, or artifacts_images to 'pull'.")
+            raise ArtifactError(f"{url} is only on mirrors: set artifacts_mirror, or artifacts_images to 'pull'.")
         return found
 
     def fetch(self, wanted: t.Sequence[Piece]) -> dict[Piece, Staged]:
-        """Fetch and verify all pieces that are not in their place already, in parallel; none of them is put there yet."""
+        """Fetch and verify all missing pieces, in parallel, without installing any of them."""
         documents = self._documents(wanted)
         missing = [piece for piece in wanted if not self._is_there(piece, documents)]
         jobs = [(number, group, documents) for number, group in enumerate(_by_url(missing).values())]
@@ -162,14 +162,14 @@ class Downloads:
         return ready
 
     def check(self, wanted: t.Sequence[Piece]) -> None:
-        """See that all pieces could be fetched and verified, without fetching them."""
+        """Check that all pieces could be fetched and verified, without fetching them."""
         documents = self._documents(wanted)
         for piece in wanted:
             self._expected(piece, documents)
         self._parallel(self._probe, [group[0] for group in _by_url(wanted).values()])
 
     def _documents(self, wanted: t.Sequence[Piece]) -> dict[str, str]:
-        """The published sums that are needed, by their URL."""
+        """The required published checksums, by URL."""
         for piece in wanted:
             self.source(piece.url)
         unpinned = {piece.sums_url: piece for piece in wanted if not pin(self.checksums, piece.url)}
@@ -182,7 +182,7 @@ class Downloads:
         return dict(zip(unpinned, self._parallel(self._document, [*unpinned.values()])))
 
     def _is_there(self, piece: Piece, documents: dict[str, str]) -> bool:
-        """Whether a piece waits already, of the sum that is published now."""
+        """Whether a piece is already staged, with the currently published checksum."""
         entry = _manifest(piece.directory).get(piece.name)
         return _file_state(piece, entry, self._expected(piece, documents)[0]) == "intact"
 
@@ -190,7 +190,7 @@ class Downloads:
         self._reach(piece, piece.url, lambda source: probe(source, self.proxies))
 
     def _reach(self, piece: Piece, url: str, work: t.Callable[[str], t.Any]) -> t.Any:
-        """The result of work on a source; where there is no such file, the version is what is wrong."""
+        """The result of work on a source; a missing file means that the version is wrong."""
         source = self.source(url)
         try:
             return work(source)
@@ -200,7 +200,7 @@ class Downloads:
             raise
 
     def _parallel(self, work: t.Callable[[t.Any], t.Any], items: t.Sequence[t.Any]) -> list[t.Any]:
-        """The results of work for all items; after the first failure, none is begun."""
+        """The results of work for all items; after the first failure, no more are started."""
         failed = threading.Event()
 
         def begin(item: t.Any) -> t.Any:
@@ -221,7 +221,7 @@ class Downloads:
         return buffer.getvalue().decode("utf-8", "replace")
 
     def _expected(self, piece: Piece, documents: dict[str, str]) -> tuple[str, str]:
-        """The SHA-256 that a download must have, and who says so."""
+        """The SHA-256 that a download must have, and its source."""
         pinned = pin(self.checksums, piece.url)
         if pinned:
             return pinned, "artifacts_checksums" if pin(self.own, piece.url) else "plainkube.cluster"
@@ -229,7 +229,7 @@ class Downloads:
         found = _sums.find(documents[piece.sums_url], os.path.basename(piece.url))
         if not found:
             raise ArtifactError(
-                f"{where} has no SHA-256 for {os.path.basename(piece.url)}: give it in artifacts_checksums, or check the mirror."
+                f"{where} has no SHA-256 for {os.path.basename(piece.url)}: set it in artifacts_checksums, or check the mirror."
             )
         return found, where
 
@@ -242,7 +242,7 @@ class Downloads:
         if found != expected:
             raise ArtifactError(
                 f"{source} has the SHA-256 {found}, but {authority} says {expected}: nothing was replaced; check the mirror,"
-                f" or give the right sum in artifacts_checksums."
+                f" or set the right checksum in artifacts_checksums."
             )
         plain = {piece: path for piece in group if not piece.member}
         unpacked = self._unpack(source, path, [piece for piece in group if piece.member])
@@ -250,11 +250,11 @@ class Downloads:
         return {piece: _finish(piece, place, origin) for piece, place in {**plain, **unpacked}.items()}
 
     def _unpack(self, source: str, path: str, group: list[Piece]) -> dict[Piece, str]:
-        """Take the pieces out of an archive, in one pass."""
+        """Extract the pieces from an archive, in one pass."""
         places: dict[Piece, str] = {}
         members = {piece.member: piece for piece in group}
         if members:
-            # Stream mode: a compressed archive is read once, not once to list and once to extract.
+            # Stream mode reads a compressed archive once, instead of once to list and once to extract.
             with tarfile.open(path, mode="r|*") as archive:
                 for info in archive:
                     piece = members.pop(os.path.normpath(info.name), None) if info.isfile() else None
@@ -266,7 +266,7 @@ class Downloads:
             os.unlink(path)
         if members:
             raise ArtifactError(
-                f"{source} has no file {', '.join(sorted(members))} in it: is it the download that it should be?"
+                f"{source} does not contain {', '.join(sorted(members))}: check that it is the right download."
             )
         return places
 
@@ -279,7 +279,7 @@ def _by_url(wanted: t.Sequence[Piece]) -> dict[str, list[Piece]]:
 
 
 def _finish(piece: Piece, path: str, origin: dict[str, str]) -> Staged:
-    """Mode, disk and manifest entry of a file that is complete."""
+    """Set the mode of a complete file, flush it to disk, and create its manifest entry."""
     checksum = _sums.of_file(path) if piece.member else origin["source_sha256"]
     with open(path, "rb") as stream:
         os.fchmod(stream.fileno(), piece.mode)
@@ -289,7 +289,7 @@ def _finish(piece: Piece, path: str, origin: dict[str, str]) -> Staged:
     return Staged(path, {**entry, "url": piece.url, **origin})
 
 
-# Putting in place
+# Installation
 
 
 def _sync(directory: str) -> None:
@@ -301,7 +301,7 @@ def _sync(directory: str) -> None:
 
 
 def place(staged: dict[Piece, Staged]) -> None:
-    """Rename verified files into place, and write down what they are."""
+    """Rename verified files to their final paths, and record them in the manifest."""
     by_directory: dict[str, dict[Piece, Staged]] = {}
     for piece, ready in staged.items():
         by_directory.setdefault(piece.directory, {})[piece] = ready
@@ -321,7 +321,7 @@ def place(staged: dict[Piece, Staged]) -> None:
 
 
 def flip(links: t.Sequence[Piece]) -> None:
-    """Make the pieces current, each in one step."""
+    """Make the pieces current, each atomically."""
     for piece in links:
         directory = os.path.dirname(piece.link)
         os.makedirs(directory, mode=0o755, exist_ok=True)
@@ -335,9 +335,9 @@ def flip(links: t.Sequence[Piece]) -> None:
 
 
 def stage(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> None:
-    """Have all these pieces in the staging directory, each as it was verified."""
+    """Stage all these pieces, verified."""
     downloads = Downloads(params)
-    # One name for all runs, which the lock keeps apart: what a killed one left behind is removed by the next.
+    # The same name for all runs, which the lock serializes: the next run removes the remains of a killed one.
     shutil.rmtree(downloads.incoming, ignore_errors=True)
     os.makedirs(downloads.incoming)
     try:
@@ -347,7 +347,7 @@ def stage(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> None:
 
 
 def staged(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> dict[Piece, Staged]:
-    """The pieces that wait in the staging directory."""
+    """The staged pieces."""
     found = {}
     for piece in wanted:
         waiting = piece.waiting(params["root"])
@@ -358,7 +358,7 @@ def staged(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> dict[Piece, S
 
 
 def install(params: dict[str, t.Any], states: dict[Piece, State]) -> None:
-    """Put what is missing in place and make it current, when all of it is there and verified."""
+    """Install the missing pieces and make them current, once all of them are present and verified."""
     absent_pieces = not_intact(states)
     if len(staged(params, absent_pieces)) < len(absent_pieces):
         stage(params, absent_pieces)
@@ -372,33 +372,33 @@ def not_intact(states: dict[Piece, State]) -> list[Piece]:
 
 
 def act(params: dict[str, t.Any], todo: dict[Piece, State], check_mode: bool) -> None:
-    """Do what the wanted state asks for; in check mode, look whether it could be done."""
+    """Establish the desired state; in check mode, check whether that is possible."""
     wanted = not_intact(todo)
     if params["state"] == "staged" and check_mode:
         Downloads(params).check(wanted)
     elif params["state"] == "staged" and wanted:
         stage(params, wanted)
     elif params["state"] == "staged":
-        # What a run for other versions left.
+        # The remains of a run for other versions.
         shutil.rmtree(os.path.join(params["root"], STAGING), ignore_errors=True)
     elif params["state"] == "present" and todo and not check_mode:
         install(params, todo)
 
 
 def missing(params: dict[str, t.Any], states: dict[Piece, State]) -> list[str]:
-    """Paths on a mirror of what has to be downloaded."""
+    """Paths on a mirror of the required downloads."""
     wanted = not_intact(states)
     sums = [piece.sums_url for piece in wanted if not pin(params["checksums"], piece.url)]
     return sorted({mirror_path(url) for url in [*(piece.url for piece in wanted), *sums]})
 
 
 def missing_packages(module: AnsibleModule) -> list[str]:
-    """Of each wanted package that is not installed, the first alternative."""
+    """The first alternative of each required package that is not installed."""
     wanted = module.params["packages"]
     if not wanted:
         return []
     names = [name for alternatives in wanted for name in alternatives.split("|")]
-    # It fails when one name is unknown, and still prints the others.
+    # It fails if a name is unknown, but still prints the others.
     command = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *names]
     out = _command.run(module, command)[1]
     installed = {line.split()[0] for line in out.splitlines() if line.endswith(" installed")}
@@ -406,7 +406,7 @@ def missing_packages(module: AnsibleModule) -> list[str]:
 
 
 class Inspection(t.NamedTuple):
-    """What the host lacks, and what another run left."""
+    """The missing pieces, and the remains of another run."""
 
     todo: dict[Piece, State]
     leftovers: list[Action]
@@ -421,14 +421,14 @@ def inspect_host(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> Inspect
     todo = {piece: state for piece, state in states.items() if not state.ok(piece)}
     staging = os.path.join(params["root"], STAGING)
     stale = not todo and os.path.isdir(staging)
-    leftovers = [Action("wait", staging, "a run for other versions left it")] if stale else []
+    leftovers = [Action("wait", staging, "left by a run for other versions")] if stale else []
     return Inspection(todo, leftovers)
 
 
 def act_alone(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> Inspection:
-    """Do what is to be done, and no other run at the same time: what was verified must be what is installed. Looks again, because another run may have
-    done it meanwhile."""
-    # Services run the binaries as users of their own, whatever root's umask is.
+    """Apply the changes under a lock, so that the installed files are the verified ones. Inspects again, because another run may have
+    applied them in the meantime."""
+    # Services run the binaries as unprivileged users, whatever root's umask is.
     os.umask(0o022)
     os.makedirs(params["root"], mode=0o755, exist_ok=True)
     try:
@@ -437,17 +437,17 @@ def act_alone(params: dict[str, t.Any], wanted: t.Sequence[Piece]) -> Inspection
             act(params, found.todo, check_mode=False)
     except _lock.BusyError:
         raise ArtifactError(
-            f"Another run has been installing under {params['root']} for {LOCK_SECONDS} seconds: let it end, then run this again."
+            f"Another run has been installing under {params['root']} for {LOCK_SECONDS} seconds: wait until it ends, then run this again."
         ) from None
     return found
 
 
 def warn_of_mirror(module: AnsibleModule, params: dict[str, t.Any], todo: dict[Piece, State]) -> None:
-    """A mirror without encryption says both what a download is, and what its sum should be."""
+    """A mirror without TLS provides both a download and its checksum."""
     unpinned = [piece for piece in todo if todo[piece].file != "intact" and not pin(params["checksums"], piece.url)]
     if params["mirror"].startswith("http://") and unpinned:
         module.warn(
-            f"artifacts_mirror is {redact(params['mirror'])}: without https, anyone on the way to it can replace downloads that have no SHA-256 in "
+            f"artifacts_mirror is {redact(params['mirror'])}: without https, anyone on the network path can replace downloads that have no SHA-256 in "
             "artifacts_checksums. Use https, or add their checksums."
         )
 
@@ -457,7 +457,7 @@ def compare(module: AnsibleModule) -> dict[str, t.Any]:
     params = {**module.params, "own_checksums": own, "checksums": {**module.params["known_checksums"], **own}}
     for name in wrong_pins(params["checksums"]):
         raise ArtifactError(
-            f"artifacts_checksums has '{params['checksums'][name]}' for {name}: give a SHA-256, 64 hexadecimal digits."
+            f"artifacts_checksums has '{params['checksums'][name]}' for {name}: set a SHA-256, 64 hexadecimal digits."
         )
     wanted = pieces(select(params["artifacts"], params["kinds"]), params["root"], params["bin_directory"])
     found = inspect_host(params, wanted)
@@ -474,7 +474,7 @@ def compare(module: AnsibleModule) -> dict[str, t.Any]:
     actions = [Action("install", text) for text in changes]
     actions += [Action("install", f"packages {', '.join(packages)}")] if packages else []
     return {
-        # Later tasks of the role install what is staged or only planned, and the packages.
+        # Later tasks of the role install the staged or planned files, and the packages.
         "changed": bool(changes) and present,
         "actions": _actions.listed([*actions, *found.leftovers]),
         "replaced": [piece.used_path for piece in found.todo],
@@ -490,7 +490,9 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     except (ArtifactError, FetchError) as error:
         return module.fail_json(msg=str(error))
     except tarfile.TarError as error:
-        return module.fail_json(msg=f"A downloaded archive cannot be read, though its SHA-256 is right: {error}.")
+        return module.fail_json(
+            msg=f"A downloaded archive is corrupt although its SHA-256 is right: {error}; check the mirror."
+        )
     except OSError as error:
         return module.fail_json(
             msg=f"Installing under {module.params['root']} failed: {error}; free space, or check the file system."

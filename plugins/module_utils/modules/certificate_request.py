@@ -14,12 +14,12 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _cer
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 
-# Above this, no file is a certificate.
+# No certificate is larger than this.
 _LIMIT = 1 << 16
 
 
 def public(content: str) -> str:
-    """The text of a file that should be PEM. Anything else comes out as text that can be sent and is no PEM."""
+    """The text of a file that should be PEM. Other content becomes text that can be sent but is not PEM."""
     return content[:_LIMIT].encode("ascii", "replace").decode()
 
 
@@ -73,7 +73,7 @@ def make(module: AnsibleModule, pending: list[Action]) -> dict[str, t.Any]:
     changes = [(there, entry) for entry in wanted if not _files.matches(there := _files.inspect(entry["path"]), entry)]
 
     certificates = {name: answer(module, name, contents) for name in names}
-    # In check mode, a key that would be created has no content.
+    # In check mode, a new key has no content.
     told = {name: content for name in files if (content := contents.get(name)) is not None}
     if not module.check_mode:
         for _there, entry in changes:

@@ -22,19 +22,22 @@ SERVICE, PATH = "plainkube-cni.service", "plainkube-cni.path"
 
 
 def differences(module: AnsibleModule) -> list[str]:
-    """What is not as flannel's subnet makes it, in words."""
+    """The differences from flannel's subnet, as text."""
     script = module.params["script"]
     if not os.path.exists(script):
-        return [f"{script} is not there yet"]
+        return [f"{script} does not exist yet"]
     code, out, err = _command.run(module, [script, "check"])
     if code != 0:
         module.fail_json(msg=f"`{script} check` failed: {(err or out).strip()[-500:]}")
     watched = _systemd.show(module, PATH).get("ActiveState") == "active"
-    return [*out.splitlines(), *([] if watched else [f"{PATH} is not active, so another subnet would not be followed"])]
+    return [
+        *out.splitlines(),
+        *([] if watched else [f"{PATH} is not active, so changes of the subnet would be missed"]),
+    ]
 
 
 def repair(module: AnsibleModule) -> None:
-    """Let the service repair it, and check the result. Pods with a wrong address are gone once the kubelet has noticed that they ended."""
+    """Let the service repair it, and check the result. Pods with a wrong address disappear once the kubelet notices that they ended."""
 
     def attempt() -> list[str]:
         _systemd.systemctl(module, "start", PATH, SERVICE)
@@ -43,7 +46,7 @@ def repair(module: AnsibleModule) -> None:
     left = poll(attempt, lambda left: not left, module.params["wait"], interval=0.5)
     if left:
         module.fail_json(
-            msg=f"The pods' network is not as it should be after {module.params['wait']} s: {left[0]}; "
+            msg=f"The pod network does not match flannel's subnet after {module.params['wait']} s: {left[0]}; "
             f"read `journalctl --unit {SERVICE}`."
         )
 

@@ -35,7 +35,7 @@ FILE_OPTIONS = {
 
 
 def settle(params: dict) -> dict:
-    """The component's options with one name for a file's content, secret or not."""
+    """The component's options, with the same key for secret and other content of files."""
     files = []
     for file in params["files"]:
         secret = file.get("secret_content")
@@ -54,7 +54,7 @@ def owned_files(params: dict) -> list[dict]:
 
 
 def replaced(module: AnsibleModule) -> dict[str, _stamp.Pending]:
-    """The files that this run would have replaced by now, were it not a plan."""
+    """The files that a real run would have replaced by now."""
     return {path: _stamp.Pending() for path in module.params["replaced"]} if module.check_mode else {}
 
 
@@ -100,16 +100,16 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
 
 
 def stale_files(params: dict) -> list[str]:
-    """The files that were the component's, and are not among its files any more."""
+    """The component's obsolete files."""
     wanted = {file["path"] for file in params["files"]}
     return sorted({path for pattern in params["stale"] for path in glob.glob(pattern)} - wanted)
 
 
 def flag_problem(module: AnsibleModule, params: dict) -> str:
-    """What the program itself has against the operator's flags; empty where it takes them, or is not on the host yet.
+    """The program's own complaint about the operator's flags; empty if it accepts them, or is not installed yet.
 
-    With --help behind them it reads them, prints its help and ends. Asked before anything is written: hosts that are changed side by side
-    would all lose the component to a flag that it does not know.
+    With --help after them, it parses them, prints its help and exits. Checked before anything is written: otherwise, hosts that change in parallel
+    would all lose the component because of an unknown flag.
     """
     binary, name = params["binary"], params["name"]
     pending = module.check_mode and binary in module.params["replaced"]
@@ -120,7 +120,7 @@ def flag_problem(module: AnsibleModule, params: dict) -> str:
     complaint = _flags.complaint(code, f"{err}\n{out}")
     return (
         complaint
-        and f"{name} refuses its flags ({_flags.VARIABLES.get(name, 'flags')}): {complaint}; nothing of it was changed."
+        and f"{name} refuses its flags ({_flags.VARIABLES.get(name, 'flags')}): {complaint}; nothing was changed."
     )
 
 
@@ -153,7 +153,7 @@ def ensure_user(module: AnsibleModule, user: str | None) -> None:
 
 
 def write(module: AnsibleModule, user: str | None, different: list[dict]) -> None:
-    """The user's declaration and the user first, because files may belong to it; then in the order of the plan."""
+    """The user's declaration and the user come first, because files may belong to the user; then in the order of the plan."""
     declarations = [wanted for wanted in different if wanted["path"].startswith(f"{SYSUSERS}/")]
     for wanted in declarations:
         _files.write(module, wanted)
@@ -166,7 +166,7 @@ def write(module: AnsibleModule, user: str | None, different: list[dict]) -> Non
 
 
 def prepare(module: AnsibleModule, components: list[dict], plans: dict[str, dict]) -> None:
-    """Write everything, then tell systemd once: it takes longer over that than over all files together."""
+    """Write everything, then reload systemd once, because a reload takes longer than writing all the files."""
     for params in components:
         write(module, params["user"], plans[params["name"]]["different"])
     enable = [f"{name}.service" for name, plan in plans.items() if plan["enable"]]
@@ -177,27 +177,27 @@ def prepare(module: AnsibleModule, components: list[dict], plans: dict[str, dict
 
 
 def tidy(plans: t.Iterable[dict]) -> None:
-    """Remove what is stale, once nothing starts from it any more."""
+    """Remove stale files, once nothing starts from them any more."""
     for plan in plans:
         for path in plan["stale"]:
             os.unlink(path)
 
 
 def start(module: AnsibleModule, params: dict, plan: dict) -> None:
-    """Start or restart a component where that is needed, and see that it is ready either way."""
+    """Start or restart a component if necessary, and check in any case that it is ready."""
     if plan["reasons"]:
         _systemd.systemctl(module, "restart", "--no-block", f"{params['name']}.service")
     wait_until_ready(module, params, plan["stamp"])
 
 
 def readiness(module: AnsibleModule, params: dict, stamp: str) -> str:
-    """Why the component is not ready yet; empty when it is."""
+    """Why the component is not ready yet; empty if it is."""
     state = _systemd.show(module, f"{params['name']}.service")
     if state.get("ActiveState") != "active":
-        return f"systemd calls it {state.get('ActiveState')}/{state.get('SubState')}"
-    # A restart is asked for and not waited for: for a moment the old process is still there, and well.
+        return f"its state is {state.get('ActiveState')}/{state.get('SubState')}"
+    # The restart is asynchronous: for a moment, the old process still runs and is ready.
     if _stamp.of_process(int(state.get("MainPID") or 0)) != stamp:
-        return "its process is still the old one"
+        return "the old process is still running"
     url = params["ready_url"]
     if not url:
         return ""
@@ -249,8 +249,8 @@ SPEC = {
 
 
 def pending(module: AnsibleModule, params: dict, plan: dict) -> list[Action]:
-    """What a run would do though it changes nothing: have systemd read the unit, and wait for what is not ready."""
-    reasons = ["systemd has not read its unit as it is"] if plan["unread"] else []
+    """What a run would do without changing anything: reload systemd, and wait for a component that is not ready."""
+    reasons = ["systemd has not loaded the current unit"] if plan["unread"] else []
     if params["wait"] and not plan["reasons"]:
         problem = readiness(module, params, plan["stamp"])
         reasons += [f"it is not ready: {problem}"] if problem else []
@@ -261,7 +261,7 @@ def pending(module: AnsibleModule, params: dict, plan: dict) -> list[Action]:
 
 
 def removal_plan(module: AnsibleModule, params: dict) -> dict:
-    """What is there of a component: its files, its unit, its user. Nothing where the unit is not this collection's."""
+    """The existing parts of a component: its files, its unit, its user. Nothing if the unit is not this collection's."""
     unit_path = f"{UNITS}/{params['name']}.service"
     unit = _files.inspect(unit_path)
     if unit is None or _stamp.split(unit.content or "")[2] is None:
@@ -278,7 +278,7 @@ def removal_plan(module: AnsibleModule, params: dict) -> dict:
 
 
 def remove(module: AnsibleModule, params: dict, plan: dict) -> None:
-    """Stop the service and remove what is its own; the unit last, which tells a next run that there is more to do."""
+    """Stop the service and remove what belongs to it. The unit comes last, because it tells the next run that there is more to do."""
     if not plan["paths"]:
         return
     _systemd.systemctl(module, "disable", "--quiet", "--now", f"{params['name']}.service")
@@ -290,7 +290,7 @@ def remove(module: AnsibleModule, params: dict, plan: dict) -> None:
 
 
 def actions(params: dict, plan: dict) -> list[Action]:
-    """What changes of a component."""
+    """The changes of a component."""
     name, paths = params["name"], [wanted["path"] for wanted in plan["different"]]
     found = [*_actions.writes(paths), *_actions.removals(plan["stale"])]
     if plan["user"] and not any(path.startswith(f"{SYSUSERS}/") for path in paths):

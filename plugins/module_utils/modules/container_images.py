@@ -33,14 +33,14 @@ SPEC: dict[str, t.Any] = {
     "registry": {"type": "str", "default": ""},
     "runtime": {"type": "str", "choices": ["docker", "containerd"], "default": "docker"},
 }
-# The waits between attempts to pull; a registry that refuses answers the same three times, 10 seconds later.
+# The delays between attempts to pull. If a registry refuses, the error comes after three attempts, 10 seconds later.
 PAUSES = (2.0, 8.0)
 
 
 def present(module: AnsibleModule, runtime: t.Any, names: list[str]) -> set[str]:
-    """Which of the names the runtime has. In check mode, one that is not installed or not running has none."""
+    """The images that the runtime has. In check mode, a runtime that is not installed or not running has none."""
     if module.check_mode and _systemd.show(module, runtime.service).get("ActiveState") != "active":
-        return set()  # to ask would start it, by its socket
+        return set()  # a request would start it, through its socket
     command = runtime.listing(names)
     try:
         code, out, err = _command.run(module, command, handle_exceptions=False)
@@ -48,19 +48,19 @@ def present(module: AnsibleModule, runtime: t.Any, names: list[str]) -> set[str]
         code, out, err = 1, "", str(error)
     if code != 0 and "no such image" not in err.lower() and not module.check_mode:
         module.fail_json(
-            msg=f"The container runtime cannot be asked for its images: `{' '.join(command)}` says: {err.strip()}"
+            msg=f"The container runtime cannot list its images: `{' '.join(command)}` failed: {err.strip()}"
         )
     known = {line.strip() for line in out.splitlines()}
     return {name for name in names if runtime.listed(name) in known}
 
 
 def reference(image: dict[str, t.Any], registry: str) -> str:
-    """What to pull for an image."""
+    """The reference to pull for an image."""
     return pull_reference(from_registry(image["name"], registry), image["digest"] or "")
 
 
 def how(image: dict[str, t.Any], registry: str) -> str:
-    """How an image comes, for people."""
+    """How an image is obtained, as text."""
     return f"loaded from {image['archive']}" if image["archive"] else f"pulled as {reference(image, registry)}"
 
 
@@ -72,13 +72,13 @@ def load(module: AnsibleModule, runtime: t.Any, image: dict[str, t.Any]) -> None
 
 
 def proxies(runtime: t.Any) -> dict[str, str]:
-    """The environment for a client that pulls by itself, as containerd's does: the service's own, or this process's where that has none."""
+    """The environment for a client that pulls images itself, like containerd's: that of the service, or of this process if the service has none."""
     path = _environment.path(runtime.service.removesuffix(".service"))
     return _environment.parse(_files.read(path) or "")
 
 
 def pull(module: AnsibleModule, runtime: t.Any, image: dict[str, t.Any]) -> None:
-    """Pull an image, and give it its name."""
+    """Pull an image, and tag it with its name."""
     source = reference(image, module.params["registry"])
     variables = proxies(runtime)
     code, out, err = _command.run(module, runtime.pull(source), environ_update=variables)
@@ -89,22 +89,22 @@ def pull(module: AnsibleModule, runtime: t.Any, image: dict[str, t.Any]) -> None
         code, out, err = _command.run(module, runtime.pull(source), environ_update=variables)
     if code != 0:
         module.fail_json(
-            msg=f"{source} cannot be pulled ({redact((err or out).strip())}): check that this host reaches the registry,"
-            " or set artifacts_image_registry to one that it reaches, or artifacts_images to 'archive'."
+            msg=f"{source} cannot be pulled ({redact((err or out).strip())}): check that this host can reach the registry,"
+            " or set artifacts_image_registry to a registry that it can reach, or artifacts_images to 'archive'."
         )
     if source != image["name"]:
         _command.run(module, runtime.tag(source, image["name"]), check_rc=True)
 
 
 def provide(module: AnsibleModule, runtime: t.Any, absent: list[dict[str, t.Any]]) -> None:
-    """Load or pull images, and see that they are there."""
+    """Load or pull images, and check that they exist."""
     for image in absent:
         (load if image["archive"] else pull)(module, runtime, image)
     there = present(module, runtime, [image["name"] for image in absent])
     lost = [image for image in absent if image["name"] not in there]
     if lost:
         was = how(lost[0], module.params["registry"])
-        module.fail_json(msg=f"{lost[0]['name']} is still absent after it was {was}: check what that has in it.")
+        module.fail_json(msg=f"{lost[0]['name']} is still absent after it was {was}: check what that contains.")
 
 
 def run(module: AnsibleModule) -> dict[str, t.Any]:

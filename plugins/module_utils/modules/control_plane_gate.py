@@ -16,11 +16,11 @@ _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 
 
 class Gate:
-    """Checks repeatedly what is missing."""
+    """Repeatedly checks which conditions are not met."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.params = module.params
-        self.renewed: dict[str, str] = {}  # when each lease had been renewed at the first look
+        self.renewed: dict[str, str] = {}  # renewal time of each lease at the first check
 
     def problems(self) -> list[str]:
         params = self.params
@@ -47,7 +47,7 @@ class Gate:
         renewed = spec.get("renewTime", "")
         if self.renewed.setdefault(name, renewed) != renewed:
             return ""
-        return f"nobody renews the lease {name}, which {spec.get('holderIdentity') or 'nobody'} has"
+        return f"the lease {name} of {spec.get('holderIdentity') or 'no holder'} is not renewed"
 
 
 def main() -> None:
@@ -68,7 +68,7 @@ def main() -> None:
         problems = [] if module.check_mode else poll(gate.problems, lambda problems: not problems, seconds, 0.5)
     if problems:
         module.fail_json(
-            msg=f"This control plane is not restarted, because the cluster is not well without it after {seconds} s: "
+            msg=f"This control plane is not restarted, because the cluster is not healthy without it after {seconds} s: "
             f"{'; '.join(problems)}."
         )
     module.exit_json(changed=False, waited=round(time.monotonic() - start, 1))

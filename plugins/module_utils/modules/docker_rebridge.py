@@ -27,7 +27,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.services import 
 
 SERVICE = _docker_service.SERVICE
 NAME = SERVICE.removesuffix(".service")
-# Where systemd looks for units, the first one wins.
+# systemd's unit directories; the first one with the unit wins.
 UNIT_DIRECTORIES = (
     "/etc/systemd/system",
     "/run/systemd/system",
@@ -42,26 +42,26 @@ UNKNOWN = "# The command of docker.service, once it is installed, with flags tha
 
 
 class Plan(t.NamedTuple):
-    """What should be, and what has to be done for it."""
+    """The desired state, and what to do for it."""
 
     files: list[dict[str, t.Any]]  # those that differ
     stale: list[str]  # files of an earlier run, to be removed
     found: dict[str, _files.Found | None]
     subnet: _bridge.Subnet | None
-    reasons: list[str]  # to start it again
+    reasons: list[str]  # to restart it
     runs: bool
     rebuild: bool  # of docker0
     enable: bool
     active: bool
-    owned: list[str]  # ids of Kubernetes' containers to stop
-    foreign: dict[str, str]  # id and name of others to stop and start
+    owned: list[str]  # IDs of Kubernetes' containers to stop
+    foreign: dict[str, str]  # ID and name of other containers to stop and start
 
 
-# --- looking -------------------------------------------------------------------------------------------------------
+# --- inspection -------------------------------------------------------------------------------------------------------
 
 
 def unit_paths(unit: str) -> list[str]:
-    """The files that make up a unit: its own, then its drop-ins but ours, as systemd reads them."""
+    """The files of a unit in systemd's order: its own, then its drop-ins, except ours."""
     main = [path for path in (f"{directory}/{unit}" for directory in UNIT_DIRECTORIES) if os.path.exists(path)]
     drop_ins: dict[str, str] = {}
     for directory in reversed(UNIT_DIRECTORIES):
@@ -107,7 +107,7 @@ def wanted_part(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
 
 
 def lease(module: AnsibleModule) -> _bridge.Subnet | None:
-    """flannel's lease, once there is one; None in check mode where there is none."""
+    """flannel's lease, once there is one; None in check mode if there is none."""
     path = module.params["subnet_file"]
 
     def attempt() -> _bridge.Subnet | ValueError:
@@ -131,7 +131,7 @@ def environment_files(units: t.Sequence[str], subnet_file: str) -> list[str]:
 
 
 class Wanted(t.NamedTuple):
-    """Docker's configuration as it should be."""
+    """Docker's desired configuration."""
 
     program: str
     drop_in: str
@@ -144,7 +144,7 @@ class Wanted(t.NamedTuple):
 
     @property
     def contents(self) -> dict[str, str]:
-        """daemon.json by its path, where there should be one."""
+        """daemon.json by its path, if it should exist."""
         return {} if self.json_text is None else {self.json_path: self.json_text}
 
     @property
@@ -216,17 +216,17 @@ def make_wanted(module: AnsibleModule) -> Wanted:
 
 
 def live_restores() -> bool:
-    """Whether the running Docker lets containers outlive it."""
+    """Whether live-restore is on, so that containers survive a stop of Docker."""
     return bool((_docker_api.call("GET", "/info") or {}).get("LiveRestoreEnabled"))
 
 
 def wake(module: AnsibleModule, subnet: _bridge.Subnet | None, state: dict[str, str]) -> dict[str, str]:
-    """Start a Docker that is stopped while containers still live on another bridge than they should.
+    """Start a stopped Docker while its containers are still running on the wrong bridge.
 
-    They outlived it by live-restore; they have to be stopped, and it alone knows whose they are.
+    They survived its stop through live-restore. They must be stopped, and only Docker knows who owns them.
     """
     bridge = live_bridge(module, active=False)
-    # Those of another runtime are not Docker's.
+    # Containers of another runtime are not Docker's.
     others = bool(module.params["pod_range"])
     if state.get("ActiveState") == "active" or others or not bridge.ports or not subnet:
         return state
@@ -268,7 +268,7 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
         subnet=subnet,
         reasons=reasons,
         runs=process.runs,
-        # Pods of another runtime are on it, and would be cut off; Docker gives a bridge that is there another address as well.
+        # Pods of another runtime are on it and would be disconnected. Docker also changes the address of an existing bridge.
         rebuild=bool(bridge_reasons) and not module.params["pod_range"],
         enable=state.get("UnitFileState") != "enabled",
         active=active,
@@ -278,15 +278,15 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
 
 
 def refuse(module: AnsibleModule, plan: Plan) -> None:
-    """Fail where containers of others would be stopped and nobody has allowed it."""
+    """Fail if foreign containers would be stopped without permission."""
     if plan.foreign and module.params["foreign_containers"] == "refuse":
         module.fail_json(
-            msg=f"Docker has to be restarted ({'; '.join(plan.reasons)}), which would stop containers that Kubernetes does "
+            msg=f"Docker must be restarted ({'; '.join(plan.reasons)}), which would stop containers that Kubernetes does "
             f"not own: {', '.join(sorted(plan.foreign.values()))}; stop them, or set foreign_containers=restart."
         )
 
 
-# --- doing ---------------------------------------------------------------------------------------------------------
+# --- changes ---------------------------------------------------------------------------------------------------------
 
 
 def stop_containers(ids: t.Sequence[str]) -> None:
@@ -300,7 +300,7 @@ def stop_containers(ids: t.Sequence[str]) -> None:
 
 
 def problem_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
-    """What is not yet as it should be, in words; empty when all is."""
+    """The first remaining difference, as text; empty if there is none."""
     bridge = live_bridge(module, active=True)
     if not bridge.address:
         return f"there is no {_bridge.NAME}"
@@ -330,7 +330,7 @@ def write(module: AnsibleModule, files: t.Sequence[dict[str, t.Any]]) -> None:
 
 
 def restore(module: AnsibleModule, plan: Plan) -> str:
-    """Put back what was there and start it again; what that came to, in words."""
+    """Restore the old configuration and start Docker again; returns the outcome as text."""
     try:
         _docker_service.stop(module, plan.rebuild)
         for file in plan.files:
@@ -342,7 +342,7 @@ def restore(module: AnsibleModule, plan: Plan) -> str:
                 _files.write(module, {**file, **found._asdict()})
         _command.check(module, "systemctl", "daemon-reload")
         if not plan.active:
-            return "the old configuration is back, and Docker is stopped as it was"
+            return "the old configuration is restored, and Docker is stopped as before"
         _docker_service.start(module, module.params["wait"])
     except (_command.Failed, OSError) as error:
         return f"the old configuration could not be put back either ({error})"
@@ -350,7 +350,7 @@ def restore(module: AnsibleModule, plan: Plan) -> str:
 
 
 def start_again(module: AnsibleModule, foreign: dict[str, str]) -> None:
-    """Start the containers that were stopped on the way."""
+    """Start the containers that this module stopped."""
     for identifier, name in foreign.items():
         try:
             _docker_api.call("POST", f"/containers/{identifier}/start", timeout=30)
@@ -371,9 +371,9 @@ def restart(module: AnsibleModule, plan: Plan) -> None:
 
 
 def restart_around_containers(module: AnsibleModule, plan: Plan) -> None:
-    """Restart Docker while the containers that may not run then are stopped.
+    """Restart Docker while the affected containers are stopped.
 
-    kubelet is stopped as well, else it would make its containers again on the old bridge.
+    The kubelet is stopped as well, or it would recreate its containers on the old bridge.
     """
     kubelet = bool(plan.owned) and _systemd.show(module, "kubelet.service").get("ActiveState") == "active"
     try:
@@ -399,7 +399,7 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
         os.unlink(path)
 
 
-# --- telling -------------------------------------------------------------------------------------------------------
+# --- results -------------------------------------------------------------------------------------------------------
 
 
 def plan_actions(plan: Plan) -> list[Action]:
@@ -429,7 +429,7 @@ SPEC = {
 def run(module: AnsibleModule) -> dict:
     state = _systemd.show(module, SERVICE)
     if state.get("LoadState") == "masked":
-        module.fail_json(msg="docker.service is masked; run `systemctl unmask docker.service` first.")
+        module.fail_json(msg="docker.service is masked: run `systemctl unmask docker.service` first.")
     try:
         plan = make_plan(module, state)
     except (ValueError, OSError) as error:

@@ -25,7 +25,7 @@ def values(etcdctl: Etcdctl, resource: str) -> t.Iterator[bytes]:
     while True:
         answer = etcdctl.patiently("get", start, end, f"--limit={_PAGE}")
         found = [(decode(entry["key"]), entry.get("value", "")) for entry in answer.get("kvs") or []]
-        # A page begins with the last key of the one before.
+        # A page starts with the last key of the previous one.
         for key, value in found:
             if key != last:
                 yield base64.b64decode(value[:_BEGINNING])
@@ -45,4 +45,4 @@ def main() -> None:
     try:
         module.exit_json(**run(module))
     except EtcdError as error:
-        module.fail_json(msg=f"Which encryption keys are in use could not be seen: {error}")
+        module.fail_json(msg=f"The encryption keys in use could not be determined: {error}")

@@ -18,9 +18,9 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.run import _acti
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _systemd
 
-# What passes by itself: members that started less than 5 s ago count as unhealthy, and a learner has to catch up.
+# Transient errors: members that started less than 5 s ago count as unhealthy, and a learner must catch up.
 _PASSING = ("unhealthy cluster", "not enough started members", "in sync with leader", "too many learner")
-# What choosing a leader may take on a slow machine.
+# How long a leader election may take on a slow machine.
 _ELECTION = 10
 
 
@@ -62,7 +62,7 @@ def inspect(module: AnsibleModule, hosts: t.Sequence[Host]) -> View:
 
 
 def healthy(module: AnsibleModule, view: View) -> list[str]:
-    """The client URLs behind which a member takes part in the cluster."""
+    """The client URLs of members that participate in the cluster."""
     if not view.answering:
         return []
     return [
@@ -79,11 +79,11 @@ class Task:
         self.hosts = [Host(one["name"], one["peer_url"], one["client_url"], one["state"]) for one in params["members"]]
         found = [host for host in self.hosts if host.name == params["name"]]
         if not found:
-            raise _member.Refusal(f"name is {params['name']!r}, which is none of members")
+            raise _member.Refusal(f"name is {params['name']!r}, which is not one of members")
         self.has_data = self.find_data()
         self.first_start = _files.read(params["first_start"])
         state = _member.state_of(self.has_data, self.first_start, os.path.exists(params["unit"]))
-        # The other hosts' are what was found at the beginning of the run; this one's may be newer.
+        # The states of the other hosts are from the start of the run; this host's may be newer.
         self.me = found[0]._replace(state=state)
         self.hosts[self.hosts.index(found[0])] = self.me
 
@@ -94,11 +94,11 @@ class Task:
         return inspect(self.module, self.hosts)
 
     def patiently(self, attempt: t.Callable[[], str]) -> str:
-        """Try until there is no trouble; what remains of it."""
+        """Retry until there is no problem; returns the remaining one."""
         return poll(attempt, lambda problem: not problem, self.module.params["wait"], 0.5)
 
     def change(self, view: View, *arguments: str) -> None:
-        """A change of the membership, as soon as etcd takes it."""
+        """A membership change, as soon as etcd accepts it."""
 
         def attempt() -> str:
             try:
@@ -116,7 +116,7 @@ class Task:
     # Before etcd starts
 
     def decide(self) -> tuple[View, Plan]:
-        """A host without data waits for the members that this run has just started."""
+        """On a host without data, wait for the members that this run has just started."""
         if self.has_data and len(self.hosts) == 1:
             return View(None, (), ""), _member.KEEP
         waits = not self.has_data and any(host.state == _member.MEMBER for host in self.hosts)
@@ -129,14 +129,14 @@ class Task:
         return view, _member.decide(self.me, self.has_data, self.hosts, view.live, view.silence, directory)
 
     def patience(self, waits: bool) -> float:
-        """Seconds to wait for a cluster that has a quorum. Members that have just lost their leader choose another one."""
+        """Seconds to wait for a cluster with a quorum. Members that have just lost their leader elect a new one."""
         seconds = self.module.params["wait"]
         if self.module.check_mode:
             return 0
         return seconds if waits else min(seconds, _ELECTION) if self.me.state == _member.MEMBER else 0
 
     def prepare(self) -> dict[str, t.Any]:
-        """Everything that has to be before etcd is started, or started again."""
+        """Everything that must happen before etcd is started or restarted."""
         view, plan = self.decide()
         mine = view.live.find(self.me) if view.live else None
         content = self.content(view.live, plan)
@@ -147,7 +147,7 @@ class Task:
         if plan.action in ("add", "replace") or (plan.action != "bootstrap" and actions):
             actions.insert(0, Action("join", f"etcd {plan.words}"))
         if mine and mine.learner:
-            actions.append(Action("wait", "etcd", f"{self.me.name} is a learner and is to have its vote"))
+            actions.append(Action("wait", "etcd", f"{self.me.name} is a learner and must be promoted"))
         return {
             **_actions.result(actions),
             "action": plan.action,
@@ -172,7 +172,7 @@ class Task:
                 self.step_aside(mine)
             return
         if plan.action == "replace" and mine:
-            self.see_that_it_can_be_spared(mine, "its data is lost, and it cannot be replaced")
+            self.see_that_it_can_be_spared(mine, "its data is lost, so it cannot be replaced")
         self.clear()
         if plan.action == "replace" and mine:
             self.change(view, "remove", f"{mine.id:x}")
@@ -184,20 +184,18 @@ class Task:
             _files.write(self.module, {"path": path, "content": content, "mode": "0644", **_files.me()})
 
     def clear(self) -> None:
-        """Before a first start: nobody writes where the data will be, and nothing is there, like a database without its log."""
+        """Before a first start: no process writes to the data directory, and it contains no remains, such as a database without its log."""
         if os.path.exists(self.module.params["unit"]):
             _systemd.systemctl(self.module, "stop", "etcd.service")
         if self.find_data():
-            raise _etcdctl.EtcdError(
-                f"etcd on {self.me.name} came to have data just now; run plainkube.cluster.site again"
-            )
+            raise _etcdctl.EtcdError(f"etcd on {self.me.name} has just got data: run plainkube.cluster.site again")
         directory = self.module.params["data_directory"]
         if os.path.exists(directory):
             shutil.rmtree(f"{directory}.old", ignore_errors=True)
             os.rename(directory, f"{directory}.old")
 
     def step_aside(self, mine: Member) -> None:
-        """Before a restart: ensure that etcd keeps its quorum without this member, and that another one leads."""
+        """Before a restart: ensure that etcd keeps its quorum without this member, and that another member is the leader."""
         view, able = self.see_that_it_can_be_spared(mine, "it is not restarted")
         if view.live is None or view.live.leader != mine.id:
             return
@@ -234,7 +232,7 @@ class Task:
             view = self.inspect()
             mine = view.live.find(self.me) if view.live else None
             if view.live is None or mine is None:
-                return view.silence or f"the members do not list {self.me.name}"
+                return view.silence or f"{self.me.name} is not in the member list"
             if mine.learner:
                 voters = [url for member in view.live.voters for url in member.client_urls if url in view.answering]
                 try:

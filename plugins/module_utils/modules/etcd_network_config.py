@@ -36,7 +36,7 @@ BACKEND_OPTIONS = {
 
 
 def wanted_value(module: AnsibleModule) -> str:
-    """The value to put, checked."""
+    """The validated value to write."""
     params = module.params
     backend = {name: params["backend"].get(name) for name in BACKEND_OPTIONS if name in params["backend"]}
     try:
@@ -49,7 +49,7 @@ def wanted_value(module: AnsibleModule) -> str:
 
 
 def check_same(module: AnsibleModule, key: str, live: str, wanted: str) -> None:
-    """Fail with both values where the live one means something else than the wanted one."""
+    """Fail with both values if the existing one differs in meaning from the desired one."""
     try:
         found = _flannel_network.canonical(live)
     except ValueError as error:
@@ -60,15 +60,15 @@ def check_same(module: AnsibleModule, key: str, live: str, wanted: str) -> None:
     different = _flannel_network.difference(found, _flannel_network.canonical(wanted))
     if different:
         module.fail_json(
-            msg=f"etcd has another network under {key}: {_flannel_network.redacted(live)} is live, "
-            f"{_flannel_network.redacted(wanted)} is wanted (different: {', '.join(different)}); if it were changed, "
-            f"{_flannel_network.consequence(different)}, so set the variables to what is live, "
+            msg=f"etcd has a different network under {key}: {_flannel_network.redacted(live)} is in use, "
+            f"{_flannel_network.redacted(wanted)} is desired (different: {', '.join(different)}); if it were changed, "
+            f"{_flannel_network.consequence(different)}, so set the variables to the network in use, "
             "or plan a maintenance window and remove the key first with state=absent and force=true."
         )
 
 
 def present(module: AnsibleModule, etcd: _etcdctl.Etcdctl, key: str) -> dict:
-    """Put if absent; what is there must be the same."""
+    """Write the key if it does not exist; an existing value must be equivalent."""
     wanted = wanted_value(module)
     live = None
     try:
@@ -96,8 +96,8 @@ def absent(module: AnsibleModule, etcd: _etcdctl.Etcdctl, key: str) -> dict:
     leases = _flannel_network.lease_names(found, prefix)
     if key in found and leases and not module.params["force"]:
         module.fail_json(
-            msg=f"{key} is in use: hosts have leases of {', '.join(leases)}; stop flanneld on them and wait 24 hours "
-            "for the leases to end, or set force=true to remove it all the same."
+            msg=f"{key} is in use: hosts have leases of {', '.join(leases)}: stop flanneld on them and wait 24 hours "
+            "for the leases to expire, or set force=true to remove it anyway."
         )
     if key in found and not module.check_mode:
         etcd.call("del", key)
@@ -142,7 +142,7 @@ def run(module: AnsibleModule) -> dict:
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=copy.deepcopy(SPEC),  # Ansible writes into the default of a dict with options
+        argument_spec=copy.deepcopy(SPEC),  # Ansible modifies the default of a dict with options
         required_if=[("state", "present", ["network"])],
         supports_check_mode=True,
     )

@@ -11,7 +11,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions imp
 
 
 def read(etcd: _etcdctl.Etcdctl, want: _rbac.Rbac) -> _rbac.Rbac:
-    """The roles and users that are wanted, as far as they exist, and whether authentication is on."""
+    """The existing ones of the desired roles and users, and whether authentication is enabled."""
     auth = bool(etcd.patiently("auth", "status").get("enabled"))
     roles = etcd.call("role", "list").get("roles") or []
     users = etcd.call("user", "list").get("users") or []

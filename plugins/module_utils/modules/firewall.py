@@ -17,7 +17,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions imp
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _systemd
 
 TABLE = f"nftables table {_firewall.TABLE}"
-# The previous table, and the timer that restores it unless it is stopped. Both are gone after a reboot, as are unconfirmed rules.
+# The previous table, and the timer that restores it unless it is stopped. Both disappear with a reboot, like unconfirmed rules.
 FORMER = "/run/plainkube-firewall.former"
 REVERT = "plainkube-firewall-revert"
 LEAST_PROBATION = 5
@@ -30,13 +30,13 @@ class Plan(t.NamedTuple):
     """The current state, the desired state, and the resulting actions."""
 
     rules: str  # the file's text
-    live: str  # our table as nft lists it now
-    wanted: str  # and as it would
+    live: str  # our table, as nft lists it now
+    wanted: str  # and as nft would list it
     files: list[dict[str, t.Any]]  # those that differ
     diff: list[dict[str, str]]
     enable: bool
     start: bool
-    unconfirmed: bool  # a killed run has left unconfirmed rules, which will be rolled back
+    unconfirmed: bool  # a killed run left unconfirmed rules, which will be rolled back
 
     @property
     def load(self) -> bool:
@@ -44,7 +44,7 @@ class Plan(t.NamedTuple):
 
     @property
     def actions(self) -> list[Action]:
-        """Where the rules change, their service is enabled and started with them."""
+        """If the rules change, their service is enabled and started with them."""
         found = _actions.written(self.files)
         found += [Action("apply", TABLE)] if self.load else []
         if found:
@@ -54,7 +54,7 @@ class Plan(t.NamedTuple):
 
 
 def owned_files(rules: str) -> list[dict[str, t.Any]]:
-    # The unit is last: with it, the firewall is known to be ours.
+    # The unit comes last: it identifies the firewall as ours.
     return [
         {"path": _firewall.RULES, "content": rules, **_PRIVATE},
         {"path": _nft.UNIT_PATH, "content": _firewall.unit(rules), **_PRIVATE},
@@ -68,7 +68,7 @@ def make_plan(module: AnsibleModule) -> Plan:
     different = [file for file in files if not _files.matches(found[file["path"]], file)]
     unit, timer = _systemd.show_all(module, [_firewall.UNIT, TIMER])
     unconfirmed = timer.get("ActiveState") == "active"
-    # Before anything is changed: nft says here whether it takes the rules. In check mode, this run may be the one that installs nft.
+    # nft validates the rules here, before anything changes. In check mode, this run may be the one that installs nft.
     there = _nft.installed(module)
     wanted = _nft.canonical(module, rules) if there else rules
     if not module.check_mode:
@@ -91,7 +91,7 @@ def make_plan(module: AnsibleModule) -> Plan:
 
 
 def end_probation(module: AnsibleModule, take_back: bool) -> None:
-    """Stop what would bring back the former table, before anybody looks at the present one; take_back: and bring it back now."""
+    """Stop the pending rollback before the current table is inspected; with `take_back`, roll back now."""
     if module.params["confirm"] or take_back:
         _systemd.systemctl(module, "stop", TIMER, f"{REVERT}.service", check=False)
     former = _files.read(FORMER) if take_back else None
@@ -99,7 +99,7 @@ def end_probation(module: AnsibleModule, take_back: bool) -> None:
         _nft.load(module, former)
 
 
-# --- doing ---------------------------------------------------------------------------------------------------------
+# --- changes ---------------------------------------------------------------------------------------------------------
 
 
 def apply(module: AnsibleModule, plan: Plan) -> None:
@@ -150,11 +150,11 @@ def settle(module: AnsibleModule, plan: Plan) -> None:
 def present(module: AnsibleModule) -> dict[str, t.Any]:
     if not _nft.installed(module) and not module.check_mode:
         module.fail_json(
-            msg="There is no nft on this host; install the package nftables (role artifacts does), or set firewall_enabled=false."
+            msg="nft is not installed on this host: install the package nftables (role artifacts does), or set firewall_enabled=false."
         )
     if module.params["revert_after"] < LEAST_PROBATION:
         raise ValueError(
-            f"revert_after is {module.params['revert_after']}: nobody comes in that soon, take {LEAST_PROBATION} seconds or more"
+            f"revert_after is {module.params['revert_after']}: that is too short for a new connection; use {LEAST_PROBATION} seconds or more"
         )
     plan = make_plan(module)
     probation = 0
@@ -165,7 +165,7 @@ def present(module: AnsibleModule) -> dict[str, t.Any]:
         probation = module.params["revert_after"]
     elif not module.check_mode:
         settle(module, plan)
-    killed = "rules of a run that was killed are in force, and will go"
+    killed = "unconfirmed rules of a killed run are active, and will be rolled back"
     pending = [Action("wait", TABLE, killed)] if plan.unconfirmed else []
     return {
         **_actions.result([*plan.actions, *pending]),
@@ -190,7 +190,7 @@ def absent(module: AnsibleModule) -> dict[str, t.Any]:
 
 
 def remove(module: AnsibleModule, live: str, paths: t.Sequence[str]) -> None:
-    """The unit goes last: until then it is known that there is a firewall of ours."""
+    """The unit is removed last: until then, it identifies the firewall as ours."""
     _systemd.systemctl(module, "stop", TIMER, check=False)
     if _nft.UNIT_PATH in paths:
         _systemd.systemctl(module, "disable", "--now", "--quiet", _firewall.UNIT)

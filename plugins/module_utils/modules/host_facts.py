@@ -28,7 +28,7 @@ _RESOLV_CONF = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 
 
 def docker_runs() -> bool:
-    """Asking a stopped Docker would start it."""
+    """A request would start a stopped Docker."""
     pid = (_files.read(_DOCKER_PID) or "").strip()
     return pid.isdigit() and "docker" in _sockets.name(int(pid))
 
@@ -36,13 +36,13 @@ def docker_runs() -> bool:
 def docker_networks(module: AnsibleModule) -> list[dict[str, t.Any]]:
     if not docker_runs():
         return []
-    # Here, because HTTP and TLS take 30 ms to load.
+    # Imported here, because HTTP and TLS take 30 ms to load.
     from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker_api
 
     try:
         return _docker_api.call("GET", "/networks", timeout=2)
     except OSError as error:
-        module.warn(f"Docker does not answer ({error}): its networks are known by their interfaces only.")
+        module.warn(f"Docker does not respond ({error}): its networks are known only from their interfaces.")
         return []
 
 
@@ -51,7 +51,7 @@ def networks(module: AnsibleModule, addresses: str) -> list[dict[str, str]]:
 
 
 def readable(path: str) -> str:
-    """The text of a file; nothing where there is none, or only root may read it and this is not root."""
+    """The text of a file; empty if it does not exist, or if only root may read it and this is not root."""
     try:
         return _files.read(path) or ""
     except PermissionError:
@@ -77,7 +77,7 @@ def containerd_version(module: AnsibleModule) -> str:
 
 
 def installed() -> bool:
-    """Whether anything is in place; what only waits to be, in directories that begin with a dot, does not count."""
+    """Whether anything is installed; staged files, in directories that begin with a dot, do not count."""
     try:
         return any(not name.startswith(".") for name in os.listdir(_status.RELEASES))
     except FileNotFoundError:
@@ -85,14 +85,14 @@ def installed() -> bool:
 
 
 def installed_versions() -> dict[str, str]:
-    """The versions of what is in place, by the name of the program."""
+    """The installed versions, by name of the program."""
     releases = os.path.realpath(_status.RELEASES)
     found = {name: _status.version_of(os.path.realpath(os.path.join(_BINARIES, name)), releases) for name in _VERSIONED}
     return {name: version for name, version in found.items() if version}
 
 
 def udp_ports(module: AnsibleModule) -> list[int]:
-    """Those to look for; none where flannel's interface is there, which has them."""
+    """The UDP ports to check; none if flannel's interface exists, which uses them."""
     return [] if os.path.exists("/sys/class/net/flannel.1") else module.params["udp_ports"]
 
 
@@ -168,5 +168,5 @@ def main() -> None:
     )
     _run.begin(module)
     facts = inspect(module)
-    # The action plugin of this name, which knows the control node's clock, makes clock_offset of `time`.
+    # The action plugin of this name, which knows the control node's clock, computes clock_offset from `time`.
     module.exit_json(changed=False, found=facts, time=time.time())

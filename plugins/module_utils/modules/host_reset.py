@@ -33,7 +33,7 @@ NAMED = (
     _state.PATH,
 )
 SIGNATURE = "Written by plainkube.cluster"
-# The services of packages that role artifacts installed for programs in services of our own, and what keeps these from starting.
+# The packages' services for programs that run in our own services, and the drop-ins that keep them from starting.
 HELD = {f"{UNITS}/{name}.service.d/plainkube.conf": f"{name}.service" for name in ("haproxy", "keepalived")}
 # What a killed run may have left beside the files that it wrote.
 TEMPORARY = (
@@ -76,7 +76,7 @@ def remove_cgroup(path: str) -> OSError | None:
 
 
 class Host(DockerHost, ContainerdHost):
-    """The host as it is now."""
+    """The current state of the host."""
 
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)
@@ -174,7 +174,7 @@ class Host(DockerHost, ContainerdHost):
         if any(path.endswith(".slice") for path in paths):
             self.output("systemctl", "stop", "kubepods.slice")
         for path in paths:
-            # The kernel takes a moment over a container that has just ended.
+            # The kernel needs a moment for a container that has just stopped.
             problem = poll(functools.partial(remove_cgroup, path), lambda problem: problem is None, seconds=10)
             if problem is not None:
                 raise problem
@@ -187,11 +187,11 @@ class Host(DockerHost, ContainerdHost):
         wanted |= {path for path in SIGNED if SIGNATURE in (_files.read(at(path)) or "")}
         wanted |= {path for directory in TEMPORARY for path in matching(f"{directory}/.plainkube-*")}
         certificates = self.certificates()
-        # The one that tells whose directory it is goes last.
+        # The file that identifies the directory as ours comes last.
         return [*there(sorted(wanted - {*certificates})), *there(certificates)]
 
     def certificates(self) -> list[str]:
-        """Our files below the PKI directory; an authority without a note of ours beside it is somebody else's."""
+        """Our files below the PKI directory. A CA without our file `origin` is not ours."""
         if there([f"{PKI}/ca.crt"]) and not there([f"{PKI}/origin"]):
             return []
         names = sorted({*self.module.params["certificates"]} - {"origin"})

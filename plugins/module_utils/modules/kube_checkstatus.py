@@ -43,9 +43,9 @@ class Inspection(t.NamedTuple):
 
 
 def outdated(state: dict, pid: int, stamped: str | None) -> str:
-    """Why the process is not what its unit and files on disk would start; stamped is the file that carries the stamp."""
+    """Why the process is not what its unit and files on disk would start; `stamped` is the file with the stamp."""
     binary = _status.program_of(state.get("ExecStart", ""))
-    # A unit that starts its program through a shell says nothing about the file that runs.
+    # If a unit starts its program through a shell, it does not show which file runs.
     same_name = os.path.basename(binary) == os.path.basename(program(pid).partition(" (deleted)")[0])
     return _stamp.mismatch(_files.read(stamped or state["FragmentPath"]) or "", pid, binary if same_name else "")
 
@@ -74,14 +74,14 @@ def version(module: AnsibleModule, component: dict, pid: int) -> str:
 
 
 def inspect_component(module: AnsibleModule, component: dict, state: dict, sockets: list[_status.Listener]) -> dict:
-    """What there is to know of one component."""
+    """The state of one component."""
     active, pid = state.get("ActiveState", ""), int(state.get("MainPID") or 0)
     up = active == "active" and pid > 0
     since = _status.parse_timestamp(state.get("ActiveEnterTimestamp" if up else "InactiveEnterTimestamp", ""))
     inodes = socket_inodes(pid) if up else set()
     stale = outdated(state, pid, component["stamped"]) if up and component["managed"] else ""
     if not stale and state.get("NeedDaemonReload") == "yes":
-        stale = "its unit was changed on disk and systemd has not read it"
+        stale = "its unit was changed on disk, and systemd has not loaded it"
     return {
         "name": component["name"],
         "load": state.get("LoadState", ""),
@@ -106,7 +106,7 @@ def inspect_component(module: AnsibleModule, component: dict, state: dict, socke
 
 
 def foreign(etcdctl: Etcdctl, kind: str, expected: list[str]) -> dict[str, list[str]]:
-    """Users or roles that nobody expects, and the roles that a user has."""
+    """Unexpected users or roles, and the roles of each such user."""
     if not expected:
         return {}
     names = [name for name in etcdctl.call(kind, "list").get(f"{kind}s") or [] if name not in expected]
@@ -150,7 +150,7 @@ def inspect_node(module: AnsibleModule) -> dict:
 
 
 def inspect_bridge(module: AnsibleModule) -> list[_status.Problem]:
-    """What is wrong with the pods' bridge. A lease that was lost while Docker ran leaves docker0 on a subnet of another host."""
+    """The problem with the pods' bridge. If a lease is lost while Docker runs, docker0 stays on a subnet that now belongs to another host."""
     path = module.params["subnet_file"]
     if not path:
         return []
@@ -168,7 +168,7 @@ def inspect_firewall(module: AnsibleModule) -> list[_status.Problem]:
 def inspect_deployment(module: AnsibleModule, name: str) -> dict:
     namespace, dummy, short = name.partition("/")
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{short}"
-    missing = "the API server knows no such deployment; run plainkube.cluster.site"
+    missing = "the API server does not have the deployment; run plainkube.cluster.site"
     return _status.deployment_state(name, *ask_api(module.params["workloads"]["kubeconfig"], path, missing))
 
 
@@ -186,20 +186,20 @@ def certificate_paths(paths: list[str]) -> list[str]:
 
 
 def inspect_certificates_of(path: str, x509: t.Any, now: datetime.datetime) -> list[dict]:
-    """All certificates in a file: of two CAs while one takes the other's place, and what a server's is sent with."""
+    """All certificates in a file, such as two CAs during a rotation, or a server's chain."""
     unknown = {"path": path, "subject": "", "issuer": "", "not_after": "", "days_left": 0, "error": ""}
     try:
         with open(path, "rb") as stream:
             texts = _CERTIFICATE.findall(stream.read())
         if not texts:
-            raise ValueError("there is no certificate in it")
+            raise ValueError("it contains no certificate")
         return [inspect_certificate(unknown, x509.load_pem_x509_certificate(text), x509, now) for text in texts]
     except (OSError, ValueError) as error:
         return [{**unknown, "error": getattr(error, "strerror", None) or str(error)}]
 
 
 def inspect_certificate(certificate: dict, parsed: t.Any, x509: t.Any, now: datetime.datetime) -> dict:
-    # not_valid_after_utc came with cryptography 42; Debian 12 has 38.
+    # cryptography 42 introduced not_valid_after_utc; Debian 12 has 38.
     end = getattr(parsed, "not_valid_after_utc", None) or parsed.not_valid_after.replace(tzinfo=datetime.timezone.utc)
     return {
         **certificate,
@@ -230,7 +230,7 @@ def inspect_certificates(module: AnsibleModule) -> list[dict]:
 
 
 def installed_artifacts(root: str) -> list[dict]:
-    """What every manifest of role artifacts says."""
+    """The entries of all manifests of role artifacts."""
     paths = sorted(
         glob.glob(os.path.join(root, "*", _artifacts.MANIFEST))
         + glob.glob(os.path.join(root, "*", "*", _artifacts.MANIFEST))
@@ -242,7 +242,7 @@ def installed_artifacts(root: str) -> list[dict]:
 
 
 def inspect(module: AnsibleModule) -> Inspection:
-    """One look at everything that may change while one waits; what takes a request or a command, side by side."""
+    """One inspection of everything that may change during the wait. Requests and commands run in parallel."""
     params = module.params
     wanted = params["components"]
     states = (
@@ -302,7 +302,7 @@ def main() -> None:
                     "endpoints": {"type": "list", "elements": "str", "required": True},
                     "ca": {"type": "path", "required": True},
                     "cert": {"type": "path", "required": True},
-                    # A path, no secret.
+                    # A path, not a secret.
                     "key": {"type": "path", "required": True, "no_log": False},
                     "members": {"type": "list", "elements": "str", "default": []},
                     "users": {"type": "list", "elements": "str", "default": []},

@@ -76,7 +76,7 @@ def make_present(module: AnsibleModule) -> dict:
     actions = [Action("apply", name) for name in objects]
     if module.check_mode:
         workloads = [f"{entry['kind']}/{entry['name']}" for entry in module.params["available"]]
-        actions += [Action("wait", workload, "it has to be available") for workload in workloads]
+        actions += [Action("wait", workload, "it must be available") for workload in workloads]
     return {**_actions.result(actions), "diff": diff}
 
 

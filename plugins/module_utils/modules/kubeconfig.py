@@ -31,8 +31,8 @@ def load_authority(directory: str, now: datetime.datetime) -> _certificates.Auth
     certificate, key = _files.read(f"{path}.crt"), _files.read(f"{path}.key")
     if certificate is None or key is None:
         raise Error(
-            f"certificates_directory {directory} does not hold the cluster's CA (ca.crt and ca.key): "
-            "run plainkube.cluster.site from here first, or set certificates_directory to the directory that holds it."
+            f"certificates_directory {directory} does not contain the cluster's CA (ca.crt and ca.key): "
+            "run plainkube.cluster.site from here first, or set certificates_directory to the directory that does."
         )
     return _certificates.load_authority("kubernetes", certificate, key, path, now)
 
@@ -47,7 +47,9 @@ def load(path: str, cluster: str) -> Access:
         raise Error(f"kubeconfig_path {path} is no kubeconfig: choose another path, or move the file away.") from None
     others = [name for name in _kubeconfig.clusters(document) if name != cluster]
     if others:
-        raise Error(f"kubeconfig_path {path} also holds {', '.join(others)}, which would be lost: choose another path.")
+        raise Error(
+            f"kubeconfig_path {path} also contains {', '.join(others)}, which would be lost: choose another path."
+        )
     return found
 
 
@@ -58,14 +60,14 @@ def default_user() -> str:
 def check_user(user: str) -> str:
     if user.startswith("system:"):
         raise Error(
-            f"kubeconfig_user is {user!r}, and names that begin with system: are Kubernetes' own: choose another."
+            f"kubeconfig_user is {user!r}, but names that begin with system: are reserved by Kubernetes: choose another."
         )
     return user
 
 
 def check_servers(servers: t.Sequence[str]) -> None:
     if not servers:
-        raise Error("There is no control plane whose address is known: set cluster_api_endpoint or kubeconfig_server.")
+        raise Error("No control plane has a known address: set cluster_api_endpoint or kubeconfig_server.")
     for server in servers:
         parts = urllib.parse.urlsplit(server)
         if parts.scheme != "https" or not parts.hostname:
@@ -73,12 +75,12 @@ def check_servers(servers: t.Sequence[str]) -> None:
 
 
 def find_server(servers: t.Sequence[str], current: str, ca: str) -> tuple[str, str]:
-    """The first server that answers, and an empty string; or the first one, and why it does not."""
+    """The first server that responds, and an empty string; or the first server, and why it does not respond."""
     problems = {}
     # The one in use first: a kubeconfig is not to change with every server that restarts.
     for server in sorted(servers, key=lambda server: server != current):
         found = _probe.get(f"{server}/readyz", ca)
-        # An API server that is not ready or asks who we are is one all the same.
+        # An API server that is not ready, or requires authentication, also counts as a response.
         if found.status:
             return server, ""
         problems[server] = found.text
@@ -86,7 +88,7 @@ def find_server(servers: t.Sequence[str], current: str, ca: str) -> tuple[str, s
 
 
 class Credentials(t.NamedTuple):
-    """The user's certificate and key, and why they were made anew."""
+    """The user's certificate and key, and why they were reissued."""
 
     certificate: str
     key: str
@@ -99,7 +101,7 @@ def reasons_to_issue(found: Access, wanted: _certificates.Wanted, authority: t.A
     try:
         public_key = _certificates.load_key(found.key, "the kubeconfig").public_key()
     except Error:
-        return ["its key cannot be used"]
+        return ["its key is unusable"]
     return _certificates.reasons_to_issue(found.certificate, wanted, public_key, authority, now, days)
 
 
@@ -117,13 +119,13 @@ def credentials(module: AnsibleModule, found: Access, user: str, now: datetime.d
 
 def other_reasons(found: Access, server: str, ca: str) -> list[str]:
     reasons = [f"the server is {found.server} and should be {server}"] if found.server != server else []
-    return reasons + (["the CA is another"] if found.ca != ca else [])
+    return reasons + (["the CA has changed"] if found.ca != ca else [])
 
 
 def ignored(path: str) -> list[dict[str, t.Any]]:
-    """The .gitignore to write beside the kubeconfig, because an inventory's directory is often a repository; none if it has the kubeconfig already."""
+    """The .gitignore to write next to the kubeconfig, because an inventory's directory is often a repository; none if it already lists the kubeconfig."""
     directory, name = os.path.split(path)
-    # git does not follow it (gitignore(5)), and it is somebody's.
+    # git does not follow a link (gitignore(5)), and the link is not ours.
     if os.path.islink(os.path.join(directory, ".gitignore")):
         return []
     there = _files.inspect(os.path.join(directory, ".gitignore"))
@@ -160,7 +162,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         access = Access(server, ca, mine.certificate, mine.key, embedded=True)
         content = _kubeconfig.render(params["cluster_name"], user, access)
     wanted = {"path": params["path"], "content": content, "mode": "0600", "secret": True, **_files.me()}
-    # The file with the key last.
+    # The file with the key comes last.
     files = [(_files.inspect(one["path"]), one) for one in (*ignored(params["path"]), wanted)]
     changes = [(there, one) for there, one in files if not _files.matches(there, one)]
     for _there, one in [] if module.check_mode else changes:
@@ -196,7 +198,7 @@ def main() -> None:
     for library, missing in (("cryptography", _certificates.MISSING), ("PyYAML", yaml is None)):
         if missing:
             module.fail_json(
-                msg=f"The Python library {library} is missing on the control node: install it beside ansible-core."
+                msg=f"The Python library {library} is missing on the control node: install it next to ansible-core."
             )
     try:
         result = run(module)

@@ -14,7 +14,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.kube._api import
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 
-# Whether a node is cordoned, why, and the names of the pods that must leave it.
+# Whether a node is cordoned, why, and the names of the pods to evict.
 _State = tuple[bool, t.Optional[str], list[str]]
 # Time to remove our cordon after a timeout.
 _GIVE_BACK = 20
@@ -62,9 +62,9 @@ def evict(cluster: Cluster, node: _drain.Node) -> None:
 
 def drain(cluster: Cluster, node: _drain.Node) -> Answer:
     flags = ["--ignore-daemonsets", "--delete-emptydir-data", "--force"]
-    # What no kubelet ends is not waited for once the pod's own time to end is over.
+    # Without a kubelet, do not wait longer than the pod's own grace period.
     flags += ["--skip-wait-for-delete-timeout=1"] if node.problems else []
-    # No seconds at all would mean no limit.
+    # 0 would mean no limit.
     return _kubectl.run(cluster.module, "drain", cluster.name, *flags, f"--timeout={max(1, round(cluster.left()))}s")
 
 
@@ -77,7 +77,7 @@ def give_back(cluster: Cluster) -> str:
     except ApiError as problem:
         return f"the node stays cordoned, because {problem}"
     cordoned = node is not None and node.cordoned
-    return f"the node is {'cordoned, as before' if cordoned else 'not cordoned any more'}"
+    return f"the node is {'cordoned, as before' if cordoned else 'no longer cordoned'}"
 
 
 def make_drained(cluster: Cluster, node: _drain.Node) -> None:
@@ -85,7 +85,7 @@ def make_drained(cluster: Cluster, node: _drain.Node) -> None:
     try:
         cluster.patch(lambda found: _drain.cordon(found, params["reason"]))
         evict(cluster, node)
-        # The scheduler may have given the Node a pod in the moment of the cordon. Who comes after that tolerates the cordon.
+        # The scheduler may have assigned a pod to the Node at the moment of the cordon. Later pods tolerate the cordon.
         evict(cluster, node)
     except (ApiError, Failure) as problem:
         limit = f"within {params['timeout']} s (timeout)"
@@ -108,7 +108,7 @@ def drained(cluster: Cluster) -> dict[str, t.Any]:
         cluster.module.warn(_drain.lost(pods))
     if before != after and not cluster.module.check_mode:
         make_drained(cluster, node)
-    action = Action("drain", f"{', '.join(names) or 'no pods'} evicted, and the node takes pods again at the end")
+    action = Action("drain", f"{', '.join(names) or 'no pods'} evicted, and the node uncordoned at the end")
     return {**result(cluster, before, after, action), "pods": names}
 
 
@@ -120,7 +120,7 @@ def wait_until_ready(cluster: Cluster) -> _drain.Node | None:
     if lacks and not cluster.module.check_mode:
         seconds, cordoned = cluster.module.params["timeout"], node is not None and node.cordoned
         raise Failure(
-            f"{lacks}, after {seconds} s (timeout); read `journalctl --unit kubelet` on that host, fix what it reports and run this again"
+            f"{lacks}, after {seconds} s (timeout); read `journalctl --unit kubelet` on that host, fix what it reports, and run this again"
             f"{'; the node stays cordoned until then' if cordoned else ''}"
         )
     return node
@@ -134,7 +134,7 @@ def restored(cluster: Cluster) -> dict[str, t.Any]:
     after = before if node.reason is None else (False, None, [])
     if before != after and not cluster.module.check_mode:
         cluster.patch(_drain.uncordon)
-    action = Action("apply", f"node {cluster.name}", "it takes pods again")
+    action = Action("apply", f"node {cluster.name}", "it accepts pods again")
     return {**result(cluster, before, after, action), "pods": []}
 
 

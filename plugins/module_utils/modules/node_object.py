@@ -25,7 +25,7 @@ SPEC = {
 
 
 def identity(pki: str) -> tuple[str, str] | None:
-    """Certificate and key of the administrator where the host has them, else the kubelet's, which may read its own Node."""
+    """Certificate and key of the administrator if the host has them, else the kubelet's, which may read its own Node."""
     pairs = [(f"{pki}/admin.crt", f"{pki}/admin.key"), (KUBELET, KUBELET)]
     pairs += [(f"{pki}/kubelet-client.crt", f"{pki}/kubelet-client.key")]
     return next((pair for pair in pairs if all(map(os.path.exists, pair))), None)

@@ -40,7 +40,7 @@ AGAIN = "plainkube.cluster.site"
 
 
 class Node(DockerHost, ContainerdHost):
-    """A node's current state, and what the new runtime does not need."""
+    """A node's current state, and what the new runtime no longer needs."""
 
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)

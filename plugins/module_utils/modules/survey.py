@@ -35,9 +35,9 @@ _MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils.modules"
 
 
 class Quiet(AnsibleModule):
-    """Logs nothing: the options of all steps would be a line of 170 KB in the journal, and their secrets are known only once each is checked.
+    """Logs nothing: the options of all steps would be a line of 170 KB in the journal, and their secrets are known only after each is validated.
 
-    AnsibleModule's own `no_log` does not last: the controller sends the task's, which replaces it."""
+    AnsibleModule's own `no_log` is not enough, because the controller's value for the task replaces it."""
 
     def log(self, msg: str, log_args: t.Any = None) -> None:
         pass
@@ -52,7 +52,7 @@ class StepEnds(Exception):
 
 
 def load(name: str) -> types.ModuleType:
-    """The code of a module. Ansible sends its source: what a host does not need, it need not compile."""
+    """The code of a module. Ansible sends its source, so it is compiled only if needed."""
     return importlib.import_module(f"{_MODULES}.{name}")
 
 
@@ -65,27 +65,27 @@ def fail(msg: str, **dummy: t.Any) -> t.NoReturn:
 
 
 def prepare(module: AnsibleModule, spec: dict[str, t.Any], options: dict[str, t.Any]) -> AnsibleModule:
-    """What the step's module takes for its AnsibleModule."""
+    """Stands in for the AnsibleModule of a step's module."""
     checked = ArgumentSpecValidator(copy.deepcopy(spec)).validate(options)
-    # What the options' own spec calls a secret is in no answer, that of a refusal included.
+    # Options that the spec marks as secret are masked in every answer, including refusals.
     module.no_log_values.update(checked._no_log_values)
     if checked.error_messages:
         fail("; ".join(checked.error_messages))
     prepared = copy.copy(module)
     prepared.params, prepared.check_mode = checked.validated_parameters, True
     prepared.exit_json, prepared.fail_json = leave, fail
-    prepared.warn = lambda *dummy: None  # the step's own task will
+    prepared.warn = lambda *dummy: None  # the step's own task will report it
     return prepared
 
 
 def ask(module: AnsibleModule, step: dict[str, t.Any]) -> dict[str, t.Any]:
-    """What the step's module would do."""
+    """The result of the step's module in check mode."""
     try:
         code = load(step["module"])
         answer = code.run(prepare(module, code.SPEC, step["options"]))
     except StepEnds as end:
         answer = end.answer
-    except Exception as error:  # whatever it is, the step's own task will meet it, and end the run
+    except Exception as error:  # whatever it is, it will also occur in the step's own task, and end the run
         return {"failed": True, "msg": f"{type(error).__name__}: {error}"}
     return {key: value for key, value in answer.items() if key != "diff"}
 

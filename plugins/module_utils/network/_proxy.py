@@ -73,11 +73,11 @@ def _url_problem(url: str) -> str:
         parts = urllib.parse.urlsplit(f"//{place}")
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        return "has a port that is no number from 1 to 65535"
+        return "has a port that is not a number from 1 to 65535"
     if not _is_host(host):
         return "names no host"
     if port == 0 or place.endswith(":"):
-        return "has a port that is no number from 1 to 65535"
+        return "has a port that is not a number from 1 to 65535"
     return ""
 
 

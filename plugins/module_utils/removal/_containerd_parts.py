@@ -32,11 +32,11 @@ FILES = (
 )
 BRIDGE = "cni0"
 NAMESPACES = "/run/netns"
-# State of containerd's CRI plugin, here and until the next boot.
+# State of containerd's CRI plugin, on disk and until the next boot.
 STATE = ("/var/lib/containerd/io.containerd.grpc.v1.cri", "/run/containerd/io.containerd.grpc.v1.cri")
 # containerd itself configures each pod's loopback, also with CNI.
 LEASES = ("/var/lib/cni/networks/plainkube", "/var/lib/cni/results/plainkube-*", "/var/lib/cni/results/cni-loopback-*")
-# Those of the plugin portmap, which forwards hostPorts to pods.
+# The chains of the plugin portmap, which forwards hostPorts to pods.
 CHAINS = ("CNI-HOSTPORT", "CNI-DN")
 TABLES = ("cni_hostport",)
 NAMESPACE = "k8s.io"
@@ -89,7 +89,7 @@ class ContainerdHost(Host):
     """A host with containerd as the kubelet's runtime."""
 
     def containerd_parts(self) -> list[Part]:
-        """All of it; the unit, which tells that it is ours, last."""
+        """All parts. The unit comes last, because it identifies containerd as ours."""
         return [
             self.pod_container_part(),
             Part("image", lambda: self.listing("images"), self.remove_pod_images, OURS),

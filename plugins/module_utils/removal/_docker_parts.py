@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What is this collection's of Docker Engine: Kubernetes' containers and images, and the settings that put docker0 on flannel's subnet."""
+"""The parts of Docker Engine that belong to this collection: Kubernetes' containers and images, and docker0's settings for flannel's subnet."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class DockerHost(Host):
         return sorted(_bridge.name(one) for one in self.all_containers() if _bridge.of_kubernetes(one))
 
     def foreign(self) -> list[str]:
-        """Names of the containers of others that run."""
+        """Names of the running foreign containers."""
         running = [one for one in self.all_containers() if one.get("State") in ("running", "paused", "restarting")]
         return sorted(_bridge.name(one) for one in running if not _bridge.of_kubernetes(one))
 
@@ -133,13 +133,13 @@ class DockerHost(Host):
                 _docker_service.start(self.module, self.module.params["wait"])
         elif runs:
             self.kept.append(
-                "Docker is stopped: its unit asks for a negative OOMScoreAdjust, which this host may not set, and could not be started before either."
+                "Docker is stopped: its unit asks for a negative OOMScoreAdjust, which this host does not allow, so it could not be started before either."
             )
 
     def forget_bridge(self) -> None:
-        """Have Docker forget the network of docker0, which it keeps on disk with the old address, beside those of others.
+        """Make Docker forget docker0's network, which it stores on disk with the old address, together with other networks.
 
-        It does so when it starts without a bridge. Where the administrator says which address, nothing is kept.
+        It does so when it starts without a bridge. If the administrator sets the address, nothing is stored.
         """
         command = _docker.start_command([self.output("systemctl", "cat", SERVICE)])
         told = {**self.daemon_json()[1], **_docker.flag_settings(command, {})}

@@ -37,7 +37,7 @@ class Part(t.NamedTuple):
 
 
 class Host:
-    """The host as it is now. What is ours is told by the units that were there when it began."""
+    """The current state of the host. The units that existed at the start identify what is ours."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module

@@ -62,19 +62,19 @@ _VERSIONS = r"\d.*"
 
 
 def owned_units(units: t.Mapping[str, str]) -> list[str]:
-    """Names of those units that carry our stamp, in the order in which they are stopped."""
+    """Names of the units with our stamp, in stop order."""
     ours = [name for name, text in units.items() if _stamp.split(text)[2] is not None]
     return sorted(ours, key=lambda name: (_STOP_FIRST.index(name) if name in _STOP_FIRST else len(_STOP_FIRST), name))
 
 
 def configuration(units: t.Iterable[str]) -> set[str]:
-    """The files below /etc/kubernetes that units' trailers name."""
+    """The files below /etc/kubernetes in units' trailers."""
     paths = (path for text in units for path in _stamp.split(text)[1])
     return {path for path in paths if path.startswith(f"{CONFIGURATION}/")}
 
 
 def owned_users(passwd: str) -> list[str]:
-    """The users that systemd-sysusers made for our services: their GECOS field says so."""
+    """The users that systemd-sysusers created for our services, according to their GECOS field."""
     entries = (line.split(":") for line in passwd.splitlines())
     return [entry[0] for entry in entries if len(entry) == 7 and entry[4].endswith(_GECOS)]
 
@@ -115,7 +115,7 @@ def owned_rules(saved: str, network: str) -> Rules:
 
 
 def rule_names(command: str, tables: t.Mapping[str, t.Sequence[str]]) -> list[str]:
-    """What is removed, in readable form."""
+    """The removed rules as readable text."""
     return [
         f"{command} {table}: {' '.join(line.split()[1:])}"
         for table, lines in tables.items()
@@ -125,7 +125,7 @@ def rule_names(command: str, tables: t.Mapping[str, t.Sequence[str]]) -> list[st
 
 
 def restore_script(tables: t.Mapping[str, t.Sequence[str]]) -> str:
-    """Input of iptables-restore --noflush: each table changes in one step."""
+    """Input of iptables-restore --noflush: each table changes atomically."""
     return "".join("\n".join([f"*{table}", *lines, "COMMIT"]) + "\n" for table, lines in tables.items())
 
 
@@ -136,7 +136,7 @@ def owned_tables(listed: str, names: t.Container[str] = TABLES) -> list[str]:
 
 
 def within(address: str, network: str) -> bool:
-    """Whether an address or network lies in a network."""
+    """Whether an address or network is inside a network."""
     try:
         inner = ipaddress.ip_network(address, strict=False)
         return inner.subnet_of(ipaddress.ip_network(network, strict=False))  # type: ignore[arg-type]  # TypeError for two versions
@@ -179,7 +179,7 @@ def sorted_images(
 
 
 def _matches(pattern: str, names: t.Iterable[str]) -> bool:
-    """Whether a part of --limit means any of the hosts and groups."""
+    """Whether a part of --limit matches any of the hosts and groups."""
     plain = pattern.lstrip("!&")
     if plain.startswith("~"):
         return any(re.match(plain[1:], name) for name in names)
@@ -193,15 +193,15 @@ def _guess(name: str, known: t.Sequence[str]) -> str:
 
 
 def limit_problems(parts: t.Sequence[str], hosts: t.Sequence[str], known: t.Sequence[str]) -> list[str]:
-    """What is wrong with the parts of --limit; known are all hosts and groups of the inventory."""
+    """The problems with the parts of --limit; `known` has all hosts and groups of the inventory."""
     files = [part for part in parts if part.lstrip("!&").startswith("@")]
     if files:
         return [
-            f"--limit is {files[0]}, a file, and plainkube.cluster.reset asks for names: give --limit or reset_hosts the hosts."
+            f"--limit is {files[0]}, a file, but plainkube.cluster.reset requires names: set --limit or reset_hosts to the hosts."
         ]
     unknown = [part for part in parts if not _matches(part, known)]
     return [
-        f"--limit has {part}, which is no host or group of the inventory: {_guess(part, hosts)}" for part in unknown
+        f"--limit has {part}, which is not a host or group in the inventory: {_guess(part, hosts)}" for part in unknown
     ]
 
 
@@ -212,21 +212,21 @@ def host_problems(
     parts: t.Sequence[str],
     known: t.Sequence[str],
 ) -> list[str]:
-    """Why it is not clear which hosts are meant, in sentences.
+    """Why the selection of hosts is unclear, as sentences.
 
-    hosts are the cluster's, named those in reset_hosts, limited those of the cluster that --limit leaves (None: no --limit).
+    `hosts` are the cluster's, `named` those in reset_hosts, and `limited` the cluster's hosts in --limit (None: no --limit).
     """
     if not hosts:
-        return ["The inventory has no host of a cluster: give the inventory of the cluster with -i."]
+        return ["The inventory has no host of a cluster: set the cluster's inventory with -i."]
     problems = [
-        f"reset_hosts has '{name}', which is no host of the cluster in the inventory: {_guess(name, hosts)}"
+        f"reset_hosts has '{name}', which is not a host of the cluster in the inventory: {_guess(name, hosts)}"
         for name in named
         if name not in hosts
     ]
     problems += limit_problems(parts, hosts, known)
     if not problems and named and limited is not None and set(named) != set(limited):
         problems.append(
-            f"reset_hosts is {', '.join(named)}, but --limit leaves {', '.join(limited) or 'none'} of the cluster: give one of them only."
+            f"reset_hosts is {', '.join(named)}, but --limit leaves {', '.join(limited) or 'none'} of the cluster: set only one of them."
         )
     if not problems and not named and limited == []:
         problems.append(f"--limit leaves no host of the cluster: {_guess(parts[0] if parts else '', hosts)}")

@@ -1,9 +1,9 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The actions in a module's result: what it did or, in check mode, would do. No I/O.
+"""The actions in a module's result: what it did, or in check mode would do. No I/O.
 
-The plan, the survey, the order of restarts and the tests read only `actions` to learn what a module does. A module that reports `changed` returns at
-least one action. In check mode, it returns the same actions as in the run that follows; in a run, what it has waited for is no action any more."""
+The plan, the survey, the rollout order and the tests read only `actions` to learn what a module does. A module that reports `changed` returns at
+least one action. In check mode, it returns the same actions as in the following run; in a run, completed waits are no longer actions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Verb = t.Literal[
 ]
 # In the order of the plan.
 VERBS: tuple[Verb, ...] = t.get_args(Verb)
-# Pending work that is no change: to wait for a service that starts, or to complete what an interrupted run left.
+# Pending work that is not a change: waiting for a service to start, or completing an interrupted run.
 PENDING: Verb = "wait"
 STARTS: tuple[Verb, ...] = ("start", "restart")
 
 
 class Action(t.NamedTuple):
-    """One action. `restart` interrupts a service that was running; `start` does not. What follows from another action has none of its own: a service
-    that is started is enabled as well, and a user is created with the file that declares it."""
+    """One action. `restart` interrupts a running service; `start` does not. Consequences of an action are not actions themselves: a service
+    that is started is also enabled, and a user is created with the file that declares it."""
 
     verb: Verb
     subject: str
@@ -52,7 +52,7 @@ def removals(subjects: t.Iterable[str]) -> list[Action]:
 
 
 def written(files: t.Iterable[t.Mapping[str, t.Any]]) -> list[Action]:
-    """The actions for files and directories, as _files.py has them."""
+    """The actions for files and directories in the format of _files.py."""
     return writes(str(file["path"]) for file in files)
 
 
@@ -65,7 +65,7 @@ def starts(service: str, reasons: t.Sequence[str], running: bool, enable: bool =
 
 
 def is_pending(answer: t.Mapping[str, t.Any]) -> bool:
-    """Whether a host's answer, which may be anything, has pending work that is no change."""
+    """Whether a host's answer, which may be anything, has pending work that is not a change."""
     actions = answer.get("actions")
     return isinstance(actions, list) and any(
         isinstance(one, t.Mapping) and one.get("verb") == PENDING for one in actions

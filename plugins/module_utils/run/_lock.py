@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Exclusive locks between processes of one machine. The kernel takes a lock from a process that dies (flock(2))."""
+"""Exclusive locks between processes on one machine. The kernel releases the lock of a process that dies (flock(2))."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import typing as t
 
 
 class BusyError(Exception):
-    """Another process has held the lock all the time."""
+    """Another process held the lock for the whole time."""
 
 
 @contextlib.contextmanager
 def held(path: str, seconds: float) -> t.Iterator[None]:
-    """Hold the lock of a directory or file. Waits for other holders for this time, in seconds, and raises BusyError then.
+    """Hold the lock of a directory or file. Waits up to this time, in seconds, for other holders, and then raises BusyError.
 
     A file that does not exist is created, for its owner only.
     """

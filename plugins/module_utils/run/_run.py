@@ -1,10 +1,10 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The lock of a run on a managed host, against runs of other control nodes and other users.
+"""The lock of a run on a managed host, which excludes runs of other control nodes and other users.
 
-A token in /run names the run that changes this host. The first module of a run takes it, and every later one renews it. A killed run cannot remove
-its token, so tokens lapse, but not while one of the run's modules is running, which flock(2) shows. A run that has lost its token to one that
-changes this host must not go on."""
+A token in /run names the run that changes this host. The first module of a run takes it, and every later module renews it. A killed run cannot remove
+its token, so tokens expire, but not while one of the run's modules is running, which flock(2) shows. A run that lost its token to a run that
+changes this host must not continue."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _lock
 
-# The environment variable in which the control node tells a module which run it belongs to.
+# The environment variable in which the control node passes the run to a module.
 VARIABLE = "PLAINKUBE_RUN"
 DIRECTORY = "/run/plainkube"
-# Seconds without a module at work, after which the token of a run may be taken over: of one that has only looked at the host so far, and of one
-# that changes it. In a rollout, a host may wait that long for its turn; it keeps its token if nobody wants it.
+# Seconds without a running module after which the token of a run may be taken over: of a run that has only inspected the host so far, and of a run
+# that changes it. In a rollout, a host may wait that long for its turn; the run keeps the token unless another run wants it.
 INSPECTING, CHANGING = 30, 300
-# Of two runs that begin within so many seconds, the older one has the host.
+# If two runs start within this many seconds, the older one gets the host.
 TIE = 5
-# A token names so many of its predecessors.
+# The number of predecessors that a token names.
 _PREDECESSORS = 40
-# Seconds to wait for another module that reads or writes the token. That takes milliseconds.
+# Seconds to wait for another module that reads or writes the token, which takes milliseconds.
 _PATIENCE = 10
 # Seconds to wait for modules that an earlier run has left running.
 _ORPHANS = 120
 
 
 class Run(t.NamedTuple):
-    """A run, as its control node says."""
+    """A run, as described by its control node."""
 
     run: str
-    # For people.
+    # For messages.
     who: str
     # Unix time in seconds on the control node.
     since: float
@@ -55,23 +55,23 @@ class Token(t.NamedTuple):
     changes: bool
     # Seconds since boot, suspended or not.
     renewed: float
-    # The runs that this one took the host from, and whether they were the last to change it.
+    # The runs from which this one took the host, and whether they were the last to change it.
     over: t.Mapping[str, bool]
-    # The dead runs of its control node. What they have left behind must not go on either, as long as this one runs.
+    # The dead runs of its control node. Their remaining modules must not continue either while this run lasts.
     dead: t.Sequence[str] = ()
-    # The run has ended. The token is left because of `over`.
+    # The run has ended. The token stays because of `over`.
     ended: bool = False
 
     def lapses_in(self, now: float) -> float:
-        """The seconds until others may take it, if its run stays silent."""
+        """The seconds until others may take it, if its run remains silent."""
         return 0 if self.ended else self.renewed + (CHANGING if self.changes else INSPECTING) - now
 
 
 def _token(run: Run, now: float, found: Token | None, changes: bool = False, ended: bool = False) -> Token:
-    """The token of a run that takes the host from the one found, if any."""
+    """The token of a run that takes the host, possibly from the run of an existing token."""
     over = {} if found is None else {**found.over}
     if found and found.changes:
-        # What changed the host before this one did must not go on, even if its successor only looks.
+        # A run that changed the host before must not continue, even if its successor only inspects.
         over = dict.fromkeys(over, False)
     if found and not found.ended:
         over[found.run] = found.changes
@@ -80,17 +80,17 @@ def _token(run: Run, now: float, found: Token | None, changes: bool = False, end
 
 
 def _dead(found: Token, run: Run, now: float) -> bool:
-    """Whether nobody goes on with the run of this token: it has ended, or has been silent for too long."""
+    """Whether the run of this token will not continue: it has ended, or has been silent for too long."""
     return found.run in run.dead or found.lapses_in(now) <= 0
 
 
 def _waits(found: Token, run: Run) -> bool:
-    """Whether this host was taken from a run because it had to wait for its turn, by one that has changed nothing yet. So the first may have it back."""
+    """Whether this host was taken from a run that waited for its turn, by a run that has not changed anything yet. Then the first may take it back."""
     return bool(found.over.get(run.run)) and not found.changes and not found.ended
 
 
 def begun(found: Token | None, run: Run, now: float) -> Token | None:
-    """The token of a run that begins on this host. None if the host belongs to another run."""
+    """The token of a run that starts on this host. None if the host belongs to another run."""
     if found is None:
         return _token(run, now, None)
     if found.run == run.run:
@@ -107,7 +107,7 @@ def begun(found: Token | None, run: Run, now: float) -> Token | None:
 def renewed(found: Token | None, run: Run, now: float) -> tuple[bool, Token | None]:
     """Whether a run may change this host, and its token from now on.
 
-    It may have none: after a reboot of the host, or if a task of another host was delegated to this one."""
+    It may not have a token: after a reboot of the host, or if a task of another host was delegated to this one."""
     if found is None:
         return True, None
     if found.run == run.run:
@@ -126,11 +126,11 @@ def refusal(found: Token | None, run: Run, now: float) -> str:
     if found and run.run in found.over and _dead(found, run, now):
         return f"Another run has taken over this host since: {found.who}. Run this again."
     if found is None or found.ended or found.run in run.dead:
-        return "A module of an earlier run is still at work on this host: run this again when it has ended."
+        return "A module of an earlier run is still running on this host: run this again when it has ended."
     left = found.lapses_in(now)
     return (
-        f"Another run changes this host: {found.who}, last active {now - found.renewed:.0f} s ago. Run this again when it has ended, or set "
-        f"cluster_lock_wait to the seconds to wait; if it is dead, its lock lapses {f'in {left:.0f} s' if left > 0 else 'when its module here ends'}."
+        f"Another run changes this host: {found.who}, last active {now - found.renewed:.0f} s ago. Run this again after it has ended, or set "
+        f"cluster_lock_wait to the seconds to wait; if it is dead, its lock expires {f'in {left:.0f} s' if left > 0 else 'when its module here ends'}."
     )
 
 
@@ -146,7 +146,7 @@ def _path(name: str) -> str:
 
 
 def _read() -> Token | None:
-    """The token on this host; none if there is none, or half a one: only a crash of the host leaves that, and /run does not survive it."""
+    """The token on this host, or None if it is missing or incomplete. Only a crash of the host leaves an incomplete one, and /run does not survive that."""
     try:
         with open(_path("token"), encoding="utf-8") as stream:
             return Token(**json.load(stream))
@@ -155,7 +155,7 @@ def _read() -> Token | None:
 
 
 def _write(token: Token) -> None:
-    """Replace the token, or remove it if nothing needs it any more."""
+    """Replace the token, or remove it if it is no longer needed."""
     if token.ended and not token.over:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(_path("token"))
@@ -167,7 +167,7 @@ def _write(token: Token) -> None:
 
 @contextlib.contextmanager
 def _alone(module: AnsibleModule) -> t.Iterator[None]:
-    """Nobody else reads or writes the token."""
+    """Exclusive access to the token."""
     try:
         os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
         with _lock.held(DIRECTORY, _PATIENCE):
@@ -179,7 +179,7 @@ def _alone(module: AnsibleModule) -> t.Iterator[None]:
 
 
 def _lock_work(how: int) -> int:
-    """The open file `work`, locked with flock(2) until it is closed. Raises BlockingIOError if others hold it."""
+    """The open file `work`, locked with flock(2) until it is closed. Raises BlockingIOError if another process holds it."""
     handle = os.open(_path("work"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, how | fcntl.LOCK_NB)
@@ -190,7 +190,7 @@ def _lock_work(how: int) -> int:
 
 
 def _idle() -> bool:
-    """Whether no module is at work on this host."""
+    """Whether no module is running on this host."""
     try:
         os.close(_lock_work(fcntl.LOCK_EX))
     except BlockingIOError:
@@ -199,7 +199,7 @@ def _idle() -> bool:
 
 
 def _mine() -> Run | None:
-    """The run that this module belongs to. With --check, and in a playbook that only looks, it belongs to none. Only root has a lock to take."""
+    """The run to which this module belongs; None with --check, and in read-only playbooks. Only root takes locks."""
     told = os.environ.get(VARIABLE)
     return Run(**json.loads(told)) if told and os.geteuid() == 0 else None
 
@@ -232,9 +232,9 @@ def begin(module: AnsibleModule) -> None:
 
 @contextlib.contextmanager
 def held(module: AnsibleModule) -> t.Iterator[None]:
-    """For what a module changes: nobody takes over the host meanwhile. The module fails if the host belongs to another run.
+    """Wraps a module's changes: no other run takes over the host meanwhile. The module fails if the host belongs to another run.
 
-    Also for module survey, between the looks at all hosts and the first change. What passes there has passed everywhere before anything changes."""
+    Also for module survey, after the inspection of all hosts and before the first change: if it passes, it has passed on all hosts before anything changes."""
     run = _mine()
     if run is None:
         yield
@@ -243,25 +243,25 @@ def held(module: AnsibleModule) -> t.Iterator[None]:
         found, now = _read(), _now()
         allowed, token = renewed(found, run, now)
         if token and token.run == run.run and token.ended:
-            # The other run's token has lapsed, unless a module is at work.
+            # The other run's token has expired, unless a module is running.
             allowed = _idle()
         if not allowed:
             module.fail_json(msg=refusal(found, run, now))
         if token and token != found:
             _write(token)
-        # Only _idle holds it exclusively, and never beside this.
+        # Only _idle locks it exclusively, and never at the same time.
         work = _lock_work(fcntl.LOCK_SH)
     try:
         yield
     finally:
-        # The module has given its answer already, so nothing can be said here.
+        # The module has already returned its result, so nothing can be reported here.
         with contextlib.suppress(OSError, _lock.BusyError):
             _renew(run)
         os.close(work)
 
 
 def renew(module: AnsibleModule) -> None:
-    """Keep the token for what follows."""
+    """Keep the token for the following modules."""
     with held(module):
         pass
 
@@ -276,7 +276,7 @@ def _renew(run: Run) -> None:
 
 
 def end(module: AnsibleModule) -> None:
-    """Give the token back. The module fails if another run has taken over this host and changed it: it may have other settings."""
+    """Release the token. The module fails if another run has taken over this host and changed it: its settings may differ."""
     run = _mine()
     if run is None:
         return
@@ -289,7 +289,7 @@ def end(module: AnsibleModule) -> None:
 
 
 def remove(module: AnsibleModule) -> None:
-    """Leave nothing of the lock, unless another run has this host."""
+    """Remove the lock directory, unless another run has this host."""
     run = _mine()
     if run is None:
         return

@@ -31,19 +31,19 @@ class Subnet(t.NamedTuple):
 class Bridge(t.NamedTuple):
     """docker0 in the kernel, and Docker's network bridge on it."""
 
-    address: str = ""  # empty: no docker0, or one without address
+    address: str = ""  # empty: no docker0, or docker0 without an address
     mtu: int = 0
     ports: int = 0
-    network: str = ""  # Docker's subnet; empty: Docker does not run
+    network: str = ""  # Docker's subnet; empty: Docker is not running
     network_mtu: int = 0
-    addresses: str = ""  # the part of it that Docker gives containers addresses of; empty: all of it
+    addresses: str = ""  # the range of the addresses that Docker assigns; empty: the whole subnet
 
 
 HALVES = ("lower", "upper")
 
 
 def part(name: str, value: str, subnet: Subnet) -> ipaddress.IPv4Network:
-    """The part of flannel's subnet that an option means; all of it where the option is empty. Raises ValueError with a sentence."""
+    """The part of flannel's subnet that an option selects; the whole subnet if it is empty. Raises ValueError with a sentence."""
     whole = ipaddress.IPv4Network(subnet.network)
     if not value:
         return whole
@@ -53,29 +53,29 @@ def part(name: str, value: str, subnet: Subnet) -> ipaddress.IPv4Network:
         found = ipaddress.IPv4Network(value)
     except ValueError:
         raise ValueError(
-            f"{name} is {value!r}, which is no network; take lower, upper, or one like {subnet.network}"
+            f"{name} is {value!r}, which is not a network; use lower, upper, or a network like {subnet.network}"
         ) from None
     if not found.subnet_of(whole):
         raise ValueError(
-            f"{name} is {value}, which is not inside of flannel's subnet {whole} of this host; take lower or upper, which follow it"
+            f"{name} is {value}, which is not inside flannel's subnet {whole} of this host; use lower or upper, which follow it"
         )
     return found
 
 
 def docker_part(fixed_cidr: str, pod_range: str, subnet: Subnet) -> str:
-    """The part of flannel's subnet that is Docker's; empty where that is all of it. Raises ValueError where pods have some of it too."""
+    """Docker's part of flannel's subnet; empty if that is the whole subnet. Raises ValueError if it overlaps the pods' part."""
     docker = part("fixed_cidr", fixed_cidr, subnet)
     pods = part("pod_range", pod_range, subnet) if pod_range else None
     if pods and docker.overlaps(pods):
         mine = f"fixed_cidr is {fixed_cidr!r} ({docker})"
         raise ValueError(
-            f"{mine}, which overlaps the pods' {pods} (pod_range is {pod_range!r}); take another part of {subnet.network}"
+            f"{mine}, which overlaps the pods' {pods} (pod_range is {pod_range!r}); use another part of {subnet.network}"
         )
     return str(docker) if fixed_cidr else ""
 
 
 def parse_subnet(text: str | None, path: str) -> Subnet:
-    """flannel's subnet file; raises ValueError with a sentence where it is missing or no lease."""
+    """flannel's subnet file; raises ValueError with a sentence if it is missing or has no lease."""
     if text is None:
         raise ValueError(f"flannel's subnet file {path} does not exist; is flanneld running? (journalctl -u flanneld)")
     values = environment(text)
@@ -89,7 +89,7 @@ def parse_subnet(text: str | None, path: str) -> Subnet:
 
 
 def parse_addresses(text: str) -> dict[str, tuple[str, int]]:
-    """First IPv4 address and MTU of each interface, out of `ip -json -4 address show`."""
+    """First IPv4 address and MTU of each interface, from `ip -json -4 address show`."""
     found = {}
     for link in json.loads(text or "[]"):
         for address in link.get("addr_info", [])[:1]:
@@ -98,7 +98,7 @@ def parse_addresses(text: str) -> dict[str, tuple[str, int]]:
 
 
 def parse_network(answer: t.Mapping[str, t.Any]) -> tuple[str, int, str]:
-    """Subnet, MTU, and the part of the subnet that is given out, of a network as Docker's API describes it."""
+    """Subnet, MTU and address range of a network in the format of Docker's API."""
     config = ((answer.get("IPAM") or {}).get("Config") or [{}])[0]
     mtu = int((answer.get("Options") or {}).get(_MTU) or 1500)
     return config.get("Subnet", ""), mtu, config.get("IPRange", "")
@@ -113,20 +113,20 @@ def reasons(subnet: Subnet, bridge: Bridge) -> list[str]:
     if not bridge.network:
         return []
     if bridge.network != subnet.network:
-        return [f"Docker gives containers addresses of {bridge.network}, flannel's subnet is {subnet.network}"]
+        return [f"Docker assigns addresses of {bridge.network}, flannel's subnet is {subnet.network}"]
     if bridge.network_mtu != subnet.mtu:
-        return [f"Docker gives containers an MTU of {bridge.network_mtu}, flannel's is {subnet.mtu}"]
+        return [f"Docker sets an MTU of {bridge.network_mtu}, flannel's is {subnet.mtu}"]
     if bridge.mtu != subnet.mtu:
         return [f"{NAME} has an MTU of {bridge.mtu}, flannel's is {subnet.mtu}"]
     return []
 
 
 def part_reasons(wanted: str, bridge: Bridge) -> list[str]:
-    """Why Docker has to start again for another part of the subnet; the bridge stays as it is."""
+    """Why Docker must restart for another part of the subnet; the bridge does not change."""
     if not bridge.network or wanted == bridge.addresses:
         return []
     return [
-        f"Docker gives containers addresses of {bridge.addresses or bridge.network}, and has {wanted or bridge.network}"
+        f"Docker assigns addresses of {bridge.addresses or bridge.network}, and its range is {wanted or bridge.network}"
     ]
 
 
@@ -137,7 +137,7 @@ def name(container: t.Mapping[str, t.Any]) -> str:
 
 
 def of_kubernetes(container: t.Mapping[str, t.Any]) -> bool:
-    """Whether the kubelet owns a container, and recreates it when it is gone."""
+    """Whether the kubelet owns a container, and recreates it."""
     return _POD in (container.get("Labels") or {})
 
 
@@ -146,7 +146,7 @@ def to_stop(
 ) -> tuple[list[t.Mapping], list[t.Mapping]]:
     """The containers that Kubernetes owns, and the others, that a restart of Docker would stop.
 
-    With live-restore a restart stops none, but while one runs Docker keeps its old network: for another bridge all must
+    With live-restore, a restart stops none, but while any container runs, Docker keeps its old network. So for another bridge, all must
     be stopped.
     """
     if live_restore and not rebuild:
@@ -156,7 +156,7 @@ def to_stop(
 
 
 def docker_masquerades(rules: str) -> list[str]:
-    """Rules of `iptables -t nat -S` by which Docker masquerades what leaves docker0."""
+    """Rules of `iptables -t nat -S` with which Docker masquerades traffic from docker0."""
     return [
         rule
         for rule in rules.splitlines()
@@ -165,10 +165,10 @@ def docker_masquerades(rules: str) -> list[str]:
 
 
 def masquerade_problem(subnet: Subnet, rules: str, nftables: str) -> str:
-    """What is wrong with masquerading, in words; empty when Docker does not and flannel does where it says so."""
+    """The problem with masquerading, as text; empty if Docker does not masquerade, and flannel does if its subnet file says so."""
     for rule in docker_masquerades(rules):
         if f"-s {subnet.network} " in rule:
             return f"Docker masquerades {subnet.network}, so pods on other hosts would see the host's address"
     if subnet.masquerade and "FLANNEL-POSTRTG" not in rules and "flannel" not in nftables:
-        return "flannel does not masquerade though its subnet file says so, so pods could not reach beyond the cluster"
+        return "flannel does not masquerade although its subnet file says so, so pods could not reach destinations outside the cluster"
     return ""

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""dockerd's start: its unit's command, its daemon.json, and the drop-in that puts docker0 on flannel's subnet."""
+"""dockerd's start: its unit's command, its daemon.json, and the drop-in that configures docker0 for flannel's subnet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OLDEST = (20, 10)
 DAEMON_JSON = "/etc/docker/daemon.json"
 # Sorted after override.conf, which `systemctl edit` creates: our command repeats and extends the others.
 DROP_IN = "zz-plainkube.conf"
-# A setting that is both a flag and in daemon.json makes dockerd exit; these are flags now, whatever daemon.json says.
+# dockerd exits if a setting is both a flag and in daemon.json; these are always flags, whatever daemon.json contains.
 _OWNED = ("bip", "mtu", "ip-masq", "userland-proxy", "fixed-cidr")
 # Flags whose name in daemon.json is not the flag's own.
 _PLURALS = {
@@ -37,10 +37,10 @@ _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 
 
 def parse_version(text: str) -> Version:
-    """The version in what `dockerd --version` prints: `Docker version 20.10.24+dfsg1, build 297e128`."""
+    """The version in the output of `dockerd --version`: `Docker version 20.10.24+dfsg1, build 297e128`."""
     found = re.search(r"version (\d+)\.(\d+)(?:\.(\d+))?", text)
     if not found:
-        raise ValueError(f"`dockerd --version` printed {text.strip()!r}, which names no version")
+        raise ValueError(f"`dockerd --version` printed {text.strip()!r}, which has no version")
     return tuple(int(part or 0) for part in found.groups())
 
 
@@ -61,7 +61,7 @@ def _assignments(text: str) -> t.Iterator[tuple[str, str, str]]:
 
 
 def settings(units: t.Sequence[str], key: str) -> list[str]:
-    """All values of a key of [Service] in a unit and its drop-ins; an empty value forgets those before it."""
+    """All values of a key of [Service] in a unit and its drop-ins; an empty value resets the previous ones."""
     values: list[str] = []
     for text in units:
         for section, found, value in _assignments(text):
@@ -71,11 +71,11 @@ def settings(units: t.Sequence[str], key: str) -> list[str]:
 
 
 def start_command(units: t.Sequence[str]) -> str:
-    """The one ExecStart of a service, as the unit and its drop-ins make it."""
+    """The single ExecStart of a service, from the unit and its drop-ins."""
     commands = settings(units, "ExecStart")
     if len(commands) != 1:
         raise ValueError(
-            f"docker.service has {len(commands)} ExecStart commands ({'; '.join(commands)}); it must have one"
+            f"docker.service has {len(commands)} ExecStart commands ({'; '.join(commands)}); it must have exactly one"
         )
     return commands[0]
 
@@ -86,7 +86,7 @@ def binary(command: str) -> str:
 
 
 def _flags(words: t.Sequence[str]) -> t.Iterator[tuple[str, str, int]]:
-    """Name and value of each long flag, and how many words it takes."""
+    """Name and value of each long flag, and its number of words."""
     for position, word in enumerate(words):
         if not word.startswith("--"):
             continue
@@ -99,7 +99,7 @@ def _flags(words: t.Sequence[str]) -> t.Iterator[tuple[str, str, int]]:
 
 
 def environment(text: str) -> dict[str, str]:
-    """The variables of an environment file, as systemd and shells read it."""
+    """The variables in an environment file, parsed like systemd and shells."""
     found = {}
     for line in text.splitlines():
         name, equals, value = line.strip().removeprefix("export ").partition("=")
@@ -109,7 +109,7 @@ def environment(text: str) -> dict[str, str]:
 
 
 def flag_settings(command: str, variables: t.Mapping[str, str]) -> dict[str, str]:
-    """What flags set, by the names of daemon.json: those of the command, and of variables that it is given."""
+    """The settings of flags, by their names in daemon.json: those in the command, and in its environment variables."""
     words: list[str] = []
     for word in command.split():
         variable = _VARIABLE.fullmatch(word)
@@ -136,12 +136,12 @@ def without_owned_flags(command: str, version: Version) -> str:
 
 
 def owned(version: Version) -> tuple[str, ...]:
-    """The settings that the drop-in's flags decide."""
+    """The settings that the drop-in's flags set."""
     return (*_OWNED, "allow-direct-routing") if version >= (28, 2) else _OWNED
 
 
 def parse_daemon_json(text: str | None, path: str = DAEMON_JSON) -> dict[str, t.Any]:
-    """daemon.json's settings; none where there is no file or an empty one."""
+    """daemon.json's settings; none if the file is missing or empty."""
     if not (text or "").strip():
         return {}
     try:
@@ -160,10 +160,10 @@ def merge(
     flags: t.Mapping[str, str],
     version: Version,
 ) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
-    """daemon.json as it should be, and those of its settings that are ours.
+    """The desired daemon.json, and those of its settings that are ours.
 
-    Ours is what an earlier run recorded and nobody has changed since, and options that the administrator has set neither
-    there nor by a flag. All else is the administrator's and stays; only what the bridge's flags decide goes.
+    Ours are the unchanged settings that an earlier run recorded, and options that the administrator has set neither
+    there nor by a flag. Everything else belongs to the administrator and stays, except settings that the bridge's flags replace.
     """
     ours: dict[str, t.Any] = {}
     merged: dict[str, t.Any] = {}
@@ -194,7 +194,7 @@ def recorded(state: _state.State) -> Record:
 
 
 def unmerge(current: t.Mapping[str, t.Any], recorded: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """daemon.json without what `merge` put there and nobody has changed since."""
+    """daemon.json without the unchanged settings that `merge` added."""
     return {name: value for name, value in current.items() if name not in recorded or recorded[name] != value}
 
 
@@ -208,7 +208,7 @@ def problem(merged: t.Mapping[str, t.Any], flags: t.Mapping[str, str], options: 
     if driver != "json-file":
         return f"Docker's log-driver is {driver}, but kubelet and kubectl logs read json-file only; remove the setting"
     if both.get("bridge"):
-        return f"Docker's bridge is {both['bridge']}, but pods live on docker0; remove the setting"
+        return f"Docker's bridge is {both['bridge']}, but pods are on docker0; remove the setting"
     if both.get("firewall-backend", "iptables") != "iptables":
         return (
             f"Docker's firewall-backend is {both['firewall-backend']}, but flannel needs iptables; remove the setting"
@@ -217,7 +217,7 @@ def problem(merged: t.Mapping[str, t.Any], flags: t.Mapping[str, str], options: 
 
 
 def render_daemon_json(text: str | None, current: t.Mapping[str, t.Any], merged: t.Mapping[str, t.Any]) -> str | None:
-    """The file's text: as it is, to the byte, where nothing changes; None where there is none and none is needed."""
+    """The file's text: byte for byte the same if nothing changes; None if there is no file and none is needed."""
     if merged == current:
         return text
     indent = re.search(r"^([ \t]+)\S", text or "", re.MULTILINE)
@@ -230,30 +230,30 @@ def render_daemon_json(text: str | None, current: t.Mapping[str, t.Any], merged:
 # systemd reads it just before it starts each process of the unit, so each process sees what the previous one wrote.
 LEASE_FILE = "/run/plainkube-docker.env"
 _PART = "PLAINKUBE_FIXED_CIDR"
-# What flannel's subnet file may tell dockerd. As its environment, any other line would be one of dockerd's own, such as LD_PRELOAD.
+# The only lines of flannel's subnet file that dockerd gets. Any other line, such as LD_PRELOAD, would also become part of dockerd's environment.
 _LEASE_LINE = "FLANNEL_(NETWORK|SUBNET)=[0-9./]+|FLANNEL_MTU=[0-9]+|FLANNEL_IPMASQ=(true|false)"
 
 
 def _for_systemd(script: str) -> str:
-    """A script, for double quotes in a command line of a unit."""
+    """A script, escaped for double quotes in a unit's command line."""
     return script.replace("%", "%%").replace("$", "$$")
 
 
 def _lease(subnet_file: str) -> list[str]:
-    """The lines that give dockerd flannel's lease at every start. flanneld, which writes the subnet file, has fewer rights than dockerd."""
+    """The lines that pass flannel's lease to dockerd at every start. flanneld, which writes the subnet file, has fewer privileges than dockerd."""
     script = (
         f"head -c 4096 {subnet_file} | grep -xE '{_LEASE_LINE}' > {LEASE_FILE}; "
         f"grep -q ^FLANNEL_SUBNET= {LEASE_FILE} && grep -q ^FLANNEL_MTU= {LEASE_FILE} || {{ echo '{subnet_file} has no lease' >&2; exit 1; }}"
     )
     return [
-        "# Only the lines of flannel's subnet file that are a lease.",
+        "# Only the lease lines of flannel's subnet file.",
         f"EnvironmentFile=-{LEASE_FILE}",
         f'ExecStartPre=/bin/sh -c "{_for_systemd(script)}"',
     ]
 
 
 def _half(upper: bool) -> str:
-    """Shell: one half of $FLANNEL_SUBNET, as the environment file of dockerd."""
+    """Shell code that writes one half of $FLANNEL_SUBNET to dockerd's environment file."""
     return (
         "l=${FLANNEL_SUBNET#*/} IFS=./; set -- $FLANNEL_SUBNET; "
         "n=$(( (($1 << 24) + ($2 << 16) + ($3 << 8) + $4) >> (32 - l) << (32 - l) )); "
@@ -263,7 +263,7 @@ def _half(upper: bool) -> str:
 
 
 def _part(fixed_cidr: str) -> list[str]:
-    """The lines that tell dockerd its part of the subnet at every start, whatever the subnet is by then."""
+    """The lines that pass dockerd its part of the current subnet at every start."""
     if fixed_cidr not in ("lower", "upper"):
         return []
     script = _for_systemd(f"{_half(fixed_cidr == 'upper')} >> {LEASE_FILE}")
@@ -290,16 +290,16 @@ def _bridge_mtu(version: Version) -> list[str]:
     if version >= (26, 1):
         return []
     return [
-        "# This Docker leaves a bridge without containers at an MTU of 1500.",
+        "# This version of Docker leaves a bridge without containers at an MTU of 1500.",
         "ExecStartPost=-ip link set dev docker0 mtu ${FLANNEL_MTU}",
     ]
 
 
 def _forwarding(version: Version) -> list[str]:
-    """From 28.0 on, Docker drops what is routed to its containers from other hosts, before flannel's rules are asked.
+    """From 28.0 on, Docker drops packets that other hosts route to its containers, before flannel's rules apply.
 
-    Its own chain DOCKER-USER comes first and is never edited by it. 28.2 and later also need --allow-direct-routing
-    for the raw table; 28.0 and 28.1 know only an environment variable for that.
+    Its chain DOCKER-USER comes first, and Docker never edits it. 28.2 and later also need --allow-direct-routing
+    for the raw table; 28.0 and 28.1 only have an environment variable for that.
     """
     if version < (28, 0):
         return []
@@ -320,14 +320,14 @@ def drop_in(
     fixed_cidr: str = "",
     environment_file: str = "",
 ) -> str:
-    """docker.service's drop-in; bounded says that the host may not lower its OOM scores."""
+    """docker.service's drop-in; `bounded` means that the host cannot lower OOM scores."""
     lines = [
         "# Written by plainkube.cluster (docker_rebridge): docker0 follows flannel's lease at every start of Docker.",
-        "# The command is what docker.service and its other drop-ins say, and flags for the bridge.",
+        "# The command of docker.service and its other drop-ins, plus flags for the bridge.",
         "[Unit]",
         "After=flanneld.service",
         "Wants=flanneld.service",
-        "# Without a lease Docker cannot start; it keeps trying until flannel has one.",
+        "# Without a lease, Docker cannot start; it retries until flannel has one.",
         "StartLimitIntervalSec=0",
         "",
         "[Service]",
@@ -346,7 +346,7 @@ def drop_in(
 
 
 def containerd_drop_in(units: t.Sequence[str], bounded: bool) -> str | None:
-    """containerd.service's drop-in, where its unit asks for a negative OOM score on a host that may not set one."""
+    """containerd.service's drop-in, if its unit sets a negative OOM score on a host that does not allow that."""
     scores = settings(units, "OOMScoreAdjust")
     if not bounded or not scores or not scores[-1].startswith("-"):
         return None

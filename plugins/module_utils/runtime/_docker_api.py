@@ -15,7 +15,7 @@ SOCKET = "/run/docker.sock"
 
 
 class RefusedError(OSError):
-    """The engine's answer is no; its HTTP status tells which."""
+    """Docker refused the request, with this HTTP status."""
 
     def __init__(self, text: str, status: int) -> None:
         super().__init__(text)
@@ -23,7 +23,7 @@ class RefusedError(OSError):
 
 
 class _LocalConnection(http.client.HTTPConnection):
-    """HTTP over the engine's socket."""
+    """HTTP over Docker's socket."""
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -32,7 +32,7 @@ class _LocalConnection(http.client.HTTPConnection):
 
 
 def call(method: str, path: str, timeout: float = 10) -> t.Any:
-    """The JSON that the engine answers; raises OSError where it does not answer, RefusedError where it refuses.
+    """Docker's JSON response; raises OSError if it does not respond, and RefusedError if it refuses.
 
     The socket starts a stopped Docker: call it only when docker.service is active.
     """
@@ -61,10 +61,10 @@ def for_each(names: t.Sequence[str], work: t.Callable[[str], None]) -> None:
 
 
 def delete(path: str, wait: float, interval: float = 0.5) -> None:
-    """Have the engine remove something, and be content where it is not there.
+    """Remove an object, if it exists.
 
-    For some seconds after a containerd that was started again, the engine does not find it: then it answers 503, and may have done half of it.
-    It is asked again for `wait` seconds; after that, or where it refuses for another reason, RefusedError is raised.
+    For some seconds after a restart of containerd, Docker does not find it: it returns 503, and may have done half of the removal.
+    The request is retried for `wait` seconds; after that, or if Docker refuses for another reason, raises RefusedError.
     """
 
     def attempt() -> RefusedError | None:

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Stopping and starting Docker Engine around a change of its bridge."""
+"""Stops and starts Docker Engine around a change of its bridge."""
 
 from __future__ import annotations
 
@@ -42,6 +42,6 @@ def start(module: AnsibleModule, wait: int) -> None:
         late = (
             ""
             if ended(state)
-            else f" within {wait} s, and systemd calls it {state.get('ActiveState')}/{state.get('SubState')}"
+            else f" within {wait} s, and its state is {state.get('ActiveState')}/{state.get('SubState')}"
         )
         raise _command.Failed(f"Docker did not start{late}: {_docker.failure(_systemd.journal(module, SERVICE))}")

@@ -14,13 +14,13 @@ _SOCKETS = {"cri-dockerd.sock": DOCKER, "containerd.sock": CONTAINERD}
 
 
 def of_kubelet(text: str) -> str:
-    """The runtime that a kubelet's configuration names; empty where it names none that is known."""
+    """The runtime in a kubelet's configuration; empty if it has no known runtime."""
     found = re.search(r"^containerRuntimeEndpoint:\s*[\"']?\S*?([^/\s\"']+)[\"']?\s*$", text, re.MULTILINE)
     return _SOCKETS.get(found.group(1), "") if found else ""
 
 
 def bridge_of(conflist: str) -> str:
-    """The bridge in a CNI configuration; empty where there is none."""
+    """The bridge in a CNI configuration; empty if there is none."""
     try:
         plugins = json.loads(conflist or "{}").get("plugins", [])
         return next((str(one.get("bridge", "")) for one in plugins if one.get("type") == "bridge"), "")
@@ -29,5 +29,5 @@ def bridge_of(conflist: str) -> str:
 
 
 def pod_bridge(runtime: str, conflist: str) -> str:
-    """The bridge that a node's pods are on; empty where that is not known."""
+    """The bridge of a node's pods; empty if it is unknown."""
     return "docker0" if runtime == DOCKER else bridge_of(conflist) if runtime == CONTAINERD else ""

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Decides what a component needs: its unit's text, and whether and why its process must be restarted."""
+"""What a component needs: its unit's text, and whether and why its process must be restarted."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.services import 
 
 
 class Process(t.NamedTuple):
-    """The service as it runs now."""
+    """The current state of a service."""
 
     active_state: str  # systemd's ActiveState
     sub_state: str
     pid: int
-    stamp: str  # of the running process; empty where it has none
-    other_binary: str  # why it does not run the wanted binary; empty where it does
+    stamp: str  # of the running process; empty if it has none
+    other_binary: str  # why it does not run the desired binary; empty if it does
 
     @classmethod
     def of(cls, state: t.Mapping[str, str], binary: str) -> Process:
@@ -41,11 +41,11 @@ def wanted_unit(
     on_disk: str | None,
     repaired: t.Sequence[str],
 ) -> str:
-    """The text that the unit file should have.
+    """The desired text of the unit file.
 
-    mended names the component's own files that are on disk with another content than they should have. A process may
-    have been started from those, so the generation goes up: a stamp that no process can carry yet. The unit is written
-    before the files are, so a run that dies in between leaves the same work for the next one.
+    `repaired` names the component's own files whose content on disk is wrong. A process may
+    have been started with them, so the generation increases, to a stamp that no process can have yet. The unit is written
+    before the files, so if a run dies in between, the next run has the same work.
     """
     found_body, dummy, stamp = _stamp.split(on_disk or "")
     total = _stamp.compute(body, inputs, contents)
@@ -74,10 +74,10 @@ def restart_reasons(
     process: Process,
     replaced: t.Sequence[str] = (),
 ) -> list[str]:
-    """Why the process has to be started again, in words; empty where it runs and is what the files say.
+    """Why the process must be restarted, as text; empty if it is running and matches the files.
 
-    replaced names the inputs that other tasks of this run write; they are worded as this component's own files are, before
-    they are written (a plan) and after.
+    `replaced` names the inputs that other tasks of this run write; the wording for them is the same as for this component's own files, before
+    they are written (in a plan) and after.
     """
     if on_disk is None and not process.runs:
         return ["it is not installed yet"]

@@ -1,13 +1,13 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The stamp: how a running process tells what it was started from.
+"""The stamp: how a running process shows from what it was started.
 
-A unit (or drop-in) ends in a trailer that lists the files its process reads at start and sets
-PLAINKUBE_STAMP=SUM.GENERATION in the process's environment. SUM is the SHA-256 over the unit's own text
-and all those files. A process whose environment carries another stamp than the unit on disk was started
-from something else. GENERATION changes whenever a file on disk had to be mended, so that a process
-that was started from the wrong file is told apart from one that was started before and never read it.
-Keys that begin with X- are ignored by systemd (systemd.unit(5)); they are for us and for the reader.
+A unit (or drop-in) ends with a trailer that lists the files that its process reads at start, and sets
+PLAINKUBE_STAMP=SUM.GENERATION in the process's environment. SUM is the SHA-256 of the unit's own text
+and all those files. A process whose stamp differs from that of the unit on disk was started
+from something else. GENERATION increases whenever a file on disk had to be repaired, so that a process
+that was started from the wrong file differs from one that was started before and never read it.
+systemd ignores keys that begin with X- (systemd.unit(5)); they are for us and for the reader.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _COMMENT = (
 _TRAILER = re.compile(rf"^(?:#.*\n)?\[Service\]\n(?:X-PlainkubeInput=.*\n)*Environment={VARIABLE}=.*$", re.MULTILINE)
 _STAMP = re.compile(rf"^Environment={VARIABLE}=([0-9a-f]{{64}})\.([0-9a-z]+)$", re.MULTILINE)
 _INPUT = re.compile(r"^X-PlainkubeInput=(\S+) ([0-9a-f]{12})$", re.MULTILINE)
-# Above this, a file is known by its real path, size and time of change: hashing 100 MB binaries costs seconds.
+# Above this size, a file is identified by its real path, size and modification time: hashing 100 MB binaries takes seconds.
 _HASH_LIMIT = 1 << 20
-# In place of what a file will be identified by, where a plan cannot know it: this run replaces the file before.
+# Placeholder for a fingerprint that a plan cannot know, because this run replaces the file first.
 PENDING = "pending"
 
 
@@ -41,14 +41,14 @@ class Stamp(t.NamedTuple):
 
 
 class Pending:
-    """The content of a file that another task of this run will have written by the time the process starts."""
+    """The content of a file that another task of this run will write before the process starts."""
 
 
 Contents = t.Mapping[str, t.Union[str, Pending]]
 
 
 def fingerprint(path: str, content: str | Pending | None = None) -> str:
-    """What identifies the file at path: its digest, or for a large one where, how big and how old it is.
+    """The identity of the file at path: its digest, or for a large file its path, size and age.
 
     With content, the fingerprint that the file will have once that content is written.
     """
@@ -67,7 +67,7 @@ def fingerprint(path: str, content: str | Pending | None = None) -> str:
 
 
 def compute(unit: str, inputs: t.Sequence[str], contents: Contents | None = None) -> str:
-    """The sum over a unit's text (without trailer) and its inputs, sorted by path; PENDING while one of them is."""
+    """The sum of a unit's text (without trailer) and its inputs, sorted by path; PENDING if one of them is."""
     if any(isinstance((contents or {}).get(path), Pending) for path in inputs):
         return PENDING
     digest = hashlib.sha256(f"{unit.rstrip()}\n".encode("utf-8", "surrogateescape"))
@@ -83,7 +83,7 @@ def append(unit: str, inputs: t.Sequence[str], stamp: Stamp, contents: Contents 
 
 
 def _short(path: str, contents: Contents | None = None) -> str:
-    """Twelve digits that change with the file, so that the trailer can tell which input changed."""
+    """Twelve digits that change with the file, so that the trailer shows which input changed."""
     found = fingerprint(path, (contents or {}).get(path))
     return found if found == PENDING else hashlib.sha256(found.encode()).hexdigest()[:12]
 
@@ -109,7 +109,7 @@ def split(text: str) -> tuple[str, list[str], Stamp | None]:
 
 
 def of_environment(environment: bytes) -> str:
-    """The stamp in a process's environment as /proc/PID/environ shows it, or an empty string."""
+    """The stamp in a process's environment (/proc/PID/environ), or an empty string."""
     prefix = f"{VARIABLE}=".encode()
     for entry in environment.split(b"\0"):
         if entry.startswith(prefix):
@@ -118,7 +118,7 @@ def of_environment(environment: bytes) -> str:
 
 
 def of_process(pid: int) -> str:
-    """The stamp of a running process; an empty string where it has none or is gone."""
+    """The stamp of a running process; an empty string if it has none or has ended."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as stream:
             return of_environment(stream.read())
@@ -127,13 +127,13 @@ def of_process(pid: int) -> str:
 
 
 def mismatch(unit_text: str, pid: int, binary: str = "") -> str:
-    """Why the process PID is not what its unit file and inputs on disk would start; empty when it is.
+    """Why the process PID differs from what its unit file and inputs on disk would start; empty if it does not.
 
-    For status: nothing here knows what the files should say, only whether the process was started from them.
+    For the status, which does not know the desired content of the files, only whether the process was started from them.
     """
     body, inputs, stamp = split(unit_text)
     if stamp is None:
-        return "its unit file carries no stamp of plainkube.cluster"
+        return "its unit file has no stamp of plainkube.cluster"
     changed = changed_inputs(unit_text)
     if changed:
         return f"{', '.join(changed)} changed on disk after the last run of plainkube.cluster.site"
@@ -145,7 +145,7 @@ def mismatch(unit_text: str, pid: int, binary: str = "") -> str:
 
 
 def other_binary(pid: int, binary: str) -> str:
-    """Why the process PID does not run the file at path binary; empty when it does, or cannot be told."""
+    """Why the process PID does not run the file at path `binary`; empty if it does, or if that is unknown."""
     if not binary:
         return ""
     try:
@@ -153,5 +153,5 @@ def other_binary(pid: int, binary: str) -> str:
     except OSError:
         return ""
     if (running.st_dev, running.st_ino) != (wanted.st_dev, wanted.st_ino):
-        return f"the process runs another file than {binary}"
+        return f"the process does not run {binary}, but another file"
     return ""

@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
 
 
 def systemctl(module: AnsibleModule, *arguments: str, check: bool = True) -> str:
-    """Run systemctl; with check, a failure ends the module with the command and what it said."""
+    """Run systemctl; with `check`, a failure ends the module with the command and its output."""
     command = ["systemctl", *arguments]
     code, out, err = _command.run(module, command)
     if code != 0 and check:
@@ -27,12 +27,12 @@ def systemctl(module: AnsibleModule, *arguments: str, check: bool = True) -> str
 
 
 def show(module: AnsibleModule, unit: str) -> dict[str, str]:
-    """The state of one unit (see PROPERTIES); LoadState is not-found where there is none."""
+    """The state of one unit (see PROPERTIES); LoadState is not-found if it does not exist."""
     return parse_show(systemctl(module, "show", f"--property={','.join(PROPERTIES)}", unit))
 
 
 def show_all(module: AnsibleModule, units: t.Sequence[str], *more: str) -> list[dict[str, str]]:
-    """The state of several units by one call, in their order: PROPERTIES and more; times as @SECONDS."""
+    """The state of several units with one call, in their order: PROPERTIES and more; times as @SECONDS."""
     properties = ",".join((*PROPERTIES, *more))
     out = systemctl(module, "show", "--timestamp=unix", f"--property={properties}", *units)
     return parse_shows(out)

@@ -27,5 +27,5 @@ def parse_show(text: str) -> dict[str, str]:
 
 
 def parse_shows(text: str) -> list[dict[str, str]]:
-    """The same for several units, which an empty line parts."""
+    """The same for several units, which are separated by empty lines."""
     return [parse_show(block) for block in text.strip("\n").split("\n\n")]

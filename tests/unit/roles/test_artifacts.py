@@ -97,7 +97,7 @@ def test_whatever_a_host_asks_for_it_gets_files_of_its_own_kind_only():
 
 @pytest.mark.parametrize("architecture", ["../../../../ctl", "../x"])
 def test_a_host_whose_architecture_is_a_path_gets_nothing(architecture):
-    with pytest.raises(AnsibleFilterError, match="is no path inside of a mirror"):
+    with pytest.raises(AnsibleFilterError, match="is not a path inside a mirror"):
         files_of_a_node(__cluster_architecture=architecture)
 
 

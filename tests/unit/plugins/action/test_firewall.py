@@ -80,17 +80,17 @@ def test_a_network_that_stumbles(monkeypatch):
 
 
 def test_cut_off_and_taken_back(monkeypatch):
-    back = {"failed": True, "msg": "the previous rules are back."}
+    back = {"failed": True, "msg": "the previous rules are restored."}
     host = Host(monkeypatch, LOADED, refused(), refused(), back)
     result = host.run()
     assert (result["failed"], result["changed"], result["actions"]) == (True, False, [])
-    assert "keep the control node out (Connection timed out; the previous rules are back.)" in result["msg"]
+    assert "lock out the control node (Connection timed out; the previous rules are restored.)" in result["msg"]
 
 
 def test_never_seen_again(monkeypatch):
     result = Host(monkeypatch, LOADED, refused()).run()
     assert (result["failed"], result["changed"]) == (True, False)
-    assert "also after 15 s" in result["msg"]
+    assert "even after 15 s" in result["msg"]
 
 
 def test_a_connection_that_cannot_be_reset(monkeypatch):

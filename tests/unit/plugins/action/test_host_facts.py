@@ -117,7 +117,7 @@ def test_a_host_that_does_not_tell_the_time(monkeypatch):
     monkeypatch.setattr(
         host.plugin, "_low_level_execute_command", lambda *dummy, **more: {"stdout": "", "stderr": "no date"}
     )
-    with pytest.raises(AnsibleActionFail, match="did not tell the time .'no date'"):
+    with pytest.raises(AnsibleActionFail, match="did not print the time .'no date'"):
         host.offset()
 
 

@@ -144,7 +144,7 @@ def test_the_directory_is_missing(run, pki):
     assert run.lines[-1].strip().startswith(said)
     shown = {"cluster": "c", "results": {"k1": {**WELL, "pki": pki.answer}}, "directory": str(pki.directory)}
     shown["control_planes"] = ["k1"]
-    answer = run("certificate_summary", **shown, rotation={"failed": True, "msg": "it is not there"})
+    answer = run("certificate_summary", **shown, rotation={"failed": True, "msg": "it does not exist"})
     assert answer["failed"]
     assert answer["msg"].startswith(said)
     assert run.lines[-1].strip() == answer["msg"]
@@ -186,16 +186,16 @@ def test_where_nobody_asks_for_the_directory(run, pki):
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ({}, "Host n1 has not told its certificates: run module plainkube.cluster.host_facts on it before."),
-        (None, "Host n1 has not told its certificates: run module plainkube.cluster.host_facts on it before."),
-        (FAILED, f"Host n1 has not told its certificates: {FAILED['msg']}"),
+        ({}, "Host n1 has not reported its certificates: run module plainkube.cluster.host_facts on it first."),
+        (None, "Host n1 has not reported its certificates: run module plainkube.cluster.host_facts on it first."),
+        (FAILED, f"Host n1 has not reported its certificates: {FAILED['msg']}"),
         (
             {"public": {}, "secret": {}},
-            "What host n1 answered to module plainkube.cluster.host_facts has no valid secret: inspect that host.",
+            "The answer of host n1 to module plainkube.cluster.host_facts has no valid secret: inspect that host.",
         ),
         (
             {"public": {"ca.crt": 1}, "secret": []},
-            "What host n1 answered to module plainkube.cluster.host_facts has no valid public.ca.crt: inspect",
+            "The answer of host n1 to module plainkube.cluster.host_facts has no valid public.ca.crt: inspect",
         ),
     ],
 )

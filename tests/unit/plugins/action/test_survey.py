@@ -72,7 +72,7 @@ def test_a_survey_does_not_wait_or_download(ask):
 def test_what_differs_is_to_do_with_what_builds_on_it(ask):
     found, dummy = ask({**WELL, "docker": WORK})
     assert found["to_do"] == ["docker", "artifacts_images", "node"]
-    found, dummy = ask({**WELL, "node_object": {"failed": True, "msg": "no API server answers"}})
+    found, dummy = ask({**WELL, "node_object": {"failed": True, "msg": "no API server responds"}})
     assert found["to_do"] == ["node_object"]
 
 

@@ -108,7 +108,7 @@ def test_a_kubelet_with_a_dns_server_of_its_own_does_not_know_the_clusters():
 
 
 def test_host_address_says_whose_is_missing():
-    with pytest.raises(AnsibleFilterError, match=r"host n1 is known: run role plainkube\.cluster\.preflight"):
+    with pytest.raises(AnsibleFilterError, match=r"host n1 is unknown: run role plainkube\.cluster\.preflight"):
         host_address({"ansible_host": "n1.example.org", "inventory_hostname": "n1"}, required=True)
     assert host_address({"inventory_hostname": "10.0.0.4"}, required=True) == "10.0.0.4"
 

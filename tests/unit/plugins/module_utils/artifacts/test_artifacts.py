@@ -104,7 +104,7 @@ def test_current_version(target, version):
         (State("intact", "1.36.3"), "kubelet 1.36.3 → 1.37.2", False),
         (State("damaged", "1.37.2", True), "kubelet 1.37.2 (damaged) → 1.37.2", False),
         (State("absent", "1.37.2", True), "kubelet 1.37.2 (file is missing) → 1.37.2", False),
-        (State("unpinned", "1.37.2", True), "kubelet 1.37.2 (not of the pinned SHA-256) → 1.37.2", False),
+        (State("unpinned", "1.37.2", True), "kubelet 1.37.2 (differs from the pinned SHA-256) → 1.37.2", False),
     ],
 )
 def test_what_is_said_of_a_binary(state, line, ok):

@@ -71,7 +71,7 @@ def test_what_passes_is_tried_again(server, codes, waits):
     ("codes", "said", "requests"),
     [
         ([404], "kubelet does not exist: check the version", 1),
-        ([403], "kubelet cannot be downloaded (HTTP 403): check that this host reaches it", 1),
+        ([403], "kubelet cannot be downloaded (HTTP 403): check that this host can reach it", 1),
         ([503] * 4, "kubelet cannot be downloaded (HTTP 503)", 4),
     ],
 )
@@ -303,7 +303,7 @@ def test_a_server_that_trickles_is_given_up(rogue, does):
     rogue.does = does
     with pytest.raises(_fetch.FetchError) as caught:
         _fetch.fetch(rogue.url, io.BytesIO(), **{**BOUNDS, "pauses": (0.0, 0.0)})
-    said = f"{rogue.url} cannot be downloaded (it sends less than 64 KiB in 0.5 s): use a mirror that is near (artifacts_mirror)."
+    said = f"{rogue.url} cannot be downloaded (it sends less than 64 KiB in 0.5 s): use a nearby mirror (artifacts_mirror)."
     assert str(caught.value) == said
     # What it does once, it would do again.
     assert rogue.clients == 1

@@ -95,3 +95,11 @@ def test_of_each_where_none_answers(monkeypatch):
     etcd = _etcdctl.Etcdctl(Module(1, "null\n", f"{LOGGED}\nFailed to get the status\n"), params)
     with pytest.raises(_etcdctl.Unreachable, match="connection refused"):
         etcd.of_each("endpoint", "status")
+
+
+def test_a_timeout_means_that_etcd_is_unreachable(monkeypatch):
+    monkeypatch.setattr(_etcdctl, "dial", lambda endpoint: "")
+    params = {"endpoints": ["https://a:2379"], "ca": "", "cert": "", "key": "", "wait": 0}
+    etcd = _etcdctl.Etcdctl(Module(124, "", ""), params)
+    with pytest.raises(_etcdctl.Unreachable, match="no response within"):
+        etcd.call("member", "list")

@@ -130,10 +130,10 @@ def test_a_healthy_component_has_no_problems():
         ),
         (
             {"version": "1.36.3"},
-            "kubelet on this host runs version 1.36.3, 1.37.2 is wanted; run plainkube.cluster.site",
+            "kubelet on this host runs version 1.36.3, but 1.37.2 is expected; run plainkube.cluster.site",
             False,
         ),
-        ({"version": ""}, "does not show its version, 1.37.2 is wanted", False),
+        ({"version": ""}, "does not show its version, but 1.37.2 is expected", False),
         ({"listening": ["127.0.0.1:10248"]}, "does not listen on port 10250, but on 127.0.0.1:10248", True),
         ({"listening": ["127.0.0.1:10248", "[::]:1025"]}, "does not listen on port 10250", True),
         (
@@ -294,7 +294,7 @@ def test_a_learner_and_who_is_not_expected():
         True,
     )
     assert "etcd has the member x (3), which is not an etcd host in the inventory" in stranger.text
-    assert missing == ("cp3 is no member of etcd; run plainkube.cluster.site", False)
+    assert missing == ("cp3 is not a member of etcd; run plainkube.cluster.site", False)
     assert not _status.etcd_problems({**etcd(_status.etcd_members(MEMBERS, status())), "expected": ["cp1", "cp2"]})
 
 

@@ -74,7 +74,7 @@ def test_a_key_is_an_unencrypted_p256_key_in_pkcs8(key):
     ],
 )
 def test_a_key_of_another_kind_is_named(made, kind):
-    with pytest.raises(Error, match=rf"^/p/a\.key is a key of kind {kind} and should be ECDSA P-256: move it away"):
+    with pytest.raises(Error, match=rf"^/p/a\.key is a key of type {kind} and should be ECDSA P-256: move it away"):
         _certificates.load_key(pem(made), "/p/a.key")
 
 
@@ -113,9 +113,9 @@ def test_a_request_for_a_key_that_the_host_does_not_have_is_refused(key):
 
 
 def test_a_request_of_another_kind_or_no_request_is_refused():
-    with pytest.raises(Error, match="^k1 sent a certificate request that cannot be read"):
+    with pytest.raises(Error, match="^k1 sent an invalid certificate request"):
         _certificates.requested_key("junk", "k1")
-    with pytest.raises(Error, match="^k1 sent a request for a key of kind ECDSA secp384r1"):
+    with pytest.raises(Error, match="^k1 sent a request for a key of type ECDSA secp384r1"):
         _certificates.requested_key(_certificates.request(ec.generate_private_key(ec.SECP384R1())), "k1")
 
 
@@ -155,13 +155,13 @@ def test_days_that_make_sense():
 
 
 def test_a_common_name_that_is_too_long():
-    with pytest.raises(Error, match="has 65 characters and X.509 allows 1 to 64"):
+    with pytest.raises(Error, match="has 65 characters, but X.509 allows 1 to 64"):
         _certificates.subject("x" * 65)
 
 
 def test_names_that_are_not_ascii(authority, key):
     wanted = SERVER._replace(sans=("bücher.example",))
-    with pytest.raises(Error, match=r"^The name 'bücher.example' cannot stand in a certificate"):
+    with pytest.raises(Error, match=r"^The name 'bücher.example' cannot be used in a certificate"):
         _certificates.issue(wanted, key.public_key(), authority, NOW, 365)
 
 
@@ -342,7 +342,7 @@ def test_another_issuer_of_the_same_name(reasons, other):
 
 
 def test_another_key(reasons):
-    assert reasons(public_key=_certificates.new_key()) == ["it is for another key than the host's"]
+    assert reasons(public_key=_certificates.new_key()) == ["it does not match the host's key"]
 
 
 def test_time(reasons):
@@ -505,7 +505,7 @@ def test_a_control_plane_may_be_the_endpoint():
 def test_a_node_has_no_address_of_the_clusters(address):
     assert (
         names_problem(n1=address)
-        == f"n1 has the address {address}, which is one of the cluster's own: set cluster_address for it."
+        == f"n1 has the address {address}, which belongs to the cluster itself: set cluster_address for it."
     )
 
 
@@ -514,7 +514,7 @@ def test_a_node_has_no_address_of_the_clusters(address):
 )
 def test_a_node_has_no_name_of_the_clusters(name):
     assert names_problem([name]) == (
-        f"{name} has the name {name}, which is one of the cluster's own: give it another name in the inventory."
+        f"{name} has the name {name}, which belongs to the cluster itself: give it another name in the inventory."
     )
 
 
@@ -524,7 +524,7 @@ def test_a_node_has_no_name_of_the_clusters(name):
 def test_an_address_that_reaches_no_host(address):
     assert (
         names_problem(n1=address)
-        == f"n1 has the address {address}, which no other host can reach it by: set cluster_address for it."
+        == f"n1 has the address {address}, at which no other host can reach it: set cluster_address for it."
     )
 
 

@@ -46,7 +46,9 @@ def test_it_is_what_an_api_server_reads():
     ],
 )
 def test_another_file_is_refused(text):
-    with pytest.raises(encryption.EncryptionError, match=r"^/d/encryption\.yaml is not as this collection writes it: "):
+    with pytest.raises(
+        encryption.EncryptionError, match=r"^/d/encryption\.yaml is not in the format that this collection writes: "
+    ):
         encryption.parse(text, "/d/encryption.yaml")
     assert encryption.identify(text) == []
 

@@ -72,7 +72,7 @@ def test_what_a_complaint_means(complaint, status):
         ('W1123 warning\nError from server (Forbidden): "x" is forbidden\n', '"x" is forbidden'),
         ("error: the path does not exist", "the path does not exist"),
         ("Unable to connect to the server: EOF", "EOF"),
-        ("\n", "it says nothing"),
+        ("\n", "no output"),
     ],
 )
 def test_reason_is_the_last_line(complaint, reason):

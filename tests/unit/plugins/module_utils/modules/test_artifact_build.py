@@ -94,7 +94,7 @@ BUILD = "build -trimpath -ldflags=-s -w -X date=2026-10-27T12:01:04Z -o"
 
 def test_a_binary_and_its_sum(bench):
     check = bench.run(_ansible_check_mode=True, _ansible_diff=True)
-    assert (check["changed"], why(check), check["sha256"]) == (True, "it is not there", "")
+    assert (check["changed"], why(check), check["sha256"]) == (True, "it does not exist", "")
     assert not bench.mirror.exists()
     assert bench.log() == []
     result = bench.run(_ansible_diff=True)
@@ -124,14 +124,14 @@ def test_dependencies_are_resolved_once(bench):
 @pytest.mark.parametrize(
     ("spoil", "options", "reason"),
     [
-        (lambda path: path.write_bytes(b"half"), {}, f"it does not have the SHA-256 that {PATH}.sha256 gives"),
+        (lambda path: path.write_bytes(b"half"), {}, f"it does not have the SHA-256 in {PATH}.sha256"),
         (
             lambda path: path.with_name("kubelet.sha256").unlink(),
             {},
-            f"it does not have the SHA-256 that {PATH}.sha256 gives",
+            f"it does not have the SHA-256 in {PATH}.sha256",
         ),
-        (lambda path: None, {"linker_flags": ["-X other"]}, "it was built from another recipe"),
-        (lambda path: None, {"version": "v1.37.3"}, "it was built from another recipe"),
+        (lambda path: None, {"linker_flags": ["-X other"]}, "it was built from a different recipe"),
+        (lambda path: None, {"version": "v1.37.3"}, "it was built from a different recipe"),
     ],
 )
 def test_what_is_not_right_is_built_again(bench, spoil, options, reason):
@@ -182,15 +182,15 @@ def test_a_program_of_our_own(bench):
         (
             {"version": "go1.24.4"},
             {},
-            "Building needs Go 1.26 or later and {go} is go1.24.4: install Go from https://go.dev/dl/",
+            "Building needs Go 1.26 or later, and {go} is go1.24.4: install Go from https://go.dev/dl/",
         ),
-        ({}, {"go": "/nowhere/go"}, "build_go is /nowhere/go, which is no program: install Go"),
+        ({}, {"go": "/nowhere/go"}, "build_go is /nowhere/go, which is not a program: install Go"),
         ({"answer": {"Error": "403 Forbidden"}}, {}, "The Go module k8s.io/kubernetes@v1.37.2 cannot be downloaded"),
         ({"build": "echo undefined: x >&2; exit 1"}, {}, "Building kubelet 1.37.2 failed: "),
         (
             {},
             {"expected_files": {"VERSION": "2.65.0"}},
-            "VERSION of k8s.io/kubernetes v1.37.2 says '2.66.1', but kubelet 1.37.2 is to be built, which expects '2.65.0'",
+            "VERSION of k8s.io/kubernetes v1.37.2 says '2.66.1', but kubelet 1.37.2 expects '2.65.0'",
         ),
     ],
 )
@@ -204,6 +204,6 @@ def test_what_goes_wrong_is_said(bench, go, options, said):
 
 def test_without_any_go(bench, monkeypatch):
     monkeypatch.setattr(artifact_build.AnsibleModule, "get_bin_path", lambda self, name, *a, **k: None)
-    assert bench.run(go="")["msg"].startswith("Building needs Go 1.26 or later and there is no go command in PATH")
+    assert bench.run(go="")["msg"].startswith("Building needs Go 1.26 or later, and there is no go command in PATH")
     said = bench.run(cgo=True)["msg"]
     assert "has C code and needs" in said

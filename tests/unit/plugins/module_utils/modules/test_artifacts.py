@@ -210,7 +210,7 @@ def test_a_pin_overrides_the_published_sum(host):
     assert "artifacts_checksums says" in result["msg"]
     (host.mirror / "dl.k8s.io/v1.37.2/kubelet").write_bytes(b"other")
     pinned = host.run(KUBELET, checksums={"v1.37.2/kubelet": other.upper()})
-    assert installs(pinned) == ["kubelet 1.37.2 (not of the pinned SHA-256) → 1.37.2"]
+    assert installs(pinned) == ["kubelet 1.37.2 (differs from the pinned SHA-256) → 1.37.2"]
     assert pinned["missing"] == ["dl.k8s.io/v1.37.2/kubelet"]
     assert host.files() == {"kubernetes/1.37.2/kubelet": b"other"}
     assert not host.run(KUBELET, checksums={"kubelet": other})["changed"]
@@ -270,7 +270,7 @@ def test_nothing_to_download_is_nothing_to_warn_of(host, monkeypatch):
 
 
 def test_a_pin_that_is_no_sum_is_refused(host):
-    assert "give a SHA-256" in host.run(checksums={"kubelet": "sha256:1"})["msg"]
+    assert "set a SHA-256" in host.run(checksums={"kubelet": "sha256:1"})["msg"]
 
 
 @pytest.mark.parametrize("foreign", ["file", "link", "directory"])
@@ -279,7 +279,7 @@ def test_what_is_not_ours_is_not_replaced(host, foreign):
     {"file": path.touch, "link": lambda: path.symlink_to("/usr/bin/true"), "directory": path.mkdir}[foreign]()
     for check in (True, False):
         result = host.run(_ansible_check_mode=check)
-        assert result["msg"].startswith(f"{path} was not put there by this collection")
+        assert result["msg"].startswith(f"{path} was not created by this collection")
     assert host.files() == {}
 
 
@@ -293,9 +293,9 @@ def test_what_is_not_ours_is_not_replaced(host, foreign):
         ),
         (
             lambda host: host.publish(ETCD, _archive.tar_gz([])),
-            "etcd.tar.gz has no file etcd-v3/etcd, etcd-v3/etcdctl in it",
+            "etcd.tar.gz does not contain etcd-v3/etcd, etcd-v3/etcdctl",
         ),
-        (lambda host: host.publish(ETCD, b"no archive"), "archive cannot be read, though its SHA-256 is right"),
+        (lambda host: host.publish(ETCD, b"no archive"), "archive is corrupt although its SHA-256 is right"),
     ],
 )
 def test_a_mirror_that_is_not_right_changes_nothing(host, prepare, said):
@@ -308,7 +308,7 @@ def test_a_mirror_that_is_not_right_changes_nothing(host, prepare, said):
 
 def test_image_archives_need_a_mirror(host):
     assert host.run(PAUSE, mirror="")["msg"] == (
-        "images/pause.tar is on mirrors only: set artifacts_mirror, or artifacts_images to 'pull'."
+        "images/pause.tar is only on mirrors: set artifacts_mirror, or artifacts_images to 'pull'."
     )
 
 
@@ -402,7 +402,7 @@ def test_a_run_that_another_one_does_not_let_in(host, monkeypatch):
         assert installs(host.run(_ansible_check_mode=True)) == CHANGES
     assert result["failed"]
     assert result["msg"] == (
-        f"Another run has been installing under {host.root} for 0.2 seconds: let it end, then run this again."
+        f"Another run has been installing under {host.root} for 0.2 seconds: wait until it ends, then run this again."
     )
     assert host.files() == {}
 
@@ -491,7 +491,7 @@ def test_what_waits_and_is_no_longer_wanted_is_removed(host):
     host.run(KUBELET)
     host.run(ETCD, state="staged")
     planned = host.run(KUBELET, state="staged", _ansible_check_mode=True)
-    assert planned["actions"] == [("wait", f"{host.root}/.staged", "a run for other versions left it")]
+    assert planned["actions"] == [("wait", f"{host.root}/.staged", "left by a run for other versions")]
     assert "etcd/3.7.3/etcd" in staged(host)
     host.run(KUBELET, state="staged")
     assert not (host.root / ".staged").exists()
@@ -505,8 +505,8 @@ def test_check_mode_tells_what_would_fail(host):
     (host.mirror / "dl.k8s.io/v1.37.2/kubelet").unlink()
     artifact = {**KUBELET, "setting": "cluster_version"}
     assert host.run(artifact, **check)["msg"] == (
-        f"{host.mirror}/dl.k8s.io/v1.37.2/kubelet does not exist: correct cluster_version, or have artifacts_mirror "
-        f"({host.mirror}) carry it (plainkube.cluster.build makes a mirror)."
+        f"{host.mirror}/dl.k8s.io/v1.37.2/kubelet does not exist: correct cluster_version, or add it to artifacts_mirror "
+        f"({host.mirror}; plainkube.cluster.build builds a mirror)."
     )
     (host.mirror / "github.com/SHA256SUMS").write_text("")
     assert "has no SHA-256 for etcd.tar.gz" in host.run(ETCD, **check)["msg"]

@@ -51,7 +51,7 @@ def test_what_differs_is_mended_once(host, run):
     assert result == told
     assert result["actions"] == [
         ("apply", "cni0 does not have flannel's 10.244.5.1/24", ""),
-        ("apply", "plainkube-cni.path is not active, so another subnet would not be followed", ""),
+        ("apply", "plainkube-cni.path is not active, so changes of the subnet would be missed", ""),
     ]
     for check in (True, False):
         assert not run(_ansible_check_mode=check)["changed"]
@@ -73,4 +73,4 @@ def test_a_script_that_fails_is_told(host, run):
 def test_a_script_that_is_not_there_yet(host, run, tmp_path):
     result = run(script=str(tmp_path / "none"), _ansible_check_mode=True)
     assert result["changed"]
-    assert result["actions"] == [("apply", f"{tmp_path}/none is not there yet", "")]
+    assert result["actions"] == [("apply", f"{tmp_path}/none does not exist yet", "")]

@@ -161,7 +161,7 @@ def test_a_unit_that_systemd_has_not_read_is_pending(apply, systemd):
     planned, dummy = apply(check=True)
     assert (planned["changed"], planned["actions"]) == (
         False,
-        [("wait", "x", "systemd has not read its unit as it is")],
+        [("wait", "x", "systemd has not loaded the current unit")],
     )
     result, calls = apply()
     assert (result["changed"], result["actions"], calls) == (False, [], ["daemon-reload"])
@@ -231,7 +231,7 @@ def test_a_component_that_does_not_get_ready_fails_with_its_journal(apply, syste
     systemd.fails = True
     result, dummy = apply(wait=1)
     assert result["failed"]
-    assert "x is not ready after 1 s: systemd calls it inactive/dead" in result["msg"]
+    assert "x is not ready after 1 s: its state is inactive/dead" in result["msg"]
     assert "the journal says why" in result["msg"]
 
 
@@ -362,7 +362,7 @@ def test_a_program_is_asked_for_the_operators_flags_before_anything_is_written(a
     for check in (True, False):
         result, calls = apply(flags={"no-such": [1, 2], "v": True}, check=check)
         assert result["failed"]
-        assert result["msg"] == "x refuses its flags (flags): unknown flag: --no-such; nothing of it was changed."
+        assert result["msg"] == "x refuses its flags (flags): unknown flag: --no-such; nothing was changed."
         assert (calls, (tmp_path / "x.yaml").exists()) == ([], False)
     assert asked == [["--no-such=1", "--no-such=2", "--v=true", "--help"]] * 2
 

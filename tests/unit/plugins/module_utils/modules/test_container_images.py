@@ -114,7 +114,7 @@ def test_a_pull_goes_through_the_proxies_of_the_service_and_names_no_password(
 
 def test_an_archive_without_the_image(engine, run_module):
     said = run(run_module, images=[{"name": PAUSE, "archive": "/other.tar"}])["msg"]
-    assert said == f"{PAUSE} is still absent after it was loaded from /other.tar: check what that has in it."
+    assert said == f"{PAUSE} is still absent after it was loaded from /other.tar: check what that contains."
 
 
 def test_an_engine_that_is_down(engine, run_module):

@@ -294,7 +294,7 @@ def test_a_docker_that_does_not_start_gets_its_old_configuration_back(host, run)
     host.lease("10.244.9.1/24")
     result = run(docker_options={"nonsense": 1}, foreign_containers="restart")
     assert "failed to start daemon: broken" in result["msg"]
-    assert "the old configuration is back, and Docker runs with it" in result["msg"]
+    assert "the old configuration is restored, and Docker runs with it" in result["msg"]
     assert host.files() == before
     assert host.states["docker.service"] == "active"
     assert host.calls[-1] == "/containers/m1/start"
@@ -434,12 +434,12 @@ def test_a_part_of_the_subnet(host, run):
     assert host.part == ""
     result = run(**HALVES)
     assert result == told
-    assert "Docker gives containers addresses of 10.244.5.0/24, and has 10.244.5.0/25" in starts(result)["restart"]
+    assert "Docker assigns addresses of 10.244.5.0/24, and its range is 10.244.5.0/25" in starts(result)["restart"]
     assert host.commands == RESTART
     assert host.part == "10.244.5.0/25"
     for check in (True, False):
         assert not run(**HALVES, _ansible_check_mode=check)["changed"]
-    assert "and has 10.244.5.0/24" in starts(run())["restart"]
+    assert "and its range is 10.244.5.0/24" in starts(run())["restart"]
     assert host.part == ""
 
 
@@ -455,7 +455,7 @@ def test_another_lease_with_pods_of_another_runtime(host, run):
 def test_parts_that_overlap_are_refused(host, run):
     run()
     assert "overlaps the pods' 10.244.5.128/25" in run(pod_range="upper")["msg"]
-    assert "is not inside of flannel's subnet" in run(fixed_cidr="10.9.0.0/24", pod_range="upper")["msg"]
+    assert "is not inside flannel's subnet" in run(fixed_cidr="10.9.0.0/24", pod_range="upper")["msg"]
     assert host.commands == []
 
 
@@ -516,6 +516,6 @@ def test_a_docker_that_does_not_start_gets_its_old_variables_back(host, run, env
     before, text = host.files(), environment.read_text()
     host.breaks = lambda drop_in: drop_in != before[host.drop_in]
     result = run(environment={**PROXY, "NO_PROXY": "localhost,other"})
-    assert "the old configuration is back, and Docker runs with it" in result["msg"]
+    assert "the old configuration is restored, and Docker runs with it" in result["msg"]
     assert (host.files(), environment.read_text()) == (before, text)
     assert "Geheim" not in str(result)

@@ -67,7 +67,7 @@ def test_an_etcd_that_does_not_answer(run_module, monkeypatch):
     monkeypatch.setattr(_etcdctl.Etcdctl, "patiently", refuse)
     result = run_module(encryption_usage)
     assert result["failed"]
-    assert result["msg"] == "Which encryption keys are in use could not be seen: etcd does not respond"
+    assert result["msg"] == "The encryption keys in use could not be determined: etcd does not respond"
 
 
 def test_with_a_real_etcd(etcd, run_module, monkeypatch):

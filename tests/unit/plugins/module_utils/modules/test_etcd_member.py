@@ -79,14 +79,14 @@ def test_growth_and_a_run_that_was_killed_in_it(etcd_fleet, run_module, prepare,
     # Killed before the file was written, and again before etcd was started.
     (etcd_fleet.host("k2") / "first-start").unlink()
     again = prepare("k2", "k1", "k3")
-    waits = ("wait", "etcd", "k2 is a learner and is to have its vote")
+    waits = ("wait", "etcd", "k2 is a learner and must be promoted")
     joins = ("join", "etcd where it was added and has never started", "")
     assert (again["action"], again["actions"]) == ("resume", [joins, first_start, waits])
     again = prepare("k2", "k1", "k3")
     assert (again["action"], again["changed"], again["actions"]) == (
         "resume",
         False,
-        [("wait", "etcd", "k2 is a learner and is to have its vote")],
+        [("wait", "etcd", "k2 is a learner and must be promoted")],
     )
     refused = prepare("k3", "k1", "k2", wait=0)
     assert "learner" in refused["msg"]
@@ -97,7 +97,7 @@ def test_growth_and_a_run_that_was_killed_in_it(etcd_fleet, run_module, prepare,
     kept = prepare("k2", "k1", "k3")
     assert (kept["action"], kept["learner"]) == ("keep", True)
     # So that the next run's survey finds it, though nothing else is to do.
-    assert kept["actions"] == [("wait", "etcd", "k2 is a learner and is to have its vote")]
+    assert kept["actions"] == [("wait", "etcd", "k2 is a learner and must be promoted")]
     assert etcd_fleet.members("k1") == {"k1": True, "k2": False}
     join_again = run_module(etcd_member, **etcd_fleet.options("k2", "k1", "k3"), state="voting")
     assert join_again["changed"], join_again

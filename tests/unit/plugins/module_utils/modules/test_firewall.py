@@ -155,7 +155,7 @@ def test_rules_that_nobody_confirmed_go_and_late_confirmation_fails(guarded, run
     assert guarded.live == before
     late = run_module(firewall, **OTHER, confirm=True)
     assert late["failed"]
-    assert "no connection came in through the new rules within 15 s, so the previous rules are back" in late["msg"]
+    assert "no connection through the new rules within 15 s, so the previous rules are restored" in late["msg"]
     assert "192.0.2.1" in _files.read(_firewall.RULES)
 
 
@@ -168,7 +168,7 @@ def test_the_first_rules_ever_go_without_trace(host, run_module):
 def test_a_run_that_was_killed_on_probation(guarded, run_module):
     run_module(firewall, **OTHER)
     plan = run_module(firewall, **RULES, _ansible_check_mode=True)
-    why = "rules of a run that was killed are in force, and will go"
+    why = "unconfirmed rules of a killed run are active, and will be rolled back"
     assert plan["actions"][-1] == ("wait", "nftables table inet plainkube", why)
     # What it left is taken back, so that nothing comes back later.
     done = run_module(firewall, **RULES)
@@ -229,7 +229,7 @@ def test_wrong_options_are_told_in_a_sentence(host, run_module):
     assert (
         done["msg"] == "The host's firewall: has '10.0.0.1/8', which has host bits set: write the network, 10.0.0.0/8."
     )
-    assert "take 5 seconds or more" in run_module(firewall, revert_after=1)["msg"]
+    assert "use 5 seconds or more" in run_module(firewall, revert_after=1)["msg"]
 
 
 def test_without_nft(host, run_module):

@@ -158,7 +158,7 @@ def test_docker_is_asked_only_while_it_runs(run_module, monkeypatch, tmp_path):
     monkeypatch.setattr(AnsibleModule, "warn", lambda self, text, **dummy: warned.append(text))
     result = run_module(host_facts)
     assert [entry["name"] for entry in result["found"]["networks"]] == names()
-    assert warned == ["Docker does not answer (timed out): its networks are known by their interfaces only."] * 2
+    assert warned == ["Docker does not respond (timed out): its networks are known only from their interfaces."] * 2
 
 
 def test_the_hosts_time_is_told(run_module):

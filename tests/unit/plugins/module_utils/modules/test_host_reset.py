@@ -305,13 +305,13 @@ def test_containers_of_others_keep_docker_as_it_is_and_a_way_out(host, run):
     host.install()
     host.containers = [POD, MINE]
     result = run()
-    assert "would stop mine: run plainkube.cluster.reset once more" in result["kept"][0]
+    assert "would stop mine: run plainkube.cluster.reset again" in result["kept"][0]
     assert host.containers == [MINE]
     assert "systemctl stop docker" not in host.done
     assert "-A POSTROUTING -s 10.244.5.0/24 ! -o docker0 -j MASQUERADE\nCOMMIT" in host.restored
     assert not run()["changed"]
     host.containers = [{**MINE, "State": "exited"}]
-    assert run()["removed"] == {"Docker's process": ["restarted, so that docker0 is its own again"]}
+    assert run()["removed"] == {"Docker's process": ["restarted, to restore its default bridge"]}
     assert host.done == [
         "systemctl stop docker",
         "systemctl daemon-reload",
@@ -327,7 +327,7 @@ def test_an_image_that_a_container_of_others_needs_stays(host, run):
     host.install()
     host.containers = [{**MINE, "State": "exited", "ImageID": "i1"}]
     result = run()
-    assert result["kept"] == [f"Images that containers of others use stay: {PAUSE}."]
+    assert result["kept"] == [f"Images in use by foreign containers stay: {PAUSE}."]
     assert host.images
 
 
@@ -432,7 +432,7 @@ def test_a_link_to_a_directory_with_more_in_it_is_refused_before_any_change(host
     os.symlink(f"{host.root}/data", f"{host.root}/var/lib/kubelet")
     before = host.files()
     assert run(_ansible_check_mode=check)["msg"] == (
-        "Nothing was removed: /var/lib/kubelet is a link to /data, which also holds canary, and that is not the cluster's: "
+        "Nothing was removed: /var/lib/kubelet is a link to /data, which also contains canary, which does not belong to the cluster: "
         "move it to another directory, and run the reset again."
     )
     assert host.done == []
@@ -443,7 +443,7 @@ def test_a_mount_point_with_more_in_it_is_refused_too(host, run):
     host.install()
     host.write("/proc/self/mountinfo", "1 2 8:1 /data /var/lib/flannel rw - ext4 /dev/sda1 rw\n")
     host.write("/var/lib/flannel/canary", "mine")
-    assert "/var/lib/flannel is a mount point, and also holds canary" in run()["msg"]
+    assert "/var/lib/flannel is a mount point, and also contains canary" in run()["msg"]
     assert host.done == []
     os.unlink(f"{host.root}/var/lib/flannel/canary")
     assert "/var/lib/flannel/" in run()["removed"]["data"]
@@ -455,7 +455,7 @@ def test_a_link_in_a_directory_of_ours_is_refused_where_nobody_knows_what_it_lea
     host.write("/data/plugins/canary", "mine")
     os.symlink(f"{host.root}/data/plugins", f"{host.root}/var/lib/kubelet/plugins")
     assert (
-        "/var/lib/kubelet/plugins is a link to /data/plugins, and what is there may not be the cluster's"
+        "/var/lib/kubelet/plugins is a link to /data/plugins, and its content may not belong to the cluster"
         in run()["msg"]
     )
     assert host.done == []

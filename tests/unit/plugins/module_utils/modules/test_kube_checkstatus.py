@@ -165,7 +165,7 @@ def test_docker_tells_its_version(host, run_module):
     result = run_module(kube_checkstatus, components=[docker])
     assert result["components"][0]["version"] == "26.1.5"
     assert result["problems"] == [
-        "docker on this host runs version 26.1.5, 26.1.4 is wanted; run plainkube.cluster.site"
+        "docker on this host runs version 26.1.5, but 26.1.4 is expected; run plainkube.cluster.site"
     ]
 
 

@@ -99,7 +99,7 @@ def test_check_mode_without_an_api_server(run, kubectl, state, changed):
 def test_check_mode_on_a_bare_host(run, kubectl, monkeypatch, state):
     monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda self, name, *a, **k: None)
     result = run(state=state, _ansible_check_mode=True)
-    assert "there is no kubectl on this host" in result["msg"]
+    assert "kubectl is not installed on this host" in result["msg"]
 
 
 def test_without_kubeconfig(run, kubectl):
@@ -153,7 +153,7 @@ def test_check_mode_does_not_wait_for_rollouts(run, kubectl):
     kubectl.answers = {"diff": [(0, "", "")]}
     result = run(available=[{"name": "a", "namespace": "b"}], _ansible_check_mode=True)
     assert kubectl.verbs == ["diff"]
-    assert (result["changed"], result["actions"]) == (False, [("wait", "deployment/a", "it has to be available")])
+    assert (result["changed"], result["actions"]) == (False, [("wait", "deployment/a", "it must be available")])
 
 
 @pytest.mark.parametrize("check", [False, True])

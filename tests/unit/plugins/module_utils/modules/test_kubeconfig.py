@@ -189,7 +189,7 @@ def test_another_user_and_another_authority(write, path, tmp_path):
     )
     assert yaml.safe_load(path.read_text())["current-context"] == "bert@c"
     write_authority(tmp_path / "pki")
-    assert why(write(user="bert"), path).endswith("; the CA is another")
+    assert why(write(user="bert"), path).endswith("; the CA has changed")
     assert not write(user="bert")["changed"]
 
 
@@ -198,7 +198,7 @@ def test_a_key_that_cannot_be_used_is_replaced(write, path):
     document = yaml.safe_load(path.read_text())
     document["users"][0]["user"]["client-key-data"] = "anVuaw=="
     path.write_text(yaml.safe_dump(document))
-    assert why(write(), path) == "its key cannot be used"
+    assert why(write(), path) == "its key is unusable"
 
 
 def test_the_first_server_that_answers(write, answering):
@@ -225,11 +225,11 @@ def test_the_user_is_who_runs_it(write):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"user": "system:admin"}, "kubeconfig_user is 'system:admin', and names that begin with system:"),
+        ({"user": "system:admin"}, "kubeconfig_user is 'system:admin', but names that begin with system:"),
         ({"servers": ["k1:6443"]}, "kubeconfig_server is 'k1:6443': write it as a URL, like https://127.0.0.1:6443."),
-        ({"servers": []}, "There is no control plane whose address is known"),
+        ({"servers": []}, "No control plane has a known address"),
         ({"validity_days": 900}, "kubeconfig_validity_days is 900: use 1 to 825 days"),
-        ({"directory": "/nowhere"}, "certificates_directory /nowhere does not hold the cluster's CA"),
+        ({"directory": "/nowhere"}, "certificates_directory /nowhere does not contain the cluster's CA"),
     ],
 )
 def test_wrong_input(write, path, arguments, message):
@@ -242,14 +242,14 @@ def test_wrong_input(write, path, arguments, message):
 @pytest.mark.parametrize("text", ["junk", "a: [", "kind: Pod\n"])
 def test_a_file_that_is_no_kubeconfig_is_not_overwritten(write, path, text):
     path.write_text(text)
-    assert write()["msg"] == f"kubeconfig_path {path} is no kubeconfig: choose another path, or move the file away."
+    assert write()["msg"] == f"kubeconfig_path {path} is not a kubeconfig: choose another path, or move the file away."
     assert path.read_text() == text
 
 
 def test_a_kubeconfig_of_other_clusters_is_not_overwritten(write, path):
     path.write_text(_kubeconfig.render("work", "u", _kubeconfig.Access("https://x", "", "", "", embedded=True)))
     before = path.read_text()
-    assert write()["msg"] == f"kubeconfig_path {path} also holds work, which would be lost: choose another path."
+    assert write()["msg"] == f"kubeconfig_path {path} also contains work, which would be lost: choose another path."
     assert path.read_text() == before
 
 

@@ -106,7 +106,7 @@ def test_drained_and_restored(cluster):
     cluster.set(node=node(), pods=[pod("web-2"), pod("web-1"), pod("agent", "DaemonSet")])
     done = check_do_again(cluster, "drained")
     assert (done["changed"], done["pods"]) == (True, ["default/web-1", "default/web-2"])
-    evicted = "default/web-1, default/web-2 evicted, and the node takes pods again at the end"
+    evicted = "default/web-1, default/web-2 evicted, and the node uncordoned at the end"
     assert done["actions"] == [("drain", evicted, "")]
     assert done["diff"] == {
         "before_header": "node n1",
@@ -162,7 +162,7 @@ def test_no_such_node(cluster):
     result = cluster.run("restored", timeout=1)
     assert result["failed"]
     assert result["msg"] == (
-        "Node n1 does not exist, after 1 s (timeout); read `journalctl --unit kubelet` on that host, fix what it reports and run this again."
+        "Node n1 does not exist, after 1 s (timeout); read `journalctl --unit kubelet` on that host, fix what it reports, and run this again."
     )
 
 
@@ -174,7 +174,7 @@ def test_a_budget_keeps_a_pod(cluster, mine, api_server):
     evicting = f'error when evicting pods/"web-1" -n "default" (will retry after 5s): {VIOLATES}'
     cluster.says = [f"{evicting}\nerror: global timeout reached: 1s"]
     result = cluster.run("drained")
-    ends = "not cordoned any more" if mine else "cordoned, as before"
+    ends = "no longer cordoned" if mine else "cordoned, as before"
     assert result["failed"]
     assert result["msg"] == (
         f"Node n1 is not drained within 60 s (timeout): default/web-1 cannot be evicted ({refusal}); "
@@ -191,7 +191,8 @@ def test_a_pod_does_not_end(cluster):
     cluster.says = ["error: global timeout reached: 1s"]
     result = cluster.run("drained")
     assert (
-        "(timeout): default/slow did not end; see why their containers do not end, or allow more time" in result["msg"]
+        "(timeout): default/slow did not end; find out why their containers do not stop, or allow more time"
+        in result["msg"]
     )
     assert cluster.owner() == (False, None)
 
@@ -200,7 +201,7 @@ def test_what_cannot_be_seen_from_the_pods_is_kubectls_to_say(cluster):
     cluster.set(node=node(), pods=[pod("web-1")])
     cluster.says = ['error: unable to drain node "n1": pods "web-1" is forbidden']
     result = cluster.run("drained")
-    assert 'pods "web-1" is forbidden; the node is not cordoned any more.' in result["msg"]
+    assert 'pods "web-1" is forbidden; the node is no longer cordoned.' in result["msg"]
 
 
 def test_a_cordon_that_cannot_be_taken_back(cluster, api_server):
@@ -291,7 +292,7 @@ def test_pods_without_a_controller_are_warned_of(cluster, monkeypatch):
     monkeypatch.setattr(AnsibleModule, "warn", lambda self, text: warnings.append(text))
     cluster.set(node=node(), pods=[pod("one", owner=""), pod("two")])
     check_do_again(cluster, "drained")
-    said = "Nobody makes these pods again elsewhere, as they have no controller: default/one."
+    said = "These pods have no controller and will not be recreated: default/one."
     assert warnings == [said, said]
 
 

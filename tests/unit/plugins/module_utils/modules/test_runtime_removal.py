@@ -278,7 +278,7 @@ def test_what_others_keep_behind_a_link_is_told_of_before_any_change(node, run, 
     os.symlink(f"{node.root}/data", f"{node.root}/var/lib/cri-dockerd")
     before = node.files()
     assert run(BOTH, _ansible_check_mode=check)["msg"] == (
-        "Nothing was removed: /var/lib/cri-dockerd is a link to /data, which also holds x, and that is not the cluster's: "
+        "Nothing was removed: /var/lib/cri-dockerd is a link to /data, which also contains x, which does not belong to the cluster: "
         "move it to another directory, and run plainkube.cluster.site again."
     )
     assert node.done == []
@@ -348,7 +348,7 @@ def test_a_change_that_has_not_come_to_its_end_is_told(node, run):
     assert run(DOCKER)["actions"] == []
     node.write(_state.PATH, json.dumps({_state.RUNTIME_CHANGE: {"to": "docker"}}))
     result = run(DOCKER)
-    assert result["actions"] == [("wait", "the change of the container runtime", "it has not come to its end")]
+    assert result["actions"] == [("wait", "the change of the container runtime", "it is not complete yet")]
     assert not result["changed"]
 
 

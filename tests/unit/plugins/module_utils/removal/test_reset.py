@@ -163,13 +163,13 @@ def test_hosts_that_are_clear(named, limited, parts):
 @pytest.mark.parametrize(
     ("hosts", "named", "limited", "parts", "sentence"),
     [
-        ([], [], None, [], "The inventory has no host of a cluster: give the inventory of the cluster with -i."),
+        ([], [], None, [], "The inventory has no host of a cluster: set the cluster's inventory with -i."),
         (
             HOSTS,
             ["n1", "m2"],
             None,
             [],
-            "reset_hosts has 'm2', which is no host of the cluster in the inventory: did you mean n2?",
+            "reset_hosts has 'm2', which is not a host of the cluster in the inventory: did you mean n2?",
         ),
         (HOSTS, ["balancer"], None, [], "the cluster's hosts are k1, n1, n2."),
         (
@@ -177,16 +177,16 @@ def test_hosts_that_are_clear(named, limited, parts):
             [],
             ["n1"],
             ["n1", "n3"],
-            "--limit has n3, which is no host or group of the inventory: did you mean n2?",
+            "--limit has n3, which is not a host or group in the inventory: did you mean n2?",
         ),
-        (HOSTS, [], ["n1"], ["n1", "!m*"], "--limit has !m*, which is no host or group"),
+        (HOSTS, [], ["n1"], ["n1", "!m*"], "--limit has !m*, which is not a host or group"),
         (HOSTS, [], ["n1"], ["@failed"], "--limit is @failed, a file"),
         (
             HOSTS,
             ["n2"],
             ["n1"],
             ["n1"],
-            "reset_hosts is n2, but --limit leaves n1 of the cluster: give one of them only.",
+            "reset_hosts is n2, but --limit leaves n1 of the cluster: set only one of them.",
         ),
         (HOSTS, [], [], ["balancer"], "--limit leaves no host of the cluster"),
     ],

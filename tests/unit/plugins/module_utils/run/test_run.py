@@ -137,17 +137,17 @@ def test_who_may_go_on(found, allowed, left):
 
 def test_refusals():
     assert _run.refusal(token(), B, NOW) == (
-        "Another run changes this host: site.yml of A, last active 10 s ago. Run this again when it has ended, or set "
-        "cluster_lock_wait to the seconds to wait; if it is dead, its lock lapses in 290 s."
+        "Another run changes this host: site.yml of A, last active 10 s ago. Run this again after it has ended, or set "
+        "cluster_lock_wait to the seconds to wait; if it is dead, its lock expires in 290 s."
     )
-    assert _run.refusal(token(ago=500), B, NOW).endswith("if it is dead, its lock lapses when its module here ends.")
+    assert _run.refusal(token(ago=500), B, NOW).endswith("if it is dead, its lock expires when its module here ends.")
     taken = "Another run has taken over this host since: site.yml of A. Run this again."
     for found in (token(over=("B",), ended=True), token(over=("B",), ago=500)):
         assert _run.refusal(found, B, NOW) == taken
     assert _run.refusal(token(over=("B",)), B, NOW) == _run.refusal(token(), B, NOW)
     for found in (None, token(ended=True, over=("X",)), token(run("X"))):
         assert _run.refusal(found, run("B", dead=("X",)), NOW).startswith(
-            "A module of an earlier run is still at work on this host:"
+            "A module of an earlier run is still running on this host:"
         )
 
 

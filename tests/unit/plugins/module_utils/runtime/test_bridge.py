@@ -84,10 +84,10 @@ def test_dockers_part_of_the_subnet(fixed_cidr, pod_range, part):
         (
             "10.244.9.0/25",
             "upper",
-            "fixed_cidr is 10.244.9.0/25, which is not inside of flannel's subnet 10.244.5.0/24",
+            "fixed_cidr is 10.244.9.0/25, which is not inside flannel's subnet 10.244.5.0/24",
         ),
         ("lower", "10.244.9.0/25", "pod_range is 10.244.9.0/25, which is not inside"),
-        ("half", "", "fixed_cidr is 'half', which is no network; take lower, upper"),
+        ("half", "", "fixed_cidr is 'half', which is not a network; use lower, upper"),
     ],
 )
 def test_parts_that_cannot_be_are_refused(fixed_cidr, pod_range, words):
@@ -99,10 +99,10 @@ def test_another_part_is_a_reason():
     half = GOOD._replace(addresses="10.244.5.0/25")
     assert _bridge.part_reasons("10.244.5.0/25", half) == []
     assert _bridge.part_reasons("", half) == [
-        "Docker gives containers addresses of 10.244.5.0/25, and has 10.244.5.0/24"
+        "Docker assigns addresses of 10.244.5.0/25, and its range is 10.244.5.0/24"
     ]
     assert _bridge.part_reasons("10.244.5.0/25", GOOD) == [
-        "Docker gives containers addresses of 10.244.5.0/24, and has 10.244.5.0/25"
+        "Docker assigns addresses of 10.244.5.0/24, and its range is 10.244.5.0/25"
     ]
     assert _bridge.part_reasons("10.244.5.0/25", Bridge()) == []
 

@@ -40,7 +40,7 @@ def test_parse_version(text, version):
 
 
 def test_parse_version_refuses():
-    with pytest.raises(ValueError, match="names no version"):
+    with pytest.raises(ValueError, match="has no version"):
         _docker.parse_version("podman")
 
 
@@ -58,7 +58,7 @@ def test_start_command(units, command):
 
 @pytest.mark.parametrize("drop_in", ["[Service]\nExecStart=/usr/sbin/dockerd\n", "[Service]\nExecStart=\n"])
 def test_start_command_must_be_one(drop_in):
-    with pytest.raises(ValueError, match="must have one"):
+    with pytest.raises(ValueError, match="must have exactly one"):
         _docker.start_command([DEBIAN, drop_in])
 
 

@@ -34,7 +34,7 @@ def test_etcd_gets_a_list_as_one_value():
         (0, "flag provided but not defined: -no-such\nUsage: flanneld", "flag provided but not defined: -no-such"),
         (2, 'invalid value "abc" for flag -quota: parse error\n', 'invalid value "abc" for flag -quota: parse error'),
         (3, "panic\nwhatever\n", "whatever"),
-        (3, "", "it ends with code 3"),
+        (3, "", "it exits with code 3"),
     ],
 )
 def test_what_a_program_has_against_its_flags(code, output, complaint):

@@ -131,6 +131,6 @@ def test_a_unit_edited_by_hand_is_told(config, process):
 
 def test_a_process_that_runs_another_binary_is_told(process):
     pid = process("x.1")
-    assert _stamp.other_binary(pid, "/bin/sh") == "the process runs another file than /bin/sh"
+    assert _stamp.other_binary(pid, "/bin/sh") == "the process does not run /bin/sh, but another file"
     assert _stamp.other_binary(pid, os.path.realpath(f"/proc/{pid}/exe")) == ""
     assert _stamp.other_binary(pid, "/nowhere") == ""

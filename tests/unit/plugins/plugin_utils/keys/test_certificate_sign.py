@@ -297,7 +297,7 @@ def test_check_mode_tells_what_a_run_does(site):
     result = site.run()
     assert reasons(result) == {
         "k1": {"apiserver": "the list of names lacks api.example.org"},
-        "n1": {"kubelet": "it is for another key than the host's"},
+        "n1": {"kubelet": "it does not match the host's key"},
     }
     assert quiet(site.run())
 
@@ -348,7 +348,7 @@ def test_a_missing_or_broken_file_is_mended(site):
 def test_a_key_that_was_lost_is_made_and_gets_a_certificate(site):
     site.run()
     (site.pki("k1") / "apiserver.key").unlink()
-    assert reasons(site.run()) == {"k1": {"apiserver": "it is for another key than the host's"}}
+    assert reasons(site.run()) == {"k1": {"apiserver": "it does not match the host's key"}}
     assert quiet(site.run())
 
 
@@ -617,7 +617,7 @@ def test_control_planes_that_disagree_on_the_encryption_key(site):
     [
         (
             {"n1": "127.0.0.1"},
-            "n1 has the address 127.0.0.1, which no other host can reach it by: set cluster_address for it.",
+            "n1 has the address 127.0.0.1, at which no other host can reach it: set cluster_address for it.",
         ),
         ({"n1": "10.0.0.1"}, "k1 and n1 have the same address 10.0.0.1: set cluster_address for it."),
     ],
@@ -638,7 +638,7 @@ def test_a_file_that_somebody_has_edited_is_refused(site):
     site.run()
     with open(site.directory / "encryption.yaml", "a") as stream:
         stream.write("# mine\n")
-    assert "encryption.yaml is not as this collection writes it" in site.sign()["msg"]
+    assert "encryption.yaml is not in the format that this collection writes" in site.sign()["msg"]
 
 
 def test_all_certificates_can_be_issued_anew(site):
