@@ -47,9 +47,7 @@ def load(path: str, cluster: str) -> _kubeconfig.Kubeconfig:
         raise Error(f"kubeconfig_path {path} is not a kubeconfig: choose another path, or move the file away.")
     others = [name for name in found.clusters if name != cluster]
     if others:
-        raise Error(
-            f"kubeconfig_path {path} also contains {', '.join(others)}, which would be lost: choose another path."
-        )
+        raise Error(f"kubeconfig_path {path} also has {', '.join(others)}, which would be lost: choose another path.")
     return found
 
 

@@ -332,9 +332,7 @@ def drop_in(
     if bounded:
         lines += ["# This host lacks CAP_SYS_RESOURCE, which a negative score needs.", "OOMScoreAdjust=0"]
     if ours:
-        lines += [
-            "# The settings that docker_rebridge added to daemon.json. If you change one there, it is yours from then on."
-        ]
+        lines += ["# The settings that docker_rebridge added to daemon.json; those that you change there are yours."]
         lines += [f"{_RECORD}{json.dumps(ours, sort_keys=True)}"]
     return "\n".join(lines) + "\n"
 
