@@ -39,7 +39,7 @@ actions:
   description:
     - What was, or would be, done. The subject is a difference that was found.
   sample:
-    - {verb: apply, subject: "cni0 does not have flannel's 10.244.5.1/24", reason: ""}
+    - {verb: apply, subject: "cni0 lacks flannel's 10.244.5.1/24", reason: ""}
 """
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules.cni_bridge import main

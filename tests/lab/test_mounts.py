@@ -80,7 +80,7 @@ def mount_points(top):
 def test_a_bind_mount_is_not_crossed(top, kubelet):
     assert os.stat(top / "data/sub").st_dev == os.stat(kubelet).st_dev
     run("umount", kubelet / "pods/p/volume-subpaths/v/f")
-    with pytest.raises(OSError, match="v/c/0 is a mount point, and nothing behind a mount point is removed"):
+    with pytest.raises(OSError, match="v/c/0 is a mount point, behind which nothing is removed"):
         _trees.remove(os.path.realpath(kubelet / "pods/p/volume-subpaths"))
     assert (top / "data/sub/canary").read_text() == "mine"
 
@@ -100,7 +100,7 @@ def test_a_mount_is_crossed_only_where_its_content_is_asked_for(top, kubelet, co
 
 def test_a_mounted_file_is_neither_unmounted_nor_removed(top, kubelet):
     run("umount", kubelet / "pods/p/volume-subpaths/v/c/0")
-    with pytest.raises(OSError, match="v/f is a mount point, and nothing behind a mount point is removed"):
+    with pytest.raises(OSError, match="v/f is a mount point, behind which nothing is removed"):
         _trees.remove(os.path.realpath(kubelet / "pods/p/volume-subpaths"))
     assert (top / "data/sub/canary").read_text() == "mine"
 

@@ -89,7 +89,7 @@ def test_without_proxies_nothing_of_them_is_left_and_back(site, lab):
             "cluster_https_proxy has the scheme https, but ",
         ),
         ({"cluster_http_proxy": f"http://lab:{proxy.ENCODED}"}, "cluster_http_proxy has a port that is not a number"),
-        ({"cluster_no_proxy": ["a,b"]}, "cluster_no_proxy has 'a,b': give a host"),
+        ({"cluster_no_proxy": ["a,b"]}, "cluster_no_proxy has 'a,b': write a host"),
     ],
 )
 def test_wrong_ones_are_refused(site, lab, values, said):

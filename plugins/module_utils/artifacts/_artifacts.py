@@ -145,9 +145,7 @@ def current_version(target: str, root: str) -> str | None:
 class State(t.NamedTuple):
     """The state of a piece on a host."""
 
-    file: (
-        str  # intact, absent, damaged (changed since it was installed) or unpinned (its checksum is not the pinned one)
-    )
+    file: str  # intact, absent, damaged (changed since it was installed) or unpinned (not the pinned checksum)
     current: str = "absent"  # the version that the symlink selects, if there should be a symlink
     linked: bool = False  # whether the symlink points to this piece
 

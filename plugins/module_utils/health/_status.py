@@ -287,9 +287,7 @@ def etcd_problems(etcd: dict) -> list[Problem]:
         return [Problem(f"the state of etcd is unknown: {etcd['error']}", passing=True)]
     problems = []
     if not etcd["leader"]:
-        problems.append(
-            Problem("etcd has no leader, because too few of its members can reach each other; start the others", True)
-        )
+        problems.append(Problem("etcd has no leader: too few members can reach each other; start the others", True))
     for member in etcd["members"]:
         size, quota = member["db_size"], member["db_size_quota"]
         if not member["name"]:

@@ -110,9 +110,7 @@ def _empty(tree: int, place: str, keep: t.Collection[str], mount: str) -> bool:
     except OSError as error:
         # The kernel's error for files and for empty directories.
         if error.errno == errno.EBUSY:
-            raise OSError(
-                f"{path_of(name)} is a mount point, and nothing behind a mount point is removed: unmount it"
-            ) from error
+            raise OSError(f"{path_of(name)} is a mount point, behind which nothing is removed: unmount it") from error
         if error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, path_of(name)) from error

@@ -490,9 +490,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     except (ArtifactError, FetchError) as error:
         return module.fail_json(msg=str(error))
     except tarfile.TarError as error:
-        return module.fail_json(
-            msg=f"A downloaded archive is corrupt although its SHA-256 is right: {error}; check the mirror."
-        )
+        return module.fail_json(msg=f"A downloaded archive is corrupt although its SHA-256 is right: {error}.")
     except OSError as error:
         return module.fail_json(
             msg=f"Installing under {module.params['root']} failed: {error}; free space, or check the file system."

@@ -30,10 +30,7 @@ def differences(module: AnsibleModule) -> list[str]:
     if code != 0:
         module.fail_json(msg=f"`{script} check` failed: {(err or out).strip()[-500:]}")
     watched = _systemd.show(module, PATH).get("ActiveState") == "active"
-    return [
-        *out.splitlines(),
-        *([] if watched else [f"{PATH} is not active, so changes of the subnet would be missed"]),
-    ]
+    return [*out.splitlines(), *([] if watched else [f"{PATH} is not active, so a new subnet would be missed"])]
 
 
 def repair(module: AnsibleModule) -> None:

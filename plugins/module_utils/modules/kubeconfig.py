@@ -47,9 +47,7 @@ def load(path: str, cluster: str) -> Access:
         raise Error(f"kubeconfig_path {path} is no kubeconfig: choose another path, or move the file away.") from None
     others = [name for name in _kubeconfig.clusters(document) if name != cluster]
     if others:
-        raise Error(
-            f"kubeconfig_path {path} also contains {', '.join(others)}, which would be lost: choose another path."
-        )
+        raise Error(f"kubeconfig_path {path} also has {', '.join(others)}, which would be lost: choose another path.")
     return found
 
 

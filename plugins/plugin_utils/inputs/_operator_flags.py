@@ -139,11 +139,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
             _CERTIFICATES,
         ),
         _rule("service-account-key-file service-account-signing-*", _CERTIFICATES),
-        _rule(
-            "service-account-extend-token-expiration",
-            f"tokens expire at the time that they state, {_HARDENED}",
-            "false",
-        ),
+        _rule("service-account-extend-token-expiration", f"tokens expire as stated, {_HARDENED}", "false"),
         _rule("service-account-lookup", f"tokens of deleted service accounts are rejected, {_HARDENED}", "true"),
         _rule("enable-bootstrap-token-auth", f"bootstrap tokens are disabled, {_HARDENED}", "false"),
         _SERVICES,
@@ -175,10 +171,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "etcd": (
         _EXITS,
         _rule("enable-pprof", f"it switches profiling on, which is off everywhere, {_HARDENED}", "false"),
-        _rule(
-            "name data-dir wal-dir",
-            "membership, snapshots and resets depend on the inventory's name and on /var/lib/etcd",
-        ),
+        _rule("name data-dir wal-dir", "membership, snapshots and resets use the inventory's name and /var/lib/etcd"),
         _rule(
             "listen-* advertise-client-urls",
             "API servers, flanneld, plainkube.cluster.status and the firewall expect these addresses and ports",
@@ -217,10 +210,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
         _rule("subnet-file", "Docker and containerd get their subnet from /var/lib/flannel/subnet.env"),
         _rule("iface* public-ip*", "set cluster_address instead, which other parts of the cluster read too"),
-        _rule(
-            "healthz-*",
-            "it serves its health endpoint on loopback only, on the port that plainkube.cluster.status expects",
-        ),
+        _rule("healthz-*", "its health is on loopback only, on the port that plainkube.cluster.status expects"),
         _rule("ip-masq", "Docker and containerd leave that to flannel", "true"),
     ),
     "kubelet": (

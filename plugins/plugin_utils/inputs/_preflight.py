@@ -67,9 +67,7 @@ def etcd_version_problems(version: str) -> list[str]:
     if found >= least:
         return []
     advice = ".".join(str(part) for part in least)
-    return [
-        f"cluster_etcd_version is {version!r}, whose access control has known vulnerabilities: use {advice} or newer."
-    ]
+    return [f"cluster_etcd_version is {version!r}, whose access control has known flaws: use {advice} or newer."]
 
 
 def upstream_problems(versions: t.Mapping[str, str]) -> list[str]:
@@ -341,11 +339,7 @@ def port_problems(facts: t.Mapping[str, t.Any], host: str, components: t.Sequenc
     }
     problems = []
     for there in facts["foreign_listeners"]:
-        who = (
-            f"{there['process']} (pid {there['pid']})"
-            if there["pid"]
-            else "something that is not a process of this host"
-        )
+        who = f"{there['process']} (pid {there['pid']})" if there["pid"] else "a process outside this host's namespace"
         needed_by = needs[there["protocol"], there["port"]]
         kind = "UDP port" if there["protocol"] == "udp" else "port"
         variable = PORT_VARIABLES.get(needed_by)

@@ -134,14 +134,11 @@ def bridge_steps(settings: Settings, found: Lease) -> Steps:
     link: dict[str, t.Any] = links[0] if links else {"flags": [], "mtu": 0, "addr_info": []}
     present = [f"{one['local']}/{one['prefixlen']}" for one in link["addr_info"] if one["family"] == "inet"]
     if link["mtu"] != found.mtu:
-        yield (
-            f"{bridge} does not have flannel's MTU of {found.mtu}",
-            act("ip", "link", "set", bridge, "mtu", str(found.mtu)),
-        )
+        yield f"{bridge} lacks flannel's MTU of {found.mtu}", act("ip", "link", "set", bridge, "mtu", str(found.mtu))
     if "UP" not in link["flags"]:
         yield f"{bridge} is down", act("ip", "link", "set", bridge, "up")
     if address not in present:
-        yield f"{bridge} does not have flannel's {address}", act("ip", "address", "add", address, "dev", bridge)
+        yield f"{bridge} lacks flannel's {address}", act("ip", "address", "add", address, "dev", bridge)
     for other in present:
         if other != address:
             yield f"{bridge} has {other}", act("ip", "address", "del", other, "dev", bridge)

@@ -14,7 +14,7 @@ class Host:
 
     def __init__(self, script):
         self.script = script
-        self.differences = ["cni0 does not have flannel's 10.244.5.1/24"]
+        self.differences = ["cni0 lacks flannel's 10.244.5.1/24"]
         self.watched = "inactive"
         self.code, self.heals, self.started = 0, 1, 0
 
@@ -50,8 +50,8 @@ def test_what_differs_is_mended_once(host, run):
     result = run()
     assert result == told
     assert result["actions"] == [
-        ("apply", "cni0 does not have flannel's 10.244.5.1/24", ""),
-        ("apply", "plainkube-cni.path is not active, so changes of the subnet would be missed", ""),
+        ("apply", "cni0 lacks flannel's 10.244.5.1/24", ""),
+        ("apply", "plainkube-cni.path is not active, so a new subnet would be missed", ""),
     ]
     for check in (True, False):
         assert not run(_ansible_check_mode=check)["changed"]
@@ -60,7 +60,7 @@ def test_what_differs_is_mended_once(host, run):
 
 def test_it_is_waited_for(host, run):
     host.heals = 3
-    assert "after 0 s: cni0 does not have flannel's" in run()["msg"]
+    assert "after 0 s: cni0 lacks flannel's" in run()["msg"]
     assert run(wait=5)["changed"]
     assert host.started == 3
 

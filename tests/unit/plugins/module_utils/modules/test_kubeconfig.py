@@ -249,7 +249,7 @@ def test_a_file_that_is_no_kubeconfig_is_not_overwritten(write, path, text):
 def test_a_kubeconfig_of_other_clusters_is_not_overwritten(write, path):
     path.write_text(_kubeconfig.render("work", "u", _kubeconfig.Access("https://x", "", "", "", embedded=True)))
     before = path.read_text()
-    assert write()["msg"] == f"kubeconfig_path {path} also contains work, which would be lost: choose another path."
+    assert write()["msg"] == f"kubeconfig_path {path} also has work, which would be lost: choose another path."
     assert path.read_text() == before
 
 
