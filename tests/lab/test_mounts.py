@@ -9,7 +9,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import types
 
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _mounts, _trees
@@ -43,9 +42,8 @@ def host(monkeypatch):
         return done.returncode, done.stdout, done.stderr
 
     monkeypatch.setattr(_command, "run", run_command)
-    host = types.SimpleNamespace(module=None)
-    host.unmount_one = lambda point: _parts.Host.unmount_one(host, point)
-    host.unmount = lambda points: _parts.Host.unmount(host, points)
+    host = object.__new__(_parts.Host)
+    host.module = None
     return host
 
 
