@@ -68,13 +68,13 @@ class Measured:
 
 
 def steps() -> list[str]:
-    """The steps of site.yml, which the survey asks for: tasks of roles that declare what they build on."""
+    """The steps of site.yml, which the survey checks: tasks of roles that declare what they build on."""
     texts = (path.read_text(encoding="utf-8") for path in (CHECKOUT / "roles").glob("*/tasks/*.yml"))
     tasks = (task for text in texts for task in text.split("- name:") if "builds_on:" in task)
     return [found[1] for task in tasks if (found := re.search(r"register: __(\w+)_result", task))]
 
 
-# What a module answers that has nothing to do.
+# The result of a module that has nothing to do.
 NOTHING: dict[str, t.Any] = {"changed": False, "actions": []}
 
 

@@ -82,7 +82,7 @@ class Lab:
         cache("labs", self.name, "inventory.ini").write_text(self.inventory(), encoding="utf-8")
 
     def _trust_registry(self, names: t.Sequence[str]) -> None:
-        """As an operator with a CA of their own does it."""
+        """Like an operator with a private CA."""
         files = {"plainkube-lab.crt": (registry.certificate(self.name).read_bytes(), 0o644)}
         for name in names:
             self.put(name, "/usr/local/share/ca-certificates", files)

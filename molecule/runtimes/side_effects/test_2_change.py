@@ -101,7 +101,7 @@ TASKS = [
 ]
 
 
-def test_a_change_that_is_killed_is_gone_on_with(lab, site, load, node, inventory, host_variables):
+def test_a_change_that_is_killed_is_resumed(lab, site, load, node, inventory, host_variables):
     """The commit determines the task before which it is killed. In the end, the node is schedulable, and no request is lost."""
     at = {}
     # There and back, so that the node ends as it began.

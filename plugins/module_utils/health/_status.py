@@ -316,7 +316,7 @@ def etcd_problems(etcd: dict) -> list[Problem]:
 
 
 def node_state(name: str, answer: dict, error: str = "") -> dict:
-    """What is worth knowing of a Node object. An error says why it could not be read."""
+    """The relevant state of a Node object. An error says why it could not be read."""
     status = answer.get("status", {})
     conditions = [
         {key: condition.get(key, "") for key in ("type", "status", "reason", "message")}

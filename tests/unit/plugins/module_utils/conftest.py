@@ -63,7 +63,7 @@ class ApiServer:
         elif first is None:
             return None
         elif first != 200:
-            return first, {"message": f"trouble {first}"}
+            return first, {"message": f"problem {first}"}
         url = urllib.parse.urlsplit(request.path)
         if url.path.endswith("/eviction"):
             return self.evict(url.path, url.query)

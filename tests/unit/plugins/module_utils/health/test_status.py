@@ -138,7 +138,7 @@ def test_a_healthy_component_has_no_problems():
         ({"listening": ["127.0.0.1:10248", "[::]:1025"]}, "does not listen on port 10250", True),
         (
             {"health": {"url": "http://127.0.0.1:10248/healthz", "status": 500, "ok": False, "text": "[-]ping failed"}},
-            "is not healthy: http://127.0.0.1:10248/healthz answers 500: [-]ping failed",
+            "is not healthy: http://127.0.0.1:10248/healthz returns 500: [-]ping failed",
             True,
         ),
         (
@@ -150,7 +150,7 @@ def test_a_healthy_component_has_no_problems():
                     "text": "Connection refused",
                 }
             },
-            "healthz does not answer: Connection refused",
+            "healthz does not respond: Connection refused",
             True,
         ),
     ],

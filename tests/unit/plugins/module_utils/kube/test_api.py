@@ -39,17 +39,17 @@ def test_what_may_pass_is_asked_again(api, api_server, problem):
 
 def test_what_does_not_pass_is_an_error_at_once(api, api_server):
     api_server.first = [403]
-    with pytest.raises(_api.ApiError, match=f"^{api_server.url}{NODE} answers 403: trouble 403$") as error:
+    with pytest.raises(_api.ApiError, match=f"^{api_server.url}{NODE} returns 403: problem 403$") as error:
         api.read(NODE, seconds=60)
-    assert not error.value.answer.nobody
+    assert not error.value.answer.unreachable
 
 
 def test_nobody_answers(reserved_port):
     url = f"http://127.0.0.1:{reserved_port()}"
     api = _api.Api(_kubeconfig.Access(url, "", "", "", embedded=False))
-    with pytest.raises(_api.ApiError, match=f"^{url}{NODE} does not answer: .*refused") as error:
+    with pytest.raises(_api.ApiError, match=f"^{url}{NODE} does not respond: .*refused") as error:
         api.read(NODE)
-    assert error.value.answer.nobody
+    assert error.value.answer.unreachable
 
 
 def test_a_connection_that_broke_is_opened_again(api, api_server):
@@ -116,7 +116,7 @@ def test_nothing_to_change(api, api_server):
 
 def test_an_object_that_is_awaited(api, api_server):
     api.change(NODE, count, seconds=0)
-    with pytest.raises(_api.ApiError, match="answers 404: not found"):
+    with pytest.raises(_api.ApiError, match="returns 404: not found"):
         api.change(NODE, count, seconds=0, awaited=True)
     api_server.first = [200, lambda: api_server.add(NODE)]
     api.change(NODE, count, seconds=60, awaited=True)
@@ -151,7 +151,7 @@ def test_a_kubeconfig_that_gives_no_access(tmp_path, text):
         _api.ApiError, match=f"^{path} on this host does not exist, or is not a kubeconfig in JSON"
     ) as error:
         _api.connect(str(path))
-    assert error.value.answer.nobody
+    assert error.value.answer.unreachable
 
 
 @pytest.mark.parametrize("embedded", [False, True])
@@ -197,6 +197,6 @@ def test_a_real_server_asks_for_the_certificate(tmp_path, embedded):
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         assert read("ours", "ours") == {"kind": "Node"}
         for ca, client in (("other", "ours"), ("ours", "other")):
-            with pytest.raises(_api.ApiError, match="does not answer"):
+            with pytest.raises(_api.ApiError, match="does not respond"):
                 read(ca, client)
         server.shutdown()

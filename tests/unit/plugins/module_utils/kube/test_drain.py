@@ -57,8 +57,8 @@ def test_obstacles():
     assert _drain.obstacles([web], {}, "no idea") == "no idea"
     assert _drain.obstacles([web], refusals, "no idea") == (
         "a/web cannot be evicted (The disruption budget web needs 2 healthy pods and has 2 currently); "
-        "give these budgets more healthy pods on other nodes, or lower what they require"
+        "start more healthy pods on other nodes, or lower these budgets"
     )
     both = _drain.obstacles([web, ending], refusals, "no idea")
-    assert "currently), and a/ending did not end; give" in both
-    assert both.endswith("see why their containers do not end, or allow more time")
+    assert "currently), and a/ending did not end; start" in both
+    assert both.endswith("find out why their containers do not stop, or allow more time")

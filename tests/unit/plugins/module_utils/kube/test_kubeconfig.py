@@ -46,7 +46,7 @@ def test_relative_paths():
     "document", [None, [], "junk", 3, {"kind": "Pod"}, {"clusters": []}, {"kind": "Config", "clusters": [3]}]
 )
 def test_what_is_no_kubeconfig(document):
-    with pytest.raises(ValueError, match="no kubeconfig"):
+    with pytest.raises(ValueError, match="not a kubeconfig"):
         _kubeconfig.parse(document)
 
 

@@ -175,7 +175,7 @@ def test_a_component_that_is_not_ready_is_pending(apply, monkeypatch):
     planned, dummy = apply(check=True, ready_url=url, wait=5)
     assert (planned["changed"], planned["actions"]) == (
         False,
-        [("wait", "x", f"it is not ready: {url} answers 503: starting")],
+        [("wait", "x", f"it is not ready: {url} returns 503: starting")],
     )
     # Who is not waited for may take its time.
     assert apply(check=True, ready_url=url, wait=0)[0]["actions"] == []

@@ -304,7 +304,7 @@ def test_a_docker_that_does_not_start_gets_its_old_configuration_back(host, run)
 def test_a_docker_that_did_not_run_is_not_started_by_the_rollback(host, run):
     host.breaks = lambda text: True
     result = run()
-    assert "Docker is stopped as it was" in result["msg"]
+    assert "Docker is stopped as before" in result["msg"]
     assert host.files() == dict.fromkeys([host.state, host.drop_in, host.json])
     assert host.states["docker.service"] == "inactive"
 
@@ -354,8 +354,7 @@ def test_a_damaged_state_is_told_of_before_anything_is_changed(host, run, instal
     host.write(host.state, text)
     result = run(_ansible_check_mode=not installed)
     assert (
-        result["msg"]
-        == f"{host.state} is damaged, so it does not tell what earlier runs changed on this host; remove it."
+        result["msg"] == f"{host.state} is damaged, so the changes of earlier runs on this host are unknown; remove it."
     )
     assert host.commands == []
     assert host.files() == {host.state: text, host.drop_in: None, host.json: None}

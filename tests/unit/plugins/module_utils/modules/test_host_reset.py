@@ -337,8 +337,8 @@ def test_a_damaged_state_is_told_of_before_any_change(host, run):
     before = host.files()
     for check in (True, False):
         assert run(_ansible_check_mode=check)["msg"] == (
-            f"{_state.PATH} is damaged, so it does not tell what earlier runs changed on this host; remove it. Put that right, and run the reset "
-            "again: it goes on from here."
+            f"{_state.PATH} is damaged, so the changes of earlier runs on this host are unknown; remove it. Fix that, and run the reset "
+            "again: it resumes here."
         )
     assert (host.done, host.files()) == ([], before)
 

@@ -193,7 +193,7 @@ def test_gives_up_after_wait(host, server, run_module):
     url = f"http://127.0.0.1:{server.server_port}/readyz"
     component = {"name": "kube-apiserver", "health_url": url, "managed": False}
     result = run_module(kube_checkstatus, components=[component], wait=1, poll=0.4)
-    assert result["problems"] == [f"kube-apiserver on this host is not healthy: {url} answers 500: [-]etcd failed"]
+    assert result["problems"] == [f"kube-apiserver on this host is not healthy: {url} returns 500: [-]etcd failed"]
     assert 2 <= host.looks <= 4
 
 
@@ -338,8 +338,8 @@ def test_a_host_without_etcdctl(run_module, monkeypatch):
     ("first", "objects", "problem"),
     [
         (200, {"conditions": [{"type": "Ready", "status": "True"}]}, None),
-        (200, None, "the API server knows no such node; read `journalctl --unit kubelet`"),
-        (403, None, "{url}/api/v1/nodes/n1 answers 403: trouble 403"),
+        (200, None, "the API server does not have the node; read `journalctl --unit kubelet`"),
+        (403, None, "{url}/api/v1/nodes/n1 returns 403: problem 403"),
     ],
 )
 def test_node(run_module, api_server, kubeconfig, first, objects, problem):

@@ -33,8 +33,8 @@ def test_an_object_that_is_gone_meanwhile(rewrite, api_server):
 
 def test_what_does_not_pass_is_told(rewrite, api_server):
     api_server.first = [200, 403]
-    refused = f"{api_server.url}{path('secrets', 's1')} answers 403: trouble 403"
-    assert rewrite()["msg"] == f"Objects could not be written again: {refused}"
+    refused = f"{api_server.url}{path('secrets', 's1')} returns 403: problem 403"
+    assert rewrite()["msg"] == f"Objects could not be rewritten: {refused}"
     assert len(api_server.asked("PATCH")) == 1
 
 

@@ -120,7 +120,7 @@ def test_drained_and_restored(cluster):
     assert 0 < int(drain[-1].removeprefix("--timeout=").removesuffix("s")) <= 60
     assert cluster.pods == ["agent"]
     cluster.set(node=cluster.node)
-    assert check_do_again(cluster, "restored")["actions"] == [("apply", "node n1", "it takes pods again")]
+    assert check_do_again(cluster, "restored")["actions"] == [("apply", "node n1", "it accepts pods again")]
     assert (cluster.owner(), cluster.done()) == ((False, None), (1, 0))
 
 
@@ -137,7 +137,7 @@ def test_nothing_to_restore(cluster):
     assert not check_do_again(cluster, "restored")["changed"]
 
 
-def test_a_run_that_was_killed_is_gone_on_with(cluster):
+def test_a_run_that_was_killed_is_resumed(cluster):
     # After the patch, before the pods were evicted.
     cluster.set(node=node(cordoned=True, reason="before"), pods=[pod("web-1")])
     assert check_do_again(cluster, "drained")["changed"]
@@ -178,7 +178,7 @@ def test_a_budget_keeps_a_pod(cluster, mine, api_server):
     assert result["failed"]
     assert result["msg"] == (
         f"Node n1 is not drained within 60 s (timeout): default/web-1 cannot be evicted ({refusal}); "
-        f"give these budgets more healthy pods on other nodes, or lower what they require; the node is {ends}."
+        f"start more healthy pods on other nodes, or lower these budgets; the node is {ends}."
     )
     assert cluster.owner() == (not mine, None)
     # Once the budget lets it go, the next run drains.
@@ -211,7 +211,7 @@ def test_a_cordon_that_cannot_be_taken_back(cluster, api_server):
     api_server.first = [200] * 8 + [403]
     result = cluster.run("drained")
     assert result["msg"].endswith(
-        f"; the node stays cordoned, because {api_server.url}{NODE} answers 403: trouble 403."
+        f"; the node stays cordoned, because {api_server.url}{NODE} returns 403: problem 403."
     )
     assert cluster.owner() == (True, "why")
     cluster.set(node=cluster.node, pods=[pod("web-1")])
@@ -265,10 +265,10 @@ def test_no_api_server(cluster, state, kubeconfig, reserved_port):
     kubeconfig.write_text(json.dumps(config))
     check = cluster.run(state, _ansible_check_mode=True)
     assert not check["changed"]
-    assert check["msg"].startswith(f"Nothing is known of the node: {server}{NODE} does not answer: ")
+    assert check["msg"].startswith(f"The state of the node is unknown: {server}{NODE} does not respond: ")
     result = cluster.run(state, timeout=1)
     assert result["failed"]
-    assert "does not answer" in result["msg"]
+    assert "does not respond" in result["msg"]
     kubeconfig.unlink()
     assert f"{kubeconfig} on this host does not exist" in cluster.run(state, _ansible_check_mode=True)["msg"]
     assert cluster.run(state)["failed"]
@@ -278,7 +278,7 @@ def test_a_host_without_kubectl(cluster, monkeypatch):
     monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda self, name, *a, **k: None)
     cluster.set(node=node(), pods=[pod("web-1")])
     assert cluster.run("drained", _ansible_check_mode=True)["changed"]
-    assert "there is no kubectl on this host" in cluster.run("drained")["msg"]
+    assert "kubectl is not installed on this host" in cluster.run("drained")["msg"]
     assert cluster.owner() == (False, None)
 
 

@@ -91,14 +91,14 @@ def test_nothing_is_known_where_nobody_answers(run, reserved_port):
     server = f"http://127.0.0.1:{reserved_port()}"
     result = run(check=True, server=server)
     assert not result["changed"]
-    assert result["msg"].startswith(f"Nothing is known of the Node: {server}{NODE} does not answer: ")
+    assert result["msg"].startswith(f"The state of the Node is unknown: {server}{NODE} does not respond: ")
 
 
 def test_a_host_without_a_certificate_is_new(run, api, tmp_path, monkeypatch):
     monkeypatch.setattr(node_object, "KUBELET", str(tmp_path / "nowhere"))
     (tmp_path / "admin.key").unlink()
     assert run(check=True)["changed"]
-    assert "has no certificate for the API; see that" in run()["msg"]
+    assert "has no certificate for the API; check that" in run()["msg"]
     assert api.server.requests == []
 
 
@@ -107,8 +107,8 @@ def test_an_error_names_node_and_answer(run, api):
     result = run()
     assert result["failed"]
     assert result["msg"] == (
-        f"Node n1 did not get the labels and taints of the inventory within 0 s: {api.server.url}{NODE} answers 403: trouble 403; "
-        "see that its kubelet and the API server run (plainkube.cluster.status), and run this again."
+        f"Node n1 did not get the labels and taints of the inventory within 0 s: {api.server.url}{NODE} returns 403: problem 403; "
+        "check that its kubelet and the API server are running (plainkube.cluster.status), and run this again."
     )
     assert api.patches == []
 

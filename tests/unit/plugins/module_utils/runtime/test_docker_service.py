@@ -54,6 +54,6 @@ def test_start_tells_what_docker_died_of():
 
 def test_start_tells_how_long_it_has_waited():
     module = Module({"systemctl show": (0, "ActiveState=activating\nSubState=start-pre\n", "")})
-    message = "Docker did not start within 0 s, and systemd calls it activating/start-pre: "
+    message = "Docker did not start within 0 s, and its state is activating/start-pre: "
     with pytest.raises(_command.Failed, match=message):
         _docker_service.start(module, 0)
