@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""A webhook that an API server asks who may do what: it knows one rule, and answers nobody who does not show its token."""
+"""An authorization webhook for API servers: it has one rule, and rejects requests without its token."""
 
 from __future__ import annotations
 

@@ -57,15 +57,15 @@ def configuration(address: str, network: str, filters: str, tunnels: t.Sequence[
 
 
 def allowed(address: str, archive: str) -> str:
-    """The hosts that it leads to, as its filter wants them."""
+    """The hosts that it allows, in the format of its filter."""
     host = urllib.parse.urlsplit(archive).hostname
-    # Without one of its own, this machine takes Debian's.
+    # By default, this machine uses Debian's archive.
     patterns = [re.escape(address), re.escape(host) if host else r"[a-z]+\.debian\.org"]
     return "".join(f"^{pattern}$\n" for pattern in patterns)
 
 
 def ensure(name: str, address: str, network: str, tunnels: t.Sequence[int]) -> None:
-    """Have it running."""
+    """Start it, unless it is already running."""
     if any("Proxy" in setting for setting in machine.apt_settings()):
         raise LabError(
             "this machine's own apt goes through a proxy, and the lab's would have to go through it as well, which it cannot: "

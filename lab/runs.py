@@ -137,7 +137,7 @@ class Playbook:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        """The workers have sessions of their own and outlive it; what tells them is the environment they were born with."""
+        """The workers have their own sessions and outlive the run; their initial environment identifies them."""
         mark = f"PLAINKUBE_RECORD={self._record}".encode()
         for directory in pathlib.Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):

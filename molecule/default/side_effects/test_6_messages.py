@@ -14,7 +14,7 @@ import pytest
 @contextlib.contextmanager
 def without_apt(lab, host):
     """apt on a host cannot download packages: it uses a proxy that does not exist."""
-    path = "/etc/apt/apt.conf.d/99-nobody"
+    path = "/etc/apt/apt.conf.d/99-test"
     lab.demand(host, "sh", "-c", f"""echo 'Acquire::http::Proxy "http://127.0.0.1:9";' > {path}""")
     try:
         yield

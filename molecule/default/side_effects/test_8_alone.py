@@ -146,7 +146,7 @@ def control_node(inventory, tmp_path_factory):
 
 
 def age(lab, seconds):
-    """Once no module is at work, have the token of the run on each host been renewed that much earlier, in seconds. Nobody sets the host's clock."""
+    """Once no module is running, make the run's token on each host that many seconds older. The hosts' clocks do not change."""
     program = (
         "import json; path = '/run/plainkube/token'; told = json.load(open(path)); "
         f"told['renewed'] -= {seconds}; json.dump(told, open(path, 'w'))"
@@ -189,7 +189,7 @@ def test_of_two_control_nodes_one_wins(lab, control_node):
                 assert run.changed == 0
                 refused += 1
         won = any(run.code == 0 for run in ended)
-        # The first round is a tie, which nobody may win.
+        # The first round is a tie, without a winner.
         assert won or not number, ended
         assert not won or locked(lab) == set()
         age(lab, 301)

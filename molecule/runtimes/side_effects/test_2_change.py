@@ -102,7 +102,7 @@ TASKS = [
 
 
 def test_a_change_that_is_killed_is_resumed(lab, site, load, node, inventory, host_variables):
-    """The commit determines the task before which it is killed. In the end, the node is schedulable, and no request is lost."""
+    """The commit determines the task before which it is killed. In the end, the node is uncordoned, and no request is lost."""
     at = {}
     # There and back, so that the node ends as it began.
     for turn, task in enumerate([*TASKS, None] if WHOLE else [turns.choose("change", TASKS), None]):

@@ -29,8 +29,8 @@ gathering = smart
 forks = 1
 vault_password_file = {vault}
 """
-# What users' hosts are like: an operator whose sudo asks for a password and whose files are nobody else's, sshd on another port, programs that speak
-# another language, and a /tmp that runs nothing.
+# Typical hosts of users: sudo requires a password, the operator's umask is strict, sshd listens on another port, programs print another language, and
+# /tmp is mounted with noexec.
 HOST = f"""\
 export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update

@@ -20,7 +20,7 @@ PROPERTIES = ("ExecStart", "InactiveEnterTimestamp")
 
 RELEASES = "/opt/plainkube"
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?")
-# The state of a socket that waits for others, in the kernel's numbers (net/tcp_states.h): TCP_LISTEN, and TCP_CLOSE for UDP.
+# The state of a listening socket, in the kernel's numbers (net/tcp_states.h): TCP_LISTEN, and TCP_CLOSE for UDP.
 _WAITS = {"tcp": "0A", "udp": "07"}
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 # etcd becomes read-only when its database reaches the quota.

@@ -15,13 +15,13 @@ def parsed(spec=None, annotations=None, ready="True"):
     )
 
 
-def test_a_node_of_which_nothing_is_known():
+def test_a_node_in_an_unknown_state():
     node = _drain.parse_node({"metadata": {"name": "n1", "resourceVersion": "1"}})
     assert (node.cordoned, node.reason, node.runtime) == (False, None, "")
     assert "has not reported yet" in node.problems[0]
 
 
-def test_patches_say_what_they_have_seen():
+def test_patches_have_the_resource_version():
     patch = _drain.cordon(parsed(), "why")
     assert patch == {
         "metadata": {"resourceVersion": "7", "annotations": {_drain.ANNOTATION: "why"}},
@@ -30,7 +30,7 @@ def test_patches_say_what_they_have_seen():
     cordoned = parsed({"unschedulable": True})
     assert _drain.cordon(cordoned, "why") is None
     assert _drain.uncordon(cordoned) is None
-    # An annotation that says nothing is ours as well.
+    # An empty annotation is ours, too.
     patch = _drain.uncordon(parsed({"unschedulable": True}, {_drain.ANNOTATION: ""}))
     assert patch["spec"] == {"unschedulable": None}
     assert patch["metadata"]["annotations"] == {_drain.ANNOTATION: None}

@@ -17,7 +17,7 @@ DENIED = 'Error from server (Forbidden): configmaps "a" is forbidden'
 
 @pytest.fixture
 def kubectl(monkeypatch, tmp_path):
-    """Answers by kubectl's verb, the last one again and again; notes the verbs that were asked."""
+    """Responses by kubectl's verb; the last one repeats. Records the verbs."""
 
     class Kubectl:
         answers: dict = {}
@@ -167,7 +167,7 @@ def test_a_namespace_of_the_same_manifest(run, kubectl, check):
     assert result["diff"]["after"] == MANIFEST
 
 
-def test_a_namespace_of_nobody(run, kubectl):
+def test_an_unknown_namespace(run, kubectl):
     missing = (1, "", 'Error from server (NotFound): namespaces "b" not found')
     kubectl.answers = {"diff": [missing], "create": [(0, "configmap/a\n", "")]}
     assert run()["msg"].endswith('namespaces "b" not found')
