@@ -80,7 +80,7 @@ def certificates(address: str) -> tuple[str, str]:
 
 
 class Served(t.NamedTuple):
-    """A server that runs."""
+    """A running server."""
 
     url: str
     authority: str  # PEM
@@ -133,12 +133,12 @@ def serve(address: str, answer: Answer, port: int = 0) -> t.Iterator[Served]:
         do_POST = do_GET  # noqa: N815
 
         def log_message(self, *dummy: t.Any) -> None:
-            """Tests say what they see."""
+            """No log; tests print what they find."""
 
     with run(address, Handler, port) as served:
         yield served
 
 
 def as_data(text: str) -> str:
-    """Text as the fields of a kubeconfig that end in -data have it."""
+    """Text in the format of a kubeconfig's -data fields."""
     return base64.b64encode(text.encode()).decode()

@@ -17,7 +17,7 @@ from lab.base import LabError, run
 
 LABEL = "plainkube.lab"
 # Before kube-proxy and flannel are up, packets to these would follow the default route out of the machine: pods,
-# services, and the dead end that stands for a name server.
+# services, and the unreachable name server.
 CONTAINED = ("10.244.0.0/16", "10.96.0.0/16", "198.51.100.0/24")
 # Marks our routes among the machine's (`ip route`'s proto, a number without a registered name).
 PROTOCOL = "144"
@@ -123,7 +123,7 @@ def contain() -> None:
 
 
 def release() -> None:
-    """Remove the blackhole routes that are ours."""
+    """Remove our blackhole routes."""
     for route in routes():
         if route.get("protocol") == PROTOCOL and route.get("type") == "blackhole":
             run("ip", "route", "del", "blackhole", route["dst"], "proto", PROTOCOL)

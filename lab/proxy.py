@@ -18,13 +18,13 @@ from lab.service import Service
 
 PORT = 3128
 USER = "lab"
-# tinyproxy takes letters, digits and ._- only; real ones have characters that must be encoded in a URL, so one of these is.
+# tinyproxy accepts only letters, digits and ._- here. Real passwords have characters that must be encoded in a URL, so one of these is encoded.
 PASSWORD = "Nur_fuer.das-Labor"  # noqa: S105
 ENCODED = PASSWORD.replace("_", "%5F")
 
 
 def url(address: str) -> str:
-    """What the inventory says."""
+    """The URL in the inventory."""
     return f"http://{USER}:{ENCODED}@{address}:{PORT}"
 
 
@@ -89,7 +89,7 @@ def _answers(address: str) -> bool:
 
 
 class Request(t.NamedTuple):
-    """What was asked of the proxy; of a tunnel, the URL is a host and a port."""
+    """A request to the proxy; the URL of a tunnel is a host and a port."""
 
     client: str
     method: str
@@ -101,7 +101,7 @@ class Request(t.NamedTuple):
 
 
 def requests(log: str) -> list[Request]:
-    """All requests in a log of tinyproxy's, in their order."""
+    """All requests in a tinyproxy log, in order."""
     clients: dict[str, str] = {}
     found = []
     for line in re.findall(r"(Connect|Request) \(file descriptor (\d+)\): (\S+) ?(\S*)", log):
@@ -114,5 +114,5 @@ def requests(log: str) -> list[Request]:
 
 
 def past(name: str) -> list[Request]:
-    """What a lab's proxy was asked until now."""
+    """All requests to a lab's proxy so far."""
     return requests(service(name).log.read_text(encoding="utf-8", errors="replace"))

@@ -36,8 +36,8 @@ def downloads() -> dict[str, str]:
 
 
 def taken(wanted: t.Mapping[str, str], before: t.Mapping[str, str], mirror: str) -> tuple[dict[str, str], list[str]]:
-    """The content of the file, and what is not known and why. A sum that is known already is not fetched again."""
-    # This program finds no collection by itself, and only here does it need modules that import others.
+    """The content of the file, and the unknown checksums with reasons. Known ones are not fetched again."""
+    # This program does not find the collection by itself, and needs modules that import others only here.
     sys.path.insert(0, str(CHECKOUT / ".venv" / "collections"))
     from ansible_collections.plainkube.cluster.plugins.module_utils.artifacts import _artifacts, _fetch, _sums  # noqa: PLC0415
 

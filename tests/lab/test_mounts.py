@@ -9,12 +9,10 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import types
 
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _mounts, _trees
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _parts
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import Failure
 
 
 def run(*command):
@@ -44,9 +42,8 @@ def host(monkeypatch):
         return done.returncode, done.stdout, done.stderr
 
     monkeypatch.setattr(_command, "run", run_command)
-    host = types.SimpleNamespace(module=None)
-    host.unmount_one = lambda point: _parts.Host.unmount_one(host, point)
-    host.unmount = lambda points: _parts.Host.unmount(host, points)
+    host = object.__new__(_parts.Host)
+    host.module = None
     return host
 
 
@@ -218,7 +215,7 @@ def test_a_busy_mount_is_told_with_who_uses_it(top, kubelet, host):
                 if command[0] == sys.executable:
                     process.stdout.readline()
                 _parts.poll(lambda process=process: _trees.holders(token), bool, 10)
-                with pytest.raises(Failure) as caught:
+                with pytest.raises(_command.Failed) as caught:
                     host.unmount([token])
             finally:
                 os.killpg(process.pid, 9)

@@ -71,8 +71,8 @@ def test_keys_that_lie_about_are_found(lab, needles):
     assert "n1: the journal" in found
 
 
-# Most that an API server, the only one, is away when it restarts: seconds, and more for each second of a run with a task that does nothing. It was
-# away for 3.6 s where such a run took 1.7 s.
+# The maximum downtime of a single API server during its restart: seconds, plus this many per second of a run with a task that does nothing. It was
+# down for 3.6 s when such a run took 1.7 s.
 AWAY_SECONDS, AWAY_UNITS = 2, 4
 
 

@@ -22,7 +22,7 @@ def gateway(lab):
 
 @pytest.fixture
 def requests(lab):
-    """Ask for all that the proxy was asked until now, with the names of the hosts."""
+    """A function that returns all requests to the proxy so far, with the names of the hosts."""
     names = {lab.address(name): name for name in HOSTS}
     return lambda: [one._replace(client=names.get(one.client, one.client)) for one in proxy.past(lab.name)]
 
