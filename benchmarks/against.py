@@ -65,7 +65,7 @@ class Side:
 
 
 def _children() -> float:
-    """CPU seconds of all processes that this one has started and that have ended, and of theirs."""
+    """CPU seconds of all ended child processes, and of their descendants."""
     times = os.times()
     return times.children_user + times.children_system
 
@@ -154,7 +154,7 @@ def fresh_clusters(lab: Lab, hosts: t.Sequence[str], only: t.Collection[str]) ->
 
 def one_cluster(labs: t.Mapping[str, Lab], only: t.Collection[str]) -> Measure:
     """On a persistent cluster. If each side would change the other's cluster, each has its own."""
-    # A flag that is changed stays changed, and the next run that has nothing to do is told of it.
+    # A changed flag stays changed, so the next second run gets it too.
     minutes = dict.fromkeys((lab.name for lab in labs.values()), 5)
 
     def measure(side: Side) -> dict[str, Took]:

@@ -22,7 +22,7 @@ from lab.lab import UNITS, Lab
 HERE = CHECKOUT / "benchmarks"
 SETTINGS = yaml.safe_load((CHECKOUT / "roles/cluster/defaults/main.yml").read_text(encoding="utf-8"))
 HELLO = f"registry.k8s.io/e2e-test-images/agnhost:{SETTINGS['cluster_hello_version']}"
-# Seconds until a cluster is idle, as it usually is when the playbook runs again.
+# Seconds until a cluster is idle, as it is in a typical second run.
 REST = 20
 # What site.yml writes to hosts, except certificates and keys, which the script generates itself.
 FILES = [

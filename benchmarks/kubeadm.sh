@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The same hosts as a cluster by kubeadm, with our binaries in images of the names that it expects. For benchmarks/ only.
+# Creates a cluster with kubeadm on the same hosts, with our binaries in images with the names that it expects. For benchmarks/ only.
 #   kubeadm.sh prepare|measure DIRECTORY CONTROL=ADDRESS NODE=ADDRESS ...
-# prepare is what is there before somebody types `kubeadm init`: Docker Engine, cri-dockerd, kubelet, and all images loaded.
+# prepare installs everything that `kubeadm init` requires: Docker Engine, cri-dockerd, kubelet, and all images loaded.
 # DIRECTORY has NODE.tar with cri-dockerd's unit and Docker's settings, and kubelet.json with the hosts' kubelet settings.
 # From the environment: SSH, MIRROR, KUBERNETES, ETCD, CRI_DOCKERD, COREDNS, IMAGES, POD_NETWORK, SERVICE_NETWORK, HELLO.
 set -eu

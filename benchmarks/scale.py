@@ -68,13 +68,13 @@ class Measured:
 
 
 def steps() -> list[str]:
-    """The steps of site.yml, which the survey asks for: tasks of roles that declare what they build on."""
+    """The steps of site.yml, which the survey checks: tasks of roles that declare what they build on."""
     texts = (path.read_text(encoding="utf-8") for path in (CHECKOUT / "roles").glob("*/tasks/*.yml"))
     tasks = (task for text in texts for task in text.split("- name:") if "builds_on:" in task)
     return [found[1] for task in tasks if (found := re.search(r"register: __(\w+)_result", task))]
 
 
-# What a module answers that has nothing to do.
+# The result of a module that has nothing to do.
 NOTHING: dict[str, t.Any] = {"changed": False, "actions": []}
 
 
@@ -298,7 +298,7 @@ def simulated(count: int) -> t.Iterator[Simulation]:
 
 
 def measured(simulation: Simulation, playbook: Playbook) -> Measured:
-    """What a second run that has begun costs until it ends; it must change nothing."""
+    """The cost of a second run that has started, until its end; it must change nothing."""
     count = len(simulation.names)
     events = simulation.unchanged(playbook)
     marks = [event for event in events if "task" in event]
@@ -308,10 +308,10 @@ def measured(simulation: Simulation, playbook: Playbook) -> Measured:
 
 
 def measure_beside(few: Simulation, many: Simulation) -> tuple[Measured, Measured]:
-    """Second runs with few hosts, one after the other, beside one with many.
+    """Second runs with few hosts, one after the other, in parallel with one with many.
 
-    Each is on a core of its own, and they change places at every run with few hosts: a machine that is shared with others, or throttled, takes
-    longer for the same work now and then, by a quarter even, and so it does for both. What outlasts the run with many hosts does not count.
+    Each has its own core, and they swap cores at every run with few hosts: a shared or throttled machine sometimes takes up to a quarter longer
+    for the same work, and this affects both equally. Runs that outlast the one with many hosts do not count.
     """
     here, there = (sorted(os.sched_getaffinity(0)) * 2)[:2]
     say(f"{len(many.names)} hosts: second run, and those of {len(few.names)} hosts beside it")

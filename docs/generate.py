@@ -6,11 +6,11 @@
   (docs/samples.py); default versions; figures from docs/benchmark.md
 - docs/architecture.md: a table of the internal modules
 - roles/*/README.md, and the description of the role on Galaxy (meta/main.yml), from meta/argument_specs.yml
-- meta/runtime.yml: the action group of all modules, and the action plugin of those that have none of their own
+- meta/runtime.yml: the action group of all modules, and the action plugin of modules without their own
 - plugins/module_utils/modules/survey.py: the modules of all steps
 - tests/sanity/ignore-*.txt
 
-With --check (`make lint`) it writes nothing, and fails where a file is not what it would write.
+With --check (`make lint`), it writes nothing, and fails if a file differs from what it would write.
 """
 
 from __future__ import annotations
@@ -269,7 +269,7 @@ def ignore() -> str:
 
 
 def runtime() -> str:
-    """All modules, in the action group of this name; and the action plugin of those without one of their own."""
+    """The action group of all modules, and the action plugin of modules without their own."""
     text = (TOP / "meta" / "runtime.yml").read_text(encoding="utf-8")
     listed = "".join(f"    - {module}\n" for module in modules())
     text = re.sub(r"^  all:\n(    - .*\n)*", f"  all:\n{listed}", text, flags=re.M)

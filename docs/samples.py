@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Sample outputs for the documentation: the collection's own code prints them, for the answers of hosts below."""
+"""Sample outputs for the documentation: the collection's own code prints them, for the hosts' results below."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def node(name: str, address: str, versions: t.Mapping[str, str]) -> dict[str, t.
 
 
 def status(versions: t.Mapping[str, str]) -> list[str]:
-    """The status of the quick start's hosts right after their first run, with these versions."""
+    """The status of the quick start's hosts, with these versions, right after the first run."""
     answers = {"k1": control_plane("k1", "192.0.2.11", versions), "n1": node("n1", "192.0.2.21", versions)}
     return _status_table.page(_status_table.document(CLUSTER, answers))[1:]
 

@@ -14,7 +14,7 @@ from lab.lab import HOSTS, Lab
 
 
 def arguments(command: list[str]) -> argparse.Namespace:
-    """What was asked for."""
+    """The command line's arguments."""
     parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("engine", help="make sure that a Docker Engine is running")
@@ -61,7 +61,7 @@ def arguments(command: list[str]) -> argparse.Namespace:
 
 
 def show_labs() -> None:
-    """One line a host."""
+    """One line per host."""
     client = engine.ensure()
     for name in network.labs(client):
         for host, container in hosts.find(client, name).items():
@@ -70,7 +70,7 @@ def show_labs() -> None:
 
 
 def main(options: argparse.Namespace) -> None:
-    """Do it."""
+    """Run the command."""
     if options.verb == "engine":
         say(f"Docker Engine {engine.ensure().version()['Version']} answers")
     elif options.verb == "image":

@@ -34,7 +34,7 @@ def built() -> bool:
 
 
 def ensure(more: t.Mapping[str, str] | None = None) -> None:
-    """Decide, and build what is missing on the mirror, with these versions set. A mirror that was built once stays in use: its sums are its own."""
+    """Decide, and build missing artifacts on the mirror, with these versions set. Once built, a mirror stays in use, because it has its own checksums."""
     path = cache("artifacts-source")
     if not path.exists() or not built():
         unreachable = unanswered(UPSTREAM)
@@ -48,13 +48,13 @@ def ensure(more: t.Mapping[str, str] | None = None) -> None:
     path.write_text("mirror", encoding="utf-8")
 
 
-# Unit tests run a real etcd, whether hosts install from upstream or not.
+# Unit tests run a real etcd, regardless of where hosts install from.
 
 ETCD_PROGRAMS = ("etcd", "etcdctl")
 
 
 def ensure_etcd() -> None:
-    """Have etcd, of the version that the cluster runs, on the mirror; built where it is missing or is not what its sum says."""
+    """Ensure that the mirror has etcd in the cluster's version; build it if it is missing or its checksum does not match."""
     archive = etcd_archive()
     if not _intact(archive):
         variables = {
@@ -65,11 +65,13 @@ def ensure_etcd() -> None:
         }
         playbook("build.yml", "-e", json.dumps(variables))
     if not _intact(archive):
-        raise LabError(f"{archive} was built and is not what SHA256SUMS beside it says: remove both, and build again.")
+        raise LabError(
+            f"{archive} was built and does not match SHA256SUMS in its directory: remove both, and build again."
+        )
 
 
 def etcd_archive() -> pathlib.Path:
-    """Where the mirror has it."""
+    """Its path on the mirror."""
     settings = (CHECKOUT / "roles" / "cluster" / "defaults" / "main.yml").read_text(encoding="utf-8")
     (version,) = re.findall(r"^cluster_etcd_version: \"?([\d.]+)\"?$", settings, re.MULTILINE)
     downloads = mirror.directory() / "github.com/etcd-io/etcd/releases/download"
@@ -77,10 +79,10 @@ def etcd_archive() -> pathlib.Path:
 
 
 def extract_etcd(target: pathlib.Path) -> None:
-    """etcd and etcdctl in a directory, if they are what was built."""
+    """etcd and etcdctl in a directory, if their checksum matches."""
     archive = etcd_archive()
     if not _intact(archive):
-        raise LabError(f"{archive} is missing, or is not what SHA256SUMS beside it says: run `make etcd`.")
+        raise LabError(f"{archive} is missing, or does not match SHA256SUMS in its directory: run `make etcd`.")
     with tarfile.open(archive) as tar:
         for member in tar.getmembers():
             if pathlib.PurePath(member.name).name in ETCD_PROGRAMS:

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""A webhook that an API server asks who may do what: it knows one rule, and answers nobody who does not show its token."""
+"""An authorization webhook for API servers: it has one rule, and rejects requests without its token."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lab import https
 
 
 class Webhook:
-    """Lets a group read namespaces, and has no opinion of all else."""
+    """Allows a group to read namespaces, and has no opinion on anything else."""
 
     def __init__(self, group: str) -> None:
         self.group = group
@@ -35,7 +35,7 @@ class Webhook:
         return 200, {"apiVersion": review["apiVersion"], "kind": review["kind"], "status": {"allowed": allowed}}
 
     def kubeconfig(self, served: https.Served) -> str:
-        """How the API server finds it, and what it shows there."""
+        """The API server's kubeconfig: the webhook's URL, CA and token."""
         authority = https.as_data(served.authority)
         cluster = {"server": f"{served.url}/authorize", "certificate-authority-data": authority}
         config = {
@@ -51,7 +51,7 @@ class Webhook:
 
 @contextlib.contextmanager
 def webhook(address: str, group: str) -> t.Iterator[tuple[Webhook, str]]:
-    """A webhook that is served on an address, and the kubeconfig for it."""
+    """Serve a webhook on an address; yields it and its kubeconfig."""
     made = Webhook(group)
     with https.serve(address, made.answer) as served:
         yield made, made.kubeconfig(served)

@@ -36,7 +36,7 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def step(text: str) -> t.Iterator[None]:
-    """Print what starts, and how long it took."""
+    """Print the step's name, and its duration."""
     say(f"{text} ...")
     started = time.monotonic()
     yield
@@ -64,7 +64,7 @@ def run(*command: str, **options: t.Any) -> str:
 
 
 def playbook(name: str, *arguments: str, environment: t.Mapping[str, str] | None = None) -> None:
-    """Run a playbook of this checkout, with more environment variables; its output is shown as it comes."""
+    """Run a playbook of this checkout, with more environment variables; shows its output immediately."""
     binaries = pathlib.Path(sys.executable).parent
     variables = {
         **os.environ,

@@ -43,7 +43,7 @@ class Stages:
 
 
 def main(started: float | None) -> None:
-    """Do every stage; each finds out what is there already, so the demo resumes where it was stopped."""
+    """Run every stage; each detects existing results, so the demo resumes where it was stopped."""
     stages, lab = Stages(), None
     if started is not None:
         stages.done.append(("virtual environment", time.time() - started))

@@ -74,7 +74,7 @@ def _start() -> docker.DockerClient:
 
 
 def forget_dead(pid_files: t.Mapping[pathlib.Path, str], processes: pathlib.Path = pathlib.Path("/proc")) -> None:
-    """Remove the pid files of daemons that were killed: a new one refuses to start when their number is another process's now."""
+    """Remove the pid files of killed daemons: a new daemon refuses to start if another process has their PID now."""
     for path, program in pid_files.items():
         try:
             running = (

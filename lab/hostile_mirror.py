@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""A mirror with TLS that attacks those who download from it, and records what they ask for. The first part of a path chooses the attack.
+"""A mirror with TLS that attacks its clients, and records their requests. The first part of a path selects the attack.
 
 Sums are served for everything, in the layout of each upstream."""
 
@@ -21,13 +21,13 @@ from plugins.module_utils.host import _host
 # What stands in for each download.
 CONTENT = b"#!/bin/sh\ntouch /run/plainkube-attacked\n"
 LARGE = 10 << 30
-# Seconds after which a connection that trickles ends by itself: far more than a client may wait.
+# Seconds after which a slow connection ends by itself: far longer than a client may wait.
 LONGEST = 600
 ATTACKS = ("redirect", "trickle", "large", "sum", "archive")
 
 
 def archive() -> bytes:
-    """A .tar.gz whose members lead out of the directory that it is unpacked in."""
+    """A .tar.gz with members outside the directory into which it is unpacked."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name in ("../../../usr/local/bin/cri-dockerd", "/usr/local/bin/cri-dockerd", "cri-dockerd/../cri-dockerd"):
@@ -41,7 +41,7 @@ def archive() -> bytes:
 
 
 def sums(path: str, content: bytes) -> bytes | None:
-    """The document with the sum of what is served, if the path is that of one."""
+    """The document with the checksum of the served file, if the path belongs to such a document."""
     checksum = hashlib.sha256(content).hexdigest()
     if path.endswith(".sha256"):
         return checksum.encode()
@@ -54,17 +54,17 @@ def sums(path: str, content: bytes) -> bytes | None:
 
 class Hostile(t.NamedTuple):
     served: https.Served
-    # Attack -> the paths of what was asked for.
+    # Attack -> the requested paths.
     asked: dict[str, list[str]]
 
     def url(self, attack: str) -> str:
-        """What to set artifacts_mirror to."""
+        """The value for artifacts_mirror."""
         return f"{self.served.url}/{attack}"
 
 
 @contextlib.contextmanager
 def serve(address: str) -> t.Iterator[Hostile]:
-    """Serve on an address as long as a test lasts."""
+    """Serve on an address during a test."""
     asked: dict[str, list[str]] = {attack: [] for attack in ATTACKS}
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -117,7 +117,7 @@ def serve(address: str) -> t.Iterator[Hostile]:
             self._send(content)
 
         def log_message(self, *dummy: t.Any) -> None:
-            """Tests say what they see."""
+            """No log; tests print what they find."""
 
     with https.run(address, Handler) as served:
         yield Hostile(served, asked)

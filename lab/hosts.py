@@ -27,7 +27,7 @@ PLACES = {"k": (10, 9), "n": (20, 150)}
 
 
 def address(name: str, subnet: str, others: list[str]) -> str:
-    """The host's fixed address in the lab's subnet; `others` are the addresses already given away."""
+    """The host's fixed address in the lab's subnet; `others` are the addresses in use."""
     network = ipaddress.ip_network(subnet)
     match = re.fullmatch(r"([a-z]+)(\d*)", name)
     kind, number = match.groups() if match else ("", "")
@@ -37,7 +37,7 @@ def address(name: str, subnet: str, others: list[str]) -> str:
 
 
 def container_name(lab: str, host: str) -> str:
-    """What `docker ps` shows."""
+    """The columns of `docker ps`."""
     return f"{lab}-{host}"
 
 

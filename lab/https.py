@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""HTTPS servers that stand in for what a company has beside its clusters. They run as long as a test does, with a CA of their own."""
+"""HTTPS servers that stand in for a company's services outside its clusters. They run during a test, with their own CA."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def _builder(name: str, issuer: str, key: ec.EllipticCurvePublicKey) -> x509.Cer
 
 
 def certificates(address: str) -> tuple[str, str]:
-    """The certificate of a new CA, and what a server on this address needs: its certificate and key. All as PEM."""
+    """The certificate of a new CA, and certificate and key of a server on this address. All as PEM."""
     authority, server = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root = (
         _builder("lab", "lab", authority.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        # Strict clients (Python 3.13 and later) want both of these of a CA.
+        # Strict clients (Python 3.13 and later) require both of these in a CA.
         .add_extension(_SIGNS, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()), critical=False)
@@ -80,7 +80,7 @@ def certificates(address: str) -> tuple[str, str]:
 
 
 class Served(t.NamedTuple):
-    """A server that runs."""
+    """A running server."""
 
     url: str
     authority: str  # PEM
@@ -133,12 +133,12 @@ def serve(address: str, answer: Answer, port: int = 0) -> t.Iterator[Served]:
         do_POST = do_GET  # noqa: N815
 
         def log_message(self, *dummy: t.Any) -> None:
-            """Tests say what they see."""
+            """No log; tests print what they find."""
 
     with run(address, Handler, port) as served:
         yield served
 
 
 def as_data(text: str) -> str:
-    """Text as the fields of a kubeconfig that end in -data have it."""
+    """Text in the format of a kubeconfig's -data fields."""
     return base64.b64encode(text.encode()).decode()

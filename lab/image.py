@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The image of a stand-in host: Debian's own packages, a bare cloud image's worth of them."""
+"""The image of a stand-in host: Debian's own packages, the same as in a bare cloud image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BARE = [
     *("systemd", "systemd-sysv", "dbus", "python3", "python3-apt", "openssh-server", "sudo", "iproute2", "procps"),
     *("ca-certificates", "curl", "kmod", "iputils-ping", "diffutils"),
 ]
-# Files that customize puts into the image, itself among them.
+# Files that customize puts into the image, and customize itself.
 CUSTOMIZATION = ("customize", "kubelet-lab.conf", "lab-init", "runc-bounded")
 # What the roles install. In the prepared image, for benchmarks and for tests that do not concern packages.
 ROLES = [
@@ -57,12 +57,12 @@ class Definition:
 
     @property
     def packages(self) -> list[str]:
-        """The packages named; their dependencies come along."""
+        """The packages, without their dependencies."""
         return BARE + (ROLES + ROLES_OF_SUITE.get(self.suite, []) if self.prepared else [])
 
     @property
     def environment(self) -> dict[str, str]:
-        """What files/customize reads."""
+        """The environment variables of files/customize."""
         flags = {"LAB_BOUNDED": self.bounded, "LAB_CGROUP_V1": self.cgroup_v1, "LAB_PREPARED": self.prepared}
         return {name: "1" if flag else "" for name, flag in flags.items()}
 
@@ -72,7 +72,7 @@ class Definition:
             "mmdebstrap",
             "--variant=minbase",
             f"--include={','.join(self.packages)}",
-            # Hosts need not survive a power cut, and they need no manuals.
+            # Hosts need not survive a power failure, and need no manuals.
             "--dpkgopt=force-unsafe-io",
             *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale", "info")),
             '--aptopt=Acquire::Languages "none"',

@@ -63,7 +63,7 @@ def open_again(name: str) -> None:
 def ensure(name: str, address: str, subnet: str) -> None:
     """Close the lab, and start its proxy and its registry."""
     registry.ensure(name, address)
-    # Upstream's addresses as well, so that its filter refuses them and not the method.
+    # Upstream's addresses as well, so that the filter refuses them, not the method.
     proxy.ensure(name, address, subnet, [443, registry.PORT])
     close(name)
 
@@ -74,7 +74,7 @@ def is_closed(name: str) -> bool:
 
 
 def stop(name: str, address: str) -> None:
-    """Undo it."""
+    """Reopen the lab, and stop its proxy and its registry."""
     if is_closed(name):
         services: list[Service] = [proxy.service(name), registry.service(name, address)]
         for service in services:

@@ -42,7 +42,7 @@ class Result:
 
 
 def parse(output: str) -> list[Result]:
-    """The results in what `kube-bench --json` prints."""
+    """Parse the output of `kube-bench --json`."""
     return [
         Result(one["test_number"], one["status"], one["scored"], one["test_desc"], _reason(one))
         for controls in json.loads(output)["Controls"]

@@ -82,7 +82,7 @@ class Lab:
         cache("labs", self.name, "inventory.ini").write_text(self.inventory(), encoding="utf-8")
 
     def _trust_registry(self, names: t.Sequence[str]) -> None:
-        """As an operator with a CA of their own does it."""
+        """Like an operator with a private CA."""
         files = {"plainkube-lab.crt": (registry.certificate(self.name).read_bytes(), 0o644)}
         for name in names:
             self.put(name, "/usr/local/share/ca-certificates", files)
@@ -136,7 +136,7 @@ class Lab:
         return hosts.address_of(self.host(name))
 
     def inventory(self, without: t.Collection[str] = ()) -> str:
-        """The text of an inventory of all hosts but these."""
+        """The text of an inventory of all hosts except these."""
         net = network.find(self.client, self.name)
         if net is None:
             raise LabError(f"there is no lab {self.name}: `python -m lab up {self.name}` creates it.")
@@ -149,7 +149,7 @@ class Lab:
         return inventory.render(self.name, addresses, values)
 
     def inventory_path(self) -> pathlib.Path:
-        """The inventory as `up` left it."""
+        """The path of the inventory that `up` wrote."""
         return cache("labs", self.name, "inventory.ini")
 
     def ssh_command(self, name: str) -> str:

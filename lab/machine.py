@@ -29,13 +29,13 @@ def cgroup_version() -> int:
     return 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1
 
 
-# Each host's systemd, journal, kubelet and Docker Engine use some, and all count for this machine's root. With the kernel's default of 128, the
-# kubelets of a dozen hosts find none left ("inotify_init: too many open files").
+# Each host's systemd, journal, kubelet and Docker Engine use some, and all count for this machine's root. The kernel's default of 128 is too low for
+# the kubelets of a dozen hosts ("inotify_init: too many open files").
 INOTIFY_INSTANCES = 2048
 
 
 def raise_inotify(path: pathlib.Path = pathlib.Path("/proc/sys/fs/inotify/max_user_instances")) -> None:
-    """Raise the limit of inotify instances to what the hosts need. Never lowers it; does nothing without permission."""
+    """Raise the limit of inotify instances for the hosts. Never lowers it; does nothing without permission."""
     if int(path.read_text(encoding="ascii")) < INOTIFY_INSTANCES and os.access(path, os.W_OK):
         path.write_text(f"{INOTIFY_INSTANCES}\n", encoding="ascii")
 

@@ -17,9 +17,9 @@ from lab.base import LabError, run
 
 LABEL = "plainkube.lab"
 # Before kube-proxy and flannel are up, packets to these would follow the default route out of the machine: pods,
-# services, and the dead end that stands for a name server.
+# services, and the unreachable name server.
 CONTAINED = ("10.244.0.0/16", "10.96.0.0/16", "198.51.100.0/24")
-# Marks our routes among the machine's (`ip route`'s proto, a number nobody has a name for).
+# Marks our routes among the machine's (`ip route`'s proto, a number without a registered name).
 PROTOCOL = "144"
 # Preferred networks by name of the lab; other labs get the first free network after these.
 PLACES = ("demo", "default", "ha", "apart", "runtimes", "benchmark")
@@ -123,7 +123,7 @@ def contain() -> None:
 
 
 def release() -> None:
-    """Remove the blackhole routes that are ours."""
+    """Remove our blackhole routes."""
     for route in routes():
         if route.get("protocol") == PROTOCOL and route.get("type") == "blackhole":
             run("ip", "route", "del", "blackhole", route["dst"], "proto", PROTOCOL)

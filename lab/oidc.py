@@ -57,7 +57,7 @@ class Ecdsa:
         return {"kty": "EC", "crv": "P-256", "x": _number(numbers.x, 32), "y": _number(numbers.y, 32)}
 
     def sign(self, data: bytes) -> bytes:
-        # Two numbers side by side (RFC 7518), not the ASN.1 of certificates.
+        # Two concatenated numbers (RFC 7518), not the ASN.1 of certificates.
         pair = decode_dss_signature(self.private.sign(data, ec.ECDSA(hashes.SHA256())))
         return b"".join(number.to_bytes(32, "big") for number in pair)
 
@@ -97,7 +97,7 @@ class Issuer:
 
 @contextlib.contextmanager
 def issuer(address: str) -> t.Iterator[Issuer]:
-    """An issuer that is served on an address."""
+    """Serve an issuer on an address."""
     made = Issuer()
     with https.serve(address, made.answer) as served:
         made.url, made.authority = served

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Programs that the tests use on the lab's hosts: each built once from its Go module, which has to be what was published."""
+"""Programs that the tests use on the lab's hosts: each is built once from its Go module, which is verified."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lab.base import LabError, cache, lock, run, step
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """A program, and what is built of its module."""
+    """A program, and what to build from its module."""
 
     name: str
     module: str
@@ -38,7 +38,7 @@ CRICTL = Program(
 
 
 def ensure(program: Program) -> pathlib.Path:
-    """The directory with the program and what goes with it; built where it is missing or not what was built."""
+    """The directory with the program and its files; builds them if they are missing or have changed."""
     directory = cache(program.name, program.version)
     with lock():
         if not _intact(directory):
@@ -48,7 +48,7 @@ def ensure(program: Program) -> pathlib.Path:
 
 
 def sums(directory: pathlib.Path) -> str:
-    """What sha256sum would print of the directory's files."""
+    """The output of sha256sum for the directory's files."""
     paths = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != "SHA256SUMS")
     return "".join(
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(directory)}\n" for path in paths
@@ -61,7 +61,7 @@ def _intact(directory: pathlib.Path) -> bool:
 
 
 def build(program: Program, directory: pathlib.Path) -> None:
-    """Build it, whole or not at all."""
+    """Build it atomically."""
     go = shutil.which("go") or "/usr/local/go/bin/go"
     temporary = directory.with_name(f".{program.version}")
     for leftover in (temporary, directory):
@@ -75,7 +75,7 @@ def build(program: Program, directory: pathlib.Path) -> None:
             f"{module} has the sum {downloaded['Sum']}, not {program.module_sum}: it is not what was published."
         )
     flags = f"-s -w -X {program.module}/{program.version_variable}={program.version}"
-    # Where it lies in Go's cache, which is read-only, with its own go.sum: `go install` would ask for all versions that there are.
+    # In Go's cache, which is read-only, with its own go.sum: `go install` would query all existing versions.
     command = (go, "build", "-trimpath", f"-ldflags={flags}", "-o", str(temporary / program.name), program.package)
     run(*command, cwd=downloaded["Dir"], env=environment)
     if program.checks:

@@ -18,13 +18,13 @@ from lab.service import Service
 
 PORT = 3128
 USER = "lab"
-# tinyproxy takes letters, digits and ._- only; real ones have characters that must be encoded in a URL, so one of these is.
+# tinyproxy accepts only letters, digits and ._- here. Real passwords have characters that must be encoded in a URL, so one of these is encoded.
 PASSWORD = "Nur_fuer.das-Labor"  # noqa: S105
 ENCODED = PASSWORD.replace("_", "%5F")
 
 
 def url(address: str) -> str:
-    """What the inventory says."""
+    """The URL in the inventory."""
     return f"http://{USER}:{ENCODED}@{address}:{PORT}"
 
 
@@ -57,15 +57,15 @@ def configuration(address: str, network: str, filters: str, tunnels: t.Sequence[
 
 
 def allowed(address: str, archive: str) -> str:
-    """The hosts that it leads to, as its filter wants them."""
+    """The hosts that it allows, in the format of its filter."""
     host = urllib.parse.urlsplit(archive).hostname
-    # Without one of its own, this machine takes Debian's.
+    # By default, this machine uses Debian's archive.
     patterns = [re.escape(address), re.escape(host) if host else r"[a-z]+\.debian\.org"]
     return "".join(f"^{pattern}$\n" for pattern in patterns)
 
 
 def ensure(name: str, address: str, network: str, tunnels: t.Sequence[int]) -> None:
-    """Have it running."""
+    """Start it, unless it is already running."""
     if any("Proxy" in setting for setting in machine.apt_settings()):
         raise LabError(
             "this machine's own apt goes through a proxy, and the lab's would have to go through it as well, which it cannot: "
@@ -89,7 +89,7 @@ def _answers(address: str) -> bool:
 
 
 class Request(t.NamedTuple):
-    """What was asked of the proxy; of a tunnel, the URL is a host and a port."""
+    """A request to the proxy; the URL of a tunnel is a host and a port."""
 
     client: str
     method: str
@@ -101,7 +101,7 @@ class Request(t.NamedTuple):
 
 
 def requests(log: str) -> list[Request]:
-    """All requests in a log of tinyproxy's, in their order."""
+    """All requests in a tinyproxy log, in order."""
     clients: dict[str, str] = {}
     found = []
     for line in re.findall(r"(Connect|Request) \(file descriptor (\d+)\): (\S+) ?(\S*)", log):
@@ -114,5 +114,5 @@ def requests(log: str) -> list[Request]:
 
 
 def past(name: str) -> list[Request]:
-    """What a lab's proxy was asked until now."""
+    """All requests to a lab's proxy so far."""
     return requests(service(name).log.read_text(encoding="utf-8", errors="replace"))

@@ -14,14 +14,14 @@ from lab import artifacts, machine
 from lab.base import LabError, playbook, say
 from plugins.module_utils.artifacts import _sums
 
-# What takes less than a minute, by its file's name: an archive and an image.
+# Artifacts that take less than a minute, by file name: an archive and an image.
 SMALL = ("pause", "cni-plugins")
-# Of different length and depth, so that a path in an artifact shows.
+# Of different length and depth, to detect a path in an artifact.
 PLACES = ("a", "another/and/deeper")
 
 
 def selection(kinds: t.Sequence[str]) -> str:
-    """An expression for those artifacts of role build whose URL has one of these names."""
+    """A regular expression for the artifacts of role build whose URL has one of these names."""
     return f"{{{{ __build_every | selectattr('url', 'search', '/({'|'.join(kinds)})[^/]*$') | list }}}}"
 
 
@@ -54,8 +54,8 @@ def build(place: pathlib.Path, kinds: t.Sequence[str]) -> dict[str, str]:
         "GOCACHE": str(place / "cache"),
         "GOMODCACHE": str(place / "modules"),
         "GOTMPDIR": str(place / "temporary"),
-        # Modules that were downloaded before come from the machine's own cache; go.sum vouches for them either way. GOFLAGS, which would make the
-        # new one writable, is the module's.
+        # Modules that were downloaded before come from the machine's own cache; go.sum verifies them in both cases. GOFLAGS, which would make the
+        # new cache writable, is set by the module.
         "GOPROXY": f"file://{_go('GOMODCACHE')}/cache/download,{_go('GOPROXY')}",
     }
     playbook("build.yml", "-e", json.dumps(variables), environment=environment)

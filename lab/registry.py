@@ -24,12 +24,12 @@ MODULE = "lab.registry_server"
 
 
 def name(address: str) -> str:
-    """What the inventory says."""
+    """The host and port in the inventory."""
     return f"{address}:{PORT}"
 
 
 def certificate_and_key(address: str) -> tuple[bytes, bytes]:
-    """A self-signed certificate of the server."""
+    """A self-signed server certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Registry of a plainkube lab")])
     now = datetime.datetime.now(datetime.timezone.utc)

@@ -32,7 +32,7 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
 
 @dataclasses.dataclass(frozen=True)
 class Blob:
-    """Bytes of a member of an archive, or bytes as they are."""
+    """The bytes of an archive's member, or other bytes."""
 
     media_type: str
     content: bytes = b""
@@ -67,18 +67,18 @@ class Registry:
             manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers}
             digest = self._keep(Blob(MANIFEST, json.dumps(manifest).encode()))["digest"]
             for tag in image["RepoTags"]:
-                # Without the registry that it is named after: this one stands in for it.
+                # Without the registry in its name: this one stands in for it.
                 self.tags[tag.partition("/")[2]] = digest
 
     def _keep(self, blob: Blob) -> dict[str, t.Any]:
-        """Have it, and its descriptor."""
+        """Add a blob; returns its descriptor."""
         content = blob.read()
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         self.blobs[digest] = blob
         return {"mediaType": blob.media_type, "digest": digest, "size": len(content)}
 
     def find(self, path: str) -> tuple[str, Blob] | None:
-        """Digest and blob of what a path names."""
+        """Digest and blob at a path."""
         found = _PATH.fullmatch(path)
         if not found:
             return None

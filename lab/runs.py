@@ -75,7 +75,7 @@ class Run:
     def demand(self) -> Run:
         """This run, if it succeeded."""
         if self.code != 0:
-            # The first line is what a summary shows.
+            # A summary shows the first line.
             why = " ".join(_ERROR.findall(self.output)[:3])
             raise LabError(f"the playbook ended with {self.code}: {why}\n{self.output}")
         return self
@@ -86,7 +86,7 @@ def inventory_arguments(inventory: str | os.PathLike) -> list[str]:
 
 
 def extra_variables(values: t.Mapping[str, t.Any]) -> str:
-    """What follows -e."""
+    """The arguments of -e."""
     return json.dumps(values)
 
 
@@ -137,7 +137,7 @@ class Playbook:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        """The workers have sessions of their own and outlive it; what tells them is the environment they were born with."""
+        """The workers have their own sessions and outlive the run; their initial environment identifies them."""
         mark = f"PLAINKUBE_RECORD={self._record}".encode()
         for directory in pathlib.Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -145,7 +145,7 @@ class Playbook:
                     os.kill(int(directory.name), number)
 
     def pin(self, core: int) -> None:
-        """Have it on this core only, with all the processes that it starts from now on."""
+        """Pin it to this core, with all the processes that it starts from now on."""
         for thread in pathlib.Path(f"/proc/{self._process.pid}/task").iterdir():
             with contextlib.suppress(ProcessLookupError):
                 os.sched_setaffinity(int(thread.name), {core})
@@ -155,7 +155,7 @@ class Playbook:
         return self._process.poll() is None
 
     def says(self, text: str) -> bool:
-        """Whether it has printed this so far. Its output has one position, which reading must not move."""
+        """Whether it has printed this so far. Its output file has one shared position, which reading must not move."""
         descriptor = self._output.fileno()
         return text.encode() in os.pread(descriptor, os.fstat(descriptor).st_size, 0)
 
@@ -164,7 +164,7 @@ class Playbook:
         return self._record.read_text(encoding="utf-8").count('"event": "start"')
 
     def wait(self, seconds: float = 900) -> Run:
-        """Its end; killed after so many seconds."""
+        """Wait for its end; kills it after this number of seconds."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -180,7 +180,7 @@ class Playbook:
         self._output.seek(0)
         with self._output as stream:
             output = stream.read()
-        # The last line of a killed run may be cut.
+        # The last line of a killed run may be incomplete.
         lines = self._record.read_text(encoding="utf-8").splitlines()
         self._record.unlink()
         return Run(self._process.returncode, output, took, [*_parse(lines)])
@@ -193,12 +193,12 @@ def _parse(lines: t.Iterable[str]) -> t.Iterator[dict[str, t.Any]]:
 
 
 def playbook(name: str, inventory: str | os.PathLike, *arguments: str, **options: t.Any) -> Run:
-    """Run a playbook of this checkout to its end, whatever that is; `.demand()` insists on success."""
+    """Run a playbook of this checkout to its end; `.demand()` requires success."""
     return Playbook(name, *inventory_arguments(inventory), *arguments, **options).wait()
 
 
 def pace(inventory: str | os.PathLike) -> float:
-    """Seconds of a run with a single task that does nothing, as the machine is now: the unit of tests' bounds on time.
+    """Seconds of a run with a single task that does nothing, on the machine in its current state: the unit of the tests' time limits.
 
     A number of seconds would fail on a slow day, or be so large that it catches nothing. The median of three."""
     return statistics.median(playbook("../lab/bare", inventory).demand().seconds for _attempt in range(3))

@@ -20,11 +20,11 @@ _ENCRYPTION_KEY = re.compile(r"\bsecret:\s*[\"']?([A-Za-z0-9+/]{43}=)")
 # A JSON Web Token, such as those of service accounts.
 TOKEN = r"eyJ[A-Za-z0-9_-]{16,}\.eyJ[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"
 PLACE = "/root/key-material"
-# Read as anybody; what is larger are programs. A file may be gone since it was listed (grep -s).
+# Read as an unprivileged user; larger files are programs. A file may disappear after it was listed (grep -s).
 SEARCH = rf"""
 cd {PLACE}
 for process in /proc/[0-9]*; do
-  # It may have ended since it was listed.
+  # It may have ended after it was listed.
   if {{ tr '\0' '\n' < $process/cmdline; }} 2>/dev/null | grep -qFf needles; then
     echo "the command line of process ${{process#/proc/}}, $(cat $process/comm)"
   fi
@@ -41,7 +41,7 @@ true
 
 
 def key_lines(text: str) -> set[str]:
-    """The lines of the private keys in a text; not those that are a part of the public key alone, which certificates have too."""
+    """The lines of the private keys in a text, without those of the public key, which certificates also contain."""
     found = set()
     for block in _BLOCK.finditer(text):
         key = serialization.load_pem_private_key(block[0].encode(), None)
@@ -57,11 +57,11 @@ def material(text: str) -> set[str]:
 
 
 def encoded(needle: str) -> set[str]:
-    """The needle, and what it looks like somewhere in a text in base64, as a kubeconfig and module slurp have it."""
+    """The needle, and its possible forms inside a base64 text, as in a kubeconfig or the result of module slurp."""
     found = {needle}
     for before in range(3):
         text = base64.b64encode(b"\0" * before + needle.encode()).decode().rstrip("=")
-        # The first and the last characters have bits of the neighbours.
+        # The first and the last characters contain bits of adjacent bytes.
         found.add(text[-(-before * 8 // 6) : len(text) - 1])
     return found
 
@@ -80,7 +80,7 @@ def of_host(lab: Lab, name: str) -> set[str]:
 
 
 def found_in(text: str, needles: t.Iterable[str]) -> list[str]:
-    """What of the needles, and which tokens, are in a text; cut, so that a report of it is none."""
+    """The needles and tokens in a text; truncated, so that a report does not reveal them."""
     every = {form for needle in needles for form in encoded(needle)}
     return sorted(
         {f"{one[:12]}…" for one in every if one in text} | {f"{one[:12]}…" for one in re.findall(TOKEN, text)}

@@ -16,7 +16,7 @@ from plugins.module_utils.host._wait import poll
 
 
 class Service(t.NamedTuple):
-    """One server, known by its pid file and by these words of its command line: a pid may have been reused."""
+    """One server, identified by its pid file and by these words of its command line, because a PID may be reused."""
 
     lab: str
     name: str
@@ -27,7 +27,7 @@ class Service(t.NamedTuple):
         return cache("labs", self.lab, f"{self.name}.log")
 
     def is_mine(self, cmdline: str) -> bool:
-        """Whether a process, by its /proc/PID/cmdline, is this server."""
+        """Whether a process, given its /proc/PID/cmdline, is this server."""
         return set(self.marks) <= set(cmdline.rstrip("\0").split("\0"))
 
     def pid(self) -> int | None:
@@ -43,7 +43,7 @@ class Service(t.NamedTuple):
         return cache("labs", self.lab, f"{self.name}.pid")
 
     def ensure(self, command: t.Sequence[str], answers: t.Callable[[], bool]) -> None:
-        """Have it running."""
+        """Start it, unless it is already running."""
         if self.pid() is not None and answers():
             return
         self.stop()
@@ -56,7 +56,7 @@ class Service(t.NamedTuple):
             raise LabError(f"the {self.name} of lab {self.lab} does not respond: see {self.log}.")
 
     def stop(self) -> None:
-        """End it, if it runs."""
+        """Stop it, if it is running."""
         pid = self.pid()
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):

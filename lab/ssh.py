@@ -58,7 +58,7 @@ def answers(address: str) -> bool:
 
 
 def hang_up(name: str) -> None:
-    """End the open connections: after a host is gone or new, they would only hang."""
+    """Close the open connections: if a host is removed or recreated, they would hang."""
     for path in control_path_directory(name).glob("*"):
         subprocess.run(["ssh", "-O", "exit", "-S", str(path), "host"], capture_output=True, check=False)
         with contextlib.suppress(FileNotFoundError):

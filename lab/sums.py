@@ -2,8 +2,8 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 """`make sums`: takes the SHA-256 of every download of the default versions from upstream's publications into roles/artifacts/files/sums.json.
 
-Only what upstream says goes there, as HOST/PATH and SHA-256, and never the sum of what was built here. What cannot be reached is listed, and a sum
-that is known already stays; the exit code tells whether all are known. Run it after a change of a default version.
+Only upstream's checksums are stored, as HOST/PATH and SHA-256, never those of local builds. Entries that cannot be fetched do not change, and are
+listed; the exit code tells whether all are known. Run it after a change of a default version.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def downloads() -> dict[str, str]:
 
 
 def taken(wanted: t.Mapping[str, str], before: t.Mapping[str, str], mirror: str) -> tuple[dict[str, str], list[str]]:
-    """The content of the file, and what is not known and why. A sum that is known already is not fetched again."""
-    # This program finds no collection by itself, and only here does it need modules that import others.
+    """The content of the file, and the unknown checksums with reasons. Known ones are not fetched again."""
+    # This program does not find the collection by itself, and needs modules that import others only here.
     sys.path.insert(0, str(CHECKOUT / ".venv" / "collections"))
     from ansible_collections.plainkube.cluster.plugins.module_utils.artifacts import _artifacts, _fetch, _sums  # noqa: PLC0415
 

@@ -36,7 +36,7 @@ def flags(number: int) -> dict[str, t.Any]:
     }
 
 
-# Two, so that every run of a changed install changes all of it.
+# Two, so that every run of a changed installation changes all flags.
 FLAGS = (flags(7), flags(8))
 
 
@@ -52,7 +52,7 @@ class Torture:
         self.boundaries = 0  # of a run that changes settings
         self.failures: list[str] = []
         self.extra: tuple[str, ...] = ()
-        # In turn, and not by the task's number: a sample may have two even ones, and the second would find nothing to change.
+        # Alternately, and not by the task's number: a sample may have two even ones, and the second would change nothing.
         self.turns = itertools.cycle(FLAGS)
 
     # Runs
@@ -116,7 +116,7 @@ class Torture:
 
     def walk_fresh(self) -> None:
         self.fresh()
-        # A plan has the tasks that the run has (molecule/default/bare/test_2_plan.py).
+        # A plan has the same tasks as the run (molecule/default/bare/test_2_plan.py).
         plan = self.start("--check").wait().demand()
         self.walk("fresh install", lambda dummy: self.fresh(), plan.boundaries)
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Fixtures: hosts over SSH, the API as seen from the network, runs of playbooks with what they did, and a constant load of requests."""
+"""Fixtures: hosts over SSH, the API from the network, runs of playbooks and their changes, and a constant load of requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lab import runs, turns
 from lab.lab import Lab
 from lab.probes import Probes
 
-# By hand, nothing is left out.
+# A manual run skips nothing.
 TURN = turns.turn() if os.environ.get("TURN") else turns.ALL
 PKI = "/etc/kubernetes/pki"
 ROOT = f"--cacert={PKI}/etcd/ca.crt --cert={PKI}/etcd/root.crt --key={PKI}/etcd/root.key"
@@ -53,16 +53,16 @@ class Cluster:
         return str(local)
 
     def identity(self, name, certificate):
-        """A certificate of a host and its key, as requests wants them."""
+        """A certificate of a host and its key, in the format of library requests."""
         return tuple(self.copy(name, f"{PKI}/{certificate}.{part}") for part in ("crt", "key"))
 
     def api(self, path, identity=None, method="GET", **options):
-        """The first API server's answer."""
+        """The first API server's response."""
         url = f"https://{self.address(self.control_planes[0])}:6443{path}"
         return requests.request(method, url, cert=identity, verify=self.ca, timeout=10, **options)
 
     def kubelet(self, name, path, identity=None):
-        """A kubelet's answer."""
+        """A kubelet's response."""
         url = f"https://{self.address(name)}:10250{path}"
         return requests.get(url, cert=identity, verify=self.ca, timeout=10)
 
@@ -81,7 +81,7 @@ def cluster(request, tmp_path_factory):
 
 
 class Site:
-    """Playbooks of this checkout against the scenario's hosts, in processes of their own."""
+    """Playbooks of this checkout against the scenario's hosts, in separate processes."""
 
     def __init__(self, lab, inventory, directory):
         self.lab = lab
@@ -89,25 +89,25 @@ class Site:
         self.directory = directory
 
     def run(self, *arguments, playbook="site"):
-        """A run to its end, whatever that is."""
+        """A run to its end, which may be a failure."""
         return runs.playbook(playbook, self.inventory, *arguments)
 
     def plan(self, *arguments):
-        """A run in check mode, which must succeed and start nothing again."""
+        """A run in check mode, which must succeed and restart nothing."""
         before = self.lab.invocations()
         run = self.run("--check", "--diff", *arguments).demand()
         assert self.lab.invocations() == before
         return run
 
     def apply(self, *arguments):
-        """A run that must succeed, and the units that it has started (again), as HOST/UNIT."""
+        """A run that must succeed, and the units that it started or restarted, as HOST/UNIT."""
         before = self.lab.invocations()
         run = self.run(*arguments).demand()
         after = self.lab.invocations()
         return run, {name for name, identity in after.items() if before[name] != identity}
 
     def status(self, wait=0, *arguments):
-        """What status.yml finds, as data."""
+        """The findings of status.yml, as data."""
         path = self.directory / "status.json"
         run = self.run("-e", f"status_file={path}", "-e", f"status_wait={wait}", *arguments, playbook="status")
         assert path.exists(), run.output
@@ -121,7 +121,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """A mark that names no turn fails the run, not only the test that has it."""
+    """A mark with an unknown turn fails the whole run, not only its test."""
     for item in items:
         for mark in item.iter_markers("turn"):
             (name,) = mark.args
@@ -131,7 +131,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def pace(inventory):
-    """Measure how many seconds a run with a task that does nothing takes, now: the unit of bounds on time (lab/runs.py)."""
+    """Measure how many seconds a run with a task that does nothing takes now: the unit of time limits (lab/runs.py)."""
 
     def measure():
         seconds = runs.pace(inventory)
@@ -158,7 +158,7 @@ def site(lab, inventory, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def probes(lab, cluster):
-    """Probers on n1, which no test takes away."""
+    """Probers on n1, which no test stops."""
     probes = Probes(lab, "n1")
     probes.prepare(cluster.control_planes[0])
     return probes
@@ -166,7 +166,7 @@ def probes(lab, cluster):
 
 @pytest.fixture
 def pods(lab, cluster):
-    """Ask which containers run: pod -> its containers' IDs and how often they were started."""
+    """A function that returns the running containers: pod -> its containers' IDs and how often they were started."""
 
     def ask(control_plane=None):
         found = json.loads(
@@ -184,7 +184,7 @@ def pods(lab, cluster):
 
 @pytest.fixture
 def nodes(lab, cluster):
-    """Ask since when each node is Ready; None where it is not."""
+    """A function that returns since when each node has been Ready; None if it is not."""
 
     def ask(control_plane=None):
         found = json.loads(lab.kubectl(control_plane or cluster.control_planes[0], "get", "nodes", "--output=json"))[
@@ -202,7 +202,7 @@ def nodes(lab, cluster):
 
 
 class Etcd:
-    """etcd's members, by the hosts that they are on."""
+    """etcd's members, by host."""
 
     def __init__(self, lab):
         self.lab = lab
@@ -220,7 +220,7 @@ class Etcd:
         return leader
 
     def lead(self, host, hosts):
-        """Have this host's member lead."""
+        """Make this host's member the leader."""
         leader = self.leader(hosts)
         if leader != host:
             self.ctl(leader, f"move-leader {self.status(host)['header']['member_id']:x}")

@@ -51,7 +51,7 @@ class ActionModule(_untrusted.Begins):
         after = time.time()
         if answer.get("failed"):
             # Includes the module's own error, which ansible-core does not put in `msg` after an exception. Nothing in it
-            # is a fact; Ansible adds facts of its own, such as the interpreter that it found.
+            # is a fact; Ansible adds its own facts, such as the interpreter that it found.
             return {**answer, "ansible_facts": facts()}
         found, mismatch = checked(self._who(task_vars)[0], answer.pop("found", None))
         told_time = answer.pop("time", before)

@@ -6,4 +6,4 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _un
 
 
 class ActionModule(_untrusted.HostModule):
-    """Runs the module of the task. meta/runtime.yml names this plugin for every module that runs on hosts and has none of its own."""
+    """Runs the task's module, and does not trust the host's answer. meta/runtime.yml names it for every module on hosts without its own plugin."""

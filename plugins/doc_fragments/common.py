@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """What all modules have in common. A module adds details to the attributes, and says where it supports less."""
+    """Author and attributes of all modules. A module adds details to an attribute, and states where its level of support differs."""
 
     DOCUMENTATION = r"""
 author:

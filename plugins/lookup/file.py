@@ -34,7 +34,7 @@ content: "{{ lookup('plainkube.cluster.file', 'etcd/etcd-stop.sh') }}"
 
 RETURN = r"""
 _raw:
-  description: The files' contents, and the rendered templates.
+  description: The content of the files, and the rendered templates.
   type: list
   elements: str
 """

@@ -10,7 +10,7 @@ version_added: 1.0.0
 description:
   - Waits until the other API servers are ready to take over the clients, and until the leader leases are being renewed, which shows that
     controller manager and scheduler have recovered from the previous restart. On timeout, fails and says what is missing.
-  - If the API server of this host is not ready itself, its restart interrupts nobody and may repair it. Then the module does not wait for
+  - If the API server of this host is not ready itself, its restart interrupts no requests and may repair it. Then the module does not wait for
     the others.
   - Changes nothing. In check mode, it does not contact the API servers.
 extends_documentation_fragment: [plainkube.cluster.common]

@@ -100,7 +100,7 @@ def test_etcd_is_built_once_and_again_where_it_is_not_what_was_built(etcd_mirror
     assert os.access(tmp_path / "etcd", os.X_OK)
     assert not (tmp_path / "etcdutl").exists()
     artifacts.etcd_archive().write_bytes(b"something else")
-    with pytest.raises(LabError, match="is not what SHA256SUMS beside it says"):
+    with pytest.raises(LabError, match="does not match SHA256SUMS in its directory"):
         artifacts.extract_etcd(tmp_path)
     artifacts.ensure_etcd()
     assert len(etcd_mirror) == 2

@@ -23,7 +23,7 @@ def address(lab):
 
 @pytest.fixture
 def holders(lab, address):
-    """Ask which hosts have the address."""
+    """A function that returns the hosts with the address."""
 
     def ask(hosts=BOTH):
         return [
@@ -82,7 +82,7 @@ def test_the_administrators_kubeconfig_names_the_virtual_ip(site, inventory, add
 
 
 def test_it_takes_messages_of_its_peers_only(lab, address, holders):
-    """Even if the firewall accepts messages of others. And others cannot suppress its own messages to its peer."""
+    """Even if the firewall accepts messages from other hosts. And other hosts cannot suppress its messages to its peer."""
     since = lab.run("b1", "date", "+%s")[1].strip()
     (holder,) = holders()
     (other,) = set(BOTH) - {holder}
@@ -97,12 +97,12 @@ def test_it_takes_messages_of_its_peers_only(lab, address, holders):
 
     try:
         assert send("n1", "n1", 255) == [holder]
-        # As from another network, in the name of the peer.
+        # As if they came from another network, with the peer's address.
         assert send("n1", other, 64) == [holder]
         for host in BOTH:
             said = lab.run(host, "journalctl", "--unit=plainkube-virtual-ip", f"--since=@{since}", "--output=cat")[1]
             assert "STATE" not in said
-        # The witness that these are messages: the peer's own take it.
+        # The control: the same messages from the peer take the address.
         assert send(other, other, 255) != [holder]
     finally:
         handle = added[1].split("handle ")[-1].split()[0]

@@ -14,9 +14,9 @@ from lab import runs
 
 FIRST = ("e1", "e2", "e3")
 ALL = (*FIRST, "e4", "e5")
-# Component -> its argument that names the members, and the hosts that it runs on.
+# Component -> its flag with the members, and its hosts.
 CLIENTS = {"kube-apiserver": ("etcd-servers", ("b1", "b2")), "flanneld": ("etcd-endpoints", ("b1", "b2", "n1"))}
-# How playbooks say that they went on without a host; kubeconfig.yml has no use for a member of etcd.
+# How playbooks report that they continued without a host; kubeconfig.yml does not need etcd members.
 SAID = {"status": "{} is unreachable: ", "verify": "Skipped because they are unreachable: {}"}
 
 
@@ -38,7 +38,7 @@ def test_there_is_no_member_on_a_control_plane(lab, etcd):
 
 
 def test_a_member_without_power(lab, site, probes, etcd, nodes, pods):
-    """The leader, too: the cluster continues to work, and so does every playbook, which says what it skipped."""
+    """Even the leader: the cluster and every playbook continue to work, and playbooks report what they skipped."""
     down = "e2"
     etcd.lead(down, FIRST)
     before, running = nodes(), pods()
@@ -51,7 +51,7 @@ def test_a_member_without_power(lab, site, probes, etcd, nodes, pods):
     for name, run in ended.items():
         print(f"  {name} without {down}: {run.seconds:.1f} s, ended with {run.code}")
         assert SAID.get(name, "").format(down) in run.output
-        # status.yml tells of a host that is down as a fault.
+        # status.yml reports a host that is down as a problem.
         assert (run.code == 0) == (name != "status"), run.output
     assert (limited.code, limited.changed, limited.restarts) == (0, 0, {}), limited.output
     with probes.running(f"{down} has power again") as outcomes:
@@ -63,7 +63,7 @@ def test_a_member_without_power(lab, site, probes, etcd, nodes, pods):
 
 @pytest.fixture(scope="module")
 def whole(lab, inventory):
-    """The inventory with the new members, which the playbooks use from here on."""
+    """The inventory with the new members, which the playbooks use from now on."""
     path = pathlib.Path(inventory)
     path.write_text(lab.inventory(), encoding="utf-8")
     return path

@@ -21,15 +21,15 @@ import pytest
 from lab import mirror, mirror_server, network, runs
 from lab.base import run as command
 
-# Where anything of a cluster would be. What systemd and apt note by themselves is not ours.
+# Every place where a cluster has files. Files that systemd and apt write themselves do not count.
 PLACES = ("/etc", "/opt", "/usr/local", "/usr/lib/systemd", "/var/lib", "/root")
 NOT_OURS = re.compile(r"/var/lib/(systemd|apt|dpkg|private)(/|$)")
-# Downloads wait here until all hosts have theirs.
+# Downloads are staged here until all hosts have theirs.
 STAGED = re.compile(r"/opt/plainkube(/\.staged(/.*)?|/\.copied(/.*)?)?$")
 
 
 def files(lab, host):
-    """Every file in these places: kind, mode and owner, and when it was last changed in any way; of a directory, what is in it."""
+    """Every file in these places: kind, mode, owner, and time of its last change; for a directory, its content."""
     code, text = lab.run(host, "find", *PLACES, "-printf", r"%p\t%y %m %U %G %l\t%s %C@\n")
     assert code == 0, text
     rows = (line.split("\t") for line in text.splitlines())
@@ -42,7 +42,7 @@ def files(lab, host):
 
 @dataclasses.dataclass
 class Wrong:
-    """Creates a fault: returns more arguments for ansible-playbook. The stack undoes it."""
+    """Creates a fault, and returns additional arguments for ansible-playbook. The stack reverts it."""
 
     make: t.Callable[[t.Any, pathlib.Path, contextlib.ExitStack], list[str]]
     sentence: str | tuple[str, ...]
@@ -58,7 +58,7 @@ def variables(**values):
 
 
 def hosts(text):
-    """More inventory; {k1} and {n1} stand for addresses."""
+    """An additional inventory; {k1} and {n1} stand for addresses."""
 
     def make(lab, tmp, stack):
         path = tmp / "more.ini"
@@ -69,7 +69,7 @@ def hosts(text):
 
 
 def on_n1(do, undo):
-    """A fault on n1, created and undone by shell commands; {k1} stands for k1's machine-id."""
+    """A fault on n1, created and reverted by shell commands; {k1} stands for k1's machine-id."""
 
     def make(lab, tmp, stack):
         machine = lab.run("k1", "cat", "/etc/machine-id")[1].strip()
@@ -88,7 +88,7 @@ def interpreter(script):
     """n1's Python is this script."""
 
     def make(lab, tmp, stack):
-        # Quoted here-document: the script comes out as it is.
+        # A quoted here-document: the script does not change.
         shell(lab, f"cat > /tmp/python <<'END'\n#!/bin/sh\n{script}\nEND\nchmod 755 /tmp/python")
         stack.callback(shell, lab, "rm -rf /tmp/python /tmp/ahead")
         return hosts("[all]\nn1 ansible_python_interpreter=/tmp/python\n")(lab, tmp, stack)
@@ -96,7 +96,7 @@ def interpreter(script):
     return make
 
 
-# An hour, which no slow connection can be taken for. Never the clock itself: it is the machine's.
+# An hour, which cannot be mistaken for a slow connection. The clock itself does not change: it is the machine's.
 AHEAD = """mkdir -p /tmp/ahead
 echo 'import time; now = time.time; time.time = lambda: now() + 3600' > /tmp/ahead/sitecustomize.py
 PYTHONPATH=/tmp/ahead exec /usr/bin/python3 "$@\""""
@@ -110,7 +110,7 @@ def services_on_the_hosts_network(lab, tmp, stack):
 
 
 class TamperedMirror(mirror_server.Handler):
-    """The lab's mirror, with another kubelet under its name."""
+    """The lab's mirror, with a different kubelet."""
 
     def translate_path(self, path):
         found = super().translate_path(path)
@@ -409,7 +409,7 @@ WRONG = {
     "a host of another cluster": Wrong(
         another_clusters_host,
         r"certificates_directory \S+ has no kubernetes CA, but n1 carries certificates of CA CN=other-kubernetes-ca .*, "
-        # Where that is, only a control plane is believed.
+        # Only a control plane is trusted to report its location.
         r"created in an unknown place; copy that directory here, or set certificates_directory to it",
     ),
     "a directory of another cluster": Wrong(
@@ -421,7 +421,7 @@ WRONG = {
         r"certificates_directory \S+ has no encryption\.yaml, but k1 has the key that encrypts the cluster's Secrets, .*: restore "
         r"encryption\.yaml from a backup of that directory, or from /etc/kubernetes/pki/encryption\.yaml of k1",
     ),
-    # The last, as they also show that all was undone: these runs come past every other check.
+    # The last ones, because these runs pass all other checks, which shows that all faults were reverted.
     "an unavailable version": Wrong(
         variables(cluster_version="1.37.99"),
         r"http://\S+/v1\.37\.99/\S+ does not exist: correct cluster_version, or add it to artifacts_mirror \(http://\S+;",
@@ -443,9 +443,9 @@ WRONG = {
         "check the mirror",
     ),
 }
-# What one step of preflight finds is told at once: one run for all of them, and each has its sentence.
+# A step of preflight reports all its findings at once: one run for all of them, with one sentence each.
 TOGETHER = [
-    # Each variable by itself.
+    # Each variable separately.
     (
         "misspelt variables",
         "a wrong type and a wrong choice",
@@ -479,7 +479,7 @@ TOGETHER = [
         "a NodePort for the API",
         "the API's Service address for DNS",
     ),
-    # The hosts against each other.
+    # The hosts compared with each other.
     (
         "one address twice",
         "one machine-id twice",
@@ -487,7 +487,7 @@ TOGETHER = [
         "a firewall that does not know all hosts",
         "an endpoint that is no address of any balancer",
     ),
-    # Each host by itself.
+    # Each host separately.
     (
         "a network on the hosts' own",
         "a network on another interface's",
@@ -530,7 +530,7 @@ def test_refused_before_anything_changes(lab, inventory, tmp_path, names, check)
     sentences = [sentence for name in names for sentence in WRONG[name].sentences]
     for sentence in sentences:
         assert any(re.search(sentence, " ".join(text.split())) for text in said), done.output
-    # Nothing beside these sentences, but that other hosts have the same fault.
+    # Nothing except these sentences, and that other hosts have the same fault.
     lines = {line.strip() for text in said for line in text.splitlines() if line.strip()}
     assert [
         line

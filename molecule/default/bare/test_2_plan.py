@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 
-# Only Docker's package says how its service is started, so its plan cannot name every file.
+# Only Docker's package contains the command of its service, so its plan cannot name every file.
 UNKNOWN_BEFORE = {"/etc/systemd/system/containerd.service.d/zz-plainkube.conf"}
 
 
@@ -44,7 +44,7 @@ def test_the_plan_comes_true(site, lab):
     assert announced(plan)
     assert {host: files(lab, host) for host in lab.hosts()} == before
     run, started = site.apply()
-    # lab/torture.py counts on it.
+    # lab/torture.py relies on this.
     assert run.boundaries == plan.boundaries
     print(f"site.yml on bare hosts, with packages: {run.seconds:.1f} s")
     assert announced(run) == announced(plan)

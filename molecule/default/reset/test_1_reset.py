@@ -25,7 +25,7 @@ CONFIRMED = ("-e", "reset_confirm=plainkube")
 SERVICES = "etcd kube-apiserver kube-controller-manager kube-scheduler flanneld cri-dockerd kubelet kube-proxy"
 OWN_IMAGE = "foreign.example/keep:1"
 
-# What other applications have on the hosts.
+# The files and containers of other applications on the hosts.
 FOREIGN = """
 set -eu
 echo mine > /etc/kubernetes/foreign.conf
@@ -39,7 +39,7 @@ systemctl start foreign.service
 nft add table inet foreign
 iptables -w -C INPUT -s 192.0.2.77/32 -j ACCEPT 2>/dev/null || iptables -w -A INPUT -s 192.0.2.77/32 -j ACCEPT
 """
-# On the node. The drop-ins are an administrator's on a host without CAP_SYS_RESOURCE: Docker could not start there without.
+# On the node. The drop-ins belong to an administrator of a host without CAP_SYS_RESOURCE: Docker could not start there without them.
 FOREIGN_DOCKER = f"""
 set -eu
 for unit in docker containerd; do
@@ -69,7 +69,7 @@ docker network rm foreign
 docker volume rm foreign
 docker image rm {OWN_IMAGE}
 """
-# What a host is, as far as a playbook could change it.
+# A host's state, as far as a playbook could change it.
 FINGERPRINT = f"""
 find /etc /usr/local /opt /root -printf '%p %l %i %u %g %m\\n' | grep -v /root/.ansible | sort
 ls /var/lib/kubelet /var/lib/flannel 2>/dev/null
@@ -81,8 +81,8 @@ ip -oneline link | cut -d: -f2; ip route
 systemctl is-active --quiet docker || exit 0
 docker ps --no-trunc --format '{{{{.ID}}}} {{{{.Names}}}}' | sort; docker image ls --quiet; docker volume ls
 """
-# Names of what is left of us on the file system; the lab's own files and the foreign ones are not ours. systemd removes private directories at
-# boot, but for those of this boot, as which a container counts all of its own.
+# Names of our remains on the file system, without the lab's and foreign files. systemd removes private directories at boot, except those
+# of the current boot; in a container, all of them count as such.
 LEFT = r"""
 find / -xdev \( -path /proc -o -path /sys -o -path /usr/share -o -path /usr/lib -o -path /var/lib/docker -o -path /var/log/journal \
   -o -path '/var/tmp/systemd-private-*' \) -prune \
@@ -101,7 +101,7 @@ LEFT_OF_THE_LAB = {
 
 @pytest.fixture(scope="module", autouse=True)
 def guarded(lab, inventory):
-    """The hosts have a firewall, too, for the reset to remove. kube-proxy writes its own rules a moment after it has started."""
+    """The hosts also have a firewall, which the reset must remove. kube-proxy writes its own rules shortly after its start."""
     playbook("site", inventory, "-e", json.dumps({"firewall_enabled": True})).demand()
     deadline = time.monotonic() + 60
     before, now = None, fingerprints(lab)
@@ -127,14 +127,14 @@ def fingerprints(lab):
 
 
 def containers(lab):
-    """Id and start of each of the foreign containers."""
+    """ID and start of each foreign container."""
     return shell(
         lab, "n1", "docker inspect --format '{{.Id}} {{.State.StartedAt}} {{.State.Running}}' foreign foreign-apart"
     )
 
 
 def remove_foreign(lab):
-    """What does not exist is not removed."""
+    """Nothing is removed that does not exist."""
     lab.run("n1", "sh", "-c", GONE_DOCKER)
     for host in HOSTS:
         lab.run(host, "sh", "-c", GONE)
@@ -142,7 +142,7 @@ def remove_foreign(lab):
 
 @pytest.fixture(scope="module")
 def foreign(lab):
-    """The foreign containers, with all that is foreign beside them."""
+    """The foreign containers, and everything else that is foreign."""
     remove_foreign(lab)  # what a run that was stopped left
     for host in HOSTS:
         shell(lab, host, FOREIGN)
@@ -219,7 +219,7 @@ def at_a_terminal(inventory, answer, *arguments):
             except OSError:  # the other end is closed
                 break
         elif b"Type the cluster's name to continue" in printed:
-            # As a person does: after the prompt, and again if nothing follows, since Ansible drops what was typed before its prompt was ready.
+            # Like a person: after the prompt, and again if nothing follows, because Ansible drops input from before its prompt was ready.
             os.write(terminal, f"{answer}\r".encode())
     else:
         os.kill(pid, signal.SIGKILL)
@@ -265,7 +265,7 @@ def test_nothing_of_ours_is_left(lab, host):
     assert shell(lab, host, "grep -c kubelet/ /proc/mounts", code=1) == "0"
     assert shell(lab, host, "find /sys/fs/cgroup -name 'kubepods*'") == ""
     units = shell(lab, host, "systemctl list-units --all --plain --no-legend; systemctl list-unit-files --no-legend")
-    # systemd names a unit that another one mentions, though there is none: containerd and docker mention none of ours.
+    # systemd lists a unit that other units mention, even if it does not exist: containerd and docker mention none of ours.
     assert [unit for unit in SERVICES.split() if f"{unit}.service" in units] == []
     assert [name for name in SERVICES.split() if lab.run(host, "pidof", name)[0] == 0] == []
 
@@ -287,7 +287,7 @@ def test_foreign_containers_live(lab, foreign):
     assert shell(lab, "n1", "docker image ls --format '{{.Repository}}:{{.Tag}}'") == OWN_IMAGE
     assert shell(lab, "n1", "docker volume ls --format '{{.Name}}'") == "foreign"
     assert "foreign" in shell(lab, "n1", "docker network ls --format '{{.Name}}'").split()
-    # Their way out was flannel's rule.
+    # flannel's rule masqueraded their traffic.
     assert re.search(
         r"-A POSTROUTING -s 10\.244\.\d+\.0/24 ! -o docker0 -j MASQUERADE", shell(lab, "n1", "iptables-save -t nat")
     )
@@ -305,7 +305,7 @@ def test_a_second_reset_changes_nothing(lab, reset):
     assert fingerprints(lab) == before
 
 
-def test_docker_gets_its_own_bridge_when_nobody_is_on_the_old_one(lab, reset):
+def test_docker_gets_its_default_bridge_when_no_container_is_on_the_old_one(lab, reset):
     shell(lab, "n1", "docker stop --time 1 foreign foreign-apart")
     assert [event["host"] for event in reset(*CONFIRMED).demand().changes] == ["n1"]
     address = shell(lab, "n1", "ip -4 -oneline address show dev docker0").split()[3]

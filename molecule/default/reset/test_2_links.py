@@ -15,8 +15,8 @@ from lab.runs import playbook
 HOSTS = ("k1", "n1", "n2")
 NODES = ("n1", "n2")
 CONFIRMED = ("-e", "reset_confirm=plainkube")
-# Host -> link -> what it leads to. What the cluster makes below them are directories, where no link is here. systemd starts no service whose
-# own directory, like /var/lib/etcd, is a link; one above it may be.
+# Host -> link -> its target. Below them, the cluster creates directories, except where there is another link. systemd does not start a service
+# whose own directory, like /var/lib/etcd, is a link; a parent may be one.
 LINKS = {
     "k1": {
         "/var/lib": "/disk/lib",
@@ -35,8 +35,8 @@ LINKS = {
         "/opt": "/disk/opt",
     },
 }
-# What is in the directory moves with it, but for volumes of the lab's hosts: Docker's and containerd's, which must not lie on an overlay,
-# are mounted at the new place, and those of kubelet and etcd, which are empty, nowhere.
+# The directory's content moves with it, except volumes of the lab's hosts: those of Docker and containerd, which must not be on an overlay,
+# are mounted at the new path, and those of kubelet and etcd, which are empty, are not mounted.
 PREPARE = """
 set -eu
 systemctl stop docker.socket docker containerd 2>/dev/null || true
@@ -67,19 +67,19 @@ done
 rm -rf --one-file-system /volumes
 test ! -e /usr/bin/dockerd || systemctl start containerd docker
 """
-# What users have, and what pods have of it.
+# The users' data, and the pods' volumes with it.
 CANARIES = """
 set -eu
 mkdir -p /data/canary/sub /data/local
 for path in /data/canary/sub/file /data/canary/file /data/local/file; do echo mine > $path; done
 """
-# Files of the users with their content, and the links: what nothing may change.
+# The users' files with their content, and the links: nothing may change them.
 USERS = r"""
 find /data -printf '%p %i %u:%g %m %s %T@\n' | sort
 find /data -type f -exec cat {} +
 find LINKS -maxdepth 0 -printf '%p %l %i\n'
 """
-# Where ours was, and whatever else has a name of ours. Docker's and containerd's own data is theirs.
+# The paths of our files, and all others with our names. Docker's and containerd's own data does not count.
 LEFT = r"""
 find /disk -mindepth 2 \( -path /disk/docker -o -path /disk/containerd -o -path /disk/lib/docker -o -path /disk/lib/containerd \
   -o -path '*/journal' \) -prune -o \( -iname '*kube*' -o -iname '*etcd*' -o -iname '*flannel*' -o -iname '*cri-dockerd*' -o -name cni \) -print
@@ -103,16 +103,16 @@ def reset(inventory, *arguments):
 
 
 def plan(run):
-    """What a run shows that it removes: KIND NAME."""
+    """What a run reports as removed: KIND NAME."""
     return sorted(re.findall(r"^-((?!-- ).+)$", run.output, re.MULTILINE))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def linked(lab, inventory):
-    """The hosts, with links before anything of ours is there."""
+    """The hosts, with links before the installation."""
     for host in HOSTS:
         moves = "\n".join(f"move {path} {target}" for path, target in LINKS[host].items())
-        # Those that a run which was stopped has made are there.
+        # An interrupted run may have created some already.
         if lab.run(host, "test", "-L", [*LINKS[host]][-1])[0] != 0:
             shell(lab, host, f"{PREPARE}{moves}\n{MOUNT_AGAIN}{CANARIES}")
 
@@ -199,10 +199,10 @@ def test_pods_with_volumes_of_users_run(lab, cluster):
     namespace = {"pod-security.kubernetes.io/enforce": "privileged"}
     space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "links", "labels": namespace}}
     manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": [space, *items]})
-    # Not by lab.put: Docker mounts the lab's volumes anew for that, where the links lead to.
+    # Not with lab.put: for that, Docker would mount the lab's volumes again, at the targets of the links.
     shell(lab, "k1", f"cat > /disk/links.json <<'END'\n{manifest}\nEND")
     deadline = time.monotonic() + 30
-    # A namespace gets its service account a moment later.
+    # A namespace gets its service account shortly after its creation.
     while lab.run(
         "k1", "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "-n", "links", "apply", "-f", "/disk/links.json"
     )[0]:
@@ -234,8 +234,8 @@ def test_what_is_not_ours_behind_a_link_is_told_of_before_any_change(lab, invent
 
 
 def test_a_busy_mount_is_told_with_who_uses_it(lab, cluster, inventory):
-    """And what is behind the other mounts is not touched, neither now nor by the next reset."""
-    # n1 stays without its kubelet. A minute later its pods would begin on n2, and a plan made before that would not name their parts.
+    """And the content behind the other mounts stays, now and after the next reset."""
+    # n1 stays without its kubelet. A minute later, its pods would start on n2, and an earlier plan would not name their parts.
     cluster.kubectl("cordon", "n2")
     # The kubelet removes dead containers once a minute.
     shell(lab, "n2", "docker container prune --force")

@@ -66,7 +66,7 @@ def refused(site, *arguments, playbook="site"):
     run = site.run(*arguments, playbook=playbook)
     assert run.code > 0
     assert run.changed == 0
-    # YAML's output writes an apostrophe twice.
+    # Output in YAML doubles apostrophes.
     return " ".join(run.output.split()).replace("''", "'")
 
 
@@ -88,7 +88,7 @@ def test_a_minor_version_back_is_refused(site):
 
 
 def test_a_misspelt_variable_of_the_status_is_refused(site):
-    """And no page is printed, though there is a host that is not the cluster's, and needs no such variable."""
+    """And no plan is printed, although one host does not belong to the cluster and does not need the variable."""
     run = site.run("-i", "stranger,", "-e", "status_wiat=60", playbook="status")
     assert run.code > 0
     assert "status_wiat is not a variable of plainkube.cluster: did you mean status_wait?" in " ".join(

@@ -11,7 +11,7 @@ import pytest
 KUBE_PROXY = "/opt/plainkube/kubernetes/*/kube-proxy"
 UNIT = "/etc/systemd/system/cri-dockerd.service"
 
-# Host, the manual change, the unit that must restart, and what the status says.
+# Host, the manual change, the unit that must restart, and the problem in the status.
 HANDS = [
     ("n1", "echo '# by hand' >> /etc/kubernetes/kubelet.yaml", "kubelet", "kubelet.yaml changed on disk"),
     (
@@ -21,7 +21,7 @@ HANDS = [
         "kubelet.yaml changed on disk",
     ),
     ("k1", "systemctl stop kube-scheduler", "kube-scheduler", r"stopped \(inactive/dead\)"),
-    # Another program of the same name, as a well-meant copy from elsewhere would be.
+    # A different program with the same name, such as a manual copy.
     (
         "n1",
         f"for f in {KUBE_PROXY}; do cp $f /tmp/other && echo >> /tmp/other && chmod 755 /tmp/other && mv /tmp/other $f; done"
@@ -29,7 +29,7 @@ HANDS = [
         "kube-proxy",
         "/usr/local/bin/kube-proxy changed on disk",
     ),
-    # The unit is right again, but the process is of the time when it was not.
+    # The unit is correct again, but the process was started while it was not.
     (
         "n2",
         f"cp -p {UNIT} /tmp/unit && sed -i 's/TasksMax=infinity/TasksMax=99999/' {UNIT} && systemctl daemon-reload"
@@ -40,7 +40,7 @@ HANDS = [
     ),
     ("n2", "kill -STOP $(pidof flanneld) && systemctl kill -s KILL flanneld", None, None),
     ("k1", "systemctl disable kube-apiserver", None, "would not start at boot"),
-    # As a run leaves it that is killed between writing the unit and telling systemd.
+    # As after a run that was killed between writing the unit and reloading systemd.
     ("n1", "touch /etc/systemd/system/flanneld.service", None, "^flanneld.*systemd has not loaded it"),
 ]
 

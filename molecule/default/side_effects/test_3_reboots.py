@@ -28,7 +28,7 @@ def subnets(lab):
 
 
 def pods(cluster):
-    """UID -> pod, of what the API knows."""
+    """UID -> pod, according to the API."""
     found = json.loads(cluster.kubectl("get", "pods", "--all-namespaces", "--output=json"))["items"]
     return {pod["metadata"]["uid"]: pod for pod in found}
 

@@ -15,7 +15,7 @@ import pytest
 
 pytestmark = pytest.mark.turn("default")
 
-# The API is for the cluster only, so that its port is another one to be closed.
+# Only the cluster may use the API, so its port must be closed, too.
 GUARDED = {"firewall_enabled": True, "firewall_api_sources": []}
 TABLE = "inet plainkube"
 RULES = "/etc/kubernetes/firewall.nft"

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.turn("default")
 OLD, PKI = "/root/old-pki", "/etc/kubernetes/pki"
 ROTATE = ["-e", "certificates_rotate=kubernetes,etcd,front-proxy,service-account,encryption"]
 REVIEW = json.dumps({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
-# Of some 150 tasks, in the second pass: the new CAs sign already, and not everything has what they have signed.
+# Of about 150 tasks, in the second pass: the new CAs already sign, but not every component has a certificate from them.
 KILLED_AT = 80
 
 
@@ -29,7 +29,7 @@ class Hosts:
         return self.lab.demand(host, "sh", "-ec", command).strip()
 
     def status(self, pki, name, url, ca=f"{PKI}/ca.crt"):
-        """The HTTP status that a certificate of k1 gets."""
+        """The HTTP status of a request with a certificate of k1."""
         return self.shell(
             "k1",
             f"curl -s -o /dev/null -w '%{{http_code}}' --cacert {ca} --cert {pki}/{name}.crt --key {pki}/{name}.key {url}",
@@ -38,7 +38,7 @@ class Hosts:
     def token_status(self, token):
         url = "https://127.0.0.1:6443/apis/authentication.k8s.io/v1/selfsubjectreviews"
         post = f"-XPOST -H 'Content-Type: application/json' -H 'Authorization: Bearer {token}' -d '{REVIEW}'"
-        # The API server may close the connection before all of a refusal is sent (18, seen once); the status is there by then.
+        # The API server may close the connection before it has sent the whole response (18, seen once), but after the status.
         asked = f"curl -s -o /dev/null -w '%{{http_code}}' --cacert {PKI}/ca.crt {post} {url}"
         return self.shell("k1", f"{asked} || [ $? = 18 ]")
 
@@ -108,7 +108,7 @@ def test_every_certificate_of_before_is_refused(hosts):
 
 def test_pods_of_before_go_on(cluster, hosts, before):
     assert pods(cluster) == before["pods"]
-    # As a pod does that has read the CA at its start and never again.
+    # Like a pod that read the CA only at its start.
     assert hosts.shell("k1", f"curl -s --cacert {OLD}/ca.crt https://127.0.0.1:6443/readyz") == "ok"
 
 

@@ -15,10 +15,10 @@ from plugins.module_utils.host._wait import poll
 
 TAINT = {"key": "plainkube.example/dedicated", "value": "batch", "effect": "PreferNoSchedule"}
 BY_HAND = "example.org/by-hand"
-# The last one no kubelet may give itself.
+# No kubelet may set the last one on itself.
 LABELS = {"gpu": "true", "plainkube.example/rack": "r1", "node-role.kubernetes.io/batch": ""}
 
-# Component, the operator's flags (variable without its end), and what stands in the process's command line.
+# Component, the operator's flags (variable without its suffix), and the expected arguments in the process's command line.
 FLAGS = [
     (
         "kube-apiserver",
@@ -30,7 +30,7 @@ FLAGS = [
             "--strict-transport-security-directives=includeSubDomains",
         ],
     ),
-    # A text in which systemd would find specifiers, variables, quotes and words.
+    # A text that systemd could interpret as specifiers, variables, quotes and words.
     (
         "kube-controller-manager",
         "control_plane_kube_controller_manager",
@@ -266,12 +266,12 @@ def test_the_webhook_is_asked_beside_rbac(granted, lab, cluster, issuer, webhook
     before = len(made.asked)
     assert ask(cluster, "/api/v1/secrets", tokens["auditors"]).status_code == 403
     assert ask(cluster, "/api/v1/namespaces", tokens["developers"]).status_code == 403
-    # What RBAC allows is not asked; an API server that starts has not read its roles yet.
+    # The webhook is not asked about requests that RBAC allows; an API server that is starting has not read its roles yet.
     lab.kubectl("k1", "get", "--raw", "/api/v1/nodes", "--as=system:kube-scheduler")
     asked = {(spec["user"], (spec.get("resourceAttributes") or {}).get("resource")) for spec in made.asked[before:]}
     assert asked >= {("oidc:ada", "secrets"), ("oidc:ada", "namespaces")}
     assert ("system:kube-scheduler", "nodes") not in asked
-    # It has shown its credentials each time.
+    # It sent its credentials each time.
     assert made.strangers == 0
 
 
@@ -310,7 +310,7 @@ def test_a_second_run_changes_nothing(granted, site, wishes):
 
 
 def test_all_of_it_is_taken_back(granted, site, lab, cluster, issuer, by_hand, wishes):
-    # A label of the inventory that was changed meanwhile is not the inventory's any more.
+    # A label of the inventory that was changed in the meantime no longer belongs to the inventory.
     lab.kubectl("k1", "label", "node", by_hand, "--overwrite", "gpu=by-hand")
     site.apply()
     for name in cluster.nodes:

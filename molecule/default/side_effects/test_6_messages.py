@@ -14,7 +14,7 @@ import pytest
 @contextlib.contextmanager
 def without_apt(lab, host):
     """apt on a host cannot download packages: it uses a proxy that does not exist."""
-    path = "/etc/apt/apt.conf.d/99-nobody"
+    path = "/etc/apt/apt.conf.d/99-test"
     lab.demand(host, "sh", "-c", f"""echo 'Acquire::http::Proxy "http://127.0.0.1:9";' > {path}""")
     try:
         yield
@@ -69,7 +69,7 @@ def test_every_playbook_says_the_same_of_a_directory_that_is_missing(site, direc
     assert sentence.startswith(f"certificates_directory {directory} has no kubernetes CA, but k1 ")
     assert not status["healthy"]
     assert all(host["healthy"] for host in status["hosts"].values())
-    # Whatever lines a callback folds it into; site.yml also checks nodes, so it counts more hosts with another CA.
+    # Regardless of a callback's line breaks; site.yml also checks nodes, so it counts more hosts with another CA.
     words = " ".join(sentence.partition(" but k1 ")[0].split())
     for name, run in runs.items():
         assert (name, run.code != 0, run.changed) == (name, True, 0)

@@ -14,7 +14,7 @@ from lab import mirror
 from lab.runs import playbook
 
 REAL = "/usr/bin/python3.honest"
-# Only what Ansible starts lies: by the name of its file, or, with pipelining, by standard input. The lab's own scripts need Python, too.
+# Only Ansible's modules are forged, recognized by their file name or, with pipelining, by standard input. The lab's own scripts need Python, too.
 LIAR = f"""#!{REAL}
 import json, os, subprocess, sys
 if sys.argv[1:] and not any("AnsiballZ" in one for one in sys.argv[1:]):
@@ -60,7 +60,7 @@ def run(request, inventory, tmp_path):
 
 
 def test_the_host_lies(lie, inventory, tmp_path):
-    """What a module of another collection answers reaches Ansible as it is, so the lies are told."""
+    """Results of other collections' modules reach Ansible unchanged, so the forged results arrive."""
     lie(ansible_facts={"status_file": "/nowhere"})
     tmp_path.joinpath("facts.yml").write_text(
         "- hosts: n1\n  gather_facts: false\n  tasks:\n    - ansible.builtin.ping:\n    - ansible.builtin.debug: {var: ansible_facts.status_file}\n",

@@ -18,7 +18,7 @@ ROUNDS = 20
 REFUSED = "Another run changes cluster"
 ROUNDS_OF_TWO = 4
 REFUSED_BY_A_HOST = "Another run changes this host: "
-# Until a run has compared the hosts and changes them.
+# The time until a run has compared the hosts and changes them.
 LONGEST_HEAD_START = 8
 
 
@@ -57,7 +57,7 @@ def left_over(lab):
 
 @pytest.fixture(scope="module")
 def secret(cluster):
-    """A Secret of before, which all encryption keys have encrypted in their turn."""
+    """An old Secret, which every encryption key has encrypted in turn."""
     cluster.kubectl("create", "secret", "generic", "of-before", "--from-literal=text=secret")
     yield
     cluster.kubectl("delete", "secret", "of-before")
@@ -108,7 +108,7 @@ def test_one_of_two_runs_wins(outcomes):
 
 
 def test_no_step_was_skipped(site, outcomes):
-    """What was interrupted is completed."""
+    """Interrupted changes are completed."""
     for playbook in ("encryption", "certificates"):
         site.run(playbook=playbook).demand()
     shown = site.run("-e", "certificates_output=json", playbook="certificates").demand().output
@@ -146,7 +146,7 @@ def control_node(inventory, tmp_path_factory):
 
 
 def age(lab, seconds):
-    """Once no module is at work, have the token of the run on each host been renewed that much earlier, in seconds. Nobody sets the host's clock."""
+    """Once no module is running, make the run's token on each host that many seconds older. The hosts' clocks do not change."""
     program = (
         "import json; path = '/run/plainkube/token'; told = json.load(open(path)); "
         f"told['renewed'] -= {seconds}; json.dump(told, open(path, 'w'))"
@@ -157,7 +157,7 @@ def age(lab, seconds):
 
 
 def locked(lab):
-    """The hosts whose lock a run has. A token that has ended only names runs that must not go on."""
+    """The hosts whose lock a run has. A token of an ended run only names runs that must not continue."""
     return {
         host for host in lab.hosts() if lab.run(host, "grep", "-s", '"ended": false', "/run/plainkube/token")[0] == 0
     }
@@ -189,7 +189,7 @@ def test_of_two_control_nodes_one_wins(lab, control_node):
                 assert run.changed == 0
                 refused += 1
         won = any(run.code == 0 for run in ended)
-        # The first round is a tie, which nobody may win.
+        # The first round is a tie, without a winner.
         assert won or not number, ended
         assert not won or locked(lab) == set()
         age(lab, 301)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.turn("user")
 
 CA = "/usr/local/share/ca-certificates/hostile-mirror.crt"
 KUBERNETES, CRI_DOCKERD = {"cluster_version": "1.37.99"}, {"cluster_cri_dockerd_version": "0.4.99"}
-# Attack -> the versions that are not installed yet, and what the run says.
+# Attack -> versions that are not installed yet, and the run's message.
 ATTACKS = {
     "redirect": (KUBERNETES, "which has no TLS: use a mirror that does not leave https"),
     "trickle": (KUBERNETES, f"it sends less than 64 KiB in {_fetch.STALL:g} s): use a nearby mirror"),
@@ -56,7 +56,7 @@ def test_it_is_refused(mirror, lab, site, pace, attack):
     assert run.code > 0
     assert sentence in " ".join(run.output.split())
     assert "Traceback" not in run.output
-    # It was asked for more than the sums.
+    # The hosts requested more than the checksums.
     assert any(not path.endswith(".sha256") and "/repos/" not in path for path in mirror.asked[attack])
     assert run.changed == 0
     after, more = everything(lab)

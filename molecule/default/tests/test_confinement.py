@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What malicious code in flanneld or kube-proxy, which are root with few capabilities, could do: a program of ours runs in a copy of their units."""
+"""What malicious code in flanneld or kube-proxy, which are root with few capabilities, could do: our program runs in a copy of their units."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ testinfra_hosts = ["ansible://all"]
 
 UNITS = ("flanneld", "kube-proxy")
 NOTIFY = "/run/systemd/notify"
-# By each of these, root has every right on the host; the last is there only after the program has started.
+# Through each of these, root can do anything on the host; the last one appears only after the program has started.
 EVERYWHERE = {"/run/systemd/private", "/run/dbus/system_bus_socket"}
 ON_NODES = {
     "/run/docker.sock",
@@ -75,7 +75,7 @@ def copy_of(unit, start):
 
 
 class Host:
-    """A host, and programs of ours on it."""
+    """A host, and our programs on it."""
 
     def __init__(self, host):
         self.host = host
@@ -89,13 +89,13 @@ class Host:
         bound = {line.split()[-1] for line in self.run("cat /proc/net/unix").splitlines() if len(line.split()) == 8}
         # The kernel's own names for sockets of clients (unix(7), autobind).
         bound = {name for name in bound if not re.fullmatch("@[0-9a-f]{5}", name)}
-        # Some services bind theirs by another way to the same place.
+        # Some services bind theirs through a different path to the same directory.
         names = bound | EVERYWHERE | ON_NODES
         return command(PROBE % json.dumps([sorted(names), f"{self.late}/s"]))
 
     @contextlib.contextmanager
     def service(self, text):
-        """A unit of ours that has started, and its name."""
+        """Start one of our units; returns its name."""
         name = f"plainkube-test-{secrets.token_hex(4)}"
         path = f"/run/systemd/system/{name}.service"
         encoded = base64.b64encode(text.encode()).decode()

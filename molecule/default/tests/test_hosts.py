@@ -17,7 +17,7 @@ USERS |= {name: name for name in ("kube-controller-manager", "kube-scheduler")}
 CONTROL_PLANE = [*USERS, "flanneld", "kube-proxy"]
 NODE = ["flanneld", "docker", "cri-dockerd", "kubelet", "kube-proxy"]
 
-# Process (as ss cuts its name) and where it may listen: "own" is the host's address, "all" any. Port 0: one of its choice.
+# Process (its name as truncated by ss) and where it may listen: "own" is the host's address, "all" any address. Port 0: any port.
 BOTH = {("sshd", "all", 22), ("flanneld", "loopback", 8471)}
 BOTH |= {("kube-proxy", "loopback", 10249), ("kube-proxy", "loopback", 10256)}
 LISTENERS = {
@@ -28,7 +28,7 @@ LISTENERS = {
     | {("kubelet", "loopback", 10248), ("kubelet", "own", 10250)}
     | {("cri-dockerd", "loopback", 0), ("containerd", "loopback", 0)},
 }
-# Units and the most that systemd-analyze security may find, a row of docs/hardening.md.
+# Units and the maximum exposure according to `systemd-analyze security`, a row of docs/hardening.md.
 EXPOSURE = re.compile(r"^\| ([\w, -]+) \| (\d\.\d) \|", re.MULTILINE)
 FREE_CHOICE = {"cri-dockerd", "containerd"}
 
@@ -44,7 +44,7 @@ def kind(name, cluster):
 
 
 def listeners(host, address):
-    """What ss -tlnp says, in the words of LISTENERS; the engine's own resolver in the lab's containers has no process here."""
+    """The output of `ss -tlnp` in the format of LISTENERS; the engine's own resolver in the lab's containers has no process here."""
     with host.sudo():
         lines = host.check_output("ss -tlnpH").splitlines()
     for line in lines:

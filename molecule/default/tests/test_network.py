@@ -56,7 +56,7 @@ def test_kube_proxy_uses_nftables(host):
 
 
 def test_docker_kept_the_hosts_settings(host):
-    """Where the lab's image gives Docker a runtime of its own in daemon.json, Docker still has it."""
+    """If the lab's image adds a runtime in Docker's daemon.json, Docker still has it."""
     with host.sudo():
         file = host.file("/etc/docker/daemon.json")
         settings = json.loads(file.content_string) if file.exists else {}

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Each role works in a play of its own, after the prerequisites that its page lists, and changes nothing here."""
+"""Each role works in a separate play, after the prerequisites on its page, and changes nothing here."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from lab import runs
 from lab.base import CHECKOUT
 
 PLAYS = pathlib.Path(__file__).resolve().parent.parent / "roles_alone"
-# cluster has no tasks; build is all that playbooks/build.yml has, and may take minutes; reset is the end of a cluster; containerd is for nodes that
-# scenario runtimes has.
+# cluster has no tasks; build is the only role of playbooks/build.yml, and may take minutes; reset removes the cluster; nodes with containerd are in
+# scenario runtimes.
 ELSEWHERE = {"build", "cluster", "containerd", "reset"}
 
 
@@ -42,7 +42,7 @@ def test_the_survey_needs_no_role(cluster):
     ],
 )
 def test_a_role_says_what_it_lacks(cluster, tmp_path, role, sentence):
-    """Without facts, and where the inventory has no address."""
+    """Without facts, and without an address in the inventory."""
     inventory = tmp_path / "inventory.ini"
     inventory.write_text("[control_plane]\nk1\n[node]\nn1\n", encoding="utf-8")
     play = tmp_path / "play.yml"

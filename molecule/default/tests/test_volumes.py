@@ -10,7 +10,7 @@ import time
 import pytest
 
 NAMESPACE = "volumes"
-# The directory on the host; it is made by the kubelet.
+# The directory on the host; the kubelet creates it.
 HOST_PATH = "/var/lib/plainkube-test-volume"
 MOUNTS = {
     "/disk": {"name": "disk"},
@@ -58,7 +58,7 @@ def pod(node, image):
 
 @pytest.fixture(scope="module")
 def nodes(cluster):
-    """The nodes, each with a running pod of the same name."""
+    """The nodes, each with a running pod with the same name."""
     admin = cluster.identity(cluster.control_planes[0], "admin")
 
     def create(path, body):
@@ -69,7 +69,7 @@ def nodes(cluster):
     create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE, "labels": labels}})
     base = f"/api/v1/namespaces/{NAMESPACE}"
     try:
-        # A namespace gets its default one a moment later only.
+        # A namespace gets its default one shortly after its creation.
         create(f"{base}/secrets", {"metadata": {"name": "secret"}, "stringData": {"password": "hidden"}})
         deadline = time.monotonic() + 20
         while cluster.api(f"{base}/serviceaccounts/default", admin).status_code != 200:

@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def settings(inventory):
-    """Change variables as an operator does, for this run of site.yml and those after it; they stay."""
+    """Change variables like an operator, for this and all later runs of site.yml."""
     path = pathlib.Path(inventory).parent / "group_vars" / "all.yml"
 
     def change(**values):

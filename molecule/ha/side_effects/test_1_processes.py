@@ -13,14 +13,14 @@ pytestmark = pytest.mark.turn("ha")
 
 CONTROL_PLANES = ("k1", "k2", "k3")
 HOSTS = (*CONTROL_PLANES, "n1", "n2")
-# In which a killed process has to serve again, for each second of a run with a task that does nothing, and the second for which systemd waits
+# The time limit for a killed process to serve again, for each second of a run with a task that does nothing, and the second for which systemd waits
 # (RestartSec). An API server, which is the slowest, was back after 3.0, 2.9 and 3.6 s where such a run took 1.5, 2.5 and 2.3 s.
 RESTART_SECONDS, BACK_UNITS = 1, 2.5
-# Seconds in which every balancer has to find that an API server takes connections and does not answer. HAProxy's own intervals and time-outs
-# add up to it, and no work that a busy machine could delay: of 140 times, 138 took up to 4.7 s, two 5.7.
+# Seconds in which every load balancer must detect an API server that accepts connections but does not respond. It is the sum of HAProxy's intervals and
+# timeouts, without work that a busy machine could delay: of 140 times, 138 took up to 4.7 s, two 5.7.
 OUT = 7
-# Component -> how it says that it serves. Of the API server any answer will do: when it is ready, the balancer knows. kube-proxy on a
-# host that is no Node waits half a minute for its Node object first.
+# Component -> how to check that it serves. Any response of the API server is enough: the load balancer checks its readiness. kube-proxy on a
+# host without a Node object first waits half a minute for one.
 HEALTH = {
     "etcd": "curl -sf http://127.0.0.1:2381/readyz",
     "kube-apiserver": "curl -sk https://127.0.0.1:6443/readyz",
@@ -39,7 +39,7 @@ KILLED = [
         ("n2", name)
         for name in ("flanneld", "docker", "cri-dockerd", "kubelet", "kube-proxy", "plainkube-load-balancer")
     ),
-    # The probers' own way.
+    # The probers' path.
     ("n1", "plainkube-load-balancer"),
 ]
 # Kills the main process, and prints after how many milliseconds another one serves.
@@ -57,11 +57,11 @@ for attempt in $(seq 200); do
 done
 """
 
-# Their first argument is when they begin, in seconds since the epoch: all hosts have this machine's clock.
+# Their first argument is their start time, in seconds since the epoch: all hosts have this machine's clock.
 SLEEP = """
 sleep_until() { sleep "$(awk "BEGIN {print $1 - $(date +%s.%N)}")"; }
 """
-# The member stands still for less than an election's timeout: its leader stays the leader.
+# The member is frozen for less than an election timeout, so the leader stays.
 STAND_STILL = (
     SLEEP
     + """
@@ -72,7 +72,7 @@ sleep_until "$1 + 0.9"
 kill -CONT "$pid"
 """
 )
-# Five writes by way of the host's own API server, and its etcd is restarted while they wait; prints their status codes.
+# Five writes through the host's own API server, whose etcd restarts while they wait; prints their status codes.
 WRITE = (
     SLEEP
     + """
@@ -100,7 +100,7 @@ def test_changed_variables_restart_them_one_by_one(site, probes, settings):
     print(f"  site.yml took {run.seconds:.1f} s")
     assert started == {f"{host}/{unit}" for host in CONTROL_PLANES for unit in ("etcd", "kube-apiserver")}
     assert started == {f"{host}/{unit}" for host, units in plan.restarts.items() for unit in units}
-    # Each once, though the control planes are in two plays: one by one, and with the rest.
+    # Each once, although the control planes are in two plays: one by one, and together with the rest.
     assert [(one["host"], one["task"]) for one in run.changes] == [(one["host"], one["task"]) for one in plan.changes]
     assert outcomes.problems == []
 

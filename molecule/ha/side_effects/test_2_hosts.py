@@ -10,11 +10,11 @@ pytestmark = pytest.mark.turn("ha")
 
 DOWN = "k1"
 OTHERS = ("k2", "k3")
-# Seconds without an answer. They are made of time-outs, which no slow machine stretches: the balancer's check takes up to 1.25 s and its
-# connections up to 2 s (tcp-ut) to find that a host is gone. A write that was on its way to the dead leader is etcd's: it waits 5 s and two
-# elections for what becomes of it.
+# Seconds without a response. They consist of timeouts, which do not depend on the machine: the load balancer's check takes up to 1.25 s and its
+# connections up to 2 s (tcp-ut) to detect that a host is gone. etcd waits 5 s and two elections for the result of a write that was on its way to the
+# dead leader.
 GAPS = {"API, new connections": 3, "API, kept connections": 3, "API, writes": 8, "Service": 3}
-# How playbooks say that they went on without a host; one that is not in the limit is no part of the run.
+# How playbooks report that they continued without a host; a host outside --limit is not part of the run.
 SAID = {
     "status": "{} is unreachable: ",
     "verify": "Skipped because they are unreachable: {}",
@@ -60,7 +60,7 @@ def test_playbooks_work_without_it_and_say_so(ended, name):
     run = ended[name]
     print(f"{name} without {DOWN}: {run.seconds:.1f} s, ended with {run.code}")
     assert SAID.get(name, "").format(DOWN) in run.output
-    # status.yml tells of a host that is down as a fault.
+    # status.yml reports a host that is down as a problem.
     assert run.code == 0 or name == "status", run.output
 
 

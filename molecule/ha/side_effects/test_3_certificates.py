@@ -16,7 +16,7 @@ ROTATED = ["kubernetes", "etcd", "front-proxy", "service-account", "encryption"]
 
 @pytest.fixture
 def serials(lab):
-    """Ask for the serial number of every certificate below the PKI directory but the CAs', by host and path."""
+    """A function that returns the serial numbers of all certificates below the PKI directory, except the CAs', by host and path."""
 
     def ask():
         script = f"for c in $(find {PKI} -name '*.crt' ! -name '*ca*.crt'); do echo $c $(openssl x509 -noout -serial -in $c); done"
@@ -40,14 +40,14 @@ def kept(lab, token):
 
 
 def answer(lab, host, url, pki, certificate):
-    """The status that a request with a certificate from this directory gets; the current CA verifies the server."""
+    """The status of a request with a certificate from this directory; the current CA verifies the server."""
     pair = ("--cert", f"{pki}/{certificate}.crt", "--key", f"{pki}/{certificate}.key")
     command = ("curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--max-time", "10")
     return lab.run(host, *command, "--cacert", f"{PKI}/ca.crt", *pair, url)[1].strip()
 
 
 def key_in_etcd(etcd):
-    """The name of the key that a ConfigMap is encrypted with in etcd."""
+    """The name of the key with which a ConfigMap is encrypted in etcd."""
     stored = etcd.ctl("k1", "get --print-value-only /registry/configmaps/probes/anchor | head --bytes=80")
     found = re.match(r"k8s:enc:secretbox:v1:([^:]+):", stored)
     assert found, stored

@@ -71,8 +71,8 @@ def test_keys_that_lie_about_are_found(lab, needles):
     assert "n1: the journal" in found
 
 
-# Most that an API server, the only one, is away when it restarts: seconds, and more for each second of a run with a task that does nothing. It was
-# away for 3.6 s where such a run took 1.7 s.
+# The maximum downtime of a single API server during its restart: seconds, plus this many per second of a run with a task that does nothing. It was
+# down for 3.6 s when such a run took 1.7 s.
 AWAY_SECONDS, AWAY_UNITS = 2, 4
 
 
@@ -84,8 +84,8 @@ def test_one_control_plane_becomes_three(lab, site, small, etcd, pods, nodes, pa
     with probes.running("from one control plane to three", server=f"{lab.address('k1')}:6443") as outcomes:
         run = site.run().demand()
     print(f"  site.yml took {run.seconds:.1f} s")
-    # The only API server there is becomes one of several, with arguments of such (--goaway-chance), and so starts again. Until it has read who
-    # may do what, it refuses; with a balancer, which asks whether it is ready, nobody would ask it.
+    # The only API server becomes one of several, with other arguments (--goaway-chance), so it restarts. Until it has read the RBAC objects,
+    # it refuses requests; a load balancer, which checks readiness, would not send it any.
     assert [problem for problem in outcomes.problems if "status 403" not in problem] == []
     limit = AWAY_SECONDS + AWAY_UNITS * pace()
     assert {name: gap for name, gap in outcomes.gaps.items() if gap > limit} == {}

@@ -15,7 +15,7 @@ from lab import inventory, machine, mirror, network, runs
 from lab.base import CHECKOUT
 
 FILES = sorted((CHECKOUT / "inventory").iterdir())
-# The last byte of an address in the files, and the lab's host that it is of. Others, such as the virtual IP, are the lab's with the same last byte.
+# The last byte of an address in the files -> the lab's host. Others, such as the virtual IP, become addresses of the lab with the same last byte.
 HOSTS = {11: "k1", 12: "k2", 13: "k3", 21: "n1", 22: "n2", 23: "n3", 31: "e1", 32: "e2", 33: "e3"}
 
 
@@ -27,7 +27,7 @@ def lan(lab):
 
 @pytest.fixture
 def copied(request, lab, lan, tmp_path):
-    """A file as a user has it: copied, with addresses of their own. Beside it, what a lab's hosts need, which overrides its login user."""
+    """A user's copy of a file, with other addresses; and the lab's variables, which override its login user."""
     path = tmp_path / request.param.name
 
     def address(found):
@@ -62,5 +62,5 @@ def test_an_inventory_makes_a_cluster(copied, lab):
     for node, wanted in labels(path).items():
         found = json.loads(lab.kubectl("k1", "get", "node", node, "--output=json"))["metadata"]["labels"]
         assert found.items() >= wanted.items()
-    # For the next one.
+    # For the next inventory.
     runs.playbook("reset", path, *beside, "-e", "reset_confirm=plainkube").demand()

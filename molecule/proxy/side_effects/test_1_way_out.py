@@ -22,7 +22,7 @@ def gateway(lab):
 
 @pytest.fixture
 def requests(lab):
-    """Ask for all that the proxy was asked until now, with the names of the hosts."""
+    """A function that returns all requests to the proxy so far, with the names of the hosts."""
     names = {lab.address(name): name for name in HOSTS}
     return lambda: [one._replace(client=names.get(one.client, one.client)) for one in proxy.past(lab.name)]
 
@@ -52,7 +52,7 @@ def test_downloads_packages_and_images_came_through_the_proxy(requests, gateway)
 
 
 def test_nothing_else_did(requests, gateway):
-    """No component asks the proxy for an API server, etcd member or kubelet; and nobody needed an address of the internet's."""
+    """No component connects to API servers, etcd members, kubelets or hosts on the internet through the proxy."""
     hosts = {one.host for one in requests() if one.client in HOSTS}
     assert gateway in hosts
     assert not hosts & {"k1", "n1", "n2", "kubernetes", "localhost"}
@@ -61,7 +61,7 @@ def test_nothing_else_did(requests, gateway):
 
 
 def test_both_runtimes_pull_through_the_proxy_for_pods(lab, requests, gateway):
-    """As the kubelet has them pull, when the image is not there."""
+    """The kubelet makes them pull if the image is missing."""
     image = f"{registry.name(gateway)}/pause:"
     (tag,) = [one["name"].rpartition(":")[2] for one in images(lab) if "/pause:" in one["name"]][:1]
     pods = [pod(host, image + tag) for host in ("n1", "n2")]

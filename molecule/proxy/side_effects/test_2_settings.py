@@ -9,7 +9,7 @@ import pytest
 from lab import proxy, runs, secrets
 
 HOSTS = ("k1", "n1", "n2")
-# Host -> the service that goes through the proxies there, and the file that tells it of them.
+# Host -> the service that uses the proxies there, and the file with its settings.
 SERVICES = {"n1": "docker", "n2": "containerd"}
 NEEDLES = (proxy.PASSWORD, proxy.ENCODED)
 
@@ -19,7 +19,7 @@ def variables(**values):
 
 
 def restarted(site, **values):
-    """What a run with these variables starts again, which is what its plan says; a second one changes nothing."""
+    """The services that a run with these variables restarts, as its plan announced; a second run changes nothing."""
     plan = site.plan(*variables(**values))
     run, started = site.apply(*variables(**values))
     assert run.restarts == plan.restarts
@@ -102,7 +102,7 @@ def test_wrong_ones_are_refused(site, lab, values, said):
 
 
 def test_a_wrong_password_is_one_sentence_without_it(site, lab, inventory):
-    """Found out when a download is needed; nothing has changed by then."""
+    """Detected when a download is needed, before any change."""
     wrong = f"http://lab:{proxy.ENCODED}no@{proxy_place(inventory)}"
     needed = {
         "cluster_version": "1.37.1",
@@ -119,7 +119,7 @@ def test_a_wrong_password_is_one_sentence_without_it(site, lab, inventory):
 
 
 def proxy_place(inventory):
-    """Host and port, as the inventory says."""
+    """Host and port, according to the inventory."""
     with open(inventory, encoding="utf-8") as stream:
         (url,) = [line.partition("=")[2].strip() for line in stream if line.startswith("cluster_http_proxy=")]
     return url.rpartition("@")[2]

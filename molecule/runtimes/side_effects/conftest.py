@@ -51,7 +51,7 @@ class Pods:
         ]
         content = json.dumps({"apiVersion": "v1", "kind": "List", "items": items}).encode()
         self.lab.put("k1", "/root", {"runtimes.json": (content, 0o600)})
-        # A namespace has its service account a moment later.
+        # A namespace gets its service account shortly after its creation.
         deadline = time.monotonic() + 20
         while True:
             code, output = self.lab.run(
@@ -104,7 +104,7 @@ def load(lab):
 
 @pytest.fixture(scope="session")
 def host_variables(inventory):
-    """Set a host's variables as an operator does; they stay."""
+    """Set a host's variables permanently, like an operator."""
     directory = pathlib.Path(inventory).parent / "host_vars"
 
     def change(host, **values):

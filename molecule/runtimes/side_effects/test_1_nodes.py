@@ -25,7 +25,7 @@ def subnet(lab, host):
 
 
 def test_fewer_daemons_need_less_memory(lab):
-    """As docs/operations.md says; first, while the nodes are idle."""
+    """As in docs/operations.md; first, because the nodes are still idle."""
     totals = {}
     for host in RUNTIMES:
         lines = [line for name in DAEMONS for line in lab.run(host, "sh", "-c", RSS.format(name=name))[1].splitlines()]
@@ -50,7 +50,7 @@ def test_crictl_finds_the_runtime_where_somebody_installs_it(lab, site, crictl):
         lab.put(host, "/usr/local/bin", {"crictl": (program, 0o755)})
     run, started = site.apply()
     assert {event["host"] for event in run.changes} == {*RUNTIMES}
-    # It is a file of the service that answers crictl; pods do not notice.
+    # The file belongs to the service to which crictl connects; pods are not affected.
     assert started == {"n1/cri-dockerd", "n2/containerd", "n3/containerd"}
     assert {host: crictl(host) for host in RUNTIMES} == RUNTIMES
 
@@ -84,7 +84,7 @@ def test_exec_logs_and_port_forward(lab, hello, host):
     """With the kubelet's gate at its default."""
     config = json.loads(lab.kubectl("k1", "get", "--raw", f"/api/v1/nodes/{host}/proxy/configz"))["kubeletconfig"]
     assert "ExtendWebSocketsToKubelet" not in config.get("featureGates", {})
-    # It answers with nothing where it was reached.
+    # Its response is empty.
     hello.kubectl("exec", host, "--", "/agnhost", "connect", "127.0.0.1:8080", "--timeout=5s")
     assert "Started HTTP server on port 8080" in hello.kubectl("logs", host)
     forward = (
@@ -117,7 +117,7 @@ def test_a_resize_in_place_is_reported_right(hello, host):
 
 @pytest.fixture(scope="module")
 def container(lab, hello):
-    """Address of a `docker run` container on n2, which serves requests and sends them, like the pods."""
+    """Address of a `docker run` container on n2, which serves and sends requests, like the pods."""
     archive = lab.run("n2", "sh", "-c", "ls /opt/plainkube/images/agnhost*.tar")[1].strip()
     for command in (
         ("docker", "load", "--quiet", "--input", archive),

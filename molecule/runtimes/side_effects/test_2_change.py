@@ -10,10 +10,10 @@ import pytest
 
 from lab import runs, turns
 
-# Most that a whole run of site.yml that changes one node takes: seconds in which pods end and the node becomes Ready, and more for each second of a
-# run with a task that does nothing. It took 45 and 29 s where such a run took 2.3 and 2.7 s.
+# The maximum duration of a run of site.yml that changes one node: seconds in which pods stop and the node becomes Ready, plus this many per second of a
+# run with a task that does nothing. It took 45 and 29 s when such a run took 2.3 and 2.7 s.
 CHANGE_SECONDS, CHANGE_UNITS = 30, 15
-# RUNTIMES_WHOLE=yes walks every change, and kills a run before each of the tasks of one: a quarter of an hour more.
+# RUNTIMES_WHOLE=yes tests every change, and kills a run before each task of one change: this takes 15 minutes longer.
 WHOLE = os.environ.get("RUNTIMES_WHOLE") == "yes"
 DOCKER = {"cluster_runtime": "docker"}
 CONTAINERD = {"cluster_runtime": "containerd"}
@@ -29,7 +29,7 @@ MORE_CHANGES = [
     ("n1", DOCKER, "containerd beside Docker → Docker"),
 ]
 CHANGES = FEW_CHANGES + MORE_CHANGES * WHOLE
-# What is left on a node of what it is not any more, by the runtime that it has.
+# The remains of the other runtime on a node, by its current runtime.
 LEFT = {
     "docker": "ls -d /etc/containerd/plainkube.toml /etc/systemd/system/containerd.service /etc/systemd/system/plainkube-cni.* "
     "/etc/cni/net.d/10-plainkube.conflist /var/lib/cni/networks/plainkube /sys/class/net/cni0 /run/netns/cni-* /etc/kubernetes/plainkube-cni* "
@@ -101,10 +101,10 @@ TASKS = [
 ]
 
 
-def test_a_change_that_is_killed_is_gone_on_with(lab, site, load, node, inventory, host_variables):
-    """The commit determines the task before which it is killed. In the end, the node is schedulable, and no request is lost."""
+def test_a_change_that_is_killed_is_resumed(lab, site, load, node, inventory, host_variables):
+    """The commit determines the task before which it is killed. In the end, the node is uncordoned, and no request is lost."""
     at = {}
-    # There and back, so that the node ends as it began.
+    # There and back, so that the node is in its original state at the end.
     for turn, task in enumerate([*TASKS, None] if WHOLE else [turns.choose("change", TASKS), None]):
         variables = DOCKER if turn % 2 else BOTH
         runtime = variables["cluster_runtime"]

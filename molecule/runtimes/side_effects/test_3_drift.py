@@ -44,7 +44,7 @@ def test_another_lease_is_followed(lab, site, hello, host):
     new = ipaddress.IPv4Interface(f"10.244.{200 + int(host[1])}.1/24")
     key = f"/coreos.com/network/subnets/{str(old.network).replace('/', '-')}"
     root = "--cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/root.crt --key=/etc/kubernetes/pki/etcd/root.key"
-    # Who asks for a subnet that nobody has gets it, once nobody has the old one.
+    # A request for a free subnet is granted once the old lease is gone.
     lab.run(host, "systemctl", "stop", "flanneld")
     lab.demand("k1", "sh", "-c", f"etcdctl --endpoints=https://127.0.0.1:2379 {root} del {key}")
     lab.run(host, "sed", "-i", f"s,{old},{new},", "/var/lib/flannel/subnet.env")

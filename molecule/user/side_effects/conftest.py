@@ -38,7 +38,7 @@ def warnings(output: str) -> list[str]:
 
 @pytest.fixture(scope="session")
 def user(tmp_path_factory, inventory):
-    # ssh refuses the path of a socket that is longer than this, and a home's is short.
+    # ssh refuses longer paths of sockets, and real home directories have short paths.
     return User(pathlib.Path(tmp_path_factory.mktemp("u")), inventory)
 
 

@@ -62,7 +62,7 @@ def test_a_playbook_twice(user, lab, said, name):
 
 
 def test_the_kubeconfig_works(user, lab):
-    # The cluster's own kubectl: this machine may have none.
+    # The cluster's own kubectl, because this machine may not have one.
     lab.fetch("k1", "/usr/local/bin/kubectl", user.home / "kubectl")
     nodes = user.run(str(user.home / "kubectl"), "--kubeconfig", "kubeconfig", "get", "nodes", "--output=name").demand()
     assert nodes.output.split() == ["node/n1"]

@@ -29,8 +29,8 @@ gathering = smart
 forks = 1
 vault_password_file = {vault}
 """
-# What users' hosts are like: an operator whose sudo asks for a password and whose files are nobody else's, sshd on another port, programs that speak
-# another language, and a /tmp that runs nothing.
+# Typical hosts of users: sudo requires a password, the operator's umask is strict, sshd listens on another port, programs print another language, and
+# /tmp is mounted with noexec.
 HOST = f"""\
 export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update
@@ -51,7 +51,7 @@ mount -o remount,noexec /tmp
 
 @pytest.fixture(scope="module")
 def hosts(lab):
-    """The lab's hosts as another user would set them up."""
+    """The lab's hosts, set up like those of another user."""
     for host in lab.hosts():
         lab.demand(host, "sh", "-euc", HOST)
     yield
@@ -71,7 +71,7 @@ def locale(tmp_path_factory):
 
 
 def vaulted(user, name, value):
-    """A variable as `ansible-vault encrypt_string` writes it."""
+    """A variable in the format of `ansible-vault encrypt_string`."""
     return user.run(
         *("ansible-vault", "encrypt_string", "--vault-password-file", str(user.home / "vault"), "--name", name, value)
     ).demand()
@@ -109,7 +109,7 @@ class Settings:
         (nodes / "hosts.yml").write_text(
             yaml.safe_dump({"node": {"hosts": {"n1": {"ansible_host": lab.address("n1")}}}})
         )
-        # n1 is reached through k1 alone.
+        # n1 is reachable only through k1.
         options = values["ansible_ssh_common_args"]
         key = values["ansible_ssh_private_key_file"]
         jump = f"ssh -i {key} {options} -p {PORT} -W %h:%p olga@{lab.address('k1')}"
@@ -124,7 +124,7 @@ class Settings:
         secret += vaulted(self.user, "cluster_name", "hostile").output
         secret += vaulted(self.user, "artifacts_mirror", values["artifacts_mirror"]).output
         (control / "group_vars" / "all.yml").write_text(yaml.safe_dump(shared) + secret)
-        # Merged with the former one (hash_behaviour).
+        # Merged with the previous one (hash_behaviour).
         rest = {name: value for name, value in values["node_kubelet_config"].items() if name != "failSwapOn"}
         (nodes / "group_vars" / "all.yml").write_text(
             yaml.safe_dump(
@@ -136,7 +136,7 @@ class Settings:
         )
         (nodes / "host_vars").mkdir()
         (control / "host_vars").mkdir()
-        # group_vars of all are everybody's; k1 goes without the jump.
+        # group_vars/all applies to all hosts; k1 does not use the jump host.
         (control / "host_vars" / "k1.yml").write_text(yaml.safe_dump({"ansible_ssh_common_args": options}))
 
     def playbook(self, name, *arguments, **environment):

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The runs of table.yml, one after the other, and what shows the effect of each variable."""
+"""The runs of table.yml, one after the other, and the checks that show the effect of each variable."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests import variables
 TABLE = variables.load()
 MAIN = variables.MAIN
 HELPERS = pathlib.Path(__file__).parent.parent / "helpers"
-# Seconds for what a witness tells of to come about, such as a Deployment's pods.
+# Seconds to wait for an effect, such as a Deployment's pods.
 PATIENCE = 30
 
 
 def merged(first, second):
-    """Mappings merged at every depth."""
+    """Merge mappings at every depth."""
     if not (isinstance(first, dict) and isinstance(second, dict)):
         return second
     return {**first, **{key: merged(first.get(key), value) for key, value in second.items()}}
@@ -46,7 +46,7 @@ class Walk:
         self.names.update(network=subnet, gateway=gateway, mirror=self.mirror, directory=str(directory))
 
     def text(self, value):
-        """The value with what <…> stands for, at every depth."""
+        """The value with all <…> replaced, at every depth."""
         if isinstance(value, dict):
             return {self.text(key): self.text(one) for key, one in value.items()}
         if isinstance(value, list):
@@ -111,7 +111,7 @@ class Walk:
 
 @pytest.fixture(scope="module")
 def walk(lab):
-    # Beside the lab's inventory, so that a single run can be repeated on the running cluster (-k), with its CAs.
+    # Next to the lab's inventory, so that a single run can be repeated on the running cluster (-k), with its CAs.
     directory = lab.inventory_path().parent / "variables"
     directory.mkdir(exist_ok=True)
     walk = Walk(lab, directory)
@@ -125,7 +125,7 @@ def entries_of(run):
 
 
 def values_of(run):
-    """The entries whose values a run has: its own over those of `cluster`."""
+    """The entries whose values a run uses: its own, which override those of `cluster`."""
     own = entries_of(run["name"])
     names = {entry["variable"] for entry in own} | {*run.get("without", [])}
     base = [entry for entry in entries_of(MAIN) if entry["variable"] not in names]

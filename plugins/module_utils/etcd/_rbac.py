@@ -65,7 +65,7 @@ def problem(want: Rbac) -> str:
 
 
 def after(before: Rbac, want: Rbac) -> Rbac:
-    """What is there once the commands have run. Roles and users that are not named are left alone."""
+    """The state after the commands. Roles and users that are not named do not change."""
     return Rbac({**before.roles, **want.roles}, {**before.users, **want.users}, want.auth)
 
 

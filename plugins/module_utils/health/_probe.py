@@ -15,9 +15,9 @@ _LIMIT = 64 << 20
 
 
 class Answer(t.NamedTuple):
-    """The answer of a server. That of kubectl, which asks one, has the status that matches what it says."""
+    """A server's response. For output of kubectl, the status that corresponds to it."""
 
-    status: int  # 0: no server answers, and text says why
+    status: int  # 0: no server responds, and text says why
     text: str
     url: str = ""
 
@@ -26,23 +26,23 @@ class Answer(t.NamedTuple):
         return 200 <= self.status < 300
 
     @property
-    def nobody(self) -> bool:
+    def unreachable(self) -> bool:
         return self.status == 0
 
     @property
     def early(self) -> bool:
-        """Whether the same request may succeed in a moment: the server starts or is busy, or somebody else changed the object."""
+        """Whether a retry may succeed: the server is starting or busy, or the object was changed concurrently."""
         return self.status in (0, 409, 429) or self.status >= 500
 
     @property
     def said(self) -> str:
-        """The answer as a part of a sentence."""
-        answers = f"{self.url} answers {self.status}" if self.status else f"{self.url} does not answer"
-        return ": ".join(filter(None, [answers, message(self.text)]))
+        """The response as a part of a sentence."""
+        returns = f"{self.url} returns {self.status}" if self.status else f"{self.url} does not respond"
+        return ": ".join(filter(None, [returns, message(self.text)]))
 
 
 def message(text: str, length: int = 200) -> str:
-    """What a body says, on one line: the message of the API's kind Status, the failed checks of a health endpoint, or else the first line."""
+    """The message in a body, on one line: that of a Status object of the API, the failed checks of a health endpoint, or else the first line."""
     try:
         return str(json.loads(text)["message"])
     except (ValueError, TypeError, KeyError):
@@ -53,7 +53,7 @@ def message(text: str, length: int = 200) -> str:
 
 
 class Server:
-    """Requests over one connection, which is opened again when it breaks. Uses no proxy and follows no redirect."""
+    """Requests over one connection, which is reopened when it breaks. Uses no proxy and follows no redirect."""
 
     def __init__(self, url: str, context: t.Callable[[], ssl.SSLContext], timeout: float) -> None:
         self.url, self.context, self.timeout = url, context, timeout
@@ -68,7 +68,7 @@ class Server:
         raise ValueError("a URL begins with https:// or http:// and a host")
 
     def ask(self, method: str, path: str, body: str | None = None, **headers: str) -> Answer:
-        """Send a request, twice if a connection that was open breaks. Never raises for what a server or network does."""
+        """Send a request; retry it once if an open connection breaks. Never raises for errors of the server or the network."""
         was_open = self.connection is not None
         try:
             self.connection = self.connection or self._connect()
@@ -88,8 +88,8 @@ class Server:
 def _context(ca: str | None) -> ssl.SSLContext:
     if ca:
         return ssl.create_default_context(cafile=ca)
-    # Controller manager and scheduler make themselves a certificate at every start; these are loopback addresses.
-    # Not create_default_context: it would read all of the host's CAs, for nothing.
+    # Controller manager and scheduler create a self-signed certificate at every start; these are loopback addresses.
+    # Not create_default_context, which would needlessly load all CAs of the host.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

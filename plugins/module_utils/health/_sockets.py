@@ -51,8 +51,8 @@ def name(pid: int) -> str:
 
 
 def foreign_listeners(ports: t.Collection[int], ours: str, udp_ports: t.Collection[int] = ()) -> list[dict[str, t.Any]]:
-    """Listeners on these ports, each with its process, whose program is not under the directory `ours` and has no stamp of ours, unlike the
-    distribution's HAProxy in our service.
+    """Listeners on these ports, each with its process, except our own: programs under the directory `ours`, and processes with our stamp, such as
+    the distribution's HAProxy in our service.
 
     A PID of 0 means the kernel, or a process in another PID namespace. Such UDP listeners are omitted: VXLAN interfaces, including
     flannel's, share the kernel's socket.

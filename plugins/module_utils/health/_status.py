@@ -20,7 +20,7 @@ PROPERTIES = ("ExecStart", "InactiveEnterTimestamp")
 
 RELEASES = "/opt/plainkube"
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?")
-# The state of a socket that waits for others, in the kernel's numbers (net/tcp_states.h): TCP_LISTEN, and TCP_CLOSE for UDP.
+# The state of a listening socket, in the kernel's numbers (net/tcp_states.h): TCP_LISTEN, and TCP_CLOSE for UDP.
 _WAITS = {"tcp": "0A", "udp": "07"}
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 # etcd becomes read-only when its database reaches the quota.
@@ -314,7 +314,7 @@ def etcd_problems(etcd: dict) -> list[Problem]:
 
 
 def node_state(name: str, answer: dict, error: str = "") -> dict:
-    """What is worth knowing of a Node object. An error says why it could not be read."""
+    """The relevant state of a Node object. An error says why it could not be read."""
     status = answer.get("status", {})
     conditions = [
         {key: condition.get(key, "") for key in ("type", "status", "reason", "message")}

@@ -27,7 +27,7 @@ def run(module: AnsibleModule, command: t.Sequence[str], **options: t.Any) -> tu
 
 
 def check(module: AnsibleModule, *command: str, **options: t.Any) -> str:
-    """What a command prints; raises Failed with what it says, on one line, where it fails."""
+    """The output of a command. If it fails, raises Failed with its error on one line."""
     code, out, err = run(module, command, **options)
     if code != 0:
         raise Failed(f"`{' '.join(command)}` failed: {' '.join((err or out).split())[:500]}")
@@ -35,7 +35,7 @@ def check(module: AnsibleModule, *command: str, **options: t.Any) -> str:
 
 
 def output(module: AnsibleModule, *command: str) -> str:
-    """What a command prints, whether it fails or not; nothing where it is not installed."""
+    """The output of a command, even if it fails; empty if it is not installed."""
     try:
         return run(module, command, handle_exceptions=False)[1]
     except OSError:

@@ -1,8 +1,9 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What this collection has to remember on a host, by subject, in one JSON file.
+"""What this collection must remember on a host, by subject, in one JSON file.
 
-Only what no file of a program tells. A stamp stays in its unit, because the two must change in one step, and systemd gives it to the process.
+It contains only what cannot be read from other files. A stamp is in its unit, because both must change in one step, and systemd passes it to the
+process.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 PATH = "/var/lib/plainkube/state.json"
-# The subjects. What docker_rebridge put into daemon.json:
+# The subjects. What docker_rebridge added to daemon.json:
 DOCKER = "docker"
 # The change of the container runtime that is in progress, from before the node is drained until it is in use again:
 RUNTIME_CHANGE = "runtime_change"
@@ -26,13 +27,13 @@ State = dict[str, dict[str, t.Any]]
 
 
 def parse(text: str | None) -> State:
-    """The state in the file's text; None: there is no file. Raises ValueError with a sentence."""
+    """Parse the file's text; None means that there is no file. Raises ValueError with a sentence."""
     try:
         state = json.loads(text or "{}")
     except ValueError:
         state = None
     if not isinstance(state, dict) or not all(isinstance(value, dict) for value in state.values()):
-        raise ValueError(f"{PATH} is damaged, so it does not tell what earlier runs changed on this host; remove it")
+        raise ValueError(f"{PATH} is damaged, so the changes of earlier runs on this host are unknown; remove it")
     return state
 
 
@@ -41,19 +42,19 @@ def read(root: str = "") -> State:
 
 
 def changed(state: State, subject: str, value: dict[str, t.Any] | None) -> State:
-    """The state with another value of a subject; None: without it."""
+    """The state with a new value for a subject; None removes the subject."""
     others = {name: other for name, other in state.items() if name != subject}
     return others if value is None else {**others, subject: value}
 
 
 def file(state: State, root: str = "") -> dict[str, t.Any]:
-    """The file to write, as _files.py has it. Settings of Docker's may contain passwords."""
+    """The file to write, in the format of _files.py. Docker's settings may contain passwords."""
     content = json.dumps(state, indent=2, sort_keys=True) + "\n"
     return {"path": f"{root}{PATH}", "content": content, "mode": "0600", "secret": True, **_files.me()}
 
 
 def update(module: AnsibleModule, subject: str, value: dict[str, t.Any] | None, root: str = "") -> bool:
-    """Remember something, or nothing any more; whether that is a change. Without a subject, there is no file."""
+    """Set or remove (None) the value of a subject; returns whether that is a change. Without subjects, there is no file."""
     before = read(root)
     after = changed(before, subject, value)
     if after == before:

@@ -25,7 +25,7 @@ Object = dict[str, t.Any]
 
 
 class ApiError(Exception):
-    """A sentence without its end, and the answer of the API. If nobody answers, nothing is known of the object."""
+    """One sentence, without its full stop, and the API's response. If no API server responds, the state of the object is unknown."""
 
     def __init__(self, sentence: str, answer: Answer) -> None:
         super().__init__(sentence)
@@ -63,7 +63,7 @@ def _content_if_any(answer: Answer) -> Object | None:
 
 
 class Api:
-    """An API server. `seconds` is how long a request is repeated while it may still succeed; ApiError is raised after that."""
+    """An API server. `seconds` is how long a request is retried while it may still succeed; after that, ApiError is raised."""
 
     def __init__(self, access: Access, timeout: float = 10.0) -> None:
         self._server = _probe.Server(access.server, lambda: _context(access), timeout)
@@ -80,11 +80,11 @@ class Api:
         )
 
     def read(self, path: str, seconds: float = 0) -> Object | None:
-        """An object, or a list in one piece; None if it does not exist."""
+        """An object, or a whole list; None if it does not exist."""
         return _content_if_any(self._ask("GET", path, seconds=seconds))
 
     def pages(self, path: str, size: int, seconds: float = 0) -> t.Iterator[list[Object]]:
-        """The metadata of the objects in a list. A list that expires begins anew, so objects may come twice."""
+        """The metadata of the objects in a list. If the list expires, it starts again, so objects may appear twice."""
         following = ""
         while True:
             query = urllib.parse.urlencode({"limit": size, **({"continue": following} if following else {})})
@@ -99,7 +99,7 @@ class Api:
                 return
 
     def patch(self, path: str, body: Object, seconds: float = 0) -> None:
-        """Apply a JSON merge patch to an object, if it exists. The API answers with the object's metadata only."""
+        """Apply a JSON merge patch to an object, if it exists. The API returns the object's metadata only."""
         _content_if_any(self._patch(path, body, seconds))
 
     def _patch(self, path: str, body: Object, seconds: float = 0) -> Answer:
@@ -108,10 +108,10 @@ class Api:
     def change(
         self, path: str, decide: t.Callable[[Object], Object | None], seconds: float, awaited: bool = False
     ) -> None:
-        """Patch an object, if it exists, as it is now; after a concurrent change, as it is then.
+        """Patch the current object, if it exists; after a concurrent change, retry with the new object.
 
-        decide: returns the patch for an object, with its resourceVersion; None for no patch. awaited: an object that does not exist is waited for,
-        and is an error in the end.
+        decide: returns the patch for an object, with its resourceVersion; None for no patch. awaited: wait for an object that does not exist yet;
+        if it is still missing at the end, that is an error.
         """
 
         def once() -> Answer:
@@ -123,7 +123,7 @@ class Api:
         (_content if awaited else _content_if_any)(answer)
 
     def eviction_refusal(self, namespace: str, pod: str) -> str:
-        """Which PodDisruptionBudget does not allow the eviction of a pod now, in the API's words; empty if none. Evicts nothing."""
+        """The API's message if a PodDisruptionBudget currently blocks the eviction of a pod; otherwise empty. Evicts nothing."""
         metadata = {"name": pod, "namespace": namespace}
         body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
         answer = self._ask("POST", f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction?dryRun=All", body)

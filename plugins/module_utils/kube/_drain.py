@@ -25,7 +25,7 @@ class Node(t.NamedTuple):
 
 
 def parse_node(answer: dict[str, t.Any]) -> Node:
-    """A Node object of the API."""
+    """Parse a Node object of the API."""
     metadata, state = answer["metadata"], _status.node_state(answer["metadata"]["name"], answer)
     not_ready = not state["ready"]
     return Node(
@@ -121,9 +121,9 @@ def lost(pods: t.Sequence[Pod]) -> str:
 
 
 def obstacles(pods: t.Sequence[Pod], refusals: t.Mapping[Pod, str], complaint: str) -> str:
-    """Why a Node still has these pods, and what to do. refusals: what the API says of PodDisruptionBudgets; complaint: what kubectl says, for all else."""
+    """Why a Node still has these pods, and what to do. refusals: the API's messages about PodDisruptionBudgets; complaint: kubectl's, otherwise."""
     found = [f"{pod} cannot be evicted ({refusal})" for pod, refusal in refusals.items()]
-    remedies = ["give these budgets more healthy pods on other nodes, or lower what they require"] if found else []
+    remedies = ["start more healthy pods on other nodes, or lower these budgets"] if found else []
     ending = [str(pod) for pod in pods if pod.ending]
     if ending:
         found.append(f"{', '.join(ending)} did not end")

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""All kubeconfigs: the components' on the hosts, and the operators'. Written as JSON, which is valid YAML, so that hosts can read them without PyYAML."""
+"""Renders and parses all kubeconfigs: the components' on hosts, and the operators'. They are JSON, which is valid YAML, so hosts need no PyYAML."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typing as t
 
 
 class Access(t.NamedTuple):
-    """A server and a user's credentials. CA, certificate and key are paths, or their content where they are embedded; empty where they are missing."""
+    """A server and a user's credentials. CA, certificate and key are paths, or their content if they are embedded; empty if they are missing."""
 
     server: str
     ca: str
@@ -48,7 +48,7 @@ def _named(document: t.Mapping[str, t.Any], kind: str) -> dict[t.Any, dict[str, 
 
 
 def parse(document: t.Any, directory: str = "") -> Access:
-    """The access that the current context of a kubeconfig gives. ValueError if it is no kubeconfig.
+    """The server and credentials of a kubeconfig's current context. ValueError if it is not a kubeconfig.
 
     document: as json or a YAML parser returns it. directory: the base of relative paths.
     """
@@ -63,7 +63,7 @@ def parse(document: t.Any, directory: str = "") -> Access:
         certificate, key = (_value(user, f"client-{name}", embedded, directory) for name in ("certificate", "key"))
         return Access(str(cluster.get("server") or ""), ca, certificate, key, embedded)
     except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError("it is no kubeconfig") from error
+        raise ValueError("it is not a kubeconfig") from error
 
 
 def _value(section: t.Mapping[str, t.Any], name: str, embedded: bool, directory: str) -> str:

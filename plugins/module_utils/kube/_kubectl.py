@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""kubectl, for what it does beyond single requests: server-side diff and apply, deletion, rollouts, drain. The runner, and parsers of its output."""
+"""Runs kubectl, for what it does beyond single requests - server-side diff and apply, deletion, rollouts, drain - and parses its output."""
 
 from __future__ import annotations
 
@@ -46,22 +46,21 @@ _EARLY = (
 
 
 def run(module: AnsibleModule, *arguments: str, **options: t.Any) -> Answer:
-    """The output of kubectl, which uses the kubeconfig of the module, or its error output. options: for run_command."""
+    """Run kubectl with the module's kubeconfig. Returns its output, or its error output. options: for run_command."""
     kubeconfig = module.params["kubeconfig"]
     path = module.get_bin_path("kubectl", opt_dirs=["/usr/local/bin"])
     if path is None:
-        raise _missing("kubectl", "role artifacts installs it on control planes")
+        raise _missing("kubectl is not installed on this host; role artifacts installs it on control planes")
     if not os.path.exists(kubeconfig):
-        raise _missing(f"kubeconfig {kubeconfig}", "role control_plane writes it")
+        raise _missing(f"kubeconfig {kubeconfig} does not exist on this host; role control_plane writes it")
     command = [path, f"--kubeconfig={kubeconfig}", "--request-timeout=20s", *arguments]
     code, out, err = _command.run(module, command, **options)
-    # With this code, `kubectl diff` tells that it has found and printed differences.
+    # `kubectl diff` exits with 1 if it printed differences.
     good = code == 0 or (code == 1 and arguments[0] == "diff" and out)
     return Answer(200, out) if good else Answer(status(err), err)
 
 
-def _missing(what: str, remedy: str) -> ApiError:
-    reason = f"there is no {what} on this host; {remedy}"
+def _missing(reason: str) -> ApiError:
     return ApiError(reason, Answer(0, reason))
 
 
@@ -74,7 +73,7 @@ def refused(module: AnsibleModule, verb: str, answer: Answer) -> ApiError:
 
 
 def clean_diff(text: str) -> str:
-    """kubectl's diff without the names of its temporary directories and without times, so that it is the same each time."""
+    """kubectl's diff without its temporary directories and times, so that it is reproducible."""
     return _HEADER.sub(r"\1 \2", _COMMAND.sub("", text))
 
 
@@ -84,20 +83,20 @@ def differing(text: str) -> list[str]:
 
 
 def missing_namespace(complaint: str) -> str:
-    """The namespace that does not exist, so that kubectl cannot compare what is to be in it; empty if that is not what it complains of."""
+    """The missing namespace, without which kubectl cannot compare objects in it; empty for other errors."""
     missing = re.search(r'namespaces "([^"]+)" not found', complaint)
     return missing.group(1) if missing else ""
 
 
 def status(complaint: str) -> int:
-    """The HTTP status that matches what kubectl complains of: 0 if no API server responds, 503 if the same may succeed in a moment, else 400."""
+    """The HTTP status that corresponds to kubectl's error: 0 if no API server responds, 503 if a retry may succeed, else 400."""
     if any(sign in complaint for sign in _SILENCE):
         return 0
     return 503 if any(sign in complaint for sign in _EARLY) else 400
 
 
 def reason(complaint: str) -> str:
-    """The last line of what kubectl complains of, which says it best, without its prefix."""
+    """The last line of kubectl's error, without its prefix."""
     lines = [line.strip() for line in complaint.splitlines() if line.strip()]
-    text = lines[-1] if lines else "it says nothing"
+    text = lines[-1] if lines else "no output"
     return re.sub(r"^(?:[Ee]rror(?: from server(?: \(\w+\))?)?|Unable to connect to the server): ", "", text)

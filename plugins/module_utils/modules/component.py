@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The code of module component; here, so that module survey can import it."""
+"""The code of module component."""
 
 from __future__ import annotations
 

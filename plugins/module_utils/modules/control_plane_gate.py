@@ -36,7 +36,7 @@ class Gate:
         return [problem for problem in found if problem]
 
     def lease(self, api: Api, name: str) -> str:
-        """Whether somebody renews it: clocks may differ, so a time is only compared with the one that was there before."""
+        """Why a lease is not being renewed. Clocks may differ, so its time is only compared with its previous value."""
         try:
             lease = api.read(f"{_LEASES}/{name}")
         except ApiError as error:

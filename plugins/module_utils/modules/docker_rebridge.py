@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The code of module docker_rebridge; here, so that module survey can import it."""
+"""The code of module docker_rebridge."""
 
 from __future__ import annotations
 
@@ -37,14 +37,16 @@ UNIT_DIRECTORIES = (
 )
 DROP_IN = _docker.DROP_IN
 STOP_SECONDS = 10
-# In place of the drop-in where Docker is not installed yet: it extends a command that only Docker's package knows.
-UNKNOWN = "# The command of docker.service, once it is installed, with flags that put docker0 on flannel's subnet.\n"
+# Stands for the drop-in until Docker is installed: it extends a command that only Docker's package has.
+UNKNOWN = (
+    "# The command of docker.service, once it is installed, with flags that configure docker0 for flannel's subnet.\n"
+)
 
 
 class Plan(t.NamedTuple):
     """The desired state, and what to do for it."""
 
-    files: list[dict[str, t.Any]]  # those that differ
+    files: list[dict[str, t.Any]]  # the ones that differ
     stale: list[str]  # files of an earlier run, to be removed
     found: dict[str, _files.Found | None]
     subnet: _bridge.Subnet | None
@@ -90,7 +92,7 @@ def dockerd_version(module: AnsibleModule, program: str) -> _docker.Version:
 
 
 def live_bridge(module: AnsibleModule, active: bool) -> _bridge.Bridge:
-    """docker0 as the kernel and, when it runs, Docker have it."""
+    """docker0 according to the kernel and, if it is running, Docker."""
     out = _command.output(module, "ip", "-json", "-4", "address", "show")
     address, mtu = _bridge.parse_addresses(out).get(_bridge.NAME, ("", 0))
     try:
@@ -157,8 +159,8 @@ class Wanted(t.NamedTuple):
         return _docker.parse_daemon_json(self.json_text).get("live-restore", True) is True
 
     def files(self) -> list[dict[str, t.Any]]:
-        """The state first: without it, our settings in daemon.json would be the administrator's. Then the drop-in: it carries the stamp, which no
-        process can have before it was started again."""
+        """The state first: without it, our settings in daemon.json would look like the administrator's. Then the drop-in: it has the stamp, which
+        no process can have before its restart."""
         wanted = {drop_in_path(SERVICE): self.drop_in, **self.contents}
         if self.containerd is not None:
             wanted[drop_in_path("containerd.service")] = self.containerd
@@ -167,7 +169,7 @@ class Wanted(t.NamedTuple):
 
 
 def file_entry(path: str, content: str) -> dict[str, t.Any]:
-    """A file to write; daemon.json keeps the owner and mode it has. Proxies in it may carry passwords."""
+    """A file to write; daemon.json keeps its owner and mode. Its proxies may contain passwords."""
     ours = path.endswith(DROP_IN)
     found = None if ours else _files.inspect(path)
     owner, group, mode = found[1:] if found else ("root", "root", "0600" if ours else "0644")
@@ -183,7 +185,7 @@ def make_wanted(module: AnsibleModule) -> Wanted:
         raise ValueError(
             "docker.service is not on this host; install Docker Engine first (package docker.io or docker-ce)"
         )
-    # In check mode, it may be this very run that would install Docker.
+    # In check mode, this run may be the one that installs Docker.
     command = _docker.start_command(units) if units else ""
     program = _docker.binary(command) if units else ""
     version = dockerd_version(module, program) if units else _docker.OLDEST
@@ -345,8 +347,8 @@ def restore(module: AnsibleModule, plan: Plan) -> str:
             return "the old configuration is restored, and Docker is stopped as before"
         _docker_service.start(module, module.params["wait"])
     except (_command.Failed, OSError) as error:
-        return f"the old configuration could not be put back either ({error})"
-    return "the old configuration is back, and Docker runs with it"
+        return f"the old configuration could not be restored either ({error})"
+    return "the old configuration is restored, and Docker runs with it"
 
 
 def start_again(module: AnsibleModule, foreign: dict[str, str]) -> None:
@@ -411,7 +413,7 @@ def plan_diff(plan: Plan, state: dict[str, str]) -> list[dict[str, str]]:
     diff = [_files.diff(plan.found[file["path"]], file) for file in plan.files] + _files.removal_diff(plan.stale)
     more = [f"container {name}: stopped, and started again" for name in sorted(plan.foreign.values())]
     if plan.owned:
-        more.append(f"containers of Kubernetes stopped, which kubelet makes again: {len(plan.owned)}")
+        more.append(f"containers of Kubernetes stopped, which the kubelet recreates: {len(plan.owned)}")
     return diff + _component.service_diff(SERVICE, state, plan.enable, plan.reasons, more)
 
 

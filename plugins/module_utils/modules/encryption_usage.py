@@ -13,12 +13,12 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _enc
 
 # Values per request, at least 2. A value can have up to 1 MiB.
 _PAGE = 50
-# Base64 of as much of a value as names its key; a multiple of 4.
+# Base64 length of a value's prefix that contains the name of its key; a multiple of 4.
 _BEGINNING = 96
 
 
 def values(etcdctl: Etcdctl, resource: str) -> t.Iterator[bytes]:
-    """The beginnings of all values of a kind."""
+    """The prefixes of all values of a kind."""
     prefix = f"/registry/{resource}/"
     start, end = prefix, f"/registry/{resource}0"
     last = ""

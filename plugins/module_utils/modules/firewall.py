@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The code of module firewall; here, so that module survey can import it."""
+"""The code of module firewall."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
     command += ["--timer-property=AccuracySec=100ms", _nft.program(module) or "nft", "-f", FORMER]
     code, dummy, err = _command.run(module, command)
     if code != 0:
-        raise _command.Failed(f"no timer could be set that would bring back the former rules: {err.strip()}")
+        raise _command.Failed(f"the timer that would restore the previous rules could not be set: {err.strip()}")
     try:
         _nft.load(module, plan.rules)
     except _command.Failed:
@@ -130,7 +130,7 @@ def confirm(module: AnsibleModule, plan: Plan) -> None:
         os.unlink(FORMER)
     if plan.load:
         raise _command.Failed(
-            f"no connection came in through the new rules within {module.params['revert_after']} s, so the previous rules are back"
+            f"no connection through the new rules within {module.params['revert_after']} s, so the previous rules are restored"
         )
     settle(module, plan)
 

@@ -160,7 +160,7 @@ def main() -> None:
             "containerd": {"type": "bool", "default": False},
             "resolve": {"type": "list", "elements": "str", "default": []},
             "pki": {"type": "path", "default": "/etc/kubernetes/pki"},
-            # The action plugin's.
+            # Used by the action plugin.
             "address": {"type": "str"},
             "needs": {"type": "dict"},
         },

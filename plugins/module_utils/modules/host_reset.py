@@ -22,7 +22,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.run import _acti
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker
 
 PKI = f"{_reset.CONFIGURATION}/pki"
-# Files with a text of ours in them, and those whose name is ours.
+# Files with our signature, and files with our names.
 SIGNED = ("/etc/crictl.yaml", "/etc/network-environment")
 NAMED = (
     "/etc/sysctl.d/60-plainkube*.conf",
@@ -35,13 +35,13 @@ NAMED = (
 SIGNATURE = "Written by plainkube.cluster"
 # The packages' services for programs that run in our own services, and the drop-ins that keep them from starting.
 HELD = {f"{UNITS}/{name}.service.d/plainkube.conf": f"{name}.service" for name in ("haproxy", "keepalived")}
-# What a killed run may have left beside the files that it wrote.
+# The directories in which a killed run may have left temporary files.
 TEMPORARY = (
     *{os.path.dirname(path) for path in (*SIGNED, *NAMED)},
     *(UNITS, f"{UNITS}/docker.service.d", "/etc/docker", "/etc/containerd", "/etc/cni/net.d"),
     *(PKI, f"{PKI}/etcd", *_paths.LINKS),
 )
-# Directories that services or the collection made, and others may use: they go when nothing is left in them.
+# Directories that services or the collection created and other software may use; removed when empty.
 PLUGINS = "/usr/libexec/kubernetes"
 SHARED = {
     "etcd": ["/var/lib/etcd"],
@@ -60,13 +60,13 @@ SHARED = {
 }
 ALWAYS_SHARED = [f"{PKI}/etcd", PKI, _reset.CONFIGURATION, "/etc/sysusers.d", os.path.dirname(_state.PATH)]
 ALWAYS_SHARED += ["/opt/cni/bin", "/opt/cni"]
-# Without one of these, nothing in Docker is Kubernetes'.
+# Without one of these, nothing in Docker belongs to Kubernetes.
 OF_DOCKER = ("kubelet", "cri-dockerd")
 AGAIN = "the reset"
 
 
 def remove_cgroup(path: str) -> OSError | None:
-    """Remove a cgroup with those below it; the error where one of them still has processes."""
+    """Remove a cgroup with those below it; returns the error if one of them still has processes."""
     try:
         for directory, _names, _files_in_it in os.walk(at(path), topdown=False):
             os.rmdir(directory)
@@ -80,12 +80,12 @@ class Host(DockerHost, ContainerdHost):
 
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)
-        # flannel's own file, which goes after the routes and rules for this network. Without it, there are none.
+        # flannel's own file, which is removed after the routes and rules for this network. Without it, there are none.
         found = _docker.environment(_files.read(at("/var/lib/flannel/subnet.env")) or "")
         self.network = found.get("FLANNEL_NETWORK", "")
 
     def parts(self) -> list[Part]:
-        """In the order in which they are removed. Units are last: they tell what is ours."""
+        """In the order of removal. Units come last, because they identify what is ours."""
         filtering = ("flanneld", "kube-proxy", "kubelet")
         return [
             Part("service", self.services, self.stop_services),
@@ -113,32 +113,32 @@ class Host(DockerHost, ContainerdHost):
         self.wake_containerd()
 
     def keeps(self) -> list[str]:
-        """What stays for now, because other containers are running."""
+        """What stays for now, because foreign containers are running."""
         foreign = self.foreign()
         kept = []
         if foreign and self.stamped():
             kept.append(
                 f"Docker keeps its process and docker0 its address, because a restart would stop {', '.join(foreign)}: "
-                "run plainkube.cluster.reset once more when they have ended."
+                "run plainkube.cluster.reset again after they have stopped."
             )
         in_use = self.sorted_images()[1] if self.has(*OF_DOCKER) else []
         if in_use:
-            kept.append(f"Images that containers of others use stay: {', '.join(in_use)}.")
+            kept.append(f"Images in use by foreign containers stay: {', '.join(in_use)}.")
         return kept
 
     # --- services --------------------------------------------------------------------------------------------------
 
     def services(self) -> list[str]:
-        """All but containerd, which is asked for its containers before it is stopped."""
+        """All except containerd, which must list its containers before it is stopped."""
         return self.started(name for name in self.ours if name != "containerd")
 
     def release_services(self, units: list[str]) -> None:
-        """As after the installation of a package whose service nobody wants: not started, and not at boot."""
+        """As if the package had been installed without starting its service, now or at boot."""
         self.run("systemctl", "disable", "--quiet", *units)
         self.remove_drop_ins(there(HELD))
 
     def docker_process(self) -> list[str]:
-        return ["restarted, so that docker0 is its own again"] if self.stamped() and not self.foreign() else []
+        return ["restarted, to restore its default bridge"] if self.stamped() and not self.foreign() else []
 
     # --- network ---------------------------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Host(DockerHost, ContainerdHost):
         tables = _reset.owned_rules(saved, self.network)
         bridge = _bridge.parse_addresses(self.output("ip", "-json", "-4", "address", "show")).get(_bridge.NAME)
         if "nat" in tables and bridge and self.stamped():
-            # Containers of others stay on docker0, whose way out flannel's rule was. This is Docker's own, and Docker removes it.
+            # Foreign containers stay on docker0, and flannel's rule masqueraded their traffic. This is Docker's own rule; Docker removes it.
             subnet = _bridge.Subnet(bridge[0], bridge[1], False).network
             tables["nat"].append(f"-A POSTROUTING -s {subnet} ! -o {_bridge.NAME} -j MASQUERADE")
         return tables
@@ -200,7 +200,7 @@ class Host(DockerHost, ContainerdHost):
     def remove_users(self, names: list[str]) -> None:
         for name in names:
             user = pwd.getpwnam(name)
-            # Of its state, mount points and what links lead to are left.
+            # Mount points and targets of links in its state stay.
             for path in [*SHARED["etcd"], *(path for paths in _reset.DATA.values() for path in paths)]:
                 if os.path.exists(at(path)) and os.stat(at(path)).st_uid == user.pw_uid:
                     os.chown(at(path), 0, 0)
@@ -209,7 +209,7 @@ class Host(DockerHost, ContainerdHost):
                 self.run("groupdel", name)
 
     def directories(self) -> list[str]:
-        """Shared directories in which nothing is left, or never was."""
+        """The shared directories that are empty."""
         points = {mount.point for mount in _paths.mounted()}
         shared = [path for name, paths in SHARED.items() if name in self.ours for path in paths]
         found = [path for path in there([*shared, *ALWAYS_SHARED]) if not listed(path) and not os.path.islink(at(path))]
@@ -219,7 +219,7 @@ class Host(DockerHost, ContainerdHost):
         while paths:
             for path in paths:
                 os.rmdir(at(path))
-            paths = self.directories()  # those above
+            paths = self.directories()  # the parents are empty now
 
 
 def main() -> None:

@@ -135,7 +135,7 @@ def inspect_etcd(module: AnsibleModule) -> dict:
 
 
 def ask_api(kubeconfig: str, path: str, missing: str) -> tuple[dict, str]:
-    """The object at a path of the API, and why there is none (empty where there is; missing where the API knows none)."""
+    """The object at a path of the API, and why it could not be read (empty if it could; `missing` if it does not exist)."""
     try:
         found = _api.connect(kubeconfig, timeout=2).read(path)
     except _api.ApiError as error:
@@ -145,7 +145,7 @@ def ask_api(kubeconfig: str, path: str, missing: str) -> tuple[dict, str]:
 
 def inspect_node(module: AnsibleModule) -> dict:
     name = module.params["node"]["name"]
-    missing = "the API server knows no such node; read `journalctl --unit kubelet`"
+    missing = "the API server does not have the node; read `journalctl --unit kubelet`"
     return _status.node_state(name, *ask_api(module.params["node"]["kubeconfig"], _api.node(name), missing))
 
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The code of module kube_objects; here, so that module survey can import it."""
+"""The code of module kube_objects."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.kube._api import
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 
-# Where nobody answers.
+# Used if their names are unknown.
 ALL = "all objects of the manifest"
 
 
 def kubectl(module: AnsibleModule, verb: str, *arguments: str) -> str:
-    """The output of kubectl for the manifest, once the API server is all there. Check mode does not wait, because nobody started one."""
-    # A user's own diff program may not print what is read here.
+    """The output of kubectl for the manifest, once the API server is fully available. Check mode does not wait, because no run has started one."""
+    # A user's own diff program may print a different format.
     options = {"data": module.params["manifest"], "environ_update": {"KUBECTL_EXTERNAL_DIFF": "diff -u -N"}}
     answer = poll(
         lambda: _kubectl.run(module, *arguments, "--filename=-", **options),
@@ -59,8 +59,8 @@ def make_present(module: AnsibleModule) -> dict:
     try:
         text = kubectl(module, "compare", "diff", "--concurrency=8", *ownership(module))
     except ApiError as error:
-        if module.check_mode and error.answer.nobody:
-            msg = f"All objects would be applied, because nothing is known of them: {error}"
+        if module.check_mode and error.answer.unreachable:
+            msg = f"All objects would be applied, because their state is unknown: {error}"
             return {**_actions.result([Action("apply", ALL)]), "msg": msg, "diff": all_new(module)}
         missing = _kubectl.missing_namespace(error.answer.text)
         objects = names(module) if missing else []
@@ -88,8 +88,8 @@ def make_absent(module: AnsibleModule) -> dict:
     try:
         objects = kubectl(module, "look for", "get", "--ignore-not-found", "--output=name").split()
     except ApiError as error:
-        if module.check_mode and error.answer.nobody:
-            return {**_actions.result([]), "msg": f"Nothing is known of the objects: {error}"}
+        if module.check_mode and error.answer.unreachable:
+            return {**_actions.result([]), "msg": f"The state of the objects is unknown: {error}"}
         raise
     if objects and not module.check_mode:
         timeout = f"--timeout={max(1, module.params['wait'])}s"

@@ -14,7 +14,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
 
 
 def rewrite(api: _api.Api, resource: str, metadata: _api.Object, seconds: int) -> None:
-    """An object that is gone by now is as good."""
+    """An object that has been deleted in the meantime is fine."""
     namespace, name = (urllib.parse.quote(metadata[key], safe="") for key in ("namespace", "name"))
     api.patch(f"/api/v1/namespaces/{namespace}/{resource}/{name}", {}, seconds)
 
@@ -46,4 +46,4 @@ def main() -> None:
         with _run.held(module):
             module.exit_json(**run(module))
     except _api.ApiError as error:
-        module.fail_json(msg=f"Objects could not be written again: {error}")
+        module.fail_json(msg=f"Objects could not be rewritten: {error}")

@@ -38,13 +38,15 @@ def load_authority(directory: str, now: datetime.datetime) -> _certificates.Auth
 
 
 def load(path: str, cluster: str) -> Access:
-    """The kubeconfig that is there. One that is not this cluster's alone is not ours to overwrite."""
+    """The existing kubeconfig. Refuses to overwrite one that is not only for this cluster."""
     try:
         # kubectl writes YAML.
         document = yaml.safe_load(_files.read(path) or "") or {"kind": "Config"}
         found = _kubeconfig.parse(document)
     except (ValueError, yaml.YAMLError):
-        raise Error(f"kubeconfig_path {path} is no kubeconfig: choose another path, or move the file away.") from None
+        raise Error(
+            f"kubeconfig_path {path} is not a kubeconfig: choose another path, or move the file away."
+        ) from None
     others = [name for name in _kubeconfig.clusters(document) if name != cluster]
     if others:
         raise Error(f"kubeconfig_path {path} also has {', '.join(others)}, which would be lost: choose another path.")
@@ -75,7 +77,7 @@ def check_servers(servers: t.Sequence[str]) -> None:
 def find_server(servers: t.Sequence[str], current: str, ca: str) -> tuple[str, str]:
     """The first server that responds, and an empty string; or the first server, and why it does not respond."""
     problems = {}
-    # The one in use first: a kubeconfig is not to change with every server that restarts.
+    # The current one first: a kubeconfig should not change with every restart of a server.
     for server in sorted(servers, key=lambda server: server != current):
         found = _probe.get(f"{server}/readyz", ca)
         # An API server that is not ready, or requires authentication, also counts as a response.

@@ -21,11 +21,11 @@ _GIVE_BACK = 20
 
 
 class Failure(Exception):
-    """A sentence without its end."""
+    """One sentence, without its full stop."""
 
 
 class Cluster:
-    """The API; an API server that does not answer yet is waited for until the time is up."""
+    """The API; waits for an API server that does not respond yet, until the timeout."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module, self.name = module, module.params["name"]
@@ -152,8 +152,8 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     try:
         return {"drained": drained, "restored": restored}[module.params["state"]](Cluster(module))
     except ApiError as error:
-        if module.check_mode and error.answer.nobody:
-            return nothing(f"Nothing is known of the node: {error}.")
+        if module.check_mode and error.answer.unreachable:
+            return nothing(f"The state of the node is unknown: {error}.")
         raise
 
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The code of module node_object; here, so that module survey can import it."""
+"""The code of module node_object."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def inspect(params: dict[str, t.Any], aim: _node_object.Wanted) -> _node_object.
     """What a run would change."""
     api = connect(params)
     node = None if api is None else api.read(_api.node(params["name"]))
-    # A Node that is yet to be created has something to remember.
+    # For a new Node, the run has something to record.
     return _node_object.new(aim) if node is None else _node_object.change(node, aim)
 
 
 def settle(params: dict[str, t.Any], aim: _node_object.Wanted) -> _node_object.Change:
-    """Bring the Node to what is wanted."""
+    """Change the Node to the desired state."""
     changes: list[_node_object.Change] = []
 
     def decide(node: _api.Object) -> _api.Object | None:
@@ -59,7 +59,7 @@ def settle(params: dict[str, t.Any], aim: _node_object.Wanted) -> _node_object.C
         reason = f"{params['pki']} on this host has no certificate for the API"
         raise _api.ApiError(reason, _api.Answer(0, reason))
     api.change(_api.node(params["name"]), decide, params["wait"], awaited=True)
-    # What the run changes is what it has found, even if a patch has to be tried again.
+    # Report the change that was found first, even if a patch must be retried.
     return changes[0]
 
 
@@ -72,10 +72,9 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         if not module.check_mode:
             module.fail_json(
                 msg=f"Node {params['name']} did not get the labels and taints of the inventory within {params['wait']} s: {error}; "
-                "see that its kubelet and the API server run (plainkube.cluster.status), and run this again."
+                "check that its kubelet and the API server are running (plainkube.cluster.status), and run this again."
             )
-        # Nothing is known of a Node that may exist.
-        change, message = _node_object.Change(None, "", ""), f"Nothing is known of the Node: {error}."
+        change, message = _node_object.Change(None, "", ""), f"The state of the Node is unknown: {error}."
     header = f"node {params['name']}"
     diff = {"before": change.before, "after": change.after, "before_header": header, "after_header": header}
     actions = [] if change.patch is None else [Action("apply", f"labels and taints of node {params['name']}")]

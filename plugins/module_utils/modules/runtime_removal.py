@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The code of module runtime_removal; here, so that module survey can import it."""
+"""The code of module runtime_removal."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ class Node(DockerHost, ContainerdHost):
         self.leaves_bridge = not self.to_docker and bridge not in ("", module.params["bridge"])
 
     def parts(self) -> list[Part]:
-        """In the order in which they are removed."""
+        """In the order of removal."""
         if self.to_docker:
-            # The artifacts that only containerd's nodes have.
+            # The artifacts that only nodes with containerd have.
             artifacts = [f"{_reset.RELEASES}/{name}" for name in ("containerd", "cni-plugins")]
             return [*self.containerd_parts(), *self.binary_parts(*artifacts)]
-        # The unit tells that the rest is ours.
+        # The unit identifies the rest as ours.
         return [
             Part("service", lambda: self.started([SHIM]), self.stop_services, (SHIM,)),
             *self.container_parts((SHIM,)),
@@ -79,36 +79,36 @@ class Node(DockerHost, ContainerdHost):
         return {"service": ["kubelet", *found.pop("service", [])], **found}
 
     def remove(self) -> None:
-        """Whatever there is, the kubelet must not make more of it."""
+        """The kubelet must not create anything new."""
         if self.runs("kubelet.service"):
             self.run("systemctl", "stop", "kubelet.service")
         super().remove()
 
     def all_containers(self) -> list[dict[str, t.Any]]:
-        """What pods have pulled is known by their containers, which are gone when images are removed."""
+        """Also remembers the images of pods' containers, which are removed before the images."""
         found = super().all_containers()
         self.pulled |= {one["ImageID"] for one in found if _bridge.of_kubernetes(one)}
         return found
 
     def docker_process(self) -> list[str]:
-        """Docker, where it is on flannel's subnet, or on its way back from there. One that never was is not ours."""
+        """Docker, if it is on flannel's subnet, or being moved back from it. Otherwise, it is not ours."""
         leaves = there([BRIDGELESS]) or (there([DROP_IN]) and self.started(["docker"]))
-        return ["stopped, and not started at boot"] if leaves else []
+        return ["stopped, and disabled at boot"] if leaves else []
 
 
 def refuse(node: Node) -> None:
-    """Fail where something of others is in the way; nothing has been changed."""
+    """Fail, before any change, if the removal is not safe or Docker must stop but runs foreign containers."""
     node.refuse(AGAIN)
     foreign = [] if node.module.params["docker"] or not there([DROP_IN]) else node.foreign()
     if foreign:
         node.module.fail_json(
-            msg="Docker Engine is to stop on this node (docker_enabled is false), and runs containers that Kubernetes does not own: "
+            msg="Docker Engine must stop on this node (docker_enabled is false), but runs containers that Kubernetes does not own: "
             f"{', '.join(foreign)}; stop them, or set docker_enabled to true."
         )
 
 
 def record(module: AnsibleModule, change: dict[str, t.Any] | None) -> dict[str, t.Any]:
-    """Have the host remember the change that is in progress: once the node's files have changed, they no longer show why it was drained."""
+    """Record the change in progress on the host: once the node's files have changed, they no longer show why it was drained."""
     written = _state.update(module, _state.RUNTIME_CHANGE, change, at(""))
     return _actions.result(_actions.writes([_state.PATH] if written else []))
 
@@ -121,10 +121,10 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         node = Node(module)
         refuse(node)
         if state == "prepared":
-            node.inspect()  # what cannot be read is told of before the node is drained
+            node.inspect()  # fails before the drain if something cannot be read
             return record(module, {"to": runtime})
         begun = _state.RUNTIME_CHANGE in _state.read(at(""))
-        pending = [Action("wait", "the change of the container runtime", "it has not come to its end")] if begun else []
+        pending = [Action("wait", "the change of the container runtime", "it is not complete yet")] if begun else []
         found = node.inspect()
         if found and not module.check_mode:
             node.remove()

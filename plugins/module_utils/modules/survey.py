@@ -91,9 +91,9 @@ def ask(module: AnsibleModule, step: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def masked(value: t.Any, secrets: t.Collection[str]) -> t.Any:
-    """A value without these texts, however deep they are. ansible-core masks them in what a module returns up to 2.21; later ones only in what they print."""
+    """A value without these secrets, at any depth. Up to version 2.21, ansible-core masks them in results of modules; later, only in its output."""
     if isinstance(value, str):
-        # A text may be a part of another.
+        # A secret may be part of another.
         for secret in sorted(filter(None, secrets), key=len, reverse=True):
             value = value.replace(secret, "********")
         return value

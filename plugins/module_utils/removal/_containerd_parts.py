@@ -17,7 +17,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths i
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker_service, _runtime
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _environment
 
-# Without our unit of it, nothing of containerd's is ours.
+# Without our unit, nothing of containerd is ours.
 OURS = ("containerd",)
 CONTAINERD = "containerd.service"
 CNI_PATH = "plainkube-cni.path"
@@ -50,7 +50,7 @@ def is_shim(command_line: str) -> bool:
 
 
 def command_line(pid: str) -> str:
-    """A process's, with zeros between its words; empty where it has ended."""
+    """The content of /proc/PID/cmdline; empty if the process has ended."""
     try:
         return _files.read(at(f"/proc/{pid}/cmdline")) or ""
     except ProcessLookupError:
@@ -58,7 +58,7 @@ def command_line(pid: str) -> str:
 
 
 def shims() -> list[str]:
-    """They live on when containerd stops, and containerd 2 ends that of a sandbox only when the kubelet asks for it."""
+    """They survive a stop of containerd, and containerd 2 stops that of a sandbox only if the kubelet requests it."""
     return [pid for pid in listed("/proc") if pid.isdigit() and is_shim(command_line(pid))]
 
 
@@ -68,7 +68,7 @@ def end_shims(pids: list[str]) -> None:
             os.kill(int(pid), signal.SIGKILL)
     left = poll(shims, lambda left: not left, seconds=10)
     if left:
-        raise OSError(f"these processes of containerd's do not end: {', '.join(left)}")
+        raise OSError(f"these processes of containerd do not stop: {', '.join(left)}")
 
 
 def network_namespaces() -> list[str]:
@@ -80,7 +80,7 @@ def sandboxes() -> list[str]:
 
 
 def own_bridge() -> list[str]:
-    """cni0, if it is ours: others use the same name."""
+    """cni0, if it is ours: other software uses the same name."""
     ours = _runtime.bridge_of(_files.read(at(_runtime.CONFLIST)) or "") == BRIDGE
     return [BRIDGE] if ours and os.path.exists(at(f"/sys/class/net/{BRIDGE}")) else []
 
@@ -102,13 +102,13 @@ class ContainerdHost(Host):
         return Part("container", lambda: self.listing("containers"), self.remove_pod_containers, OURS)
 
     def network_parts(self) -> list[Part]:
-        """What pods leave when their containers are gone. containerd stops, as it remembers them; the CNI configuration, which tells on which
-        bridge they were, is last."""
+        """The remains of pods without their containers. containerd stops, because it remembers the pods. The CNI configuration, which identifies
+        their bridge, comes last."""
         chains = functools.partial(_reset.chain_rules, prefixes=CHAINS)
         return [
             Part("service", self.containerd_services, self.each("systemctl", "stop"), OURS),
             Part("process", shims, end_shims, OURS),
-            # With a namespace, the veth pair of its pod is removed, too.
+            # Removing a namespace also removes the veth pair of its pod.
             Part("network namespace", network_namespaces, self.each("ip", "netns", "delete"), OURS),
             self.rule_part("iptables", chains, OURS),
             self.table_part(TABLES, OURS),
@@ -118,12 +118,12 @@ class ContainerdHost(Host):
         ]
 
     def wake_containerd(self) -> None:
-        """Start a containerd that does not run, though pods' containers may be left in it: only it can list them."""
+        """Start a stopped containerd that may still have pods' containers: only containerd can list them."""
         if self.has(*OURS) and there([UNIT]) and not self.active(CONTAINERD):
             self.output("systemctl", "start", CONTAINERD)
 
     def listing(self, kind: str) -> list[str]:
-        """The names of all containers, tasks or images that Kubernetes has."""
+        """The names of all containers, tasks or images of Kubernetes."""
         if not self.active(CONTAINERD):
             return []
         return sorted(self.output(*COMMAND, kind, "list", "--quiet").split())
@@ -131,7 +131,7 @@ class ContainerdHost(Host):
     def remove_pod_containers(self, names: list[str]) -> None:
         tasks = self.listing("tasks")
         if tasks:
-            # One that ends by itself meanwhile is no trouble: the next command tells whether any is left.
+            # They may end in the meantime: the next command shows whether any is left.
             self.output(*COMMAND, "tasks", "delete", "--force", *tasks)
         self.run(*COMMAND, "containers", "delete", *names)
 

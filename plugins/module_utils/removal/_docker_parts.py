@@ -22,7 +22,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _environment, _stamp, _systemd
 
 DROP_IN = f"{UNITS}/{SERVICE}.d/{_docker.DROP_IN}"
-# For one start of Docker while its default bridge is restored; always gone after the next boot.
+# For one start of Docker, while its default bridge is restored. Never survives a boot.
 BRIDGELESS = f"/run/systemd/system/{SERVICE}.d/{_docker.DROP_IN}"
 DROP_INS = (
     DROP_IN,
@@ -36,18 +36,18 @@ DROP_INS = (
 class DockerHost(Host):
     """A host with Docker Engine. Its module has the options images and wait."""
 
-    # Images that go whatever their names.
+    # IDs of images to remove, whatever their names.
     pulled: t.AbstractSet[str] = frozenset()
 
     def container_parts(self, owners: tuple[str, ...]) -> list[Part]:
-        """Kubernetes' containers, and images. The owners are our services without which nothing in Docker is Kubernetes'."""
+        """Kubernetes' containers, and images. Without one of the owners, which are our services, nothing in Docker belongs to Kubernetes."""
         return [
             Part("container", self.containers, self.remove_containers, owners),
             Part("image", lambda: self.sorted_images()[0], self.remove_images, owners),
         ]
 
     def bridge_parts(self, process: t.Callable[[], list[str]], runs: bool) -> list[Part]:
-        """docker0's place in flannel's subnet. `process` tells whether Docker has to leave it; `runs`, whether Docker runs afterwards."""
+        """docker0's settings for flannel's subnet. `process` finds out whether Docker must leave it; `runs`: Docker runs afterwards."""
         return [
             Part("setting of Docker", self.settings, self.take_back_settings),
             Part("Docker's process", process, lambda dummy: self.leave_bridge(runs)),
@@ -86,7 +86,7 @@ class DockerHost(Host):
     # --- docker0 ---
 
     def daemon_json(self) -> tuple[str, dict[str, t.Any], dict[str, t.Any]]:
-        """Path and settings of daemon.json, and those of the settings that are not ours."""
+        """Path and settings of daemon.json, and the settings that are not ours."""
         path, recorded = _docker.recorded(_state.read(at("")))
         current = _docker.parse_daemon_json(_files.read(at(path)), path)
         return path, current, _docker.unmerge(current, recorded)
@@ -121,7 +121,7 @@ class DockerHost(Host):
         return not (bounded and shown.get("OOMScoreAdjust", "").startswith("-"))
 
     def leave_bridge(self, runs: bool) -> None:
-        """Its containers, images and volumes stay; the next time that it starts, it has a bridge of its own."""
+        """Docker's containers, images and volumes stay; the next time it starts, it has its default bridge."""
         _docker_service.stop(self.module, rebuild=True)
         if not runs:
             self.run("systemctl", "disable", "--quiet", SERVICE, "docker.socket")
@@ -160,10 +160,10 @@ class DockerHost(Host):
         self.remove_docker_drop_ins([BRIDGELESS])
 
     def wake_docker(self) -> None:
-        """Start a Docker that should run and does not: only it can list containers and images."""
+        """Start a stopped Docker that should run: only Docker can list containers and images."""
         if self.active(SERVICE) or self.state(SERVICE).get("UnitFileState") != "enabled" or not self.startable():
             return
         if not there([DROP_IN, BRIDGELESS]) and not listed(f"{_bridge.INTERFACE}/brif"):
-            # A killed run had stopped it while it restored the default bridge.
+            # A killed run stopped it while restoring the default bridge.
             self.forget_bridge()
         _docker_service.start(self.module, self.module.params["wait"])

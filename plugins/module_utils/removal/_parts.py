@@ -32,7 +32,7 @@ class Part(t.NamedTuple):
     remove: t.Callable[[list[str]], None]
     # Our services, one of which must be on the host; empty: always ours.
     owners: tuple[str, ...] = ()
-    # Why it is not safe to remove them, in sentences.
+    # Why it is not safe to remove them, as sentences.
     refusals: t.Callable[[], list[str]] = list
 
 
@@ -44,29 +44,29 @@ class Host:
         paths = matching(f"{UNITS}/*.service")
         self.units = {os.path.basename(path)[: -len(".service")]: _files.read(at(path)) or "" for path in paths}
         self.ours = _reset.owned_units(self.units)
-        # Why something stays, in sentences.
+        # Why something stays, as sentences.
         self.kept: list[str] = []
 
     def parts(self) -> list[Part]:
-        """In the order in which they are removed."""
+        """In the order of removal."""
         raise NotImplementedError
 
     def wake(self) -> None:
-        """Start the runtimes that have to be asked for what is left in them."""
+        """Start the stopped runtimes: only they can list what is left in them."""
 
-    # --- looking and removing --------------------------------------------------------------------------------------
+    # --- inspection and removal ------------------------------------------------------------------------------------
 
     def applicable(self) -> list[Part]:
         return [part for part in self.parts() if not part.owners or self.has(*part.owners)]
 
     def refuse(self, again: str) -> None:
-        """Fail where it is not safe to remove the parts. `again` is what to run once more."""
+        """Fail if it is not safe to remove the parts. `again` is what to run again."""
         refusals = [sentence for part in self.applicable() for sentence in part.refusals()]
         if refusals:
             self.module.fail_json(msg=f"Nothing was removed: {'; '.join(refusals)}, and run {again} again.")
 
     def inspect(self) -> Found:
-        """What there is."""
+        """The existing items, by kind."""
         found: Found = {}
         for part in self.applicable():
             names = part.find()
@@ -75,7 +75,7 @@ class Host:
         return found
 
     def remove(self) -> None:
-        """Remove the parts one after the other, and search again before each: until it was stopped, the kubelet may have created more."""
+        """Remove the parts one by one, and search again before each: the kubelet may have created more until it stopped."""
         self.wake()
         for part in self.applicable():
             names = part.find()
@@ -91,7 +91,7 @@ class Host:
         return _command.output(self.module, *command)
 
     def each(self, *command: str) -> t.Callable[[list[str]], None]:
-        """What runs a command for each name, which may be several words."""
+        """A function that runs a command for each name, which may consist of several words."""
 
         def run(names: list[str]) -> None:
             for name in names:
@@ -114,7 +114,7 @@ class Host:
         return self.state(unit).get("ActiveState") not in ("inactive", "failed")
 
     def started(self, names: t.Iterable[str]) -> list[str]:
-        """Those of the services that run, have failed, or would start at boot."""
+        """The services that are running, have failed, or would start at boot."""
         states = {name: self.state(f"{name}.service") for name in names}
         return [
             name
@@ -124,10 +124,10 @@ class Host:
 
     def stop_services(self, names: list[str]) -> None:
         units = [f"{name}.service" for name in names]
-        # One by one until no service is left that creates containers.
+        # One by one, until no service that creates containers is left.
         for unit in [unit for unit in units if unit in ("kubelet.service", "cri-dockerd.service")]:
             self.run("systemctl", "stop", unit)
-        # An API server whose etcd is gone, here or on another host, would wait two minutes for it.
+        # An API server without etcd, on this or another host, would wait two minutes for it.
         servers = [unit for unit in units if unit != "etcd.service"]
         if servers:
             self.run("systemctl", "stop", "--no-block", *servers)
@@ -139,7 +139,7 @@ class Host:
         self.output("systemctl", "reset-failed", *units)
 
     def unit_part(self, names: t.Iterable[str]) -> Part:
-        """Units tell what is ours, so they go last."""
+        """Units are removed last, because they identify what is ours."""
 
         def remove(paths: list[str]) -> None:
             _paths.remove_files(paths)
@@ -150,7 +150,7 @@ class Host:
     # --- files -----------------------------------------------------------------------------------------------------
 
     def tree_parts(self, kind: str, paths: t.Callable[[], list[str]], owners: tuple[str, ...] = ()) -> list[Part]:
-        """Directories that are ours with all in them, and what is mounted there."""
+        """Directories that are ours with all their content, and the mounts below them."""
 
         def remove(dummy: list[str]) -> None:
             Trees(paths()).remove()
@@ -161,7 +161,7 @@ class Host:
         ]
 
     def binary_parts(self, *directories: str) -> list[Part]:
-        """Directories of role artifacts, and the links that lead there."""
+        """Directories of role artifacts, and the links to them."""
         inside = tuple(f"{directory}/" for directory in directories)
 
         def links() -> list[str]:
@@ -175,11 +175,11 @@ class Host:
     def unmount(self, points: list[str]) -> None:
         for point in points:
             try:
-                # It may have disappeared together with another mount of which it was a copy.
+                # It may have disappeared together with a mount whose copy it was.
                 if any(mount.point == point for mount in _paths.mounted()):
                     self.run("umount", point)
             except _command.Failed:
-                # Unmounted lazily, what is in it could still be read.
+                # After a lazy unmount, its content would still be readable.
                 holders = ", ".join(_trees.holders(at(point)) if there([point]) else [])
                 if not holders:
                     raise
@@ -188,14 +188,14 @@ class Host:
     def remove_drop_ins(self, paths: list[str]) -> None:
         _paths.remove_files(paths)
         for directory in {os.path.dirname(path) for path in paths}:
-            with contextlib.suppress(OSError):  # others have files there, too
+            with contextlib.suppress(OSError):  # a directory with files of other software, too
                 os.rmdir(at(directory))
         self.run("systemctl", "daemon-reload")
 
     # --- packet filters --------------------------------------------------------------------------------------------
 
     def rule_part(self, command: str, owned: t.Callable[[str], _reset.Rules], owners: tuple[str, ...]) -> Part:
-        """Rules of iptables; `owned` finds them in what `iptables-save` prints."""
+        """Rules of iptables; `owned` finds them in the output of `iptables-save`."""
 
         def find() -> _reset.Rules:
             return owned(self.output(f"{command}-save"))
@@ -216,15 +216,15 @@ class Host:
 
 @contextlib.contextmanager
 def explained(module: AnsibleModule, again: str) -> t.Iterator[None]:
-    """Ends the module with a sentence where something fails."""
+    """Ends the module with a sentence if something fails."""
     try:
         yield
     except (_command.Failed, OSError, ValueError) as error:
-        module.fail_json(msg=f"{str(error).rstrip('.')}. Put that right, and run {again} again: it goes on from here.")
+        module.fail_json(msg=f"{str(error).rstrip('.')}. Fix that, and run {again} again: it resumes here.")
 
 
 def actions(found: Found) -> list[Action]:
-    """The actions that remove what was found. The unit of a service is a part of its own."""
+    """The actions that remove what was found. The unit of a service is a separate part."""
     pairs = [(kind, name) for kind, names in found.items() for name in names]
     return [Action("stop", name) if kind == "service" else Action("remove", f"{kind} {name}") for kind, name in pairs]
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Paths on a host that are this collection's, and directories that may be links, mount points, or have mounts below them."""
+"""Paths of this collection on a host, and directories that may be links or mount points, or have mounts below them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import typing as t
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _mounts, _trees
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _reset
 
-# Tests put a directory of theirs before all paths.
+# Prefix of all paths, for tests.
 ROOT = ""
 UNITS = "/etc/systemd/system"
-# Where role artifacts has symlinks.
+# The directories with role artifacts' symlinks.
 LINKS = ("/usr/local/bin", "/opt/cni/bin")
 
 
@@ -43,7 +43,7 @@ def remove_files(paths: t.Iterable[str]) -> None:
 
 
 def resolved(path: str) -> str:
-    """Where a path leads, links followed."""
+    """The target of a path, following links."""
     return os.path.realpath(at(path))[len(ROOT) :]
 
 
@@ -52,32 +52,32 @@ def mounted() -> list[_mounts.Mount]:
 
 
 class Tree(t.NamedTuple):
-    """A directory that is ours with all in it."""
+    """A directory that is ours with all its content."""
 
-    path: str  # as our components know it
-    place: str  # where that leads
-    stays: bool  # somebody has put a link or a mount point there
+    path: str  # the path in our components
+    place: str  # its target
+    stays: bool  # whether it is a link or a mount point
 
 
 class Trees:
-    """Directories that are ours with all in them, and files. They go, and what is mounted below them is unmounted.
+    """Our files, and directories that are ours with all their content. They are removed, and everything mounted below them is unmounted.
 
-    Where somebody has put a link or a mount point in the place of a directory, only what is in it goes: the link, the directory that it
-    leads to and the mount stay. So the name of a directory of which only the content goes ends with a slash.
+    If a directory is a link or a mount point, only its content is removed: the link, the directory to which it
+    leads, and the mount stay. The name of a directory that loses only its content ends with a slash.
     """
 
     def __init__(self, paths: t.Iterable[str]) -> None:
         self.mounts = mounted()
         points = {mount.point for mount in self.mounts}
         found = there(paths)
-        # A link that leads to no directory is not ours.
+        # A link that does not lead to a directory is not ours.
         self.files = [path for path in found if not os.path.isdir(at(path)) and not os.path.islink(at(path))]
         trees = []
         for path in found:
             place = resolved(path)
             if os.path.isdir(at(path)):
                 trees.append(Tree(path, place, os.path.islink(at(path)) or place in points))
-        # A directory in another one goes with that.
+        # A subdirectory is removed together with its parent.
         self.trees = [
             tree for tree in trees if tree.stays or not any(_mounts.within(tree.place, one.place) for one in trees)
         ]
@@ -87,14 +87,14 @@ class Trees:
 
     @staticmethod
     def location(path: str) -> str:
-        """Where a link is, those on the way to it followed."""
+        """The path of a link, with the links in its parents resolved."""
         return f"{resolved(os.path.dirname(path))}/{os.path.basename(path)}"
 
     def keep(self) -> set[str]:
         return {at(path) for path in self.kept}
 
     def names(self) -> list[str]:
-        """What there is to remove."""
+        """The items to remove."""
         found = [*self.files]
         for tree in self.trees:
             content_only = tree.stays or any(_mounts.within(path, tree.place) for path in self.kept)
@@ -108,13 +108,13 @@ class Trees:
             _trees.remove(at(tree.place), self.keep(), content_only=tree.stays)
 
     def mount_points(self) -> list[str]:
-        """What is mounted below the directories, in the order in which it can be unmounted; a point as often as something is mounted there."""
+        """The mounts below the directories, in the order in which they can be unmounted; a point appears once for each mount on it."""
         below = [_mounts.below(self.mounts, tree.place).mounts for tree in self.trees]
         found = {mount.id: mount.point for mounts in below for mount in mounts}
         return [point for point in found.values() if point not in self.kept]
 
     def refusals(self) -> list[str]:
-        """Why it is not safe to remove them, in sentences."""
+        """Why it is not safe to remove them, as sentences."""
         return [problem for tree in self.trees for problem in self.problems(tree)]
 
     def problems(self, tree: Tree) -> t.Iterator[str]:
@@ -124,13 +124,13 @@ class Trees:
             what = f"is a link to {tree.place}, which" if os.path.islink(at(tree.path)) else "is a mount point, and"
             more = " and more" if len(strangers) > 5 else ""
             yield (
-                f"{tree.path} {what} also holds {', '.join(strangers[:5])}{more}, and that is not the cluster's: "
+                f"{tree.path} {what} also contains {', '.join(strangers[:5])}{more}, which does not belong to the cluster: "
                 "move it to another directory"
             )
         for path in (f"{tree.place}/{name}" for name in names):
             if os.path.islink(at(path)) and os.path.isdir(at(path)):
                 yield (
-                    f"{path} is a link to {resolved(path)}, and what is there may not be the cluster's: unmount and remove there what is, "
+                    f"{path} is a link to {resolved(path)}, and its content may not belong to the cluster: unmount and remove what does, "
                     "remove the link"
                 )
         hidden = _mounts.below(self.mounts, tree.place).hidden

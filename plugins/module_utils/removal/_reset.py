@@ -27,8 +27,8 @@ _OUR_CHAINS = ("FLANNEL-", "KUBE-")
 # kube-proxy's, flannel's and the firewall's.
 TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", _firewall.NAME)
 
-# What services keep, by the one whose unit tells that it is ours: its directories, and a regular expression for the names that it writes there.
-# Those are only needed where a link or a mount point is in a directory's place, which may have led to something else than an empty directory.
+# The services' data, by the service whose unit identifies it as ours: directory -> what it writes there, as a regular expression. This is only
+# needed if a link or a mount point replaces a directory, because its target may not have been empty.
 _ETCD = r"member|\.touch"
 _FLANNEL = r"\.?subnet\.env"
 DATA = {
@@ -37,9 +37,9 @@ DATA = {
     "flanneld": {"/var/lib/flannel": _FLANNEL, "/run/flannel": _FLANNEL},
     "cri-dockerd": {"/var/lib/cri-dockerd": r"sandbox", "/run/cri-dockerd.sock": ""},
     "kubelet": {
-        # It may be on a disk of its own.
+        # The pods' directory may be on a separate disk.
         "/var/lib/kubelet/pods": r"[0-9a-f-]{32,36}",
-        # https://kubernetes.io/docs/reference/node/kubelet-files/, and what its options and drivers put there.
+        # https://kubernetes.io/docs/reference/node/kubelet-files/, and what its options and drivers write there.
         "/var/lib/kubelet": (
             r"pods|pods-api|pod-resources|plugins|plugins_registry|plugin-containers|device-plugins|checkpoints|pki|seccomp|image_manager"
             r"|\w+_state|config\.json|\.dockercfg"
@@ -80,14 +80,14 @@ def owned_users(passwd: str) -> list[str]:
 
 
 def strangers(path: str, names: t.Iterable[str]) -> list[str]:
-    """Those of the names in a directory of ours, known by its path, that no component of ours writes there."""
+    """The names in one of our directories that none of our components writes there."""
     known = _VERSIONS if os.path.dirname(path) == RELEASES else _CONTENTS.get(path, "")
     return sorted(name for name in names if not re.fullmatch(known, name))
 
 
 def chain_rules(saved: str, prefixes: t.Sequence[str], more: t.Container[str] = ()) -> Rules:
-    """The lines for iptables-restore --noflush that take the chains that begin so, and what leads there, out of what iptables-save
-    printed; with them, other rules as it prints them."""
+    """The input of iptables-restore --noflush that removes the chains with these prefixes, and the jumps to them, from the output of
+    iptables-save; also removes the rules in `more`, in iptables-save's format."""
     either = "|".join(map(re.escape, prefixes))
     chain, jump = re.compile(either), re.compile(rf" -[jg] (?:{either})\S*")
     removed: Rules = {}
@@ -107,7 +107,7 @@ def chain_rules(saved: str, prefixes: t.Sequence[str], more: t.Container[str] = 
 
 
 def owned_rules(saved: str, network: str) -> Rules:
-    """The same for flannel's and kube-proxy's.
+    """The same for the chains of flannel and kube-proxy.
 
     Docker 28 and later have docker_rebridge's rules for the pod network in their chain DOCKER-USER.
     """
@@ -130,7 +130,7 @@ def restore_script(tables: t.Mapping[str, t.Sequence[str]]) -> str:
 
 
 def owned_tables(listed: str, names: t.Container[str] = TABLES) -> list[str]:
-    """Family and name of those of the tables that are there, out of `nft list tables`."""
+    """Family and name of the existing tables with these names, from the output of `nft list tables`."""
     tables = (line.split()[1:] for line in listed.splitlines() if line.startswith("table "))
     return [" ".join(table) for table in tables if table[-1] in names]
 
@@ -145,8 +145,8 @@ def within(address: str, network: str) -> bool:
 
 
 def owned_routes(listed: str, network: str) -> list[str]:
-    """Where flannel routes pods of other hosts without encapsulation, out of `ip -json route show`: through a gateway. Routes through flannel.1 go with
-    it."""
+    """flannel's routes to pods of other hosts without encapsulation, from `ip -json route show`: through a gateway. Routes through flannel.1
+    disappear with it."""
     routes = json.loads(listed or "[]")
     return [
         f"{route['dst']} via {route['gateway']} dev {route['dev']}"
@@ -164,8 +164,8 @@ def sorted_images(
     names: t.Container[str],
     pulled: t.Container[str] = (),
 ) -> tuple[list[str], list[str]]:
-    """The names to remove, of those given and of the images that pods pulled, and the names to keep: a container of others has the image, and it has no
-    other name."""
+    """The names to remove, among `names` and those of the images that pods pulled, and the names to keep: those of images that foreign containers
+    use and that have no other name."""
     remove: list[str] = []
     keep: list[str] = []
     for image in images:

@@ -57,7 +57,7 @@ def written(files: t.Iterable[t.Mapping[str, t.Any]]) -> list[Action]:
 
 
 def starts(service: str, reasons: t.Sequence[str], running: bool, enable: bool = False) -> list[Action]:
-    """The action for a service that must be started again, for these reasons; without a reason, the one that enables it, if it has to be."""
+    """The action for a service that must be restarted for these reasons; without a reason, the one that enables it, if necessary."""
     verb: Verb = "restart" if running else "start"
     if not reasons:
         return [Action("enable", service, "it would not start at boot")] if enable else []

@@ -18,7 +18,7 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 DROP_IN = "zz-plainkube.conf"
 # dockerd exits if a setting is both a flag and in daemon.json; these are always flags, whatever daemon.json contains.
 _OWNED = ("bip", "mtu", "ip-masq", "userland-proxy", "fixed-cidr")
-# Flags whose name in daemon.json is not the flag's own.
+# Flags with a different name in daemon.json.
 _PLURALS = {
     "add-runtime": "runtimes",
     "authorization-plugin": "authorization-plugins",
@@ -182,7 +182,7 @@ def merge(
 
 
 class Record(t.NamedTuple):
-    """What docker_rebridge put into daemon.json, as the host's state has it. Settings that somebody changes there are not ours from then on."""
+    """What docker_rebridge added to daemon.json, as recorded in the host's state. A setting that an administrator changes is no longer ours."""
 
     daemon_json: str
     settings: dict[str, t.Any]

@@ -19,18 +19,18 @@ SERVICE = "docker.service"
 
 
 def stop(module: AnsibleModule, rebuild: bool) -> None:
-    """Stop Docker and the socket that would start it, and remove what the old bridge leaves."""
+    """Stop Docker and the socket that would start it, and remove the remains of the old bridge."""
     _command.check(module, "systemctl", "stop", "docker.socket", SERVICE)
     rules = _command.output(module, "iptables", "-w", "-t", "nat", "-S", "POSTROUTING")
     for rule in _bridge.docker_masquerades(rules):
         _command.output(module, "iptables", "-w", "-t", "nat", "-D", *rule.split()[1:])
-    # Docker makes a new one when it starts.
+    # Docker recreates it at start.
     if rebuild and os.path.exists(_bridge.INTERFACE):
         _command.check(module, "ip", "link", "delete", _bridge.NAME)
 
 
 def start(module: AnsibleModule, wait: int) -> None:
-    """Start Docker and wait until it has started or failed; systemd's own wait may be endless."""
+    """Start Docker and wait until it has started or failed; systemd itself may wait forever."""
     _command.output(module, "systemctl", "reset-failed", SERVICE, "docker.socket", "containerd.service")
     _command.check(module, "systemctl", "start", "--no-block", SERVICE)
 

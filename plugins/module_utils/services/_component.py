@@ -20,7 +20,7 @@ class Process(t.NamedTuple):
 
     @classmethod
     def of(cls, state: t.Mapping[str, str], binary: str) -> Process:
-        """The process of a service whose state is what `systemctl show` says."""
+        """The process of a service, from the output of `systemctl show`."""
         pid = int(state.get("MainPID") or 0)
         stamp, other = _stamp.of_process(pid), _stamp.other_binary(pid, binary)
         return cls(state.get("ActiveState", ""), state.get("SubState", ""), pid, stamp, other)
@@ -57,7 +57,7 @@ def wanted_unit(
 def service_diff(
     service: str, state: t.Mapping[str, str], enable: bool, reasons: t.Sequence[str], more: t.Sequence[str] = ()
 ) -> list[dict[str, str]]:
-    """A service's own entry in Ansible's diff, with more lines about what a restart brings with it."""
+    """A service's entry in Ansible's diff; `more` has lines about side effects of a restart."""
     after = [*(["enabled"] if enable else []), *(f"restarted: {reason}" for reason in reasons), *more]
     if not after:
         return []

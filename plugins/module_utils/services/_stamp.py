@@ -95,13 +95,13 @@ def _parts(text: str) -> tuple[str, str]:
 
 
 def changed_inputs(text: str, contents: Contents | None = None) -> list[str]:
-    """The inputs in a unit's trailer that are no longer what they were when the unit was written."""
+    """The inputs in a unit's trailer that have changed since the unit was written."""
     trailer = _parts(text)[1]
     return [path for path, short in _INPUT.findall(trailer) if _short(path, contents) != short]
 
 
 def split(text: str) -> tuple[str, list[str], Stamp | None]:
-    """A unit's text without its trailer, its inputs, and its stamp (None where it has none)."""
+    """A unit's text without its trailer, its inputs, and its stamp (None if it has none)."""
     body, trailer = _parts(text)
     found = _STAMP.search(trailer)
     inputs = [path for path, dummy in _INPUT.findall(trailer)]

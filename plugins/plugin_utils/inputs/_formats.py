@@ -371,7 +371,7 @@ FORMATS: dict[str, Format] = {
     "cluster_etcd_version": VERSION,
     "cluster_flannel_version": VERSION,
     "cluster_hello_version": VERSION,
-    # HAProxy runs as a user of its own, which no port below 1024 is for; the next port is its health's.
+    # HAProxy runs as an unprivileged user, which cannot open ports below 1024; the next port is for its health endpoint.
     "cluster_load_balancer_port": whole(1024, 65534),
     "cluster_name": cluster_name,
     "cluster_pause_version": VERSION,

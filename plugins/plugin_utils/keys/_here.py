@@ -42,7 +42,7 @@ def run(module: types.ModuleType, params: dict[str, t.Any], check_mode: bool, qu
     if _certificates.MISSING:
         return {
             "failed": True,
-            "msg": "The Python library cryptography is missing on the control node: install it beside ansible-core (pip install cryptography).",
+            "msg": "The Python library cryptography is missing on the control node: install it next to ansible-core (pip install cryptography).",
             "exception": _certificates.MISSING,
         }
     here = Here({**params, "directory": os.path.expanduser(params["directory"])}, check_mode, quiet)

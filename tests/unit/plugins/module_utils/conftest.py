@@ -34,13 +34,13 @@ class Request(t.NamedTuple):
 
 
 class ApiServer:
-    """What an API server does with a few objects, over HTTP. It can be told to do something else first."""
+    """An API server with a few objects, over HTTP. Its first responses can be set."""
 
     def __init__(self) -> None:
         self.objects: dict[str, dict] = {}  # by path
         self.budgets: dict[str, str] = {}  # path of a pod -> what a PodDisruptionBudget says to its eviction
         self.requests: list[Request] = []
-        # For the next requests, one each: a status to answer; None to break the connection; a function to call before the right answer.
+        # For the next requests, one each: a status to return; None to break the connection; a function to call before the regular response.
         self.first: list[t.Any] = []
         self.url = ""
 
@@ -63,7 +63,7 @@ class ApiServer:
         elif first is None:
             return None
         elif first != 200:
-            return first, {"message": f"trouble {first}"}
+            return first, {"message": f"problem {first}"}
         url = urllib.parse.urlsplit(request.path)
         if url.path.endswith("/eviction"):
             return self.evict(url.path, url.query)
@@ -78,7 +78,7 @@ class ApiServer:
         kind = path.rpartition("/")[2]
         found = [one for name, one in self.objects.items() if name.split("/")[-2] == kind]
         more = {"continue": str(start + limit)} if start + limit < len(found) else {}
-        # As Go writes an empty list.
+        # Go encodes an empty list as null.
         return {"items": found[start : start + limit] or None, "metadata": more}
 
     def patch(self, path: str, body: dict) -> tuple[int, dict]:

@@ -22,20 +22,20 @@ def test_no_proxy_is_used(api_server, monkeypatch):
 @pytest.mark.parametrize(
     ("status", "early"), [(404, False), (403, False), (409, True), (429, True), (500, True), (503, True)]
 )
-def test_a_refusal_is_an_answer(api_server, status, early):
+def test_an_error_is_a_response(api_server, status, early):
     api_server.first = [status]
     answer = _probe.get(f"{api_server.url}/healthz")
-    assert (answer.status, answer.ok, answer.nobody, answer.early) == (status, False, False, early)
-    assert answer.said == f"{api_server.url}/healthz answers {status}: trouble {status}"
+    assert (answer.status, answer.ok, answer.unreachable, answer.early) == (status, False, False, early)
+    assert answer.said == f"{api_server.url}/healthz returns {status}: problem {status}"
 
 
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:9/x", "http://127.0.0.1:99999/x", "127.0.0.1:9/x/y/z", "http:///x", "ftp://x/y"]
 )
-def test_nobody_there_is_an_answer_too(url):
+def test_no_response_is_a_result_too(url):
     answer = _probe.get(url, timeout=1)
-    assert (answer.ok, answer.nobody, answer.early, bool(answer.text)) == (False, True, True, True)
-    assert answer.said == f"{url} does not answer: {answer.text}"
+    assert (answer.ok, answer.unreachable, answer.early, bool(answer.text)) == (False, True, True, True)
+    assert answer.said == f"{url} does not respond: {answer.text}"
 
 
 @pytest.mark.parametrize(

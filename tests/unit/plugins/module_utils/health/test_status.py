@@ -42,7 +42,7 @@ def texts(problems):
     return [problem.text for problem in problems]
 
 
-def test_listeners_are_told_from_connections():
+def test_listeners_without_connections():
     assert [str(one) for one in _status.parse_listeners(TCP)] == ["127.0.0.1:10248"]
     assert _status.parse_listeners(TCP)[0].inode == 4711
 
@@ -138,7 +138,7 @@ def test_a_healthy_component_has_no_problems():
         ({"listening": ["127.0.0.1:10248", "[::]:1025"]}, "does not listen on port 10250", True),
         (
             {"health": {"url": "http://127.0.0.1:10248/healthz", "status": 500, "ok": False, "text": "[-]ping failed"}},
-            "is not healthy: http://127.0.0.1:10248/healthz answers 500: [-]ping failed",
+            "is not healthy: http://127.0.0.1:10248/healthz returns 500: [-]ping failed",
             True,
         ),
         (
@@ -150,7 +150,7 @@ def test_a_healthy_component_has_no_problems():
                     "text": "Connection refused",
                 }
             },
-            "healthz does not answer: Connection refused",
+            "healthz does not respond: Connection refused",
             True,
         ),
     ],
@@ -210,7 +210,7 @@ def test_certificates(days, error, sentence):
         ("ca-cross.crt", []),
     ],
 )
-def test_what_to_do_about_an_authority_that_ends(name, words):
+def test_the_remedy_for_a_ca_that_expires(name, words):
     certificate = {"path": f"/etc/kubernetes/pki/{name}", "days_left": 3, "not_after": "2026-12-01", "error": ""}
     assert [one.text.rpartition("; ")[2] for one in _status.certificate_problems(certificate, 30)] == words
     expired = [
@@ -283,7 +283,7 @@ def test_an_etcd_member_that_never_started():
     assert "the etcd member 3 at https://c:2380 was added and has never started" in problem.text
 
 
-def test_a_learner_and_who_is_not_expected():
+def test_a_learner_and_an_unexpected_member():
     members = {
         "members": [*MEMBERS["members"], {"ID": 3, "name": "x", "peerURLs": ["https://x:2380"], "isLearner": True}]
     }
@@ -298,7 +298,7 @@ def test_a_learner_and_who_is_not_expected():
     assert not _status.etcd_problems({**etcd(_status.etcd_members(MEMBERS, status())), "expected": ["cp1", "cp2"]})
 
 
-def test_an_etcd_that_does_not_answer_is_worth_waiting_for():
+def test_an_etcd_that_does_not_respond_may_recover():
     (problem,) = _status.etcd_problems(etcd([], error="context deadline exceeded"))
     assert problem == ("the state of etcd is unknown: context deadline exceeded", True)
 
@@ -339,7 +339,7 @@ def test_node_faults(state, sentence):
     [
         ({"spec": {"replicas": 2}, "status": {"availableReplicas": 2}}, "", ""),
         ({"spec": {"replicas": 2}, "status": {"availableReplicas": 1}}, "", "has 1 of 2 replicas available"),
-        # The API leaves a zero out.
+        # The API omits a zero.
         ({"spec": {"replicas": 2}, "status": {}}, "", "has 0 of 2 replicas available"),
         ({}, "403", "the state of deployment kube-system/coredns is unknown: 403"),
     ],
@@ -364,6 +364,6 @@ def test_bridge_problems(address, subnet_file, words):
     assert [words in problem.text for problem in problems] == ([True] if words else [])
 
 
-def test_a_bridge_is_told_by_its_name():
+def test_a_bridge_is_identified_by_its_name():
     (problem,) = _status.bridge_problems("cni0", "", "FLANNEL_SUBNET=10.244.5.1/24\nFLANNEL_MTU=1450\n")
     assert "there is no cni0 on this host" in problem.text

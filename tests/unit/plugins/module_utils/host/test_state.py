@@ -18,7 +18,7 @@ def test_a_subject_changes_and_the_others_stay():
     assert _state.changed(STATE, "other", None) == STATE
 
 
-def test_what_is_written_is_what_is_read():
+def test_the_written_state_is_read_again():
     file = _state.file(STATE)
     assert _state.parse(file["content"]) == STATE
     assert (file["path"], file["mode"], file["secret"]) == ("/var/lib/plainkube/state.json", "0600", True)
@@ -30,7 +30,7 @@ def test_without_a_file_nothing_is_remembered(text):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "1", '{"docker": true}'])
-def test_a_damaged_file_is_told_of(text):
+def test_a_damaged_file_is_reported(text):
     with pytest.raises(ValueError, match=r"^/var/lib/plainkube/state\.json is damaged, so .*; remove it$"):
         _state.parse(text)
 
@@ -54,7 +54,7 @@ def test_update(tmp_path):
     assert not _state.update(real, "docker", None, root)
 
 
-def test_a_run_that_is_killed_while_it_writes_leaves_the_state_as_it_was(tmp_path, monkeypatch):
+def test_a_run_that_is_killed_while_it_writes_keeps_the_old_state(tmp_path, monkeypatch):
     root = str(tmp_path)
     module = types.SimpleNamespace(check_mode=False, add_cleanup_file=lambda path: None)
     _state.update(module, "docker", STATE["docker"], root)

@@ -16,7 +16,7 @@ ORDERS = [[ONE], [encryption.PLAIN, ONE], [ONE, encryption.PLAIN], [ONE, TWO], [
 
 
 @pytest.mark.parametrize("keys", ORDERS)
-def test_what_is_rendered_is_read_back(keys):
+def test_a_rendered_kubeconfig_is_parsed_again(keys):
     assert encryption.parse(encryption.render(keys), "f") == keys
 
 

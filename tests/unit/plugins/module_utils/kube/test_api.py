@@ -19,7 +19,7 @@ def api(api_server, kubeconfig):
     return _api.connect(str(kubeconfig))
 
 
-def test_an_object_and_none(api, api_server):
+def test_an_object_and_a_missing_one(api, api_server):
     assert api.read(NODE) is None
     api_server.add(NODE, spec={"a": 1})
     assert api.read(NODE)["spec"] == {"a": 1}
@@ -27,7 +27,7 @@ def test_an_object_and_none(api, api_server):
 
 
 @pytest.mark.parametrize("problem", [409, 429, 500, 503, None])
-def test_what_may_pass_is_asked_again(api, api_server, problem):
+def test_transient_errors_are_retried(api, api_server, problem):
     api_server.add(NODE)
     api_server.first = [200, problem, problem, problem]
     assert api.read(NODE)
@@ -37,22 +37,22 @@ def test_what_may_pass_is_asked_again(api, api_server, problem):
         api.read(NODE)
 
 
-def test_what_does_not_pass_is_an_error_at_once(api, api_server):
+def test_permanent_errors_are_not_retried(api, api_server):
     api_server.first = [403]
-    with pytest.raises(_api.ApiError, match=f"^{api_server.url}{NODE} answers 403: trouble 403$") as error:
+    with pytest.raises(_api.ApiError, match=f"^{api_server.url}{NODE} returns 403: problem 403$") as error:
         api.read(NODE, seconds=60)
-    assert not error.value.answer.nobody
+    assert not error.value.answer.unreachable
 
 
-def test_nobody_answers(reserved_port):
+def test_no_response(reserved_port):
     url = f"http://127.0.0.1:{reserved_port()}"
     api = _api.Api(_kubeconfig.Access(url, "", "", "", embedded=False))
-    with pytest.raises(_api.ApiError, match=f"^{url}{NODE} does not answer: .*refused") as error:
+    with pytest.raises(_api.ApiError, match=f"^{url}{NODE} does not respond: .*refused") as error:
         api.read(NODE)
-    assert error.value.answer.nobody
+    assert error.value.answer.unreachable
 
 
-def test_a_connection_that_broke_is_opened_again(api, api_server):
+def test_a_broken_connection_is_reopened(api, api_server):
     api_server.add(NODE)
     api_server.first = [200, None]
     assert api.read(NODE)
@@ -60,7 +60,7 @@ def test_a_connection_that_broke_is_opened_again(api, api_server):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 500])
-def test_a_list_comes_in_pages_without_content(api, api_server, size):
+def test_a_list_is_read_in_pages_without_content(api, api_server, size):
     for name in ("a", "b", "c"):
         api_server.add(f"/api/v1/namespaces/x/secrets/{name}")
     pages = [*api.pages("/api/v1/secrets", size)]
@@ -72,7 +72,7 @@ def test_a_list_comes_in_pages_without_content(api, api_server, size):
     assert [*api.pages("/api/v1/configmaps", size)] == [[]]
 
 
-def test_a_list_that_expires_begins_anew(api, api_server):
+def test_a_list_that_expires_starts_again(api, api_server):
     for name in ("a", "b"):
         api_server.add(f"/api/v1/namespaces/x/secrets/{name}")
     api_server.first = [200, 410]
@@ -97,7 +97,7 @@ def count(node):
     return {"metadata": metadata, "spec": {"count": node.get("spec", {}).get("count", 0) + 1}}
 
 
-def test_a_change_is_decided_again_after_a_concurrent_one(api, api_server):
+def test_a_change_is_computed_again_after_a_concurrent_one(api, api_server):
     def other():
         api_server.add(NODE, metadata={"resourceVersion": "9"}, spec={"count": 5})
 
@@ -114,16 +114,16 @@ def test_nothing_to_change(api, api_server):
     assert api_server.asked("PATCH") == []
 
 
-def test_an_object_that_is_awaited(api, api_server):
+def test_waiting_for_an_object(api, api_server):
     api.change(NODE, count, seconds=0)
-    with pytest.raises(_api.ApiError, match="answers 404: not found"):
+    with pytest.raises(_api.ApiError, match="returns 404: not found"):
         api.change(NODE, count, seconds=0, awaited=True)
     api_server.first = [200, lambda: api_server.add(NODE)]
     api.change(NODE, count, seconds=60, awaited=True)
     assert api_server.objects[NODE]["spec"] == {"count": 1}
 
 
-def test_what_refuses_an_eviction(api, api_server):
+def test_the_reason_that_blocks_an_eviction(api, api_server):
     assert api.eviction_refusal("default", "web") == ""
     api_server.budgets["/api/v1/namespaces/default/pods/web"] = "The disruption budget web needs 1 healthy pods"
     assert api.eviction_refusal("default", "web") == "The disruption budget web needs 1 healthy pods"
@@ -143,7 +143,7 @@ def test_what_refuses_an_eviction(api, api_server):
         _kubeconfig.render("c", "u", _kubeconfig.Access("https://x", "", "c", "k", False)),
     ],
 )
-def test_a_kubeconfig_that_gives_no_access(tmp_path, text):
+def test_a_kubeconfig_without_access(tmp_path, text):
     path = tmp_path / "admin.conf"
     if text is not None:
         path.write_text(text)
@@ -151,12 +151,12 @@ def test_a_kubeconfig_that_gives_no_access(tmp_path, text):
         _api.ApiError, match=f"^{path} on this host does not exist, or is not a kubeconfig in JSON"
     ) as error:
         _api.connect(str(path))
-    assert error.value.answer.nobody
+    assert error.value.answer.unreachable
 
 
 @pytest.mark.parametrize("embedded", [False, True])
-def test_a_real_server_asks_for_the_certificate(tmp_path, embedded):
-    """Both sides have to know each other's CA."""
+def test_a_real_server_requires_the_certificate(tmp_path, embedded):
+    """Server and client verify each other with their CAs."""
     now = datetime.datetime.now(datetime.timezone.utc)
     files = {}
     for name in ("ours", "other"):
@@ -197,6 +197,6 @@ def test_a_real_server_asks_for_the_certificate(tmp_path, embedded):
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         assert read("ours", "ours") == {"kind": "Node"}
         for ca, client in (("other", "ours"), ("ours", "other")):
-            with pytest.raises(_api.ApiError, match="does not answer"):
+            with pytest.raises(_api.ApiError, match="does not respond"):
                 read(ca, client)
         server.shutdown()

@@ -15,13 +15,13 @@ def parsed(spec=None, annotations=None, ready="True"):
     )
 
 
-def test_a_node_of_which_nothing_is_known():
+def test_a_node_in_an_unknown_state():
     node = _drain.parse_node({"metadata": {"name": "n1", "resourceVersion": "1"}})
     assert (node.cordoned, node.reason, node.runtime) == (False, None, "")
     assert "has not reported yet" in node.problems[0]
 
 
-def test_patches_say_what_they_have_seen():
+def test_patches_have_the_resource_version():
     patch = _drain.cordon(parsed(), "why")
     assert patch == {
         "metadata": {"resourceVersion": "7", "annotations": {_drain.ANNOTATION: "why"}},
@@ -30,7 +30,7 @@ def test_patches_say_what_they_have_seen():
     cordoned = parsed({"unschedulable": True})
     assert _drain.cordon(cordoned, "why") is None
     assert _drain.uncordon(cordoned) is None
-    # An annotation that says nothing is ours as well.
+    # An empty annotation is ours, too.
     patch = _drain.uncordon(parsed({"unschedulable": True}, {_drain.ANNOTATION: ""}))
     assert patch["spec"] == {"unschedulable": None}
     assert patch["metadata"]["annotations"] == {_drain.ANNOTATION: None}
@@ -57,8 +57,8 @@ def test_obstacles():
     assert _drain.obstacles([web], {}, "no idea") == "no idea"
     assert _drain.obstacles([web], refusals, "no idea") == (
         "a/web cannot be evicted (The disruption budget web needs 2 healthy pods and has 2 currently); "
-        "give these budgets more healthy pods on other nodes, or lower what they require"
+        "start more healthy pods on other nodes, or lower these budgets"
     )
     both = _drain.obstacles([web, ending], refusals, "no idea")
-    assert "currently), and a/ending did not end; give" in both
-    assert both.endswith("see why their containers do not end, or allow more time")
+    assert "currently), and a/ending did not end; start" in both
+    assert both.endswith("find out why their containers do not stop, or allow more time")

@@ -14,9 +14,9 @@ EMBEDDED = Access("https://192.0.2.11:6443", "CA\n", "CERT\n", "KEY\n", embedded
 
 
 @pytest.mark.parametrize("access", [PATHS, EMBEDDED])
-def test_what_is_rendered_is_read_back(access):
+def test_a_rendered_kubeconfig_is_parsed_again(access):
     text = _kubeconfig.render("c", "anna", access)
-    # kubectl writes the same in its own order.
+    # kubectl writes the same content in a different order.
     for document in (json.loads(text), yaml.safe_load(text), yaml.safe_load(yaml.safe_dump(json.loads(text)))):
         assert document["current-context"] == "anna@c"
         assert document["contexts"] == [{"name": "anna@c", "context": {"cluster": "c", "user": "anna"}}]
@@ -45,12 +45,12 @@ def test_relative_paths():
 @pytest.mark.parametrize(
     "document", [None, [], "junk", 3, {"kind": "Pod"}, {"clusters": []}, {"kind": "Config", "clusters": [3]}]
 )
-def test_what_is_no_kubeconfig(document):
-    with pytest.raises(ValueError, match="no kubeconfig"):
+def test_not_a_kubeconfig(document):
+    with pytest.raises(ValueError, match="not a kubeconfig"):
         _kubeconfig.parse(document)
 
 
-def test_what_is_missing_is_empty():
+def test_missing_fields_are_empty():
     assert _kubeconfig.parse({"kind": "Config", "clusters": None}) == Access("", "", "", "", embedded=False)
     document = json.loads(_kubeconfig.render("c", "u", EMBEDDED))
     document["users"][0]["user"]["client-key-data"] = "%%%"

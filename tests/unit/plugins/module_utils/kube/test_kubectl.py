@@ -21,7 +21,7 @@ diff -u -N /tmp/LIVE-2971/v1.ServiceAccount.kube-system.coredns /tmp/MERGED-1734
 """
 
 
-def test_diff_is_the_same_each_time():
+def test_the_diff_is_reproducible():
     assert _kubectl.clean_diff(DIFF) == (
         "--- apps.v1.Deployment.kube-system.coredns\n+++ apps.v1.Deployment.kube-system.coredns\n"
         "@@ -1,2 +1,2 @@\n kind: Deployment\n-  replicas: 1\n+  replicas: 2\n"
@@ -30,7 +30,7 @@ def test_diff_is_the_same_each_time():
     )
 
 
-def test_kubectl_that_differ():
+def test_differing_objects():
     assert _kubectl.differing(DIFF) == [
         "apps.v1.Deployment.kube-system.coredns",
         "v1.ServiceAccount.kube-system.coredns",
@@ -62,7 +62,7 @@ def test_kubectl_that_differ():
         ("", 400),
     ],
 )
-def test_what_a_complaint_means(complaint, status):
+def test_the_status_of_an_error(complaint, status):
     assert _kubectl.status(complaint) == status
 
 
@@ -79,7 +79,7 @@ def test_reason_is_the_last_line(complaint, reason):
     assert _kubectl.reason(complaint) == reason
 
 
-def test_a_namespace_that_is_missing():
+def test_a_missing_namespace():
     complaint = 'W1123 warning\nError from server (NotFound): namespaces "a" not found\nerror: x'
     assert _kubectl.missing_namespace(complaint) == "a"
     assert _kubectl.missing_namespace('Error from server (NotFound): pods "a" not found') == ""

@@ -19,7 +19,7 @@ GROUP = grp.getgrgid(os.getgid()).gr_name
 
 
 class Systemd:
-    """As much of systemd as the module talks to: a start reads the unit's stamp into the process's environment."""
+    """The parts of systemd that the module uses: a start reads the unit's stamp into the process's environment."""
 
     def __init__(self, units):
         self.units = units
@@ -64,8 +64,8 @@ def systemd(tmp_path, monkeypatch):
 
 @pytest.fixture
 def apply(run_module, tmp_path, systemd):
-    """Run the module for a component with one configuration file; return the result and what systemctl was told."""
-    # The unit file is root's; the tests may run as anybody.
+    """Run the module for a component with one configuration file; return the result and the arguments of systemctl."""
+    # The unit file belongs to root; the tests may run as any user.
     original = component._files.write
 
     def run(content="a: 1\n", check=False, replaced=(), **more):
@@ -117,7 +117,7 @@ def test_check_do_check_again_do_again(apply, systemd, tmp_path):
         assert result["components"] == {"x": {"running": True}}
 
 
-def test_another_content_is_written_and_restarts(apply, tmp_path):
+def test_changed_content_is_written_and_restarts(apply, tmp_path):
     apply()
     result, calls = apply(content="a: 2\n")
     assert starts(result) == [("restart", "x", f"{tmp_path}/x.yaml changes")]
@@ -125,7 +125,7 @@ def test_another_content_is_written_and_restarts(apply, tmp_path):
     assert (tmp_path / "x.yaml").read_text() == "a: 2\n"
 
 
-def test_another_mode_restarts_nothing(apply, tmp_path):
+def test_a_changed_mode_restarts_nothing(apply, tmp_path):
     apply()
     (tmp_path / "x.yaml").chmod(0o666)
     result, calls = apply()
@@ -175,15 +175,15 @@ def test_a_component_that_is_not_ready_is_pending(apply, monkeypatch):
     planned, dummy = apply(check=True, ready_url=url, wait=5)
     assert (planned["changed"], planned["actions"]) == (
         False,
-        [("wait", "x", f"it is not ready: {url} answers 503: starting")],
+        [("wait", "x", f"it is not ready: {url} returns 503: starting")],
     )
-    # Who is not waited for may take its time.
+    # Without a wait, it may become ready later.
     assert apply(check=True, ready_url=url, wait=0)[0]["actions"] == []
     answers.append(_probe.Answer(200, "ok"))
     assert apply(check=True, ready_url=url, wait=5)[0]["actions"] == []
 
 
-def test_a_user_that_was_deleted_is_made_again(apply, monkeypatch):
+def test_a_deleted_user_is_recreated(apply, monkeypatch):
     apply()
     made = []
     monkeypatch.setattr(component, "user_exists", lambda name: name in made)
@@ -199,7 +199,7 @@ def test_a_user_that_was_deleted_is_made_again(apply, monkeypatch):
     assert not apply(user="someone")[0]["changed"]
 
 
-def test_a_run_that_died_before_the_restart_is_healed(apply, systemd):
+def test_a_run_that_was_killed_before_the_restart_is_completed(apply, systemd):
     apply()
     before = systemd.stamp
     apply(content="a: 2\n")
@@ -227,7 +227,7 @@ def test_a_secret_is_not_in_the_diff(apply, tmp_path):
     assert "very secret" not in str(result["diff"])
 
 
-def test_a_component_that_does_not_get_ready_fails_with_its_journal(apply, systemd):
+def test_a_component_that_does_not_become_ready_fails_with_its_journal(apply, systemd):
     systemd.fails = True
     result, dummy = apply(wait=1)
     assert result["failed"]
@@ -235,7 +235,7 @@ def test_a_component_that_does_not_get_ready_fails_with_its_journal(apply, syste
     assert "the journal says why" in result["msg"]
 
 
-def test_ready_means_that_the_url_answers(apply, monkeypatch):
+def test_ready_means_that_the_url_responds(apply, monkeypatch):
     answers = iter([_probe.Answer(503, "not yet"), _probe.Answer(200, "ok")])
     monkeypatch.setattr(_probe, "get", lambda url, ca: next(answers))
     result, dummy = apply(wait=5, ready_url="http://127.0.0.1:1/readyz")
@@ -243,8 +243,8 @@ def test_ready_means_that_the_url_answers(apply, monkeypatch):
     assert next(answers, None) is None
 
 
-def test_the_old_process_is_not_taken_for_the_new_one(apply, systemd, tmp_path, monkeypatch):
-    """systemd may not have got to the restart yet when it is asked."""
+def test_the_old_process_is_not_mistaken_for_the_new_one(apply, systemd, tmp_path, monkeypatch):
+    """systemd may not have started the restart yet when it is queried."""
     apply()
     old = systemd.stamp
     stamps = iter([old, old, old])
@@ -308,7 +308,7 @@ def test_absent_check_do_check_again_do_again(apply, systemd, tmp_path):
         assert (result["changed"], result["actions"], result["diff"], calls) == (False, [], [], [])
 
 
-def test_a_unit_of_somebody_else_stays(apply, systemd, tmp_path):
+def test_a_foreign_unit_stays(apply, systemd, tmp_path):
     (systemd.units / "x.service").write_text("[Service]\nExecStart=/usr/bin/x\n")
     (tmp_path / "x.yaml").write_text("theirs")
     result, calls = apply(state="absent")
@@ -316,8 +316,8 @@ def test_a_unit_of_somebody_else_stays(apply, systemd, tmp_path):
     assert (tmp_path / "x.yaml").read_text() == "theirs"
 
 
-def test_a_removal_that_died_goes_on(apply, systemd, tmp_path):
-    """The unit goes last."""
+def test_a_removal_that_was_killed_is_resumed(apply, systemd, tmp_path):
+    """The unit is removed last."""
     apply()
     (tmp_path / "x.yaml").unlink()
     result, dummy = apply(state="absent")
@@ -325,7 +325,7 @@ def test_a_removal_that_died_goes_on(apply, systemd, tmp_path):
     assert not (systemd.units / "x.service").exists()
 
 
-def test_the_user_goes_too_and_a_secret_is_not_shown(apply, systemd, tmp_path, monkeypatch):
+def test_the_user_is_removed_and_a_secret_is_not_shown(apply, systemd, tmp_path, monkeypatch):
     made = ["someone"]
     monkeypatch.setattr(component, "user_exists", lambda name: name in made)
     monkeypatch.setattr(component, "SYSUSERS", str(systemd.units))
@@ -369,7 +369,7 @@ def test_a_program_is_asked_for_the_operators_flags_before_anything_is_written(a
 
 @pytest.fixture
 def no_program(systemd, monkeypatch):
-    """A function from whose call on nothing but systemctl may run."""
+    """A function; after its call, only systemctl may run."""
 
     def run(self, command, **kwargs):
         assert command[0] == "systemctl"
@@ -385,7 +385,7 @@ def test_a_program_that_runs_with_its_flags_is_not_asked_again(apply, no_program
 
 
 @pytest.mark.parametrize("more", [{"binary": "/nowhere"}, {"replaced": ["/bin/true"]}])
-def test_a_plan_does_not_ask_a_program_that_is_yet_to_come(apply, no_program, more):
+def test_a_plan_does_not_ask_a_program_that_is_not_installed_yet(apply, no_program, more):
     no_program()
     assert apply(flags={"v": 4}, check=True, **more)[0]["changed"]
 
@@ -393,14 +393,14 @@ def test_a_plan_does_not_ask_a_program_that_is_yet_to_come(apply, no_program, mo
 # Secret and stale files
 
 
-def test_a_secret_is_written_and_in_no_answer(apply, tmp_path):
+def test_a_secret_is_written_and_in_no_result(apply, tmp_path):
     secret = {"path": str(tmp_path / "s.conf"), "secret_content": "password", "owner": OWNER, "group": GROUP}
     for check in (True, False):
         result, dummy = apply(files=[{**secret, "mode": "0600"}], check=check)
         assert result["changed"]
         assert "password" not in str({key: value for key, value in result.items() if key != "invocation"})
         assert "password" not in str(result.get("invocation"))
-        # Not by the mask that Ansible puts on secrets alone.
+        # Not only because Ansible masks secrets.
         assert [entry["after"] for entry in result["diff"] if entry["after_header"].endswith("s.conf")] == [
             f"# {OWNER}:{GROUP} 0600\n# secret content\n"
         ]
@@ -411,7 +411,7 @@ def test_a_secret_is_written_and_in_no_answer(apply, tmp_path):
     assert "pass phrase" not in str(result)
 
 
-def test_a_file_that_is_not_the_components_any_more_is_removed(apply, tmp_path):
+def test_a_file_that_no_longer_belongs_to_the_component_is_removed(apply, tmp_path):
     pattern = [str(tmp_path / "hook-*.conf")]
     old, kept, foreign = (tmp_path / name for name in ("hook-a.conf", "hook-b.conf", "other.conf"))
     for path in (old, kept, foreign):
@@ -434,7 +434,7 @@ PROXY = "http://user:Geheim@proxy:3128"
 
 @pytest.fixture
 def environment(tmp_path, monkeypatch):
-    """Where the component's variables are."""
+    """The path of the component's variables."""
     monkeypatch.setattr(component._environment, "DIRECTORY", str(tmp_path))
     return tmp_path / "plainkube-x.env"
 
@@ -453,8 +453,8 @@ def test_variables_are_written_and_restart_and_are_seen_nowhere(apply, environme
         assert apply(environment={"HTTP_PROXY": value})[1] == []
 
 
-def test_the_stamp_which_anybody_may_read_does_not_tell_the_variables(apply, environment, systemd, tmp_path):
-    """Else a password could be guessed: of two first starts, the stamp is the same whatever the password is."""
+def test_the_stamp_which_any_user_can_read_does_not_reveal_the_variables(apply, environment, systemd, tmp_path):
+    """Otherwise a password could be guessed: at the first start, the stamp is the same for any password."""
     stamps = set()
     for value in ("http://one", "http://two"):
         for path in (environment, tmp_path / "x.yaml", systemd.units / "x.service"):
@@ -465,7 +465,7 @@ def test_the_stamp_which_anybody_may_read_does_not_tell_the_variables(apply, env
     assert len(stamps) == 1
 
 
-def test_a_run_that_died_before_it_wrote_the_variables_is_healed(apply, environment, systemd, monkeypatch):
+def test_a_run_that_was_killed_before_it_wrote_the_variables_is_completed(apply, environment, systemd, monkeypatch):
     apply()
     write = component._files.write
 
@@ -482,7 +482,7 @@ def test_a_run_that_died_before_it_wrote_the_variables_is_healed(apply, environm
     assert apply(environment={"HTTP_PROXY": PROXY})[1] == []
 
 
-def test_variables_that_are_no_longer_wanted_go(apply, environment):
+def test_unwanted_variables_are_removed(apply, environment):
     apply(environment={"HTTP_PROXY": PROXY})
     planned, calls = apply(check=True)
     assert (planned["changed"], calls, environment.exists()) == (True, [], True)
@@ -504,7 +504,7 @@ def test_variables_that_are_no_longer_wanted_go(apply, environment):
     assert apply()[0]["changed"] is False
 
 
-def test_variables_go_with_the_component(apply, environment):
+def test_variables_are_removed_with_the_component(apply, environment):
     apply(environment={"HTTP_PROXY": PROXY})
     result, dummy = apply(state="absent")
     assert result["actions"] == [("remove", "x with its unit and files", "")]
@@ -512,8 +512,8 @@ def test_variables_go_with_the_component(apply, environment):
     assert "Geheim" not in str(result)
 
 
-def test_neither_the_answer_nor_the_log_has_the_variables(apply, environment, systemd, capfd, monkeypatch):
-    """The answer whole, with the arguments that ansible-core 2.20 adds."""
+def test_neither_the_result_nor_the_log_has_the_variables(apply, environment, systemd, capfd, monkeypatch):
+    """The complete result, with the arguments that ansible-core 2.20 adds."""
     logged = []
     monkeypatch.setattr(AnsibleModule, "log", lambda self, msg, log_args=None: logged.append(f"{msg} {log_args}"))
     options = {"name": "x", "unit": "[Service]\n", "binary": "/bin/true", "wait": 0}

@@ -44,7 +44,7 @@ def gate(run_module, ready, api_server):
 
 
 def test_all_is_well(gate, renew, api_server, ready):
-    # The leases are asked of the last that is ready.
+    # The last API server that is ready returns the leases.
     ready -= {OTHER, THIRD}
     api_server.first = [200, renew]
     assert not gate(others=[])["changed"]
@@ -55,26 +55,26 @@ def test_another_api_server_is_not_ready(gate, ready):
     ready.remove(THIRD)
     result = gate(wait=0, leases=[])
     assert "This control plane is not restarted" in result["msg"]
-    assert f"{THIRD}/readyz answers 500: [-]etcd failed." in result["msg"]
+    assert f"{THIRD}/readyz returns 500: [-]etcd failed." in result["msg"]
 
 
-def test_whose_own_is_not_ready_has_nothing_to_lose(gate, ready, api_server):
+def test_a_host_whose_api_server_is_not_ready_does_not_wait(gate, ready, api_server):
     ready -= {api_server.url, THIRD}
     assert "msg" not in gate(leases=[])
     ready.clear()
     assert "msg" not in gate(wait=0)
 
 
-def test_a_lease_that_nobody_renews(gate, renew, api_server):
+def test_a_lease_that_is_not_renewed(gate, renew, api_server):
     api_server.first = [lambda: api_server.objects.clear(), renew]
     assert "there is no lease kube-scheduler." in gate(others=[], wait=0)["msg"]
     result = gate(others=[])
-    assert "nobody renews the lease kube-scheduler, which k2_1 has." in result["msg"]
+    assert "the lease kube-scheduler of k2_1 is not renewed." in result["msg"]
     api_server.first = [403] * 9
-    assert f"the lease kube-scheduler cannot be read: {api_server.url}{LEASE} answers 403" in gate(others=[])["msg"]
+    assert f"the lease kube-scheduler cannot be read: {api_server.url}{LEASE} returns 403" in gate(others=[])["msg"]
 
 
-def test_nobody_is_asked_in_check_mode(gate, ready, api_server):
+def test_no_requests_in_check_mode(gate, ready, api_server):
     ready.clear()
     assert "msg" not in gate(_ansible_check_mode=True)
     assert api_server.requests == []

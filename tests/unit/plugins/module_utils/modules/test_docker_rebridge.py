@@ -21,7 +21,7 @@ POD = {"Id": "p1", "Names": ["/k8s_POD"], "Labels": {"io.kubernetes.pod.name": "
 
 
 class Host:
-    """A host with Docker: enough of systemd, dockerd and the kernel to restart, to fail, and to be looked at."""
+    """A host with Docker: enough of systemd, dockerd and the kernel to restart, to fail, and to be inspected."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -62,7 +62,7 @@ class Host:
         return {path: _files.read(path) for path in (self.state, self.drop_in, self.json)}
 
     def start(self):
-        """What dockerd does at a start: take the drop-in's values, or its own."""
+        """dockerd's start: it uses the drop-in's values, or its defaults."""
         text = _files.read(self.drop_in) or ""
         if self.breaks and self.breaks(text):
             self.states["docker.service"] = "failed"
@@ -144,7 +144,7 @@ def host(tmp_path, monkeypatch):
     monkeypatch.setattr(_docker_api, "call", fake.call)
     monkeypatch.setattr(_stamp, "of_process", lambda pid: fake.stamp)
     monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **options: fake.run_command(command))
-    # A process needs a number to be seen as running.
+    # A process without a PID is not running.
     show = docker_rebridge._systemd.show
     monkeypatch.setattr(
         docker_rebridge._systemd,
@@ -170,7 +170,7 @@ REBUILD = [RESTART[0], "ip link delete docker0", RESTART[1]]
 
 
 def starts(result):
-    """verb -> the reasons for which Docker is started again."""
+    """verb -> the reasons to restart Docker."""
     found = [action for action in result["actions"] if action[0] in ("start", "restart")]
     assert all(subject == "docker" for dummy, subject, dummies in found)
     return {verb: reason for verb, dummy, reason in found}
@@ -242,7 +242,7 @@ def test_a_changed_daemon_json_keeps_the_bridge(host, run):
     assert json.loads(_files.read(host.json))["debug"] is True
 
 
-def test_a_run_that_died_before_the_restart_is_healed(host, run):
+def test_a_run_that_was_killed_before_the_restart_is_completed(host, run):
     run()
     stamp = host.stamp
     run(docker_options={**OPTIONS, "debug": True})
@@ -253,7 +253,7 @@ def test_a_run_that_died_before_the_restart_is_healed(host, run):
 
 
 @pytest.mark.parametrize("check", [False, True])
-def test_containers_of_others_are_not_stopped(host, run, check):
+def test_foreign_containers_are_not_stopped(host, run, check):
     host.start()
     host.containers = [MINE, POD]
     result = run(_ansible_check_mode=check)
@@ -263,7 +263,7 @@ def test_containers_of_others_are_not_stopped(host, run, check):
     assert host.files() == dict.fromkeys([host.state, host.drop_in, host.json])
 
 
-def test_containers_of_others_are_stopped_and_started_when_allowed(host, run):
+def test_foreign_containers_are_stopped_and_started_if_allowed(host, run):
     host.start()
     host.containers = [MINE, POD]
     result = run(foreign_containers="restart")
@@ -274,7 +274,7 @@ def test_containers_of_others_are_stopped_and_started_when_allowed(host, run):
     assert host.commands[-1] == "systemctl start --no-block kubelet.service"
 
 
-def test_live_restore_carries_containers_over_a_restart(host, run):
+def test_containers_survive_a_restart_with_live_restore(host, run):
     run()
     host.containers = [MINE, POD]
     result = run(docker_options={**OPTIONS, "debug": True})
@@ -286,7 +286,7 @@ def test_live_restore_carries_containers_over_a_restart(host, run):
     assert "mine" in run()["msg"]
 
 
-def test_a_docker_that_does_not_start_gets_its_old_configuration_back(host, run):
+def test_the_configuration_is_restored_if_docker_does_not_start(host, run):
     run()
     before, address = host.files(), host.address
     host.breaks = lambda text: '"nonsense"' in _files.read(host.json)
@@ -301,10 +301,10 @@ def test_a_docker_that_does_not_start_gets_its_old_configuration_back(host, run)
     assert host.address != address  # the old drop-in follows the lease as well
 
 
-def test_a_docker_that_did_not_run_is_not_started_by_the_rollback(host, run):
+def test_the_rollback_does_not_start_a_stopped_docker(host, run):
     host.breaks = lambda text: True
     result = run()
-    assert "Docker is stopped as it was" in result["msg"]
+    assert "Docker is stopped as before" in result["msg"]
     assert host.files() == dict.fromkeys([host.state, host.drop_in, host.json])
     assert host.states["docker.service"] == "inactive"
 
@@ -334,28 +334,27 @@ def test_refused_before_anything_is_changed(host, run, text, sentence):
     assert host.commands == []
 
 
-def test_what_is_ours_is_in_the_state_and_what_somebody_changes_is_not(host, run):
+def test_our_settings_are_in_the_state_and_changed_ones_are_not(host, run):
     run(docker_options={**OPTIONS, "debug": False})
     host.write(host.json, json.dumps({**OPTIONS, "debug": True}))
     run(docker_options={**OPTIONS, "debug": False})
     assert json.loads(_files.read(host.json))["debug"] is True
     assert json.loads(_files.read(host.state)) == {"docker": {"daemon_json": host.json, "settings": OPTIONS}}
     assert os.stat(host.state).st_mode & 0o777 == 0o600
-    # A new option, and an old one that is none any more.
+    # A new option, and a removed one.
     run(docker_options={"live-restore": True, "max-concurrent-downloads": 2})
     assert json.loads(_files.read(host.json)) == {"live-restore": True, "debug": True, "max-concurrent-downloads": 2}
 
 
 @pytest.mark.parametrize("installed", [True, False])
 @pytest.mark.parametrize("text", ["{,}", "[]", '{"docker": 1}'])
-def test_a_damaged_state_is_told_of_before_anything_is_changed(host, run, installed, text):
+def test_a_damaged_state_is_reported_before_any_change(host, run, installed, text):
     if not installed:
         os.unlink(f"{host.units}/docker.service")
     host.write(host.state, text)
     result = run(_ansible_check_mode=not installed)
     assert (
-        result["msg"]
-        == f"{host.state} is damaged, so it does not tell what earlier runs changed on this host; remove it."
+        result["msg"] == f"{host.state} is damaged, so the changes of earlier runs on this host are unknown; remove it."
     )
     assert host.commands == []
     assert host.files() == {host.state: text, host.drop_in: None, host.json: None}
@@ -399,7 +398,7 @@ def test_no_docker(host, run):
     assert "install Docker Engine" in run()["msg"]
 
 
-def test_drop_ins_of_others_are_part_of_the_command(host, run):
+def test_foreign_drop_ins_are_part_of_the_command(host, run):
     host.write(f"{host.units}/docker.service.d/10-vendor.conf", "[Service]\nLimitNOFILE=1\n")
     host.write(
         f"{host.etc}/docker.service.d/override.conf", "[Service]\nExecStart=\nExecStart=/opt/dockerd --bip=1.1.1.1/8\n"
@@ -410,7 +409,7 @@ def test_drop_ins_of_others_are_part_of_the_command(host, run):
     assert [*starts(run())] == ["restart"]
 
 
-def test_a_stopped_docker_with_live_containers_is_asked_whose_they_are(host, run):
+def test_a_stopped_docker_with_running_containers_is_started_to_list_them(host, run):
     run()
     host.states["docker.service"] = "inactive"
     os.makedirs(f"{host.interface}/brif/veth1")
@@ -474,7 +473,7 @@ PROXY = {"HTTP_PROXY": "http://user:Geheim@proxy:3128", "NO_PROXY": "localhost"}
 
 @pytest.fixture
 def environment(tmp_path, monkeypatch):
-    """Where the variables of dockerd are."""
+    """The path of dockerd's variables."""
     monkeypatch.setattr(docker_rebridge._environment, "DIRECTORY", str(tmp_path / "kubernetes"))
     return tmp_path / "kubernetes" / "plainkube-docker.env"
 
@@ -499,8 +498,8 @@ def test_variables_restart_docker_and_only_root_reads_them(host, run, environmen
     assert run()["changed"] is False
 
 
-def test_variables_of_an_earlier_run_go_when_docker_has_forgotten_them(host, run, environment):
-    """What a run that was killed between the restart and the removal leaves."""
+def test_stale_variables_are_removed_after_the_restart(host, run, environment):
+    """The remains of a run that was killed between the restart and the removal."""
     run()
     environment.parent.mkdir()
     environment.write_text("old", encoding="utf-8")
@@ -511,7 +510,7 @@ def test_variables_of_an_earlier_run_go_when_docker_has_forgotten_them(host, run
     assert (host.commands, environment.exists()) == ([], False)
 
 
-def test_a_docker_that_does_not_start_gets_its_old_variables_back(host, run, environment):
+def test_the_variables_are_restored_if_docker_does_not_start(host, run, environment):
     run(environment=PROXY)
     before, text = host.files(), environment.read_text()
     host.breaks = lambda drop_in: drop_in != before[host.drop_in]

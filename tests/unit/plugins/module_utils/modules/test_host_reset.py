@@ -66,11 +66,11 @@ THEIRS = {
 
 
 class Killed(BaseException):
-    """The run ends here, as by SIGKILL."""
+    """The run is killed here, as with SIGKILL."""
 
 
 class FakeHost:
-    """Files below a directory, and as much of systemd, Docker and the network as a reset asks for."""
+    """Files below a directory, and the parts of systemd, Docker and the network that a reset uses."""
 
     def __init__(self, root):
         self.root = root
@@ -92,7 +92,7 @@ class FakeHost:
         place.write_text(text, encoding="utf-8")
 
     def install(self):
-        """What site.yml leaves."""
+        """The result of site.yml."""
         for path, text in OURS.items():
             self.write(path, text)
         for name, inputs in UNITS.items():
@@ -119,7 +119,7 @@ class FakeHost:
         }
 
     def act(self, what):
-        """Something changes; here a run may be killed."""
+        """A change, before which a run may be killed."""
         self.done.append(what)
         if self.kill_at == len(self.done):
             raise Killed
@@ -142,7 +142,7 @@ class FakeHost:
                 f"{self.root}{top}/systemd/system/docker.service.d/zz-plainkube.conf" for top in ("/etc", "/run")
             ]
             self.stamp = str(STAMP) if any(map(os.path.exists, drop_ins)) else ""
-            # Docker keeps the network of docker0 over a start with a bridge.
+            # Docker keeps docker0's network if it starts with a bridge.
             if os.path.exists(drop_ins[1]):
                 self.network = ""
         elif verb == "disable":
@@ -228,7 +228,7 @@ def test_a_bare_host_has_nothing_to_remove(host, run):
     assert host.files() == {**THEIRS, "/var/lib/kubelet/mine": "x"}
 
 
-def test_all_of_ours_goes_and_nothing_else(host, run):
+def test_everything_of_ours_is_removed_and_nothing_else(host, run):
     host.install()
     before = host.files()
     told = run(_ansible_check_mode=True)
@@ -278,7 +278,7 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(tmp_path, host, run, run_
         assert not run()["changed"], step
 
 
-def test_units_of_others_keep_what_is_theirs(host, run):
+def test_parts_of_foreign_units_stay(host, run):
     host.write("/etc/systemd/system/kubelet.service", "[Service]\nExecStart=/usr/bin/kubelet\n")
     for path in (
         "/var/lib/kubelet/pods/x",
@@ -294,14 +294,14 @@ def test_units_of_others_keep_what_is_theirs(host, run):
     assert host.files() == before
 
 
-def test_files_of_others_keep_their_directory(host, run):
+def test_foreign_files_keep_their_directory(host, run):
     host.install()
     host.write("/etc/kubernetes/pki/mine.crt", "x")
     run()
     assert [path for path in host.files() if path.startswith("/etc/kubernetes")] == ["/etc/kubernetes/pki/mine.crt"]
 
 
-def test_containers_of_others_keep_docker_as_it_is_and_a_way_out(host, run):
+def test_docker_does_not_change_and_masquerades_while_foreign_containers_run(host, run):
     host.install()
     host.containers = [POD, MINE]
     result = run()
@@ -323,7 +323,7 @@ def test_containers_of_others_keep_docker_as_it_is_and_a_way_out(host, run):
     assert (host.stamp, host.network) == ("", "")
 
 
-def test_an_image_that_a_container_of_others_needs_stays(host, run):
+def test_an_image_in_use_by_a_foreign_container_stays(host, run):
     host.install()
     host.containers = [{**MINE, "State": "exited", "ImageID": "i1"}]
     result = run()
@@ -331,19 +331,19 @@ def test_an_image_that_a_container_of_others_needs_stays(host, run):
     assert host.images
 
 
-def test_a_damaged_state_is_told_of_before_any_change(host, run):
+def test_a_damaged_state_is_reported_before_any_change(host, run):
     host.install()
     host.write(_state.PATH, "{")
     before = host.files()
     for check in (True, False):
         assert run(_ansible_check_mode=check)["msg"] == (
-            f"{_state.PATH} is damaged, so it does not tell what earlier runs changed on this host; remove it. Put that right, and run the reset "
-            "again: it goes on from here."
+            f"{_state.PATH} is damaged, so the changes of earlier runs on this host are unknown; remove it. Fix that, and run the reset "
+            "again: it resumes here."
         )
     assert (host.done, host.files()) == ([], before)
 
 
-def test_without_a_state_the_settings_of_docker_stay(host, run):
+def test_without_a_state_dockers_settings_stay(host, run):
     host.install()
     os.unlink(f"{host.root}{_state.PATH}")
     text = host.files()["/etc/docker/daemon.json"]
@@ -360,7 +360,7 @@ def test_nothing_is_deleted_below_a_mount_that_stays(host, run):
 
 
 def link(host, path, target):
-    """Put what is at a path somewhere else, and a link there."""
+    """Move a path to another directory, and replace it with a link."""
     os.makedirs(os.path.dirname(f"{host.root}{target}"), exist_ok=True)
     os.rename(f"{host.root}{path}", f"{host.root}{target}")
     os.symlink(f"{host.root}{target}", f"{host.root}{path}")
@@ -382,7 +382,7 @@ def test_a_link_above_is_followed_to_mounts_and_data(host, run):
 
 
 @pytest.mark.parametrize("only", [None, "/var/lib/kubelet", "/etc/kubernetes"])
-def test_links_stay_with_the_directories_that_they_lead_to(host, run, only):
+def test_links_and_their_targets_stay(host, run, only):
     host.install()
     links = {
         path: f"/data/{number}"
@@ -394,7 +394,7 @@ def test_links_stay_with_the_directories_that_they_lead_to(host, run, only):
         )
         if only in (None, path)
     }
-    # Of the kubelet only what it writes itself.
+    # Only what the kubelet itself wrote.
     for path, text in (
         ("/var/lib/kubelet/pods/0a1b2c3d-0000-0000-0000-000000000000/x", "x"),
         ("/var/lib/etcd/data/member/x", "x"),
@@ -423,7 +423,7 @@ def test_links_stay_with_the_directories_that_they_lead_to(host, run, only):
 
 
 @pytest.mark.parametrize("check", [False, True])
-def test_a_link_to_a_directory_with_more_in_it_is_refused_before_any_change(host, run, check):
+def test_a_link_to_a_directory_with_foreign_files_is_refused_before_any_change(host, run, check):
     host.install()
     host.write("/data/canary", "mine")
     for name in os.listdir(f"{host.root}/var/lib/kubelet"):
@@ -439,7 +439,7 @@ def test_a_link_to_a_directory_with_more_in_it_is_refused_before_any_change(host
     assert host.files() == before
 
 
-def test_a_mount_point_with_more_in_it_is_refused_too(host, run):
+def test_a_mount_point_with_foreign_files_is_refused_too(host, run):
     host.install()
     host.write("/proc/self/mountinfo", "1 2 8:1 /data /var/lib/flannel rw - ext4 /dev/sda1 rw\n")
     host.write("/var/lib/flannel/canary", "mine")
@@ -450,7 +450,7 @@ def test_a_mount_point_with_more_in_it_is_refused_too(host, run):
     assert os.listdir(f"{host.root}/var/lib/flannel") == []
 
 
-def test_a_link_in_a_directory_of_ours_is_refused_where_nobody_knows_what_it_leads_to(host, run):
+def test_a_link_inside_one_of_our_directories_is_refused(host, run):
     host.install()
     host.write("/data/plugins/canary", "mine")
     os.symlink(f"{host.root}/data/plugins", f"{host.root}/var/lib/kubelet/plugins")
@@ -476,7 +476,7 @@ def test_the_pods_directory_may_be_a_link(host, run):
     assert not run()["changed"]
 
 
-def test_docker_that_cannot_start_without_us_is_told_of(host, run, monkeypatch):
+def test_a_docker_that_cannot_start_without_our_drop_in_is_reported(host, run, monkeypatch):
     host.install()
     host.write("/proc/1/status", "CapBnd:\t0000000000000000\n")
     show = host.systemctl
@@ -487,12 +487,12 @@ def test_docker_that_cannot_start_without_us_is_told_of(host, run, monkeypatch):
     assert host.states["docker"] == "inactive"
 
 
-def test_a_service_that_was_kept_from_starting_does_not_start_at_boot_either(host, run):
+def test_a_held_service_does_not_start_at_boot_either(host, run):
     host.install()
     host.enabled |= {"haproxy", "keepalived"}
     assert run()["removed"]["hold on"] == ["haproxy.service", "keepalived.service"]
     assert not {"haproxy", "keepalived"} & host.enabled
-    # Without a hold of ours, it is somebody's.
+    # Without our drop-in, it belongs to the administrator.
     host.enabled.add("haproxy")
     assert not run()["changed"]
     assert "haproxy" in host.enabled

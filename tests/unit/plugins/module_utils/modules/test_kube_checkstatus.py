@@ -37,7 +37,7 @@ UnitFileState=enabled
 
 
 class Host:
-    """A host whose commands answer as told, and who notes them."""
+    """A host with predefined command outputs, which records the commands."""
 
     def __init__(self):
         self.commands = []
@@ -59,7 +59,7 @@ class Host:
             return self.etcd[command[-1]]
         if command == ["docker", "version"]:
             return 0, "26.1.5+dfsg1\n", ""
-        raise AssertionError(f"nobody expects {command}")
+        raise AssertionError(f"unexpected command: {command}")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def host(monkeypatch):
 
 @pytest.fixture
 def server():
-    """A health endpoint that listens in this process; its answer can be changed."""
+    """A health endpoint in this process; its response can be changed."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -159,7 +159,7 @@ def test_a_process_from_an_older_configuration(host, run_module, tmp_path):
     assert "changed on disk" in result["problems"][0]
 
 
-def test_docker_tells_its_version(host, run_module):
+def test_dockers_version_is_its_own_output(host, run_module):
     host.unit("docker")
     docker = {"name": "docker", "version": "26.1.4", "version_command": ["docker", "version"], "managed": False}
     result = run_module(kube_checkstatus, components=[docker])
@@ -169,7 +169,7 @@ def test_docker_tells_its_version(host, run_module):
     ]
 
 
-def test_waits_for_what_time_heals(host, server, run_module, monkeypatch):
+def test_waits_for_transient_problems(host, server, run_module, monkeypatch):
     host.unit("kube-apiserver")
     server.code = 500
     real, looks = kube_checkstatus.inspect, []
@@ -193,11 +193,11 @@ def test_gives_up_after_wait(host, server, run_module):
     url = f"http://127.0.0.1:{server.server_port}/readyz"
     component = {"name": "kube-apiserver", "health_url": url, "managed": False}
     result = run_module(kube_checkstatus, components=[component], wait=1, poll=0.4)
-    assert result["problems"] == [f"kube-apiserver on this host is not healthy: {url} answers 500: [-]etcd failed"]
+    assert result["problems"] == [f"kube-apiserver on this host is not healthy: {url} returns 500: [-]etcd failed"]
     assert 2 <= host.looks <= 4
 
 
-def test_does_not_wait_for_what_time_does_not_heal(host, run_module):
+def test_does_not_wait_for_permanent_problems(host, run_module):
     host.unit("kubelet", active="inactive", sub="dead", pid=0)
     run_module(kube_checkstatus, components=[{"name": "kubelet"}], wait=60)
     assert host.looks == 1
@@ -205,7 +205,7 @@ def test_does_not_wait_for_what_time_does_not_heal(host, run_module):
 
 @pytest.fixture
 def certificate(tmp_path):
-    """Write a certificate that ends in so many days."""
+    """Write a certificate that expires in this number of days."""
 
     def write(name, days):
         key = ec.generate_private_key(ec.SECP256R1())
@@ -244,7 +244,7 @@ def test_a_file_with_several_certificates(run_module, certificate, tmp_path):
     assert [problem.rpartition("; ")[2] for problem in result["problems"]] == ["read `journalctl --unit kubelet`"]
 
 
-def test_a_file_that_is_no_certificate(run_module, tmp_path):
+def test_a_file_that_is_not_a_certificate(run_module, tmp_path):
     broken = tmp_path / "a.crt"
     broken.write_text("hello")
     result = run_module(kube_checkstatus, certificates=[str(broken)])
@@ -256,7 +256,7 @@ ETCD = {"endpoints": ["https://127.0.0.1:2379"], "ca": "/dev/null", "cert": "/de
 
 @pytest.fixture
 def etcd_port(monkeypatch):
-    """The options for an etcd of which a port answers, and etcdctl as the host tells it."""
+    """The options for an etcd with an open port; its etcdctl is the host's."""
     monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda self, name, *a, **k: f"/usr/local/bin/{name}")
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server:
         yield {**ETCD, "endpoints": [f"https://127.0.0.1:{server.getsockname()[1]}"]}
@@ -274,7 +274,7 @@ def test_etcd(host, run_module, etcd_port):
     )
 
 
-def test_etcd_that_does_not_answer(host, run_module, etcd_port):
+def test_an_etcd_that_does_not_respond(host, run_module, etcd_port):
     host.etcd["status"] = (
         1,
         "null\n",
@@ -286,7 +286,7 @@ def test_etcd_that_does_not_answer(host, run_module, etcd_port):
     ]
 
 
-def test_users_and_roles_that_nobody_expects(etcd, run_module):
+def test_unexpected_users_and_roles(etcd, run_module):
     for arguments in (["role", "add", "flannel"], ["role", "add", "spy"], ["user", "add", "mallory", "--no-password"]):
         assert etcd.etcdctl(*arguments).returncode == 0
     assert etcd.etcdctl("user", "grant-role", "mallory", "spy").returncode == 0
@@ -338,8 +338,8 @@ def test_a_host_without_etcdctl(run_module, monkeypatch):
     ("first", "objects", "problem"),
     [
         (200, {"conditions": [{"type": "Ready", "status": "True"}]}, None),
-        (200, None, "the API server knows no such node; read `journalctl --unit kubelet`"),
-        (403, None, "{url}/api/v1/nodes/n1 answers 403: trouble 403"),
+        (200, None, "the API server does not have the node; read `journalctl --unit kubelet`"),
+        (403, None, "{url}/api/v1/nodes/n1 returns 403: problem 403"),
     ],
 )
 def test_node(run_module, api_server, kubeconfig, first, objects, problem):

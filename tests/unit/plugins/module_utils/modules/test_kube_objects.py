@@ -17,7 +17,7 @@ DENIED = 'Error from server (Forbidden): configmaps "a" is forbidden'
 
 @pytest.fixture
 def kubectl(monkeypatch, tmp_path):
-    """Answers by kubectl's verb, the last one again and again; notes the verbs that were asked."""
+    """Responses by kubectl's verb; the last one repeats. Records the verbs."""
 
     class Kubectl:
         answers: dict = {}
@@ -90,7 +90,7 @@ def test_check_mode_without_an_api_server(run, kubectl, state, changed):
     kubectl.answers = {"diff": [(2, "", REFUSED)], "get": [(1, "", REFUSED)]}
     result = run(state=state, _ansible_check_mode=True)
     assert result["changed"] is changed
-    assert "nothing is known" in result["msg"].lower()
+    assert " unknown: kubectl could not " in result["msg"]
     assert "6443 was refused" in result["msg"]
     assert len(kubectl.verbs) == 1
 
@@ -106,7 +106,7 @@ def test_without_kubeconfig(run, kubectl):
     kubectl.kubeconfig.unlink()
     result = run()
     assert result["failed"]
-    assert result["msg"] == (f"there is no kubeconfig {kubectl.kubeconfig} on this host; role control_plane writes it")
+    assert result["msg"] == f"kubeconfig {kubectl.kubeconfig} does not exist on this host; role control_plane writes it"
 
 
 def test_waits_for_an_api_server_that_starts(run, kubectl, monkeypatch):
@@ -167,7 +167,7 @@ def test_a_namespace_of_the_same_manifest(run, kubectl, check):
     assert result["diff"]["after"] == MANIFEST
 
 
-def test_a_namespace_of_nobody(run, kubectl):
+def test_an_unknown_namespace(run, kubectl):
     missing = (1, "", 'Error from server (NotFound): namespaces "b" not found')
     kubectl.answers = {"diff": [missing], "create": [(0, "configmap/a\n", "")]}
     assert run()["msg"].endswith('namespaces "b" not found')

@@ -17,24 +17,24 @@ def path(kind, name):
     return f"/api/v1/namespaces/a/{kind}/{name}"
 
 
-def test_each_object_is_written_once_and_as_it_is(rewrite, api_server):
+def test_each_object_is_rewritten_once_and_unchanged(rewrite, api_server):
     assert rewrite(page=1) == {"changed": False, "objects": {"secrets": 2, "configmaps": 1}}
     assert api_server.asked("PATCH") == [*api_server.objects]
     assert {str(request.body) for request in api_server.requests if request.method == "PATCH"} == {"{}"}
-    # No content is asked for.
+    # No content is requested.
     assert all("as=PartialObjectMetadata" in request.headers["Accept"] for request in api_server.requests)
 
 
-def test_an_object_that_is_gone_meanwhile(rewrite, api_server):
+def test_an_object_that_is_deleted_meanwhile(rewrite, api_server):
     api_server.first = [200, lambda: api_server.objects.pop(path("secrets", "s1"))]
     assert not rewrite().get("failed")
     assert api_server.asked("PATCH") == [path("secrets", "s1"), path("secrets", "s2"), path("configmaps", "c")]
 
 
-def test_what_does_not_pass_is_told(rewrite, api_server):
+def test_a_permanent_error_is_reported(rewrite, api_server):
     api_server.first = [200, 403]
-    refused = f"{api_server.url}{path('secrets', 's1')} answers 403: trouble 403"
-    assert rewrite()["msg"] == f"Objects could not be written again: {refused}"
+    refused = f"{api_server.url}{path('secrets', 's1')} returns 403: problem 403"
+    assert rewrite()["msg"] == f"Objects could not be rewritten: {refused}"
     assert len(api_server.asked("PATCH")) == 1
 
 

@@ -34,7 +34,7 @@ def pod(name, owner="ReplicaSet", **metadata):
 @pytest.fixture
 def cluster(monkeypatch, run_module, api_server, kubeconfig):
     class Cluster:
-        """One Node and its pods; kubectl evicts them, unless it is told to say something else first."""
+        """One Node and its pods; kubectl evicts them, unless its first outputs are set."""
 
         def set(self, node=None, pods=()):
             api_server.objects.clear()
@@ -61,7 +61,7 @@ def cluster(monkeypatch, run_module, api_server, kubeconfig):
             return len(api_server.asked("PATCH")), len(self.drains)
 
         def owner(self):
-            """Whether the Node is cordoned, and what our annotation says."""
+            """Whether the Node is cordoned, and our annotation."""
             assert self.node["metadata"]["annotations"]["other"] == "stays"
             return self.node["spec"].get("unschedulable", False), self.node["metadata"]["annotations"].get(ANNOTATION)
 
@@ -89,7 +89,7 @@ def cluster(monkeypatch, run_module, api_server, kubeconfig):
 
 
 def check_do_again(cluster, state, **more):
-    """Check, do, check again, do again; the answer that does something."""
+    """Check, do, check again, do again; returns the result of the first run."""
     before = copy.deepcopy(cluster.node)
     check = cluster.run(state, _ansible_check_mode=True, **more)
     assert (cluster.node, cluster.done()) == (before, (0, 0))
@@ -120,11 +120,11 @@ def test_drained_and_restored(cluster):
     assert 0 < int(drain[-1].removeprefix("--timeout=").removesuffix("s")) <= 60
     assert cluster.pods == ["agent"]
     cluster.set(node=cluster.node)
-    assert check_do_again(cluster, "restored")["actions"] == [("apply", "node n1", "it takes pods again")]
+    assert check_do_again(cluster, "restored")["actions"] == [("apply", "node n1", "it accepts pods again")]
     assert (cluster.owner(), cluster.done()) == ((False, None), (1, 0))
 
 
-def test_who_cordoned_it_keeps_it(cluster):
+def test_a_foreign_cordon_stays(cluster):
     cluster.set(node=node(cordoned=True), pods=[pod("web-1")])
     assert check_do_again(cluster, "drained")["changed"]
     assert (cluster.owner(), cluster.done()) == ((True, None), (0, 1))
@@ -137,14 +137,14 @@ def test_nothing_to_restore(cluster):
     assert not check_do_again(cluster, "restored")["changed"]
 
 
-def test_a_run_that_was_killed_is_gone_on_with(cluster):
+def test_a_run_that_was_killed_is_resumed(cluster):
     # After the patch, before the pods were evicted.
     cluster.set(node=node(cordoned=True, reason="before"), pods=[pod("web-1")])
     assert check_do_again(cluster, "drained")["changed"]
     assert (cluster.owner(), cluster.done()) == ((True, "before"), (0, 1))
 
 
-def test_uncordoned_by_hand_meanwhile(cluster):
+def test_uncordoned_manually_meanwhile(cluster):
     cluster.set(node=node(reason="before"))
     assert check_do_again(cluster, "drained")["changed"]
     assert cluster.owner() == (True, "why")
@@ -167,7 +167,7 @@ def test_no_such_node(cluster):
 
 
 @pytest.mark.parametrize("mine", [True, False])
-def test_a_budget_keeps_a_pod(cluster, mine, api_server):
+def test_a_budget_blocks_an_eviction(cluster, mine, api_server):
     cluster.set(node=node(cordoned=not mine), pods=[pod("web-1"), pod("web-2")])
     refusal = "The disruption budget web needs 1 healthy pods and has 1 currently"
     api_server.budgets["/api/v1/namespaces/default/pods/web-1"] = refusal
@@ -178,10 +178,10 @@ def test_a_budget_keeps_a_pod(cluster, mine, api_server):
     assert result["failed"]
     assert result["msg"] == (
         f"Node n1 is not drained within 60 s (timeout): default/web-1 cannot be evicted ({refusal}); "
-        f"give these budgets more healthy pods on other nodes, or lower what they require; the node is {ends}."
+        f"start more healthy pods on other nodes, or lower these budgets; the node is {ends}."
     )
     assert cluster.owner() == (not mine, None)
-    # Once the budget lets it go, the next run drains.
+    # Once the budget allows it, the next run drains the node.
     cluster.set(node=cluster.node, pods=[pod("web-1")])
     assert check_do_again(cluster, "drained")["changed"]
 
@@ -197,21 +197,21 @@ def test_a_pod_does_not_end(cluster):
     assert cluster.owner() == (False, None)
 
 
-def test_what_cannot_be_seen_from_the_pods_is_kubectls_to_say(cluster):
+def test_other_errors_are_kubectls_own(cluster):
     cluster.set(node=node(), pods=[pod("web-1")])
     cluster.says = ['error: unable to drain node "n1": pods "web-1" is forbidden']
     result = cluster.run("drained")
     assert 'pods "web-1" is forbidden; the node is no longer cordoned.' in result["msg"]
 
 
-def test_a_cordon_that_cannot_be_taken_back(cluster, api_server):
+def test_a_cordon_that_cannot_be_removed(cluster, api_server):
     cluster.set(node=node(), pods=[pod("web-1")])
     cluster.says = ["error: no"]
-    # Of the Node and its pods, then of the Node to cordon it, its patch, twice the pods, the budgets, and the Node to uncordon it.
+    # The Node and its pods; the Node and its patch, to cordon it; the pods twice; the budgets; and the Node, to uncordon it.
     api_server.first = [200] * 8 + [403]
     result = cluster.run("drained")
     assert result["msg"].endswith(
-        f"; the node stays cordoned, because {api_server.url}{NODE} answers 403: trouble 403."
+        f"; the node stays cordoned, because {api_server.url}{NODE} returns 403: problem 403."
     )
     assert cluster.owner() == (True, "why")
     cluster.set(node=cluster.node, pods=[pod("web-1")])
@@ -227,23 +227,23 @@ def test_a_concurrent_change_of_the_node(cluster, api_server):
     api_server.first = [200, 200, 200, lambda: other(unschedulable=True)]
     assert cluster.run("drained")["changed"]
     assert (cluster.owner(), cluster.done()) == ((True, None), (1, 1))
-    # A status that the kubelet wrote meanwhile is no reason to give up.
+    # A concurrent status update of the kubelet is not an error.
     cluster.set(node=node())
     api_server.first = [200, 200, 200, other]
     assert cluster.run("drained")["changed"]
     assert (cluster.owner(), cluster.done()) == ((True, "why"), (2, 0))
 
 
-def test_the_scheduler_was_as_quick_as_the_cordon(cluster, api_server):
+def test_a_pod_that_was_scheduled_during_the_cordon_is_evicted(cluster, api_server):
     cluster.set(node=node())
     api_server.first = [200, 200, 200, lambda: cluster.add(pod("late"))]
     assert cluster.run("drained")["changed"]
     assert (cluster.done(), cluster.pods) == ((1, 1), [])
 
 
-def test_a_pod_that_always_comes_back_does_not_hold_us(cluster, api_server):
+def test_a_pod_that_always_returns_does_not_block_the_drain(cluster, api_server):
     cluster.set(node=node(), pods=[pod("web-1")])
-    # The last question is what the first eviction has left.
+    # The last request is for the pods that the first eviction left.
     api_server.first = [200] * 5 + [lambda: cluster.add(pod("back"))]
     assert cluster.run("drained")["changed"]
     assert cluster.done() == (1, 2)
@@ -265,10 +265,10 @@ def test_no_api_server(cluster, state, kubeconfig, reserved_port):
     kubeconfig.write_text(json.dumps(config))
     check = cluster.run(state, _ansible_check_mode=True)
     assert not check["changed"]
-    assert check["msg"].startswith(f"Nothing is known of the node: {server}{NODE} does not answer: ")
+    assert check["msg"].startswith(f"The state of the node is unknown: {server}{NODE} does not respond: ")
     result = cluster.run(state, timeout=1)
     assert result["failed"]
-    assert "does not answer" in result["msg"]
+    assert "does not respond" in result["msg"]
     kubeconfig.unlink()
     assert f"{kubeconfig} on this host does not exist" in cluster.run(state, _ansible_check_mode=True)["msg"]
     assert cluster.run(state)["failed"]
@@ -278,7 +278,7 @@ def test_a_host_without_kubectl(cluster, monkeypatch):
     monkeypatch.setattr(AnsibleModule, "get_bin_path", lambda self, name, *a, **k: None)
     cluster.set(node=node(), pods=[pod("web-1")])
     assert cluster.run("drained", _ansible_check_mode=True)["changed"]
-    assert "there is no kubectl on this host" in cluster.run("drained")["msg"]
+    assert "kubectl is not installed on this host" in cluster.run("drained")["msg"]
     assert cluster.owner() == (False, None)
 
 
@@ -287,7 +287,7 @@ def test_a_refusal_is_an_error_in_check_mode_too(cluster, api_server):
     assert cluster.run("drained", _ansible_check_mode=True)["failed"]
 
 
-def test_pods_without_a_controller_are_warned_of(cluster, monkeypatch):
+def test_a_warning_names_pods_without_a_controller(cluster, monkeypatch):
     warnings = []
     monkeypatch.setattr(AnsibleModule, "warn", lambda self, text: warnings.append(text))
     cluster.set(node=node(), pods=[pod("one", owner=""), pod("two")])
@@ -297,7 +297,7 @@ def test_pods_without_a_controller_are_warned_of(cluster, monkeypatch):
 
 
 @pytest.mark.parametrize(("ready", "skips"), [("True", False), ("Unknown", True)])
-def test_a_kubelet_that_is_gone_ends_no_pod(cluster, ready, skips):
+def test_without_a_kubelet_no_pod_ends(cluster, ready, skips):
     cluster.set(node=node(ready=ready), pods=[pod("web-1"), pod("old", deletionTimestamp="2026-11-26T00:00:00Z")])
     result = cluster.run("drained")
     assert result["pods"] == (["default/web-1"] if skips else ["default/old", "default/web-1"])
@@ -323,7 +323,7 @@ def test_restored_waits_until_the_node_is_ready(cluster, api_server):
     assert cluster.run("restored", _ansible_check_mode=True)["changed"]
 
 
-def test_ready_is_what_the_new_kubelet_says(cluster, api_server):
+def test_only_the_new_kubelets_ready_counts(cluster, api_server):
     def become():
         cluster.node["status"]["nodeInfo"]["containerRuntimeVersion"] = "containerd://1.7.24"
 

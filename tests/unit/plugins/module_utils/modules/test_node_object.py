@@ -10,7 +10,7 @@ NODE = "/api/v1/nodes/n1"
 
 
 class Api:
-    """One Node, with what others set on it."""
+    """One Node, with labels and taints of others."""
 
     def __init__(self, server):
         self.server = server
@@ -56,7 +56,7 @@ def test_check_do_check_again_do_again(run, api):
     assert len(api.patches) == 1
 
 
-def test_what_is_not_wanted_any_more_goes_and_what_others_set_stays(run, api):
+def test_unwanted_labels_are_removed_and_foreign_ones_stay(run, api):
     taint = {"key": "gpu", "effect": "NoSchedule"}
     run(taints=[taint])
     assert api.node["spec"]["taints"] == [taint]
@@ -81,24 +81,24 @@ def test_an_api_server_and_a_node_that_come_later_are_waited_for(run, api):
     assert run(wait=60)["changed"]
 
 
-def test_a_node_that_will_register_has_something_to_remember(run, api):
+def test_a_new_node_has_something_to_record(run, api):
     api.server.objects.clear()
     assert run(check=True)["changed"]
     assert not run(check=True, labels={})["changed"]
 
 
-def test_nothing_is_known_where_nobody_answers(run, reserved_port):
+def test_the_state_is_unknown_without_an_api_server(run, reserved_port):
     server = f"http://127.0.0.1:{reserved_port()}"
     result = run(check=True, server=server)
     assert not result["changed"]
-    assert result["msg"].startswith(f"Nothing is known of the Node: {server}{NODE} does not answer: ")
+    assert result["msg"].startswith(f"The state of the Node is unknown: {server}{NODE} does not respond: ")
 
 
 def test_a_host_without_a_certificate_is_new(run, api, tmp_path, monkeypatch):
     monkeypatch.setattr(node_object, "KUBELET", str(tmp_path / "nowhere"))
     (tmp_path / "admin.key").unlink()
     assert run(check=True)["changed"]
-    assert "has no certificate for the API; see that" in run()["msg"]
+    assert "has no certificate for the API; check that" in run()["msg"]
     assert api.server.requests == []
 
 
@@ -107,13 +107,13 @@ def test_an_error_names_node_and_answer(run, api):
     result = run()
     assert result["failed"]
     assert result["msg"] == (
-        f"Node n1 did not get the labels and taints of the inventory within 0 s: {api.server.url}{NODE} answers 403: trouble 403; "
-        "see that its kubelet and the API server run (plainkube.cluster.status), and run this again."
+        f"Node n1 did not get the labels and taints of the inventory within 0 s: {api.server.url}{NODE} returns 403: problem 403; "
+        "check that its kubelet and the API server are running (plainkube.cluster.status), and run this again."
     )
     assert api.patches == []
 
 
-def test_the_kubelets_own_certificate_is_good_for_a_look(tmp_path, monkeypatch):
+def test_the_kubelets_own_certificate_is_used_for_inspection(tmp_path, monkeypatch):
     for name in ("kubelet-client.crt", "kubelet-client.key"):
         (tmp_path / name).write_text("")
     monkeypatch.setattr(node_object, "KUBELET", str(tmp_path / "current.pem"))

@@ -36,11 +36,11 @@ THEIRS = {
 
 
 class Killed(BaseException):
-    """The run ends here, as by SIGKILL."""
+    """The run is killed here, as with SIGKILL."""
 
 
 class FakeNode:
-    """Files below a directory, and as much of systemd, Docker and containerd as is asked for."""
+    """Files below a directory, and the parts of systemd, Docker and containerd that the module uses."""
 
     def __init__(self, root):
         self.root = root
@@ -62,7 +62,7 @@ class FakeNode:
         self.write(f"/etc/systemd/system/{name}.service", _stamp.append("[Service]\n", [], STAMP))
 
     def with_docker(self):
-        """A node of Docker's and cri-dockerd's."""
+        """A node with Docker and cri-dockerd."""
         self.unit("kubelet")
         self.unit("cri-dockerd")
         self.states["cri-dockerd"] = "active"
@@ -87,7 +87,7 @@ class FakeNode:
         self.write("/etc/docker/daemon.json", json.dumps({"debug": True, "live-restore": True}, indent=2))
 
     def with_containerd(self, bridge):
-        """A node of our containerd."""
+        """A node with our containerd."""
         self.unit("kubelet")
         self.unit("containerd")
         self.states["plainkube-cni.path"] = "active"
@@ -214,7 +214,7 @@ def run(node, run_module):
 
 
 def there_and_nothing_again(node, run, wanted):
-    """Check, do, check again, do again; what was done."""
+    """Check, do, check again, do again; returns what was done."""
     before = node.files()
     told = run(wanted, _ansible_check_mode=True)
     assert node.done == []
@@ -233,7 +233,7 @@ def there_and_nothing_again(node, run, wanted):
     return done
 
 
-def test_from_docker_to_containerd_beside_it(node, run):
+def test_from_docker_to_containerd_and_docker(node, run):
     node.with_docker()
     node.containers.append(MINE)
     there_and_nothing_again(node, run, BOTH)
@@ -261,7 +261,7 @@ def test_from_docker_to_containerd_alone(node, run):
     }
 
 
-def test_a_kubelet_that_is_not_there_is_not_stopped(node, run):
+def test_a_missing_kubelet_is_not_stopped(node, run):
     """systemctl would fail."""
     node.with_docker()
     os.unlink(f"{node.root}/etc/systemd/system/kubelet.service")
@@ -272,7 +272,7 @@ def test_a_kubelet_that_is_not_there_is_not_stopped(node, run):
 
 
 @pytest.mark.parametrize("check", [False, True])
-def test_what_others_keep_behind_a_link_is_told_of_before_any_change(node, run, check):
+def test_foreign_files_behind_a_link_are_reported_before_any_change(node, run, check):
     node.with_docker()
     os.rename(f"{node.root}/var/lib/cri-dockerd", f"{node.root}/data")
     os.symlink(f"{node.root}/data", f"{node.root}/var/lib/cri-dockerd")
@@ -283,11 +283,11 @@ def test_what_others_keep_behind_a_link_is_told_of_before_any_change(node, run, 
     )
     assert node.done == []
     assert node.files() == before
-    # What stays on the node is not looked at.
+    # Parts that stay on the node are not inspected.
     assert "msg" not in run(DOCKER, _ansible_check_mode=True)
 
 
-def test_links_stay_and_what_is_behind_them_goes(node, run):
+def test_links_stay_and_their_content_is_removed(node, run):
     node.with_docker()
     os.rename(f"{node.root}/var/lib/cri-dockerd/x", f"{node.root}/var/lib/cri-dockerd/sandbox")
     for path, target in {"/var/lib/cri-dockerd": "/data", "/opt": "/disk"}.items():
@@ -299,7 +299,7 @@ def test_links_stay_and_what_is_behind_them_goes(node, run):
     assert os.listdir(f"{node.root}/disk/plainkube") == []
 
 
-def test_docker_does_not_stop_under_containers_of_others(node, run):
+def test_docker_does_not_stop_while_foreign_containers_run(node, run):
     node.with_docker()
     node.containers.append(MINE)
     for check in (True, False):
@@ -310,7 +310,7 @@ def test_docker_does_not_stop_under_containers_of_others(node, run):
         assert node.done == []
 
 
-def test_a_docker_that_never_was_ours_is_left_alone(node, run):
+def test_a_docker_that_was_never_ours_does_not_change(node, run):
     node.containers.append(MINE)
     assert not run(ALONE)["changed"]
     assert node.states["docker"] == "active"
@@ -325,7 +325,7 @@ def test_from_containerd_to_docker(node, run, bridge):
     kept = {"/etc/systemd/system/kubelet.service"}
     kept |= {"/etc/systemd/system/docker.service.d/zz-plainkube.conf", _state.PATH} if bridge == "docker0" else set()
     assert node.files() == {*THEIRS, *kept}
-    # Docker goes on with the containerd of its package.
+    # Docker continues with its package's containerd.
     assert node.states["containerd"] == ("active" if bridge == "docker0" else "inactive")
 
 
@@ -337,14 +337,14 @@ def test_from_one_bridge_to_the_other(node, run):
     assert not {"/sys/class/net/cni0/mtu", "/etc/cni/net.d/10-plainkube.conflist", "/run/netns/cni-1"} & node.files()
 
 
-def test_on_the_bridge_that_is_wanted_nothing_is_done(node, run):
+def test_nothing_to_do_on_the_desired_bridge(node, run):
     node.with_containerd("docker0")
     before = node.files()
     assert not run(BOTH)["changed"]
     assert (node.pods, node.files()) == (["p"], before)
 
 
-def test_a_change_that_has_not_come_to_its_end_is_told(node, run):
+def test_an_incomplete_change_is_pending(node, run):
     assert run(DOCKER)["actions"] == []
     node.write(_state.PATH, json.dumps({_state.RUNTIME_CHANGE: {"to": "docker"}}))
     result = run(DOCKER)
@@ -352,7 +352,7 @@ def test_a_change_that_has_not_come_to_its_end_is_told(node, run):
     assert not result["changed"]
 
 
-def test_a_change_is_remembered_from_its_beginning_to_its_end(node, run):
+def test_a_change_is_recorded_until_it_is_complete(node, run):
     node.with_docker()
     before = json.loads(pathlib.Path(f"{node.root}{_state.PATH}").read_text(encoding="utf-8"))
     for state, after in (("prepared", {**before, "runtime_change": {"to": "containerd"}}), ("complete", before)):
@@ -364,7 +364,7 @@ def test_a_change_is_remembered_from_its_beginning_to_its_end(node, run):
     assert node.done == []
 
 
-def test_a_change_that_is_refused_does_not_begin(node, run):
+def test_a_refused_change_does_not_start(node, run):
     node.with_docker()
     node.containers.append(MINE)
     before = node.files()
@@ -412,12 +412,12 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(node, run, kind, wanted):
         (("",), False),
     ],
 )
-def test_whose_a_process_is(words, expected):
+def test_shims_of_kubernetes(words, expected):
     assert _containerd_parts.is_shim("\0".join(words)) is expected
 
 
-def test_a_shim_that_lives_on_is_ended(node, run, monkeypatch):
-    """As containerd 2 leaves those of sandboxes."""
+def test_a_remaining_shim_is_killed(node, run, monkeypatch):
+    """containerd 2 leaves those of sandboxes running."""
     node.with_containerd("cni0")
     node.write("/proc/523/cmdline", "/usr/local/bin/containerd-shim-runc-v2\0-namespace\0k8s.io\0-id\0x\0")
     node.write("/proc/524/cmdline", "/usr/local/bin/containerd-shim-runc-v2\0-namespace\0moby\0-id\0y\0")

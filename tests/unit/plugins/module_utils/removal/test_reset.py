@@ -38,7 +38,7 @@ def unit(*inputs):
     return _stamp.append("[Service]\nExecStart=/x\n", inputs, STAMP)
 
 
-def test_units_of_ours_carry_a_stamp_and_the_kubelet_is_first():
+def test_our_units_have_a_stamp_and_the_kubelet_is_first():
     units = {
         "etcd": unit(),
         "cri-dockerd": unit(),
@@ -48,14 +48,14 @@ def test_units_of_ours_carry_a_stamp_and_the_kubelet_is_first():
     assert _reset.owned_units(units) == ["kubelet", "cri-dockerd", "etcd"]
 
 
-def test_configuration_is_what_units_read_below_etc_kubernetes():
+def test_configuration_is_the_units_inputs_below_etc_kubernetes():
     text = unit(
         "/etc/kubernetes/kubelet.yaml", "/usr/local/bin/kubelet", "/etc/systemd/system/kubelet.service.d/10-mine.conf"
     )
     assert _reset.configuration([text, "[Service]\n"]) == {"/etc/kubernetes/kubelet.yaml"}
 
 
-def test_users_are_ours_by_their_comment():
+def test_our_users_are_identified_by_their_comment():
     passwd = """root:x:0:0:root:/root:/bin/bash
 etcd:x:995:995:etcd, run by plainkube.cluster:/:/usr/sbin/nologin
 kube-scheduler:x:994:994:the admin's own:/:/usr/sbin/nologin
@@ -63,7 +63,7 @@ kube-scheduler:x:994:994:the admin's own:/:/usr/sbin/nologin
     assert _reset.owned_users(passwd) == ["etcd"]
 
 
-def test_what_others_keep_in_a_directory_of_ours_is_known_by_its_name():
+def test_foreign_files_in_our_directories_are_identified_by_name():
     uid = "0a1b2c3d-1111-2222-3333-444455556666"
     for path, ours in {
         "/var/lib/kubelet": [
@@ -84,11 +84,11 @@ def test_what_others_keep_in_a_directory_of_ours_is_known_by_its_name():
         "/opt/plainkube/etcd": ["3.6.5"],
     }.items():
         assert _reset.strangers(path, [*ours, "canary"]) == ["canary"], path
-    # Nobody knows what is in a directory that is nobody's.
+    # Everything in an unknown directory is foreign.
     assert _reset.strangers("/home", ["pods"]) == ["pods"]
 
 
-def test_rules_of_ours_and_no_others():
+def test_only_our_rules():
     assert _reset.owned_rules(SAVED, "10.244.0.0/16") == {
         "filter": [
             "-D INPUT -j KUBE-FIREWALL",
@@ -104,7 +104,7 @@ def test_rules_of_ours_and_no_others():
     assert _reset.owned_rules("", "10.244.0.0/16") == {}
 
 
-def test_a_table_changes_in_one_step():
+def test_a_table_changes_atomically():
     assert _reset.restore_script({"nat": ["-F A", "-X A"]}) == "*nat\n-F A\n-X A\nCOMMIT\n"
 
 
@@ -126,7 +126,7 @@ def test_routes_to_pods_of_other_hosts():
     assert _reset.owned_routes("", "10.244.0.0/16") == []
 
 
-def test_an_image_that_a_container_of_others_has_by_no_other_name_stays():
+def test_an_image_of_a_foreign_container_keeps_its_last_name():
     images = [
         {"Id": "a", "RepoTags": ["pause:1"]},
         {"Id": "b", "RepoTags": ["dns:1", "mine:1"]},

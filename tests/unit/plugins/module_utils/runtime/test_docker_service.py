@@ -8,7 +8,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _
 
 
 class Module:
-    """Answers commands by their first words; an unknown one succeeds silently."""
+    """Responds to commands by their first words; an unknown one succeeds silently."""
 
     def __init__(self, answers):
         self.answers, self.commands = answers, []
@@ -22,7 +22,7 @@ class Module:
 RULES = "-P POSTROUTING ACCEPT\n-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE\n-A POSTROUTING -j FLANNEL-POSTRTG\n"
 
 
-def test_stop_removes_what_the_bridge_leaves(tmp_path, monkeypatch):
+def test_stop_removes_the_remains_of_the_bridge(tmp_path, monkeypatch):
     monkeypatch.setattr(_bridge, "INTERFACE", str(tmp_path))
     module = Module({"iptables -w -t nat -S": (0, RULES, "")})
     _docker_service.stop(module, rebuild=True)
@@ -41,7 +41,7 @@ def test_a_bridge_that_stays_is_not_deleted(tmp_path, monkeypatch):
     assert "ip link delete docker0" not in module.commands
 
 
-def test_start_tells_what_docker_died_of():
+def test_start_reports_why_docker_failed():
     module = Module(
         {
             "systemctl show": (0, "ActiveState=failed\nSubState=failed\n", ""),
@@ -52,8 +52,8 @@ def test_start_tells_what_docker_died_of():
         _docker_service.start(module, 1)
 
 
-def test_start_tells_how_long_it_has_waited():
+def test_start_reports_how_long_it_waited():
     module = Module({"systemctl show": (0, "ActiveState=activating\nSubState=start-pre\n", "")})
-    message = "Docker did not start within 0 s, and systemd calls it activating/start-pre: "
+    message = "Docker did not start within 0 s, and its state is activating/start-pre: "
     with pytest.raises(_command.Failed, match=message):
         _docker_service.start(module, 0)

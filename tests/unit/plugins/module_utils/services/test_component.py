@@ -39,7 +39,7 @@ def test_a_unit_edited_by_hand_is_written_again_with_a_new_generation():
     assert _component.restart_reasons(wanted, edited, CONTENTS, [], process()) == ["its unit file changes"]
 
 
-def test_a_run_that_died_before_the_restart_is_healed():
+def test_a_run_that_was_killed_before_the_restart_is_completed():
     assert _component.restart_reasons(UNIT, UNIT, CONTENTS, [], process(stamp="0.1")) == [
         "the process was started from an older unit, configuration or binary"
     ]

@@ -300,7 +300,7 @@ def killed_before(change_number):
     return killed
 
 
-def test_a_replacement_that_is_killed_at_any_change_is_gone_on_with(run_module, tmp_path, monkeypatch):
+def test_a_replacement_that_is_killed_at_any_change_is_resumed(run_module, tmp_path, monkeypatch):
     names = ["kubernetes", "etcd", "service-account"]
     for number in itertools.count():
         control = Control(run_module, tmp_path / str(number))
