@@ -47,7 +47,7 @@ def owned_files(params: dict) -> list[dict]:
     """The component's configuration files, the variables of its process, and the declaration of its user."""
     files = [*params["files"], *_environment.wanted(params["name"], params["environment"])]
     if params["user"]:
-        line = f'u {params["user"]} - "{params["name"]}, run by plainkube.cluster" -\n'
+        line = f'u {params["user"]} - "{params["name"]}{_component.USER_COMMENT}" -\n'
         declaration = {"path": f"{SYSUSERS}/plainkube-{params['user']}.conf", "content": line, "secret": False}
         files.append({**declaration, "owner": "root", "group": "root", "mode": "0644"})
     return files
