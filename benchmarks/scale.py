@@ -68,10 +68,12 @@ class Measured:
 
 
 def steps() -> list[str]:
-    """The steps of site.yml, which the survey checks: tasks of roles that declare what they build on."""
-    texts = (path.read_text(encoding="utf-8") for path in (CHECKOUT / "roles").glob("*/tasks/*.yml"))
-    tasks = (task for text in texts for task in text.split("- name:") if "builds_on:" in task)
-    return [found[1] for task in tasks if (found := re.search(r"register: __(\w+)_result", task))]
+    """The steps of site.yml, which the survey asks for."""
+    # This program finds no collection by itself, and only here does it need one.
+    sys.path.insert(0, str(CHECKOUT / ".venv" / "collections"))
+    from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps  # noqa: PLC0415
+
+    return [step.name for step in _steps.steps()]
 
 
 # The result of a module that has nothing to do.
@@ -100,11 +102,9 @@ def component(name: str) -> dict[str, t.Any]:
 
 
 def shared_answers(directory: pathlib.Path) -> None:
-    """The answers that all hosts have in common."""
+    """The answers that all hosts have in common. The first run ends where it installs certificates, and the second takes no step."""
     directory.mkdir()
-    unchanged = ("component", "docker_rebridge", "etcd_network_config", "etcd_rbac", "certificate_install")
-    for name in (*unchanged, "container_images", "kube_objects"):
-        write(directory / f"{name}.json", NOTHING)
+    write(directory / "certificate_install.json", {"failed": True, "msg": "The simulated first run ends here."})
     write(directory / "artifacts.json", {**NOTHING, "replaced": [], "missing": [], "missing_packages": []})
     units = ("flanneld", "kube-proxy", "docker", "cri-dockerd", "kubelet")
     one = {
@@ -203,6 +203,7 @@ class Simulation:
             for name in SECRETS
             if signed
         }
+        unchanged = dict.fromkeys(steps(), NOTHING)
         for host in self.names:
             files = {one["path"].removeprefix(PKI): one["content"] for one in signed.get(host, [])}
             requests = self.keys.setdefault(host, {})
@@ -220,13 +221,11 @@ class Simulation:
             public = {name: text for name, text in files.items() if name.removesuffix(".crt") not in leaves}
             answers = {**NOTHING, "certificates": answer, "public": public, "secret": secrets}
             write(self.directory / "hosts" / host / "certificate_request.json", answers)
-            surveyed = {**dict.fromkeys(steps(), NOTHING), "certificates": answers}
+            surveyed = {**unchanged, "certificates": answers}
             write(self.directory / "hosts" / host / "survey.json", {"changed": False, "answers": surveyed})
 
     def install(self) -> None:
         """Give every host its certificates: a run that ends as soon as they are signed."""
-        stub = self.directory / "answers" / "certificate_install.json"
-        write(stub, {"failed": True, "msg": "The simulated first run ends here."})
         self.certificates({})
         events, output = self.end(self.begin())
         signed = [event["signed"] for event in events if "signed" in event]
@@ -234,7 +233,6 @@ class Simulation:
             raise LabError(f"the simulated first run signed nothing:\n{output[-4000:]}")
         self.certificates(signed[0])
         self.hosts(installed=True)
-        write(stub, NOTHING)
 
     def unchanged(self, playbook: Playbook) -> list[dict[str, t.Any]]:
         """What callback/costs.py saw of a second run, which succeeds and changes nothing."""

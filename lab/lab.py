@@ -12,27 +12,16 @@ import tarfile
 import typing as t
 
 import docker
+import yaml
 from docker.models.containers import Container
 
 from lab import artifacts, engine, hosts, image, inventory, isolation, machine, mirror, network, registry, ssh
-from lab.base import LabError, cache, lock, run, say, step
+from lab.base import CHECKOUT, LabError, cache, lock, run, say, step
 from plugins.module_utils.services import _units
 
 HOSTS = ("k1", "n1", "n2")
-UNITS = [
-    "etcd",
-    "plainkube-load-balancer",
-    "plainkube-virtual-ip",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "flanneld",
-    "containerd",
-    "docker",
-    "cri-dockerd",
-    "kubelet",
-    "kube-proxy",
-]
+_COMPONENTS = CHECKOUT / "roles" / "cluster" / "vars" / "main" / "components.yml"
+UNITS = [*yaml.safe_load(_COMPONENTS.read_text(encoding="utf-8"))["__cluster_catalogue"]]
 
 
 def host_and_suite(text: str, suite: str) -> tuple[str, str]:

@@ -61,10 +61,10 @@ class ActionModule(_untrusted.OnHost):
         }
 
     def _options(self, step: _steps.Task, scope: _scope.Scope) -> dict[str, t.Any]:
-        """A step's options, without those that only affect execution: a survey does not wait or download."""
+        """A step's options, without those that only affect execution: a survey does not wait or download.
+
+        Check mode ignores the option `wait`, and its evaluation takes a millisecond. So its default is used, if it has one."""
         code = importlib.import_module(f"{_MODULES}.{step.module}")
         fixed = getattr(code, "SURVEY", {})
-        return {
-            **scope.evaluate({key: value for key, value in step.options.items() if key not in fixed and key != "wait"}),
-            **fixed,
-        }
+        unused = {*fixed, *(name for name in ("wait",) if "default" in code.SPEC.get(name, {}))}
+        return {**scope.evaluate({key: value for key, value in step.options.items() if key not in unused}), **fixed}

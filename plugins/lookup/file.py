@@ -21,10 +21,6 @@ options:
     type: list
     elements: str
     required: true
-  template_vars:
-    description: Variables for the templates, in addition to those of the host.
-    type: dict
-    default: {}
 """
 
 EXAMPLES = r"""
@@ -46,14 +42,13 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _ro
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
-        self.set_options(var_options=variables, direct=kwargs)
         return [self._content(term, variables) for term in terms]
 
     def _content(self, term, variables):
         text = self._loader.get_text_file_contents(str(_roles.file(term)))
         if not _roles.is_template(term):
             return text
-        templar = self._templar.copy_with_new_env(available_variables={**variables, **self.get_option("template_vars")})
+        templar = self._templar.copy_with_new_env(available_variables=variables)
         # Escape sequences in literals are Jinja's, as in any template file. By default Ansible keeps backslashes as they are, which is right
         # for expressions in YAML.
         return templar.template(trust_as_template(text), escape_backslashes=False)

@@ -25,7 +25,7 @@ EXAMPLES = r"""
   vars:
     rollout: "{{ lookup('plainkube.cluster.rollout', 'etcd') }}"
   hosts: "{{ rollout | flatten }}"
-  serial: "{{ rollout | map('length') + [1] }}"
+  serial: "{{ rollout | map('length') }}"
 """
 
 RETURN = r"""

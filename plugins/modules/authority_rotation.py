@@ -105,10 +105,9 @@ states:
   type: dict
   sample: {"etcd": "begun 5feceb66ffc86f38"}
 sentences:
-  description: The rotations in progress, as text.
+  description: CA or key -> its rotation in progress, as text.
   returned: success
-  type: list
-  elements: str
+  type: dict
 tokens_until:
   description: Time from which the old service-account key can be removed. Empty if no removal is due.
   returned: success

@@ -13,10 +13,6 @@ description:
   - If something differs, starts the service to repair it, and waits for the result.
 extends_documentation_fragment: [plainkube.cluster.common]
 options:
-  script:
-    description: Path of the script.
-    type: path
-    default: /etc/kubernetes/plainkube-cni
   wait:
     description: Seconds to wait for flannel's subnet, and for pods with wrong addresses to stop.
     type: int

@@ -36,28 +36,6 @@ options:
       user:
         description: System user (and group) of the service; created with sysusers.d(5) if it does not exist.
         type: str
-      directories:
-        description: Directories that the service needs.
-        type: list
-        elements: dict
-        default: []
-        suboptions:
-          path:
-            description: Absolute path.
-            type: path
-            required: true
-          owner:
-            description: Name of the owner.
-            type: str
-            default: root
-          group:
-            description: Name of the group.
-            type: str
-            default: root
-          mode:
-            description: Permissions, octal.
-            type: str
-            default: "0755"
       files:
         description: Configuration files that the process reads at start. Changing their content restarts it.
         type: list

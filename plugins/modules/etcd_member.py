@@ -10,11 +10,11 @@ version_added: 1.0.0
 description:
   - Makes this host a member of the etcd cluster that runs on the other hosts, before its own etcd starts. If none of them ever
     ran etcd, bootstraps a new cluster with them.
-  - Gets the list of members from the members that respond. A host's data directory, its unit file and O(first_start) show whether it was ever
+  - Gets the list of members from the members that respond. A host's data directory, its unit file and its environment file show whether it was ever
     a member. So a member that lost its data is not mistaken for a new cluster. It is removed and added again as a
     learner. A second cluster is never bootstrapped.
   - Adds a new member as a learner, which has no vote until it is in sync. There is one learner at a time.
-  - The environment file O(first_start) has the bootstrap settings of a member. The unit removes it once etcd is ready. Its content
+  - The environment file C(/etc/kubernetes/etcd-first-start) has the bootstrap settings of a member. The unit removes it once etcd is ready. Its content
     does not cause a restart, so adding a member does not affect the others.
   - Prepares a running member for a restart. The module waits until the others have a quorum without
     it, fails if they do not reach one, and moves the leadership to another member.
@@ -58,18 +58,6 @@ options:
     type: str
     choices: [prepared, voting]
     default: prepared
-  data_directory:
-    description: etcd's C(--data-dir).
-    type: path
-    default: /var/lib/etcd/data
-  first_start:
-    description: Environment file that etcd's unit reads and, once etcd is ready, removes.
-    type: path
-    default: /etc/kubernetes/etcd-first-start
-  unit:
-    description: etcd's unit file. If it exists, etcd has been started on this host.
-    type: path
-    default: /etc/systemd/system/etcd.service
   wait:
     description: Seconds to wait for other members that may have just been started, for etcd to accept a change, and for a learner to be in sync.
       Check mode does not wait.

@@ -39,10 +39,6 @@ options:
     type: list
     elements: path
     default: []
-  pki:
-    description: Directory of the cluster's certificates on the host.
-    type: path
-    default: /etc/kubernetes/pki
   containerd:
     description: Whether to get the version of the installed containerd, which takes 30 milliseconds.
     type: bool
@@ -165,7 +161,7 @@ ansible_facts:
           description: Whether kube-proxy can use its nftables mode.
           type: bool
         pki:
-          description: The files in O(pki) that identify the host's cluster - C(public) has names and contents, C(secret) the names of keys,
+          description: The files in C(/etc/kubernetes/pki) that identify the host's cluster - C(public) has names and contents, C(secret) the names of keys,
             C(encryption) the fingerprints of the keys in C(encryption.yaml).
           type: dict
         pod_bridge:

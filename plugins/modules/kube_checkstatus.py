@@ -42,10 +42,6 @@ options:
           - For the others, the version is in the path of the running program.
         type: list
         elements: str
-      managed:
-        description: Whether M(plainkube.cluster.component) manages the unit. If so, the process is compared with the files on disk.
-        type: bool
-        default: true
       stamped:
         description: The file with the stamp of the process's inputs, if it is not the unit itself.
         type: path
@@ -160,10 +156,6 @@ options:
     description: Seconds to wait until everything is healthy. The module does not wait for problems that time cannot resolve, such as a wrong version.
     type: int
     default: 0
-  poll:
-    description: Polling interval in seconds.
-    type: float
-    default: 0.5
 extends_documentation_fragment: [plainkube.cluster.common]
 attributes:
   diff_mode:

@@ -25,10 +25,6 @@ options:
     description: Kubeconfig for the API.
     type: path
     default: /etc/kubernetes/admin.conf
-  field_manager:
-    description: Name of the field manager.
-    type: str
-    default: plainkube
   available:
     description: Workloads whose pods must become available. Not in check mode.
     type: list

@@ -15,19 +15,10 @@ description:
   - All API servers must have the new key first; otherwise new writes are encrypted with the old one.
 extends_documentation_fragment: [plainkube.cluster.common]
 options:
-  resources:
-    description: Resources, by their plural name in the core API (C(/api/v1)).
-    type: list
-    elements: str
-    default: [secrets, configmaps]
   kubeconfig:
     description: Kubeconfig on the host, in JSON, with a client certificate.
     type: path
     default: /etc/kubernetes/admin.conf
-  page:
-    description: Number of names per request.
-    type: int
-    default: 500
   wait:
     description: Seconds to retry a request while the API server is unavailable or asks to retry later.
     type: int

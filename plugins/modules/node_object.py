@@ -33,12 +33,6 @@ options:
     description: URL of the API server.
     type: str
     required: true
-  pki:
-    description:
-      - Directory of C(ca.crt), which verifies the API server, and of the client certificate. The client certificate is C(admin.crt) if it exists,
-        else the one that the kubelet renewed, else C(kubelet-client.crt).
-    type: path
-    default: /etc/kubernetes/pki
   wait:
     description: Seconds to wait for an API server that does not respond, or a Node that is not registered yet. Not in check mode.
     type: int

@@ -25,13 +25,6 @@ FILE_OPTIONS: dict[str, t.Any] = {
     "secret": {"type": "bool", "default": False},
 }
 
-DIRECTORY_OPTIONS: dict[str, t.Any] = {
-    "path": {"type": "path", "required": True},
-    "owner": {"type": "str", "default": "root"},
-    "group": {"type": "str", "default": "root"},
-    "mode": {"type": "str", "default": "0755"},
-}
-
 
 class Found(t.NamedTuple):
     """What is on disk at a path."""

@@ -10,6 +10,8 @@ import typing as t
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _encryption
 
+# On hosts.
+DIRECTORY = "/etc/kubernetes/pki"
 FILES = ["ca.crt", "etcd/ca.crt", "front-proxy-ca.crt", "sa.pub", "sa.key", "encryption.yaml", "origin"]
 
 

@@ -15,20 +15,19 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions imp
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _systemd
 
 SPEC: dict[str, t.Any] = {
-    "script": {"type": "path", "default": "/etc/kubernetes/plainkube-cni"},
     "wait": {"type": "int", "default": 60},
 }
+SCRIPT = "/etc/kubernetes/plainkube-cni"
 SERVICE, PATH = "plainkube-cni.service", "plainkube-cni.path"
 
 
 def differences(module: AnsibleModule) -> list[str]:
     """The differences from flannel's subnet, as text."""
-    script = module.params["script"]
-    if not os.path.exists(script):
-        return [f"{script} does not exist yet"]
-    code, out, err = _command.run(module, [script, "check"])
+    if not os.path.exists(SCRIPT):
+        return [f"{SCRIPT} does not exist yet"]
+    code, out, err = _command.run(module, [SCRIPT, "check"])
     if code != 0:
-        module.fail_json(msg=f"`{script} check` failed: {(err or out).strip()[-500:]}")
+        module.fail_json(msg=f"`{SCRIPT} check` failed: {(err or out).strip()[-500:]}")
     watched = _systemd.show(module, PATH).get("ActiveState") == "active"
     return [*out.splitlines(), *([] if watched else [f"{PATH} is not active, so a new subnet would be missed"])]
 

@@ -47,7 +47,7 @@ def owned_files(params: dict) -> list[dict]:
     """The component's configuration files, the variables of its process, and the declaration of its user."""
     files = [*params["files"], *_environment.wanted(params["name"], params["environment"])]
     if params["user"]:
-        line = f'u {params["user"]} - "{params["name"]}, run by plainkube.cluster" -\n'
+        line = f'u {params["user"]} - "{params["name"]}{_component.USER_COMMENT}" -\n'
         declaration = {"path": f"{SYSUSERS}/plainkube-{params['user']}.conf", "content": line, "secret": False}
         files.append({**declaration, "owner": "root", "group": "root", "mode": "0644"})
     return files
@@ -62,7 +62,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     """The current state, the desired state, and the resulting actions."""
     files = owned_files(params)
     contents = {file["path"]: file["content"] for file in params["files"]}
-    found = {wanted["path"]: _files.inspect(wanted["path"]) for wanted in [*params["directories"], *files]}
+    found = {wanted["path"]: _files.inspect(wanted["path"]) for wanted in files}
     repaired = [
         path for path, content in contents.items() if (there := found[path]) is None or there.content != content
     ]
@@ -81,9 +81,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     state = _systemd.show(module, f"{params['name']}.service")
     process = _component.Process.of(state, params["binary"])
     found[unit_path] = unit_found
-    different = [
-        wanted for wanted in [unit, *params["directories"], *files] if not _files.matches(found[wanted["path"]], wanted)
-    ]
+    different = [wanted for wanted in [unit, *files] if not _files.matches(found[wanted["path"]], wanted)]
     return {
         "different": different,
         "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different] + _files.removal_diff(stale),
@@ -159,9 +157,7 @@ def write(module: AnsibleModule, user: str | None, different: list[dict]) -> Non
         _files.write(module, wanted)
     ensure_user(module, user)
     for wanted in different:
-        if "content" not in wanted:
-            _files.make_directory(wanted)
-        elif wanted not in declarations:
+        if wanted not in declarations:
             _files.write(module, wanted)
 
 
@@ -221,7 +217,6 @@ COMPONENT_OPTIONS = {
     "name": {"type": "str", "required": True},
     "unit": {"type": "str", "required": True},
     "user": {"type": "str"},
-    "directories": {"type": "list", "elements": "dict", "default": [], "options": _files.DIRECTORY_OPTIONS},
     "files": {
         "type": "list",
         "elements": "dict",

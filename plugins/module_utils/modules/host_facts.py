@@ -133,7 +133,7 @@ def inspect(module: AnsibleModule) -> dict:
         "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
         "networks": networks(module, addresses),
         "nftables": _host.nftables_usable(kernel.release, _command.output(module, "nft", "--version")),
-        "pki": _pki.inspect(module.params["pki"], _pki.FILES),
+        "pki": _pki.inspect(_pki.DIRECTORY, _pki.FILES),
         "pod_bridge": _runtime.pod_bridge(runtime, readable(_runtime.CONFLIST)),
         "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
         "runtime": runtime,
@@ -159,7 +159,6 @@ def main() -> None:
             "service_directories": {"type": "list", "elements": "path", "default": []},
             "containerd": {"type": "bool", "default": False},
             "resolve": {"type": "list", "elements": "str", "default": []},
-            "pki": {"type": "path", "default": "/etc/kubernetes/pki"},
             # Used by the action plugin.
             "address": {"type": "str"},
             "needs": {"type": "dict"},

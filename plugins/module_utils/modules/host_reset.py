@@ -22,8 +22,8 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.run import _acti
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker
 
 PKI = f"{_reset.CONFIGURATION}/pki"
-# Files with our signature, and files with our names.
-SIGNED = ("/etc/crictl.yaml", "/etc/network-environment")
+# Files that are ours as long as they are what the stamp of a unit says, and those whose name is ours.
+STAMPED = ("/etc/crictl.yaml", "/etc/network-environment")
 NAMED = (
     "/etc/sysctl.d/60-plainkube*.conf",
     "/etc/modules-load.d/plainkube.conf",
@@ -32,12 +32,11 @@ NAMED = (
     _member.FIRST_START,
     _state.PATH,
 )
-SIGNATURE = "Written by plainkube.cluster"
 # The packages' services for programs that run in our own services, and the drop-ins that keep them from starting.
 HELD = {f"{UNITS}/{name}.service.d/plainkube.conf": f"{name}.service" for name in ("haproxy", "keepalived")}
 # The directories in which a killed run may have left temporary files.
 TEMPORARY = (
-    *{os.path.dirname(path) for path in (*SIGNED, *NAMED)},
+    *{os.path.dirname(path) for path in (*STAMPED, *NAMED)},
     *(UNITS, f"{UNITS}/docker.service.d", "/etc/docker", "/etc/containerd", "/etc/cni/net.d"),
     *(PKI, f"{PKI}/etcd", *_paths.LINKS),
 )
@@ -184,7 +183,8 @@ class Host(DockerHost, ContainerdHost):
             *_reset.configuration(self.units.values()),
             *(path for name in NAMED for path in matching(name)),
         }
-        wanted |= {path for path in SIGNED if SIGNATURE in (_files.read(at(path)) or "")}
+        stamped = {path: text for path in STAMPED for text in [_files.read(at(path))] if text is not None}
+        wanted |= _reset.as_stamped(self.units.values(), stamped)
         wanted |= {path for directory in TEMPORARY for path in matching(f"{directory}/.plainkube-*")}
         certificates = self.certificates()
         # The file that identifies the directory as ours comes last.

@@ -26,6 +26,8 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp, _systemd
 
+# Between two inspections, in seconds.
+INTERVAL = 0.5
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -79,7 +81,7 @@ def inspect_component(module: AnsibleModule, component: dict, state: dict, socke
     up = active == "active" and pid > 0
     since = _status.parse_timestamp(state.get("ActiveEnterTimestamp" if up else "InactiveEnterTimestamp", ""))
     inodes = socket_inodes(pid) if up else set()
-    stale = outdated(state, pid, component["stamped"]) if up and component["managed"] else ""
+    stale = outdated(state, pid, component["stamped"]) if up else ""
     if not stale and state.get("NeedDaemonReload") == "yes":
         stale = "its unit was changed on disk, and systemd has not loaded it"
     return {
@@ -288,7 +290,6 @@ def main() -> None:
                     "health_ca": {"type": "path"},
                     "version": {"type": "str"},
                     "version_command": {"type": "list", "elements": "str"},
-                    "managed": {"type": "bool", "default": True},
                     "stamped": {"type": "path"},
                     "grace": {"type": "int", "default": 0},
                 },
@@ -329,7 +330,6 @@ def main() -> None:
             "firewall": {"type": "bool", "default": False},
             "release": {"type": "bool", "default": True},
             "wait": {"type": "int", "default": 0},
-            "poll": {"type": "float", "default": 0.5},
         },
         supports_check_mode=True,
     )
@@ -340,7 +340,7 @@ def main() -> None:
             lambda: inspect(module),
             lambda seen: not any(problem.passing for problem in seen.problems),
             params["wait"],
-            params["poll"],
+            INTERVAL,
         )
     certificates = certificates_read.result()
     problems = list(seen.problems)

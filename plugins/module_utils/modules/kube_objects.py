@@ -15,6 +15,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions imp
 
 # Used if their names are unknown.
 ALL = "all objects of the manifest"
+OWNERSHIP = ("--server-side", "--force-conflicts", "--field-manager=plainkube")
 
 
 def kubectl(module: AnsibleModule, verb: str, *arguments: str) -> str:
@@ -30,10 +31,6 @@ def kubectl(module: AnsibleModule, verb: str, *arguments: str) -> str:
     if not answer.ok:
         raise _kubectl.refused(module, f"{verb} the objects", answer)
     return answer.text
-
-
-def ownership(module: AnsibleModule) -> list[str]:
-    return ["--server-side", "--force-conflicts", f"--field-manager={module.params['field_manager']}"]
 
 
 def names(module: AnsibleModule) -> list[str]:
@@ -57,7 +54,7 @@ def wait_until_available(module: AnsibleModule) -> None:
 
 def make_present(module: AnsibleModule) -> dict:
     try:
-        text = kubectl(module, "compare", "diff", "--concurrency=8", *ownership(module))
+        text = kubectl(module, "compare", "diff", "--concurrency=8", *OWNERSHIP)
     except ApiError as error:
         if module.check_mode and error.answer.unreachable:
             msg = f"All objects would be applied, because their state is unknown: {error}"
@@ -71,7 +68,7 @@ def make_present(module: AnsibleModule) -> dict:
         objects, diff = _kubectl.differing(text), {"prepared": _kubectl.clean_diff(text)}
     if not module.check_mode:
         if objects:
-            kubectl(module, "apply", "apply", *ownership(module))
+            kubectl(module, "apply", "apply", *OWNERSHIP)
         wait_until_available(module)
     actions = [Action("apply", name) for name in objects]
     if module.check_mode:
@@ -102,7 +99,6 @@ SPEC = {
     "manifest": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
-    "field_manager": {"type": "str", "default": "plainkube"},
     "available": {
         "type": "list",
         "elements": "dict",

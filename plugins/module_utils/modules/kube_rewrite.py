@@ -12,6 +12,9 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _enc
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _api
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
 
+# Names per request.
+PAGE = 500
+
 
 def rewrite(api: _api.Api, resource: str, metadata: _api.Object, seconds: int) -> None:
     """An object that has been deleted in the meantime is fine."""
@@ -23,9 +26,9 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     api = _api.connect(params["kubeconfig"], timeout=30)
     objects = {}
-    for resource in params["resources"]:
+    for resource in _encryption.RESOURCES:
         objects[resource] = 0
-        for page in api.pages(f"/api/v1/{resource}", params["page"], params["wait"]):
+        for page in api.pages(f"/api/v1/{resource}", PAGE, params["wait"]):
             objects[resource] += len(page)
             for metadata in page if not module.check_mode else []:
                 rewrite(api, resource, metadata, params["wait"])
@@ -35,9 +38,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "resources": {"type": "list", "elements": "str", "default": [*_encryption.RESOURCES]},
             "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
-            "page": {"type": "int", "default": 500},
             "wait": {"type": "int", "default": 60},
         },
         supports_check_mode=True,

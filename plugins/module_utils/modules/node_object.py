@@ -8,6 +8,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _api, _node_object
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
@@ -19,23 +20,23 @@ SPEC = {
     "labels": {"type": "dict", "default": {}},
     "taints": {"type": "list", "elements": "dict", "default": []},
     "server": {"type": "str", "required": True},
-    "pki": {"type": "path", "default": "/etc/kubernetes/pki"},
     "wait": {"type": "int", "default": 60},
 }
 
 
-def identity(pki: str) -> tuple[str, str] | None:
+def identity() -> tuple[str, str] | None:
     """Certificate and key of the administrator if the host has them, else the kubelet's, which may read its own Node."""
+    pki = _pki.DIRECTORY
     pairs = [(f"{pki}/admin.crt", f"{pki}/admin.key"), (KUBELET, KUBELET)]
     pairs += [(f"{pki}/kubelet-client.crt", f"{pki}/kubelet-client.key")]
     return next((pair for pair in pairs if all(map(os.path.exists, pair))), None)
 
 
 def connect(params: dict[str, t.Any]) -> _api.Api | None:
-    client = identity(params["pki"])
+    client = identity()
     if client is None:
         return None
-    return _api.Api(_api.Access(params["server"], f"{params['pki']}/ca.crt", *client, embedded=False))
+    return _api.Api(_api.Access(params["server"], f"{_pki.DIRECTORY}/ca.crt", *client, embedded=False))
 
 
 def inspect(params: dict[str, t.Any], aim: _node_object.Wanted) -> _node_object.Change:
@@ -56,7 +57,7 @@ def settle(params: dict[str, t.Any], aim: _node_object.Wanted) -> _node_object.C
 
     api = connect(params)
     if api is None:
-        reason = f"{params['pki']} on this host has no certificate for the API"
+        reason = f"{_pki.DIRECTORY} on this host has no certificate for the API"
         raise _api.ApiError(reason, _api.Answer(0, reason))
     api.change(_api.node(params["name"]), decide, params["wait"], awaited=True)
     # Report the change that was found first, even if a patch must be retried.

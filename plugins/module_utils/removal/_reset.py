@@ -14,7 +14,7 @@ import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _firewall
-from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _component, _stamp
 
 # Table -> lines for iptables-restore.
 Rules = dict[str, list[str]]
@@ -22,7 +22,6 @@ Rules = dict[str, list[str]]
 CONFIGURATION = "/etc/kubernetes"
 # The kubelet first: it would recreate its containers.
 _STOP_FIRST = ("kubelet", "cri-dockerd")
-_GECOS = ", run by plainkube.cluster"
 _OUR_CHAINS = ("FLANNEL-", "KUBE-")
 # kube-proxy's, flannel's and the firewall's.
 TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", _firewall.NAME)
@@ -73,10 +72,20 @@ def configuration(units: t.Iterable[str]) -> set[str]:
     return {path for path in paths if path.startswith(f"{CONFIGURATION}/")}
 
 
+def as_stamped(units: t.Iterable[str], files: t.Mapping[str, str]) -> set[str]:
+    """Those of the files that still are what a unit's trailer says. Somebody else may have written the others."""
+    return {
+        path
+        for text in units
+        for path in {*_stamp.split(text)[1]}.difference(_stamp.changed_inputs(text, files))
+        if path in files
+    }
+
+
 def owned_users(passwd: str) -> list[str]:
     """The users that systemd-sysusers created for our services, according to their GECOS field."""
     entries = (line.split(":") for line in passwd.splitlines())
-    return [entry[0] for entry in entries if len(entry) == 7 and entry[4].endswith(_GECOS)]
+    return [entry[0] for entry in entries if len(entry) == 7 and entry[4].endswith(_component.USER_COMMENT)]
 
 
 def strangers(path: str, names: t.Iterable[str]) -> list[str]:

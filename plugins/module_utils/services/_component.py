@@ -8,6 +8,9 @@ import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
 
+# How the comment of a service's user ends in /etc/passwd. A user of this name with another comment is somebody else's.
+USER_COMMENT = ", run by plainkube.cluster"
+
 
 class Process(t.NamedTuple):
     """The current state of a service."""

@@ -111,7 +111,9 @@ def answer(module: AnsibleModule, contents: _rotation.Contents, now: datetime.da
         "going": due(module, contents, now),
         "phases": phases,
         "states": _rotation.states(contents),
-        "sentences": [_rotation.describe(*one) for one in phases.items() if one[1] != _rotation.STEADY],
+        "sentences": {
+            name: _rotation.describe(name, phase) for name, phase in phases.items() if phase != _rotation.STEADY
+        },
         "tokens_until": f"{end:%Y-%m-%d %H:%M} UTC" if end else "",
     }
 

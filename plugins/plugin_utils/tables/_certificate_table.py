@@ -16,7 +16,7 @@ def document(
     """The whole document. The hosts are in the order of the inventory."""
     hosts = {}
     for host, result in results.items():
-        problem = _status_table.reason(result).removeprefix("is ")
+        problem = _status_table.reason(result)
         certificates = [] if problem else [dict(one) for one in result.get("certificates") or []]
         hosts[host] = {"problem": problem, "certificates": certificates}
     kept = ("phases", "sentences", "tokens_until")
@@ -62,7 +62,7 @@ def page(found: t.Mapping[str, t.Any]) -> list[str]:
     until = found["rotation"].get("tokens_until")
     more = [
         *([found["problem"]] if found["problem"] else []),
-        *found["rotation"].get("sentences", []),
+        *found["rotation"].get("sentences", {}).values(),
         *([f"service-account: until {until}"] if until else []),
     ]
     return [

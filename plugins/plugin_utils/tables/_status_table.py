@@ -171,7 +171,7 @@ def deployment_rows(hosts: t.Mapping[str, t.Any]) -> list[Row]:
 
 def problem_lines(hosts: t.Mapping[str, t.Any]) -> list[str]:
     return [
-        f"  {problem}" if problem.startswith(f"{name} ") else f"  {name}: {problem}"
+        f"  {name}: {problem}" if host["checked"] else f"  {problem}"
         for name, host in hosts.items()
         for problem in map(_answers.line, host["problems"])
     ]

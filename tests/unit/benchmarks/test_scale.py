@@ -51,7 +51,7 @@ def test_stub_answers_for_the_module_and_prefers_the_host_s_own_answer(tmp_path)
         stub = str(tmp_path / "hosts" / "h001" / "python")
         return json.loads(subprocess.run([stub], input=sent, capture_output=True, text=True, check=True).stdout)
 
-    assert ask("component") == {"changed": False, "actions": []}
+    assert ask("artifacts")["actions"] == []
     facts = ask("host_facts")["found"]
     assert (facts["hostname"], facts["kernel"]) == ("h001", "6")
 

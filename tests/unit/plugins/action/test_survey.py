@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.plainkube.cluster.plugins.action import survey
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules import docker_rebridge
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps
 
 FACTS = {
     "installed": True,
@@ -47,15 +49,30 @@ def ask(monkeypatch, action_plugin):
     return ask
 
 
-STEPS = ["artifacts", "certificates", "flannel", "docker", "artifacts_images", "node", "node_object"]
-WELL = {name: {"changed": False, "actions": []} for name in STEPS}
+NAMES = [step.name for step in _steps.steps()]
+# A node with Docker takes these, and not those.
+OF_A_NODE = {"artifacts", "certificates", "flannel", "docker", "artifacts_images", "node", "node_object"}
+OF_OTHERS = {
+    "firewall",
+    "etcd_member",
+    "etcd",
+    "etcd_rbac",
+    "control_plane",
+    "containerd",
+    "load_balancer",
+    "node_runtime",
+}
+WELL = {name: {"changed": False, "actions": []} for name in NAMES}
 WORK = {"changed": True, "actions": [{"verb": "restart", "subject": "x", "reason": "its unit file changes"}]}
 
 
 def test_a_host_is_asked_for_the_steps_that_concern_it(ask):
     found, asked = ask(WELL)
-    assert (found["steps"], [*asked]) == (STEPS, STEPS)
-    assert (found["to_do"], found["changed"], found["answers"]) == ([], False, WELL)
+    steps = found["steps"]
+    assert steps == [*asked] == [name for name in NAMES if name in steps]
+    assert OF_A_NODE <= {*steps} <= {*NAMES} - OF_OTHERS
+    assert {*NAMES} > OF_OTHERS
+    assert (found["to_do"], found["changed"], found["answers"]) == ([], False, {name: WELL[name] for name in steps})
     # What it is asked is 100 KB, which ansible-playbook would keep of every host.
     assert "invocation" not in found
     assert asked["node"]["module"] == "component"
@@ -69,9 +86,16 @@ def test_a_survey_does_not_wait_or_download(ask):
     assert not [name for name, step in asked.items() if "wait" in step["options"]]
 
 
+def test_a_required_option_is_never_left_out(ask, monkeypatch):
+    monkeypatch.setitem(docker_rebridge.SPEC, "wait", {"type": "int", "required": True})
+    dummy, asked = ask(WELL)
+    assert "wait" in asked["docker"]["options"]
+
+
 def test_what_differs_is_to_do_with_what_builds_on_it(ask):
     found, dummy = ask({**WELL, "docker": WORK})
-    assert found["to_do"] == ["docker", "artifacts_images", "node"]
+    assert found["to_do"][0] == "docker"
+    assert {"artifacts_images", "node"} < {*found["to_do"]} < {*found["steps"]} - {"artifacts", "flannel"}
     found, dummy = ask({**WELL, "node_object": {"failed": True, "msg": "no API server responds"}})
     assert found["to_do"] == ["node_object"]
 
@@ -92,7 +116,8 @@ def test_each_survey_has_a_mark_of_its_own(ask):
 
 def test_a_bare_host_has_to_take_all_steps_and_is_not_asked(ask):
     found, asked = ask({}, installed=False)
-    assert (found["to_do"], found["steps"], asked, found["answers"]) == (STEPS, STEPS, {}, {})
+    assert (found["to_do"], asked, found["answers"]) == (found["steps"], {}, {})
+    assert {*found["steps"]} >= OF_A_NODE
 
 
 def test_an_answer_that_is_missing_is_to_do(ask):
@@ -103,7 +128,8 @@ def test_an_answer_that_is_missing_is_to_do(ask):
 def test_a_host_answers_for_its_steps_only(ask):
     found, dummy = ask({**WELL, "etcd": WORK, "flannel_network": WORK})
     assert found["to_do"] == []
-    assert list(found["answers"]) == STEPS
+    assert list(found["answers"]) == found["steps"]
+    assert not OF_OTHERS & {*found["steps"]}
     found, dummy = ask({**WELL, "docker": "nothing"})
     assert found["failed"]
     assert "Host n1 answered module plainkube.cluster.survey with no valid docker: inspect that host" in found["msg"]

@@ -135,5 +135,11 @@ def test_what_is_open_to_others_is_what_a_unit_listens_on():
 def test_addresses_of_health_checks_have_the_components_own_ports():
     urls = {check["name"]: check["health_url"] for check in taken("checks", **EVERYTHING) if "health_url" in check}
     assert len(urls) > 6
+    written = [
+        one.get(key, "")
+        for one in _roles.variables()["__cluster_catalogue"].values()
+        for key in ("health_url", "live_url")
+    ]
+    assert [url for url in written if re.search(r":\d", url)] == []
     ports = taken("ports", **EVERYTHING)
     assert {name for name, url in urls.items() if int(re.search(r":(\d+)/", url)[1]) not in ports[name]} == set()

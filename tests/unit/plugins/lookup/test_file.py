@@ -25,10 +25,6 @@ ExecStart=/bin/{{ name }} --key={{ nested }} \\d{{ ' \\\\\\n  --more\\t' ~ name 
 {% for one in many %}
   - {{ one }}
 {% endfor %}
-{% if more is defined %}
-more={{ more }}
-
-{% endif %}
 """
 
 
@@ -55,21 +51,19 @@ def path(tmp_path, monkeypatch):
     return path
 
 
-def lookup(path, plugin=file.LookupModule, **options):
+def lookup(path, plugin=file.LookupModule):
     loader = DataLoader()
     made = plugin(loader=loader, templar=Templar(loader=loader, variables=VARIABLES))
     # Ansible knows the options of plugins that it has loaded itself.
     made.set_options = lambda **dummy: None
-    made.get_option = {**OPTIONS, **options}.__getitem__
-    return made.run([str(path)], VARIABLES, **options)
+    made.get_option = OPTIONS.__getitem__
+    return made.run([str(path)], VARIABLES)
 
 
-@pytest.mark.parametrize("options", [{}, {"template_vars": {"more": 1}}])
-def test_it_gives_what_the_builtin_gives(path, options):
-    found = lookup("aname/x.j2", **options)
+def test_it_gives_what_the_builtin_gives(path):
+    found = lookup("aname/x.j2")
     assert "--key=etcd.key \\d \\\n  --more\tetcd a\\n bb\n" in found[0]
-    assert ("more=1" in found[0]) == bool(options)
-    assert found == lookup(path, Builtin, **options)
+    assert found == lookup(path, Builtin)
 
 
 def test_a_file_comes_as_it_is(path):

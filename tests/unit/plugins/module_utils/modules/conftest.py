@@ -90,13 +90,10 @@ class EtcdFleet:
             members.append(
                 {"name": one, "peer_url": self.urls[one][0], "client_url": self.urls[one][1], "state": state}
             )
-        path = self.host(name)
-        files = {"data_directory": f"{path}/data", "first_start": f"{path}/first-start", "unit": f"{path}/etcd.service"}
         client = {kind: f"{self.directory}/{file}" for kind, file in CLIENT.items()}
         return {
             "name": name,
             "members": sorted(members, key=lambda one: one["name"]),
-            **files,
             **client,
             "wait": self.SECONDS,
         }

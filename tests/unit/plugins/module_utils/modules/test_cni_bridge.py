@@ -34,6 +34,7 @@ class Host:
 def host(tmp_path, monkeypatch):
     script = tmp_path / "plainkube-cni"
     script.write_text("", encoding="utf-8")
+    monkeypatch.setattr(cni_bridge, "SCRIPT", str(script))
     fake = Host(str(script))
     monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **options: fake.run_command(command))
     return fake
@@ -41,7 +42,7 @@ def host(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run(host, run_module):
-    return lambda **options: run_module(cni_bridge, **{"script": host.script, "wait": 0, **options})
+    return lambda **options: run_module(cni_bridge, **{"wait": 0, **options})
 
 
 def test_what_differs_is_mended_once(host, run):
@@ -71,6 +72,7 @@ def test_a_script_that_fails_is_told(host, run):
 
 
 def test_a_script_that_is_not_there_yet(host, run, tmp_path):
-    result = run(script=str(tmp_path / "none"), _ansible_check_mode=True)
+    (tmp_path / "plainkube-cni").unlink()
+    result = run(_ansible_check_mode=True)
     assert result["changed"]
-    assert result["actions"] == [("apply", f"{tmp_path}/none does not exist yet", "")]
+    assert result["actions"] == [("apply", f"{tmp_path}/plainkube-cni does not exist yet", "")]

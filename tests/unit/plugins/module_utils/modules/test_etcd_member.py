@@ -5,22 +5,35 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import etcd_member
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _systemd
 
 
 @pytest.fixture
-def prepare(run_module, etcd_fleet, monkeypatch):
+def member(run_module, etcd_fleet, monkeypatch):
+    """Run the module on a host of the fleet."""
+
+    def run(name, *others, **more):
+        files = {"DATA": "data", "FIRST_START": "first-start", "UNIT": "etcd.service"}
+        for constant, file in files.items():
+            monkeypatch.setattr(_member, constant, str(etcd_fleet.host(name) / file))
+        return run_module(etcd_member, **{**etcd_fleet.options(name, *others), **more})
+
+    return run
+
+
+@pytest.fixture
+def prepare(member, etcd_fleet, monkeypatch):
     """Run the module on a host: in check mode and then really. Both answer alike."""
     monkeypatch.setattr(
         _systemd, "systemctl", lambda module, verb, unit, **dummy: etcd_fleet.stop(module.params["name"])
     )
 
     def run(name, *others, **more):
-        options = {**etcd_fleet.options(name, *others), **more}
-        plan = run_module(etcd_member, **options, _ansible_check_mode=True)
-        done = run_module(etcd_member, **options)
+        plan = member(name, *others, **more, _ansible_check_mode=True)
+        done = member(name, *others, **more)
         if not done.get("failed"):
             assert {key: plan[key] for key in ("changed", "action", "actions", "diff")} == {
                 key: done[key] for key in ("changed", "action", "actions", "diff")
@@ -31,16 +44,16 @@ def prepare(run_module, etcd_fleet, monkeypatch):
 
 
 @pytest.fixture
-def join(run_module, etcd_fleet, prepare):
+def join(member, etcd_fleet, prepare):
     """Start what was prepared, and give it its vote."""
 
     def run(name, *others):
         etcd_fleet.start(name)
         etcd_fleet.ready(name)
-        result = run_module(etcd_member, **etcd_fleet.options(name, *others), state="voting")
+        result = member(name, *others, state="voting")
         assert result["changed"], result
         assert result["actions"] == [("join", "etcd as a voting member", "")]
-        again = run_module(etcd_member, **etcd_fleet.options(name, *others), state="voting")
+        again = member(name, *others, state="voting")
         assert not again["changed"], again
 
     return run
@@ -70,7 +83,7 @@ def test_a_new_cluster_is_founded_once(etcd_fleet, prepare, found):
     assert not (etcd_fleet.host("k1") / "first-start").exists()
 
 
-def test_growth_and_a_run_that_was_killed_in_it(etcd_fleet, run_module, prepare, join, found):
+def test_growth_and_a_run_that_was_killed_in_it(etcd_fleet, member, prepare, join, found):
     found("k1")
     etcd_fleet.etcdctl("k1", "put", "a", "1")
     added = prepare("k2", "k1", "k3")
@@ -99,7 +112,7 @@ def test_growth_and_a_run_that_was_killed_in_it(etcd_fleet, run_module, prepare,
     # So that the next run's survey finds it, though nothing else is to do.
     assert kept["actions"] == [("wait", "etcd", "k2 is a learner and must be promoted")]
     assert etcd_fleet.members("k1") == {"k1": True, "k2": False}
-    join_again = run_module(etcd_member, **etcd_fleet.options("k2", "k1", "k3"), state="voting")
+    join_again = member("k2", "k1", "k3", state="voting")
     assert join_again["changed"], join_again
 
     assert prepare("k3", "k1", "k2")["action"] == "add"

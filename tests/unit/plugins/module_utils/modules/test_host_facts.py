@@ -105,7 +105,8 @@ def test_a_host_with_a_firewall_of_ours(run_module, monkeypatch, tmp_path):
 def test_encryption_keys_are_told_apart_to_who_may_read_them(run_module, tmp_path, monkeypatch):
     key = _encryption.new_key(3)
     (tmp_path / "encryption.yaml").write_text(_encryption.render([key]))
-    found = run_module(host_facts, pki=str(tmp_path))["found"]["pki"]
+    monkeypatch.setattr(_pki, "DIRECTORY", str(tmp_path))
+    found = run_module(host_facts)["found"]["pki"]
     assert found["secret"] == ["encryption.yaml"]
     assert [one.split()[0] for one in found["encryption"]] == ["key-3"]
     assert key.secret not in str(found)
@@ -117,10 +118,11 @@ def test_encryption_keys_are_told_apart_to_who_may_read_them(run_module, tmp_pat
     assert _pki.encryption_keys(str(tmp_path / "encryption.yaml")) == []
 
 
-def test_authorities_are_told_and_keys_only_named(run_module, tmp_path):
+def test_authorities_are_told_and_keys_only_named(run_module, tmp_path, monkeypatch):
+    monkeypatch.setattr(_pki, "DIRECTORY", str(tmp_path))
     for name in ("ca.crt", "sa.key", "origin"):
         (tmp_path / name).write_text(f"content of {name}")
-    result = run_module(host_facts, pki=str(tmp_path))
+    result = run_module(host_facts)
     assert result["found"]["pki"] == {
         "public": {"ca.crt": "content of ca.crt", "origin": "content of origin"},
         "secret": ["sa.key"],

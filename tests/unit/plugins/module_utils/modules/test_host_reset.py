@@ -26,8 +26,8 @@ OPTIONS = {
     "wait": 0,
 }
 UNITS = {
-    "kubelet": ["/etc/kubernetes/kubelet.yaml", "/usr/local/bin/kubelet"],
-    "cri-dockerd": [],
+    "kubelet": ["/etc/kubernetes/kubelet.yaml", "/etc/network-environment", "/usr/local/bin/kubelet"],
+    "cri-dockerd": ["/etc/crictl.yaml"],
     "flanneld": ["/etc/sysctl.d/60-plainkube.conf"],
     "etcd": [],
     "kube-apiserver": [],
@@ -39,7 +39,8 @@ OURS = {
     "/etc/kubernetes/pki/ca.crt": "x",
     "/etc/kubernetes/pki/etcd/flannel.key": "x",
     "/etc/kubernetes/.plainkube-abc": "x",
-    "/etc/network-environment": "# Written by plainkube.cluster\n",
+    "/etc/crictl.yaml": "runtime-endpoint: unix:///run/cri-dockerd.sock\n",
+    "/etc/network-environment": "HOST_ADDRESS=192.0.2.21\n",
     "/etc/sysctl.d/60-plainkube-kubelet.conf": "# Written by plainkube.cluster.\n",
     "/etc/sysctl.d/60-plainkube.conf": "# Written by plainkube.cluster.\n",
     "/etc/sysusers.d/plainkube-etcd.conf": "u",
@@ -96,7 +97,7 @@ class FakeHost:
         for path, text in OURS.items():
             self.write(path, text)
         for name, inputs in UNITS.items():
-            self.write(f"/etc/systemd/system/{name}.service", _stamp.append("[Service]\n", inputs, STAMP))
+            self.write(f"/etc/systemd/system/{name}.service", _stamp.append("[Service]\n", inputs, STAMP, OURS))
         drop_in = _stamp.append("[Service]\n", ["/etc/docker/daemon.json"], STAMP)
         ours = _docker.Record("/etc/docker/daemon.json", {"live-restore": True})._asdict()
         self.write(_state.PATH, json.dumps({_state.DOCKER: ours, _state.RUNTIME_CHANGE: {"to": "docker"}}))
@@ -301,7 +302,15 @@ def test_foreign_files_keep_their_directory(host, run):
     assert [path for path in host.files() if path.startswith("/etc/kubernetes")] == ["/etc/kubernetes/pki/mine.crt"]
 
 
-def test_docker_does_not_change_and_masquerades_while_foreign_containers_run(host, run):
+def test_a_file_that_another_has_written_since_stays(host, run):
+    host.install()
+    host.write("/etc/crictl.yaml", "# Written by plainkube.cluster.\nruntime-endpoint: unix:///run/mine.sock\n")
+    run()
+    assert "/etc/crictl.yaml" in host.files()
+    assert "/etc/network-environment" not in host.files()
+
+
+def test_containers_of_others_keep_docker_as_it_is_and_a_way_out(host, run):
     host.install()
     host.containers = [POD, MINE]
     result = run()

@@ -70,6 +70,12 @@ def host(monkeypatch):
 
 
 @pytest.fixture
+def current(monkeypatch):
+    """Every process is what its unit would start."""
+    monkeypatch.setattr(kube_checkstatus, "outdated", lambda *dummy: "")
+
+
+@pytest.fixture
 def server():
     """A health endpoint in this process; its response can be changed."""
 
@@ -89,13 +95,12 @@ def server():
         one.shutdown()
 
 
+@pytest.mark.usefixtures("current")
 def test_a_healthy_component(host, server, run_module):
     host.unit("kubelet")
     port = server.server_port
     url = f"http://127.0.0.1:{port}/healthz"
-    result = run_module(
-        kube_checkstatus, components=[{"name": "kubelet", "ports": [port], "health_url": url, "managed": False}]
-    )
+    result = run_module(kube_checkstatus, components=[{"name": "kubelet", "ports": [port], "health_url": url}])
     assert (result["healthy"], result["problems"], result["changed"]) == (True, [], False)
     (kubelet,) = result["components"]
     assert f"127.0.0.1:{port}" in kubelet["listening"]
@@ -106,20 +111,20 @@ def test_a_healthy_component(host, server, run_module):
     assert "node" not in result
 
 
+@pytest.mark.usefixtures("current")
 def test_other_processes_ports_do_not_count(host, run_module):
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as other:
         port = other.getsockname()[1]
         host.unit("kubelet", pid=1)
-        result = run_module(kube_checkstatus, components=[{"name": "kubelet", "ports": [port], "managed": False}])
+        result = run_module(kube_checkstatus, components=[{"name": "kubelet", "ports": [port]}])
     assert f"kubelet on this host does not listen on port {port}" in result["problems"][0]
 
 
+@pytest.mark.usefixtures("current")
 def test_all_units_are_read_by_one_command(host, run_module):
     for name in ("etcd", "kubelet", "kube-proxy"):
         host.unit(name)
-    run_module(
-        kube_checkstatus, components=[{"name": name, "managed": False} for name in ("etcd", "kubelet", "kube-proxy")]
-    )
+    run_module(kube_checkstatus, components=[{"name": name} for name in ("etcd", "kubelet", "kube-proxy")])
     assert [command[:2] for command in host.commands] == [["systemctl", "show"]]
     assert host.commands[0][-3:] == ["etcd.service", "kubelet.service", "kube-proxy.service"]
 
@@ -159,9 +164,10 @@ def test_a_process_from_an_older_configuration(host, run_module, tmp_path):
     assert "changed on disk" in result["problems"][0]
 
 
-def test_dockers_version_is_its_own_output(host, run_module):
+@pytest.mark.usefixtures("current")
+def test_docker_tells_its_version(host, run_module):
     host.unit("docker")
-    docker = {"name": "docker", "version": "26.1.4", "version_command": ["docker", "version"], "managed": False}
+    docker = {"name": "docker", "version": "26.1.4", "version_command": ["docker", "version"]}
     result = run_module(kube_checkstatus, components=[docker])
     assert result["components"][0]["version"] == "26.1.5"
     assert result["problems"] == [
@@ -169,7 +175,8 @@ def test_dockers_version_is_its_own_output(host, run_module):
     ]
 
 
-def test_waits_for_transient_problems(host, server, run_module, monkeypatch):
+@pytest.mark.usefixtures("current")
+def test_waits_for_what_time_heals(host, server, run_module, monkeypatch):
     host.unit("kube-apiserver")
     server.code = 500
     real, looks = kube_checkstatus.inspect, []
@@ -180,20 +187,22 @@ def test_waits_for_transient_problems(host, server, run_module, monkeypatch):
         return looks[-1]
 
     monkeypatch.setattr(kube_checkstatus, "inspect", inspect)
+    monkeypatch.setattr(kube_checkstatus, "INTERVAL", 0.01)
     url = f"http://127.0.0.1:{server.server_port}/readyz"
-    component = {"name": "kube-apiserver", "health_url": url, "managed": False}
-    result = run_module(kube_checkstatus, components=[component], wait=30, poll=0.01)
+    component = {"name": "kube-apiserver", "health_url": url}
+    result = run_module(kube_checkstatus, components=[component], wait=30)
     assert result["healthy"]
     assert len(looks) == 4
 
 
+@pytest.mark.usefixtures("current")
 def test_gives_up_after_wait(host, server, run_module):
     host.unit("kube-apiserver")
     server.code = 500
     url = f"http://127.0.0.1:{server.server_port}/readyz"
-    component = {"name": "kube-apiserver", "health_url": url, "managed": False}
-    result = run_module(kube_checkstatus, components=[component], wait=1, poll=0.4)
-    assert result["problems"] == [f"kube-apiserver on this host is not healthy: {url} returns 500: [-]etcd failed"]
+    component = {"name": "kube-apiserver", "health_url": url}
+    result = run_module(kube_checkstatus, components=[component], wait=1)
+    assert result["problems"] == [f"kube-apiserver on this host is not healthy: {url} answers 500: [-]etcd failed"]
     assert 2 <= host.looks <= 4
 
 

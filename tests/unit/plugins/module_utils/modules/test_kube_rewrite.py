@@ -17,8 +17,9 @@ def path(kind, name):
     return f"/api/v1/namespaces/a/{kind}/{name}"
 
 
-def test_each_object_is_rewritten_once_and_unchanged(rewrite, api_server):
-    assert rewrite(page=1) == {"changed": False, "objects": {"secrets": 2, "configmaps": 1}}
+def test_each_object_is_written_once_and_as_it_is(rewrite, api_server, monkeypatch):
+    monkeypatch.setattr(kube_rewrite, "PAGE", 1)
+    assert rewrite() == {"changed": False, "objects": {"secrets": 2, "configmaps": 1}}
     assert api_server.asked("PATCH") == [*api_server.objects]
     assert {str(request.body) for request in api_server.requests if request.method == "PATCH"} == {"{}"}
     # No content is requested.

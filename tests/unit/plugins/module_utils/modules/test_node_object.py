@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _node_object
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import node_object
 
@@ -31,14 +32,14 @@ def api(api_server):
 
 
 @pytest.fixture
-def run(run_module, api, tmp_path):
+def run(run_module, api, tmp_path, monkeypatch):
+    monkeypatch.setattr(_pki, "DIRECTORY", str(tmp_path))
     for name in ("admin.crt", "admin.key"):
         (tmp_path / name).write_text("")
 
     def apply(check=False, labels=None, taints=(), **more):
         options = {"name": "n1", "labels": {"a": "1"} if labels is None else labels, "taints": list(taints), "wait": 0}
-        where = {"server": api.server.url, "pki": str(tmp_path)}
-        return run_module(node_object, **{**options, **where, **more}, _ansible_check_mode=check)
+        return run_module(node_object, **{**options, "server": api.server.url, **more}, _ansible_check_mode=check)
 
     return apply
 
@@ -117,6 +118,7 @@ def test_the_kubelets_own_certificate_is_used_for_inspection(tmp_path, monkeypat
     for name in ("kubelet-client.crt", "kubelet-client.key"):
         (tmp_path / name).write_text("")
     monkeypatch.setattr(node_object, "KUBELET", str(tmp_path / "current.pem"))
-    assert node_object.identity(str(tmp_path)) == (f"{tmp_path}/kubelet-client.crt", f"{tmp_path}/kubelet-client.key")
+    monkeypatch.setattr(_pki, "DIRECTORY", str(tmp_path))
+    assert node_object.identity() == (f"{tmp_path}/kubelet-client.crt", f"{tmp_path}/kubelet-client.key")
     (tmp_path / "current.pem").write_text("")
-    assert node_object.identity(str(tmp_path)) == (f"{tmp_path}/current.pem", f"{tmp_path}/current.pem")
+    assert node_object.identity() == (f"{tmp_path}/current.pem", f"{tmp_path}/current.pem")

@@ -85,7 +85,7 @@ def verified(ca, leaf, tmp_path):
 def test_looking_changes_nothing(control):
     before = control.snapshot()
     found = control.rotate("inspect", *ALL)
-    assert (found["changed"], found["going"], found["sentences"], found["tokens_until"]) == (False, [], [], "")
+    assert (found["changed"], found["going"], found["sentences"], found["tokens_until"]) == (False, [], {}, "")
     assert found["phases"] == dict.fromkeys(ALL, "steady")
     assert control.snapshot() == before
 

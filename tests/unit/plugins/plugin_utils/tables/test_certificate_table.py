@@ -26,7 +26,7 @@ RESULTS = {
 }
 ROTATION = {
     "phases": {"etcd": "begun"},
-    "sentences": ["etcd: two CAs are trusted"],
+    "sentences": {"etcd": "etcd: two CAs are trusted"},
     "tokens_until": "",
     "going": ["etcd"],
 }
@@ -36,11 +36,11 @@ def test_a_page():
     found = table.document("c", RESULTS, ROTATION)
     assert table.page(found) == [
         "",
-        "HOST  DAYS LEFT  UNTIL       CERTIFICATE            FOR  ISSUED BY",
-        "k1    12         2027-01-02  /a.crt                 api  ca",
-        "      364        2027-01-02  /b.crt                 api  ca",
-        "      3649       2027-01-02  /ca.crt                ca   itself",
-        "n1    -                      unreachable: no route",
+        "HOST  DAYS LEFT  UNTIL       CERTIFICATE               FOR  ISSUED BY",
+        "k1    12         2027-01-02  /a.crt                    api  ca",
+        "      364        2027-01-02  /b.crt                    api  ca",
+        "      3649       2027-01-02  /ca.crt                   ca   itself",
+        "n1    -                      is unreachable: no route",
         "",
         "c: 3 certificates on 2 hosts, the first to expire in 12 days",
         "  etcd: two CAs are trusted",
@@ -51,11 +51,11 @@ def test_the_document_is_for_machines():
     found = json.loads(json.dumps(table.document("c", RESULTS, ROTATION)))
     assert found["rotation"] == {
         "phases": {"etcd": "begun"},
-        "sentences": ["etcd: two CAs are trusted"],
+        "sentences": {"etcd": "etcd: two CAs are trusted"},
         "tokens_until": "",
     }
     assert [one["path"] for one in found["hosts"]["k1"]["certificates"]] == ["/b.crt", "/ca.crt", "/a.crt"]
-    assert found["hosts"]["n1"] == {"problem": "unreachable: no route", "certificates": []}
+    assert found["hosts"]["n1"] == {"problem": "is unreachable: no route", "certificates": []}
 
 
 def test_expired_and_unreadable_ones():

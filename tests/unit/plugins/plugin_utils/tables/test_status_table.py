@@ -79,6 +79,10 @@ def test_no_host_writes_a_line_for_another_one():
     assert not [line for line in lines if "\n" in line]
 
 
+def test_a_problem_that_begins_with_the_host_name_is_still_attributed_to_its_host():
+    assert page(n1=result("n1 is unreachable"))[-1] == "  n1: n1 is unreachable"
+
+
 def test_a_host_whose_check_failed():
     assert page(n1={"msg": "no cryptography"})[-1] == "  n1 could not be checked: no cryptography"
 
