@@ -310,7 +310,7 @@ def test_a_file_that_another_has_written_since_stays(host, run):
     assert "/etc/network-environment" not in host.files()
 
 
-def test_containers_of_others_keep_docker_as_it_is_and_a_way_out(host, run):
+def test_docker_does_not_change_and_masquerades_while_foreign_containers_run(host, run):
     host.install()
     host.containers = [POD, MINE]
     result = run()

@@ -165,7 +165,7 @@ def test_a_process_from_an_older_configuration(host, run_module, tmp_path):
 
 
 @pytest.mark.usefixtures("current")
-def test_docker_tells_its_version(host, run_module):
+def test_dockers_version_is_its_own_output(host, run_module):
     host.unit("docker")
     docker = {"name": "docker", "version": "26.1.4", "version_command": ["docker", "version"]}
     result = run_module(kube_checkstatus, components=[docker])
@@ -176,7 +176,7 @@ def test_docker_tells_its_version(host, run_module):
 
 
 @pytest.mark.usefixtures("current")
-def test_waits_for_what_time_heals(host, server, run_module, monkeypatch):
+def test_waits_for_transient_problems(host, server, run_module, monkeypatch):
     host.unit("kube-apiserver")
     server.code = 500
     real, looks = kube_checkstatus.inspect, []
@@ -202,7 +202,7 @@ def test_gives_up_after_wait(host, server, run_module):
     url = f"http://127.0.0.1:{server.server_port}/readyz"
     component = {"name": "kube-apiserver", "health_url": url}
     result = run_module(kube_checkstatus, components=[component], wait=1)
-    assert result["problems"] == [f"kube-apiserver on this host is not healthy: {url} answers 500: [-]etcd failed"]
+    assert result["problems"] == [f"kube-apiserver on this host is not healthy: {url} returns 500: [-]etcd failed"]
     assert 2 <= host.looks <= 4
 
 
