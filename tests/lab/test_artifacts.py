@@ -108,5 +108,5 @@ def test_etcd_is_built_once_and_again_where_it_is_not_what_was_built(etcd_mirror
 
 def test_an_etcd_that_is_not_built_right_is_refused(etcd_mirror, monkeypatch):
     monkeypatch.setattr(artifacts, "playbook", lambda *arguments: None)
-    with pytest.raises(LabError, match="was built and is not what SHA256SUMS"):
+    with pytest.raises(LabError, match="was built and does not match SHA256SUMS"):
         artifacts.ensure_etcd()
