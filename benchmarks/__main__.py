@@ -24,8 +24,8 @@ from lab.base import CHECKOUT, LabError, playbook, say
 from lab.lab import HOSTS, Lab
 
 NAME = "bench"
-# Measurement -> what of the same run it is compared with, and how many times as long it may take. The first run waits for Kubernetes, as the
-# script does; the others are Ansible's work, which a slow machine slows down more.
+# Measurement -> the measurement of the same session with which it is compared, and the maximum ratio. The first run waits for Kubernetes, like
+# the script; the others are Ansible's work, which a slow machine slows down more.
 BARS = {
     report.SITE: (report.FLOOR, 2),
     report.FLAG: (report.BARE, 11),
@@ -55,7 +55,7 @@ class Results:
             say(text)
 
     def check_bars(self) -> None:
-        """The promises, by the medians."""
+        """The limits, compared with the medians."""
         medians = {name: statistics.median(values) for name, values in self.seconds.items()}
         for name, (other, limit) in BARS.items():
             ratio = medians[name] / medians[other]
@@ -96,7 +96,7 @@ def one_round(lab: Lab, results: Results, hosts: t.Sequence[str]) -> None:
         directory = pathlib.Path(name)
         clusters.renew(lab, hosts)
         measure_site(lab, results)
-        # With the flag changed, which costs the script nothing.
+        # With the changed flag, which costs the script nothing.
         clusters.keep_files(lab, directory)
         clusters.renew(lab, hosts)
         seconds, laps = clusters.floor(lab, directory)
@@ -133,7 +133,7 @@ def main() -> int:
         rounds = options.rounds or (9 if options.only else 3)
         return against.main(options.against, NAME, hosts, rounds, options.only or [*against.ONLY])
     rounds = options.rounds or 3
-    # For kubeadm, which site.yml does without.
+    # For kubeadm; site.yml does not need it.
     playbook("build.yml", "-e", f"build_directory={mirror.directory()}", "-e", '{"build_extra": ["kubeadm"]}')
     with clusters.lab_of(NAME) as lab:
         for number in range(1, rounds + 1):

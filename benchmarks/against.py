@@ -50,9 +50,9 @@ class Side:
         }
 
     def inventory(self, lab: Lab) -> pathlib.Path:
-        """The inventory as this side's lab writes it, with the variables that this side has; both are in one directory, and so is their pki."""
+        """The inventory from this side's lab, with this side's variables; both are in one directory, with their CA directory."""
         path = lab.inventory_path().with_name(f"inventory-{self.name}.ini")
-        # New hosts have the addresses of those before them.
+        # New hosts have the addresses of the previous ones.
         if not path.exists():
             run(sys.executable, "-m", "lab", "inventory", lab.name, f"--output={path}", cwd=self.tree)
         return path
@@ -72,7 +72,7 @@ def _children() -> float:
 
 @contextlib.contextmanager
 def sides(commit: str) -> t.Iterator[tuple[Side, Side]]:
-    """This checkout as it is, and the other commit."""
+    """This checkout with its uncommitted changes, and the other commit."""
     try:
         identity = run("git", "rev-parse", "--verify", "--short=12", f"{commit}^{{commit}}", cwd=CHECKOUT).strip()
     except LabError:
@@ -89,13 +89,13 @@ def sides(commit: str) -> t.Iterator[tuple[Side, Side]]:
         yield Side("here", CHECKOUT, CHECKOUT / ".venv" / "collections"), Side(identity, tree, collections)
 
 
-# Measurement -> side -> a round each.
+# Measurement -> side -> one value per round.
 Rounds = dict[str, dict[str, list[Took]]]
 Measure = t.Callable[[Side], dict[str, Took]]
 
 
 def alternate(both: tuple[Side, Side], rounds: int, measure: Measure) -> Rounds:
-    """Who begins changes from round to round."""
+    """The sides take turns to start."""
     found: Rounds = {}
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}")
@@ -107,7 +107,7 @@ def alternate(both: tuple[Side, Side], rounds: int, measure: Measure) -> Rounds:
 
 
 def ratio(mine: t.Sequence[float], others: t.Sequence[float]) -> float:
-    """The median, over the rounds, of what this checkout took for each second of the other commit."""
+    """The median over the rounds of this checkout's time per second of the other commit."""
     return statistics.median(one / other for one, other in zip(mine, others, strict=True))
 
 
@@ -120,7 +120,7 @@ def ratios(found: t.Mapping[str, t.Mapping[str, t.Sequence[Took]]], here: str, t
 
 
 def rows(found: t.Mapping[str, t.Mapping[str, t.Sequence[Took]]], here: str, there: str) -> list[list[str]]:
-    """A row for each measurement."""
+    """One row per measurement."""
     medians = ratios(found, here, there)
     lines = [["", f"{here}, median (s)", f"{there}, median (s)", "median ratio", "of CPU time"]]
     for name in (name for name in report.ORDER if name in found):
@@ -130,7 +130,7 @@ def rows(found: t.Mapping[str, t.Mapping[str, t.Sequence[Took]]], here: str, the
 
 
 def fresh_clusters(lab: Lab, hosts: t.Sequence[str], only: t.Collection[str]) -> Measure:
-    """All of it, from fresh hosts each time."""
+    """All measurements, with fresh hosts each time."""
 
     def measure(side: Side) -> dict[str, Took]:
         found = {}
@@ -170,7 +170,7 @@ def one_cluster(labs: t.Mapping[str, Lab], only: t.Collection[str]) -> Measure:
 
 
 def expect(side: Side, name: str, done: runs.Run) -> None:
-    """Discard a run that did something other than what is measured."""
+    """Discard a run that did anything except the measured change."""
     restarted = {f"{host}/{unit}" for host, units in done.restarts.items() for unit in units}
     right = restarted and all(one.endswith("/etcd") for one in restarted) if name == "flag" else not done.changed
     if not right:
@@ -181,7 +181,7 @@ def expect(side: Side, name: str, done: runs.Run) -> None:
 
 @contextlib.contextmanager
 def live(both: tuple[Side, Side], name: str, hosts: t.Sequence[str]) -> t.Iterator[dict[str, Lab]]:
-    """A cluster that this checkout made, for both; or one for each side, where the other commit would change it."""
+    """A cluster of this checkout for both sides; or one for each side, if the other commit would change it."""
     here, there = both
     flag = ("-e", clusters.flag(5))
     with clusters.lab_of(name) as lab, contextlib.ExitStack() as stack:
@@ -197,14 +197,14 @@ def live(both: tuple[Side, Side], name: str, hosts: t.Sequence[str]) -> t.Iterat
             other = lab
         time.sleep(clusters.REST)
         found = {here.name: lab, there.name: other}
-        # Once without a clock: what a first run brings into memory, the second one finds there.
+        # Once without measuring, to fill the caches.
         for side in both:
             expect(side, "second-run", side.playbook(found[side.name], "site", *flag)[0])
         yield found
 
 
 def main(commit: str, name: str, hosts: t.Sequence[str], rounds: int, only: t.Collection[str]) -> int:
-    """Print the ratios; 1 where one of them is over the bar."""
+    """Print the ratios; returns 1 if one of them exceeds the limit."""
     with sides(commit) as both:
         here, there = both
         if set(only) <= set(STAYS):

@@ -61,7 +61,7 @@ def lab_of(name: str) -> t.Iterator[Lab]:
 
 
 def renew(lab: Lab, names: t.Sequence[str]) -> None:
-    """Prepared, empty hosts. The network stays, so that they get the addresses of their predecessors."""
+    """Prepared, empty hosts. The network stays, so that they get the same addresses as the previous ones."""
     for host in lab.hosts().values():
         hosts.remove(host)
     lab.up(names, prepared=True)
@@ -106,7 +106,7 @@ def memory(lab: Lab) -> dict[str, dict[str, tuple[int, int]]]:
     return found
 
 
-# The files for the script are those that site.yml left on the hosts: so both run the same units with the same flags.
+# The script gets the files that site.yml wrote to the hosts, so both run the same units with the same flags.
 
 
 def keep_files(lab: Lab, directory: pathlib.Path) -> None:
@@ -124,7 +124,7 @@ def keep_files(lab: Lab, directory: pathlib.Path) -> None:
 
 
 def environment(lab: Lab, control: pathlib.Path) -> dict[str, str]:
-    """What floor.sh and kubeadm.sh read."""
+    """The environment variables of floor.sh and kubeadm.sh."""
     options = [*ssh.OPTIONS, "-i", str(ssh.key()), "-o", "ControlMaster=auto", "-o", "ControlPersist=60s"]
     options += ["-o", f"ControlPath={control}/%C"]
     versions = {
@@ -152,7 +152,7 @@ def environment(lab: Lab, control: pathlib.Path) -> dict[str, str]:
 
 
 def script(lab: Lab, name: str, *arguments: str) -> tuple[float, str]:
-    """Run a script of this directory against the hosts; seconds and output."""
+    """Run a script of this directory against the hosts; returns its duration in seconds and its output."""
     where = [f"{host}={lab.address(host)}" for host in lab.hosts()]
     with tempfile.TemporaryDirectory(prefix="pk-") as control:
         started = time.monotonic()

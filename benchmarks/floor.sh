@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The cluster of site.yml by a plain script, with no configuration manager: as fast as these steps go. For benchmarks/ only:
-# it checks nothing, cannot be run twice, and makes the keys on the control node.
+# Creates the cluster of site.yml with a plain script, without configuration management: as fast as these steps can be. For benchmarks/ only:
+# it checks nothing, cannot be run twice, and generates the keys on the control node.
 #   floor.sh DIRECTORY CONTROL=ADDRESS NODE=ADDRESS ...
 # DIRECTORY has the files of each host (HOST.tar: units, configurations, kubeconfigs) and addons.yaml.
 # From the environment: SSH (the command, with its options), MIRROR, KUBERNETES, ETCD, FLANNEL, CRI_DOCKERD (versions), IMAGES,
@@ -40,7 +40,7 @@ host_certificates() { # HOST ADDRESS
   local pki="$1/etc/kubernetes/pki" here="DNS:$1,IP:$2" client=clientAuth server=serverAuth
   mkdir -p "$pki/etcd"
   cp authorities/ca.crt "$pki/"
-  # Who signs: the kubelet keeps no certificate of another.
+  # The CA that signs: the kubelet does not keep certificates of other CAs.
   cp authorities/ca.crt "$pki/ca-signer.crt"
   cp authorities/etcd/ca.crt "$pki/etcd/"
   certificate "$1" etcd/flannel etcd/ca /CN=flanneld $client
@@ -87,7 +87,7 @@ FILE
   finish "${jobs[@]}"
 }
 
-# --- What each host installs: users, files, binaries with their checksums
+# --- Installation on each host: users, files, binaries with their checksums
 
 install_on() { # HOST ADDRESS
   $SSH "ops@$2" sudo tar -xC / --no-same-owner < "$1.tar"
@@ -151,7 +151,7 @@ finish "${jobs[@]}"
 # --- etcd, its users, flannel's network
 
 on "$control_address" << REMOTE
-# Its unit founds no cluster unless it is told to.
+# Its unit does not bootstrap a cluster by itself.
 install -d -o etcd -g etcd -m 0700 /var/lib/etcd
 printf 'ETCD_INITIAL_CLUSTER=$control=https://$control_address:2380\nETCD_INITIAL_CLUSTER_STATE=new\n' > /etc/kubernetes/etcd-first-start
 systemctl enable --quiet --now etcd
@@ -175,11 +175,11 @@ export ETCDCTL_CERT=/etc/kubernetes/pki/etcd/root.crt ETCDCTL_KEY=/etc/kubernete
 REMOTE
 lap "etcd, its users, flannel's network"
 
-# --- The control plane and the nodes, side by side
+# --- The control plane and the nodes, in parallel
 
 run_node() { # ADDRESS
   on "$1" << 'REMOTE'
-# The lock of iptables, which flanneld and kube-proxy get from the host.
+# The lock of iptables, which flanneld and kube-proxy share with the host.
 touch /run/xtables.lock
 systemctl enable --quiet --now flanneld
 systemctl enable --quiet --now docker

@@ -8,7 +8,7 @@ import html
 import statistics
 import typing as t
 
-# In this order; the first is what the others are compared with.
+# In this order; the others are compared with the first one.
 FLOOR = "plain script, to the first pod"
 SITE = "site.yml, to the first pod"
 AGAIN = "second run of site.yml, no changes"
@@ -77,7 +77,7 @@ def table(lines: t.Sequence[t.Sequence[str]]) -> str:
 
 
 def plot(seconds: t.Mapping[str, t.Sequence[float]]) -> str:
-    """Bars of the medians, with lines from the least to the most, as SVG."""
+    """Bars of the medians, with lines from minimum to maximum, as SVG."""
     names = [name for name in ORDER if name in seconds]
     left, width, step = 300, 420, 34
     scale = width / max(max(values) for values in seconds.values())

@@ -35,8 +35,8 @@ BAR = 1.10
 CALLBACKS = CHECKOUT / "benchmarks" / "callback"
 SERVERS = 3
 PKI = "/etc/kubernetes/pki/"
-# Takes the module's name out of what Ansible sends to Python, and answers with the file of that name: the host's own
-# if there is one, else that of all hosts.
+# Finds the module's name in Ansible's input to Python, and prints the file with that name: the host's own
+# if it exists, else that of all hosts.
 STUB = r"""#!/bin/sh
 name=$(sed -n "s/^module_fqn='.*[.]\([a-z_]*\)',$/\1/p")
 own=${0%/*}/$name.json
@@ -47,7 +47,7 @@ exec cat "$own"
 
 @dataclasses.dataclass
 class Cost:
-    """What a task, or a whole run, took: wall clock and CPU of the control node, in seconds."""
+    """The cost of a task or a whole run: wall-clock and CPU time of the control node, in seconds."""
 
     seconds: float
     cpu: float
@@ -63,7 +63,7 @@ class Measured:
 
     @property
     def per_host(self) -> float:
-        """CPU seconds a host."""
+        """CPU seconds per host."""
         return self.whole.cpu / self.hosts
 
 
@@ -93,7 +93,7 @@ def write(path: pathlib.Path, answer: t.Any) -> None:
 
 
 def component(name: str) -> dict[str, t.Any]:
-    """A component as kube_checkstatus tells of it."""
+    """A component in the format of kube_checkstatus."""
     health = {"url": "http://127.0.0.1:1/healthz", "ok": True, "answer": "ok"}
     counts = {"restarts": 0, "seconds": 90, "since": "2026-01-01T00:00:00Z", "pid": 1}
     listening = ["127.0.0.1:10248", "10.77.0.1:10250"]
@@ -197,7 +197,7 @@ class Simulation:
         return "\n".join([*lines, *(f"{key}={value}" for key, value in values.items())]) + "\n"
 
     def certificates(self, signed: dict[str, list[dict[str, str]]]) -> None:
-        """Let every host answer certificate_request with what it was given; at first, nothing but requests."""
+        """Make certificate_request return each host's current certificates; at first, only requests."""
         secrets = {
             name: hashlib.sha256((self.directory / "pki/plainkube" / name).read_bytes()).hexdigest()
             for name in SECRETS
@@ -235,7 +235,7 @@ class Simulation:
         self.hosts(installed=True)
 
     def unchanged(self, playbook: Playbook) -> list[dict[str, t.Any]]:
-        """What callback/costs.py saw of a second run, which succeeds and changes nothing."""
+        """The events of callback/costs.py for a second run, which succeeds and changes nothing."""
         events, output = self.end(playbook)
         recap = output.rpartition("PLAY RECAP")[2]
         if len(re.findall(r"changed=0 +unreachable=0 +failed=0 ", recap)) != len(self.names):
@@ -254,12 +254,12 @@ class Simulation:
         return Playbook("site", *arguments, environment=environment)
 
     def end(self, playbook: Playbook) -> tuple[list[dict[str, t.Any]], str]:
-        """Wait for the run's end, whatever that is; what callback/costs.py saw, and the output."""
+        """Wait for the run's end, which may be a failure; returns the events of callback/costs.py, and the output."""
         done = playbook.wait(LONGEST)
         return [json.loads(line) for line in self.record.read_text(encoding="utf-8").splitlines()], done.output
 
 
-# Every certificate that any host asks for.
+# Every certificate that any host requests.
 NAMES = (
     *("etcd/server", "etcd/peer", "etcd/root", "etcd/flannel", "apiserver", "apiserver-kubelet-client"),
     *("apiserver-etcd-client", "front-proxy-client", "controller-manager", "scheduler", "admin", "kube-proxy"),
@@ -275,7 +275,7 @@ def ansible(name: str) -> list[str]:
 
 
 def costs(events: t.Sequence[dict[str, t.Any]]) -> dict[str, Cost]:
-    """Cost by task, in order; tasks of one name are one."""
+    """Cost by task, in order; tasks with the same name are combined."""
     marks = [event for event in events if "task" in event]
     found: dict[str, Cost] = {}
     for mark, following in zip(marks, marks[1:]):
@@ -287,7 +287,7 @@ def costs(events: t.Sequence[dict[str, t.Any]]) -> dict[str, Cost]:
 
 @contextlib.contextmanager
 def simulated(count: int) -> t.Iterator[Simulation]:
-    """Hosts that have been through a first run, and have certificates."""
+    """Hosts after a first run, with certificates."""
     with tempfile.TemporaryDirectory(prefix="plainkube-scale-") as name:
         simulation = Simulation(pathlib.Path(name), count)
         say(f"{count} hosts: certificates")
@@ -337,7 +337,7 @@ def measure_beside(few: Simulation, many: Simulation) -> tuple[Measured, Measure
 
 
 def mean(runs: t.Sequence[Measured]) -> Measured:
-    """Of several runs with the same hosts."""
+    """The average of several runs with the same hosts."""
 
     def of(costs_of_runs: t.Sequence[Cost]) -> Cost:
         return Cost(*map(statistics.fmean, zip(*map(dataclasses.astuple, costs_of_runs))))
@@ -347,12 +347,12 @@ def mean(runs: t.Sequence[Measured]) -> Measured:
 
 
 def growth(small: Cost, large: Cost, sizes: tuple[int, int]) -> float:
-    """The CPU time a host among many over that among few; 1 where it does not depend on their number."""
+    """The CPU time per host with many hosts, divided by that with few; 1 if it does not depend on their number."""
     return (large.cpu / sizes[1]) / (small.cpu / sizes[0]) if small.cpu else 0.0
 
 
 def rows(small: Measured, large: Measured) -> list[list[str]]:
-    """The table, dearest task first, the whole last."""
+    """The table, most expensive task first, the total last."""
     sizes = (small.hosts, large.hosts)
     lines = [["task", *(f"CPU s, {size} hosts" for size in sizes), "wall s", "wall s", "a host, ratio"]]
     both = [(name, small.tasks[name], cost) for name, cost in large.tasks.items() if name in small.tasks]
@@ -366,7 +366,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", type=int, nargs="*", default=SIZES, help="two numbers of hosts")
     sizes = parser.parse_args().sizes
-    # Ended by a time limit, it takes its ansible-playbook along (lab/runs.py).
+    # If a time limit ends it, it ends its ansible-playbook, too (lab/runs.py).
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with simulated(sizes[0]) as few, simulated(sizes[1]) as many:
         small, large = measure_beside(few, many)

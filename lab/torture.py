@@ -23,7 +23,7 @@ HOSTS = ("k1", "n1")
 
 
 def flags(number: int) -> dict[str, t.Any]:
-    """A setting of each role, by a number."""
+    """A setting of each role, derived from a number."""
     return {
         "certificates_extra_sans": [f"api{number}.example.org"],
         "firewall_enabled": True,
@@ -68,7 +68,7 @@ class Torture:
         self.extra = ()
 
     def change(self, values: t.Mapping[str, t.Any]) -> None:
-        """The next runs have these settings."""
+        """Use these settings for the next runs."""
         self.extra = ("-e", runs.extra_variables(values))
 
     def pick(self, boundaries: int) -> list[int]:
@@ -76,7 +76,7 @@ class Torture:
         every = range(1, boundaries + 1)
         return sorted(self.random.sample(every, min(self.sample, boundaries))) if self.sample else list(every)
 
-    # What must hold afterwards
+    # Checks
 
     def heal(self, what: str) -> None:
         """The next run finishes; the one after that changes and restarts nothing."""
@@ -133,7 +133,7 @@ class Torture:
             self.failures.append(f"etcd does not run with what was asked for last ({wanted}): {found}")
 
     def disturb(self, what: str, do: t.Callable[[], None], undo: t.Callable[[], None], task: int) -> None:
-        """Something happens to a host while a run is at this task. The run has to end, whether well or not."""
+        """Inject a fault on a host while a run is at this task. The run must end, successfully or not."""
         running = self.start()
         while running.goes_on() and running.begun() < task:
             time.sleep(0.05)
@@ -153,17 +153,17 @@ class Torture:
             ("k1 without power", lambda: lab.kill("k1"), lambda: lab.start("k1")),
             ("n1 rebooted", lambda: lab.shut_down("n1"), lambda: lab.start("n1")),
         ]
-        # Other settings than the last run's each time, so that there is something to do in the middle of which it happens.
+        # Each time with different settings from the previous run, so that the fault occurs in the middle of changes.
         for number in self.pick(len(disturbances)):
             self.change(next(self.turns))
-            # From its first comparison of the hosts until before its last one.
+            # From its first comparison of the hosts until just before its last one.
             self.disturb(
                 *disturbances[number - 1], self.random.randrange(self.boundaries // 8, self.boundaries * 7 // 8)
             )
 
 
 def main(sample: int, seed: int | None, hosts: t.Sequence[str] = HOSTS) -> None:
-    """All of it; a sentence and an error where something was not healed."""
+    """Run everything; ends with an error and a sentence if something was not repaired."""
     seed = turns.seed() if seed is None else seed
     say(f"torture: {f'a sample of {sample}' if sample else 'every task'}, --seed {seed}")
     torture = Torture(sample, seed, hosts)

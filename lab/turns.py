@@ -18,8 +18,8 @@ from lab.base import CHECKOUT, LabError
 
 # Runs at every turn.
 ALWAYS = ("default",)
-# Turn -> the scenarios that run then beside those. A test marked turn("NAME") runs at that turn only; so does a scenario that stands here.
-# A new turn is a line here; keep each below a quarter of an hour.
+# Turn -> its additional scenarios. A test marked turn("NAME") runs only at that turn, and so does a scenario in this list.
+# For a new turn, add a line here; keep each turn below 15 minutes.
 TURNS: dict[str, tuple[str, ...]] = {
     "default": (),  # the firewall, all reboots, the rotation of CAs
     "alone": (),  # two runs at once
@@ -33,21 +33,21 @@ TURNS: dict[str, tuple[str, ...]] = {
     "proxy": ("proxy",),
 }
 ALL = "all"
-# Without git there is no commit; then it is the files below these that count.
+# Without git, there is no commit; then the files below these paths determine the tests.
 SOURCES = ("lab", "molecule", "playbooks", "plugins", "roles", "tests")
 
 T = t.TypeVar("T")
 
 
 class Source(t.NamedTuple):
-    """What everything follows from."""
+    """The number that determines everything."""
 
     identity: str
     words: str
 
 
 def source() -> Source:
-    """The commit that is checked out, also where files were changed since; without git, the files themselves."""
+    """The current commit, regardless of uncommitted changes; without git, the files themselves."""
     asked = _git("rev-parse", "--verify", "HEAD")
     if asked:
         changed = ", with changes that are not committed" if _git("status", "--porcelain") else ""
@@ -61,7 +61,7 @@ def source() -> Source:
 
 
 def _git(*arguments: str) -> str:
-    """What git says of this checkout; nothing where it has none. A repository around the checkout is another's."""
+    """The output of git for this checkout; empty if it is not a repository. A repository around the checkout does not count."""
     if not (CHECKOUT / ".git").exists():
         return ""
     try:
@@ -74,12 +74,12 @@ def _git(*arguments: str) -> str:
 
 
 def number(seed: int, what: str) -> int:
-    """A number for a purpose, always the same of the same seed; those of other purposes tell nothing of it."""
+    """A number for a purpose, always the same for the same seed, and independent of those for other purposes."""
     return int.from_bytes(hashlib.sha256(f"{seed} {what}".encode()).digest()[:4], "big")
 
 
 def seed() -> int:
-    """What all choices follow from: SEED, or the commit."""
+    """The seed of all choices: SEED, or from the commit."""
     given = os.environ.get("SEED", "")
     if not given:
         return int(hashlib.sha256(source().identity.encode()).hexdigest()[:8], 16)
@@ -89,12 +89,12 @@ def seed() -> int:
 
 
 def choose(what: str, options: t.Sequence[T]) -> T:
-    """The one of these whose turn it is."""
+    """Choose one of these."""
     return options[number(seed(), what) % len(options)]
 
 
 def turn() -> str:
-    """The turn of this commit, or the one that TURN names."""
+    """The turn of this commit, or the one in TURN."""
     given = os.environ.get("TURN", "")
     if given not in ("", ALL, *TURNS):
         raise LabError(f"TURN is '{given}': use one of {', '.join(TURNS)}, or {ALL}.")
@@ -115,12 +115,12 @@ def runs(marked: str, current: str) -> bool:
 
 
 def exports() -> dict[str, str]:
-    """The environment of `make test`, with which a commit made meanwhile changes nothing. Sets have the order that the seed gives them."""
+    """The environment of `make test`, so that a new commit during the run changes nothing. The seed determines the order of sets."""
     return {"TURN": turn(), "SEED": str(seed()), "PYTHONHASHSEED": str(number(seed(), "hashes"))}
 
 
 def summary() -> str:
-    """What runs, why, and how to run the same or all of it."""
+    """What runs, why, and how to repeat it or run everything."""
     name = turn()
     return (
         f"Tests of {source().words}: turn {name}, scenarios {', '.join(scenarios(name))}; from seed {seed()} follow the ansible-core of "

@@ -136,7 +136,7 @@ def use_the_index(requirements: pathlib.Path) -> None:
 
 
 def make_home(core: Core) -> None:
-    """A home of its own: what stands in for get-pip is nobody else's. What configures pip is linked in."""
+    """A separate home, so that only this run uses the replacement for get-pip. pip's configuration is linked into it."""
     stand_in = core.home / ".ansible" / "test" / "cache"
     stand_in.mkdir(parents=True, exist_ok=True)
     requirements = next(core.venv.glob("lib/python*/site-packages/ansible_test/_internal/python_requirements.py"))

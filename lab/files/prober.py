@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Runs on a lab's host: asks the API and a Service all the time, and tells what became of the requests.
+"""Runs on a lab's host: constantly sends requests to the API and a Service, and reports their results.
 
 Its argument is a JSON object, see lab/probes.py. It ends when its standard input does, and prints a JSON object. Each prober is
 one client that asks at a constant rate and tries again as client-go and its users do: after a connection error, and where the server
@@ -21,7 +21,7 @@ GIVE_UP = 10.0  # seconds after which a request has failed
 
 
 class Prober:
-    """One kind of requests, one after the other."""
+    """Sends requests of one kind, one after the other."""
 
     def __init__(self, name, options, stopped):
         self.name = name
@@ -34,27 +34,27 @@ class Prober:
         self.started = self.answered
         self.connection = None
 
-    # What kinds differ in
+    # Different for each kind
 
     keeps = True
 
     def connect(self):
-        """A new connection, with the CAs and certificates that are on disk now, as client-go reads them again."""
+        """A new connection, with the current CAs and certificates on disk, which client-go also rereads."""
         context = ssl.create_default_context(cafile=self.options["ca"])
         context.load_cert_chain(self.options["cert"], self.options["key"])
         return http.client.HTTPSConnection(self.options["host"], self.options["port"], timeout=ATTEMPT, context=context)
 
     def request(self, number):
-        """Method, path and body of a request, and the status codes that are good answers."""
+        """Method, path and body of a request, and the status codes that mean success."""
         return "GET", self.options["path"], None, (200,)
 
     def accept(self, number, status, body):
-        """What has to be noted of a good answer."""
+        """Record a successful response."""
 
     # One request
 
     def attempt(self, number):
-        """Why there was no good answer ("" where there was one), and seconds to wait before the next attempt; None: no other attempt."""
+        """Why the request failed ("" if it succeeded), and the seconds to wait before the next attempt; None: no other attempt."""
         method, path, body, good = self.request(number)
         try:
             if self.connection is None:
@@ -106,7 +106,7 @@ class Prober:
             self.one(self.sent)
             due = max(due + self.options["interval"], time.monotonic())
             self.stopped.wait(due - time.monotonic())
-        # A silence that lasts until the end is a gap too.
+        # A gap may last until the end.
         self.longest_gap = max(self.longest_gap, time.monotonic() - self.answered - self.options["interval"])
         self.hang_up()
 
@@ -120,7 +120,7 @@ class NewConnections(Prober):
 
 
 class Writes(Prober):
-    """Creates objects; in the end all that were acknowledged have to be there, with what was written into them."""
+    """Creates objects; at the end, all acknowledged ones must exist with their content."""
 
     def __init__(self, name, options, stopped):
         super().__init__(name, options, stopped)
@@ -133,7 +133,7 @@ class Writes(Prober):
         name, value = self.names(number)
         metadata = {"name": name, "labels": {"run": self.options["run"]}}
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"value": value}}
-        # 409: an attempt before this one has reached the store, its answer has not reached us.
+        # 409: an earlier attempt was stored, but its response was lost.
         return "POST", self.options["collection"], json.dumps(body), (201, 409)
 
     def accept(self, number, status, body):
@@ -141,7 +141,7 @@ class Writes(Prober):
         self.acknowledged[name] = value
 
     def lost(self):
-        """Acknowledged writes that are not there; all writes of the run are removed."""
+        """The acknowledged writes that do not exist. Removes all writes of the run."""
         path = f"{self.options['collection']}?labelSelector=run={self.options['run']}"
         reader = Reader("read back", {**self.options, "path": path}, self.stopped)
         reader.one(0)

@@ -25,8 +25,7 @@ def _confirmed(connected: t.Sequence[str], found: t.Mapping[str, t.Any]) -> str:
 
 
 class ActionModule(_untrusted.Begins):
-    """Runs the module, and adds what only the control node can tell: how its clock compares, whether the host will do, and why it is
-    not reached."""
+    """Runs the module, and adds what only the control node knows: the host's clock offset, its problems, and why it is unreachable."""
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)

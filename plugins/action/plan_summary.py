@@ -37,6 +37,6 @@ class ActionModule(ActionBase):
 
     def _plan(self, host, hostvars):
         variables = hostvars[host]
-        # A host has the results of the roles that it went through.
+        # A host has the results of the roles that ran on it.
         found = [variables[name] for name in _steps.results() if name in variables]
         return [line for result in found for line in _plan.lines(result, host)]

@@ -45,8 +45,8 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _e
 
 
 def identities(hosts: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Inventory name -> what must be unique for each host, its interfaces and clock, and the fixed settings of its existing cluster. Empty where
-    a host is unreachable. A kubelet whose DNS server is another one (node_kubelet_config) does not know the cluster's."""
+    """Inventory name -> what must be unique for each host, its interfaces and clock, and the fixed settings of its existing cluster. Empty if the
+    host is unreachable. A kubelet with another DNS server (node_kubelet_config) does not have the cluster's."""
     found = {}
     for variables in hosts:
         facts = variables.get("ansible_facts", {}).get("plainkube", {})

@@ -37,7 +37,7 @@ from ansible.template import trust_as_template
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _options
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps, _whole_run
 
-# The first use of a filter or test loads all filters or tests, which was a sixth of the control node's work. Evaluates to nothing.
+# The first use of a filter or test loads all filters or tests, which was a sixth of the control node's work. Evaluates to an empty text.
 _PLUGINS = trust_as_template(
     "{{ ['' | regex_replace('x', ''), '' if '2' is version('1', '>') else '', '' if '10.0.0.0/8' | plainkube.cluster.nth_address(1) else '',"
     " query('plainkube.cluster.file') | join, query('plainkube.cluster.evaluated') | join] | join }}"

@@ -26,7 +26,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url():
-    """A server on which /good answers."""
+    """A server that responds to /good."""
     server = http.server.HTTPServer(("127.0.0.1", 0), Answers)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -36,7 +36,7 @@ def url():
 
 @pytest.fixture
 def lab_cache(monkeypatch, tmp_path):
-    """An empty cache, and what was run to fill it."""
+    """An empty cache, and the commands that fill it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("PLAINKUBE_LAB_BUILD", raising=False)
     runs = []
@@ -71,7 +71,7 @@ def test_built_when_asked_for(lab_cache, monkeypatch, url):
 
 @pytest.fixture
 def etcd_mirror(lab_cache, monkeypatch):
-    """A mirror on which `build.yml` puts an etcd."""
+    """A mirror to which `build.yml` adds an etcd."""
 
     def build(name, *arguments):
         lab_cache.append(arguments)
@@ -108,5 +108,5 @@ def test_etcd_is_built_once_and_again_where_it_is_not_what_was_built(etcd_mirror
 
 def test_an_etcd_that_is_not_built_right_is_refused(etcd_mirror, monkeypatch):
     monkeypatch.setattr(artifacts, "playbook", lambda *arguments: None)
-    with pytest.raises(LabError, match="was built and is not what SHA256SUMS"):
+    with pytest.raises(LabError, match="was built and does not match SHA256SUMS"):
         artifacts.ensure_etcd()

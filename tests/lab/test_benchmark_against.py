@@ -23,7 +23,7 @@ FOUND = {
 
 
 def test_a_ratio_is_of_two_runs_of_one_round():
-    """In the third round the machine was busy, for both."""
+    """In the third round, the machine was busy for both."""
     assert against.ratios(FOUND, "here", "there") == {report.STATUS: (1.0, 1.0), report.AGAIN: (1.5, 1.25)}
 
 
@@ -103,7 +103,7 @@ def test_a_run_that_does_something_else_counts_for_nothing(name, run, right):
 
 @pytest.fixture
 def checkout(monkeypatch, tmp_path):
-    """A repository of one commit, with something changed since."""
+    """A repository with one commit and an uncommitted change."""
     monkeypatch.setattr(against, "CHECKOUT", tmp_path)
     (tmp_path / "galaxy.yml").write_text("one\n")
     identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
@@ -122,7 +122,7 @@ def test_the_other_commit_is_unpacked_and_gone_afterwards(checkout):
         assert (here.tree / "galaxy.yml").read_text() == "two\n"
         assert here.name != there.name
     assert not there.tree.exists()
-    # Nothing of it stays in the repository.
+    # Nothing stays in the repository.
     assert not (checkout / ".git" / "worktrees").exists()
 
 

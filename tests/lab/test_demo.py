@@ -26,7 +26,7 @@ def test_a_stage_that_failed_is_not_in_the_table():
 
 
 class FakeLab:
-    """A lab that has come up."""
+    """A running lab."""
 
     def __init__(self, name, client):
         self.client = client
@@ -52,7 +52,7 @@ class FakeLab:
 
 @pytest.fixture
 def plays(monkeypatch, tmp_path):
-    """The playbooks that the demo runs; one of the name in `fails` does."""
+    """The playbooks that the demo runs; the one in `fails` fails."""
     ran = []
 
     def playbook(name, *arguments):

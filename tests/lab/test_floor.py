@@ -14,15 +14,15 @@ from lab.base import CHECKOUT
 UNITS = ["etcd/etcd", "flannel/flanneld", "node/cri-dockerd", "node/kubelet", "node/kube-proxy"]
 UNITS += [f"control_plane/{name}" for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")]
 PKI = {"{{ __etcd_pki }}": "/etc/kubernetes/pki/etcd", "{{ __cluster_pki }}": "/etc/kubernetes/pki"}
-# Of certificate and key, which are made together, the name.
+# The common name of a certificate and its key, which are created together.
 PAIR = re.compile(r"\.(crt|key)$")
 
-# Only where an operator has webhooks that authorize (control_plane_authorization_webhooks).
+# Only if an operator has authorization webhooks (control_plane_authorization_webhooks).
 OPTIONAL = {"/etc/kubernetes/authorization.yaml"}
 
 
 def read_by(unit: str) -> set[str]:
-    """The files under /etc and /var/lib that a unit names."""
+    """The files under /etc and /var/lib in a unit."""
     role, dummy, name = unit.partition("/")
     text = (CHECKOUT / f"roles/{role}/templates/{name}.service.j2").read_text(encoding="utf-8")
     for variable, path in PKI.items():

@@ -27,7 +27,7 @@ def installed(suite, **more):
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
 def test_a_bare_host_has_nothing_that_the_roles_install(suite):
     bare = {*dataclasses.replace(BASE, suite=suite).packages}
-    # A minimal Debian has no CAs, with which nothing could be downloaded.
+    # A minimal Debian has no CAs, so it could not download anything.
     assert bare & installed(suite) == {"ca-certificates"}
 
 
@@ -59,7 +59,7 @@ def test_files_change_the_digest_and_their_place_does_not(monkeypatch, tmp_path)
     for path in image.FILES.iterdir():
         if path.is_file():
             (tmp_path / path.name).write_bytes(path.read_bytes())
-    # What Python leaves there when a test has imported a file is no part of an image.
+    # Python's caches, from tests that imported a file, are not part of an image.
     (tmp_path / "__pycache__").mkdir()
     monkeypatch.setattr(image, "FILES", tmp_path)
     assert before == BASE.digest

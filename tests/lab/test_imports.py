@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""lab and benchmarks run without the installed collection, so what they import of it must not import the rest of it."""
+"""lab and benchmarks run without the installed collection, so the modules that they import from it must not import others."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_a_host_is_compared_with_what_it_is():
 
 
 def test_the_configuration_only_says_where_things_are():
-    """No part of the benchmark is left out, and no component may be missing that the collection has on such a host."""
+    """No part of the benchmark is skipped, and no component of the collection on such a host may be missing."""
     config = yaml.safe_load(kube_bench.CONFIG)
     assert sorted(config["target_mapping"][kube_bench.BENCHMARK]) == [
         "controlplane",

@@ -21,7 +21,7 @@ def run(*command):
 
 @pytest.fixture
 def top(tmp_path):
-    """A directory, in which whatever is mounted is gone after the test."""
+    """A directory; all mounts in it disappear after the test."""
     own = os.open("/proc/self/ns/mnt", os.O_RDONLY)
     os.unshare(os.CLONE_NEWNS)
     try:
@@ -35,7 +35,7 @@ def top(tmp_path):
 
 @pytest.fixture
 def host(monkeypatch):
-    """A host of which no more is there than what unmounts."""
+    """A host that can only unmount."""
 
     def run_command(module, command, **dummy):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -49,7 +49,7 @@ def host(monkeypatch):
 
 @pytest.fixture
 def kubelet(top):
-    """A kubelet's directory behind a link in the path, with what pods have: a token on a tmpfs, and the user's directory by subPath."""
+    """A kubelet's directory behind a link in the path, with pods' volumes: a token on a tmpfs, and the user's directory with subPath."""
     disk = top / "disk"
     (disk / "kubelet/pods/p/volumes/to ken").mkdir(parents=True)
     (disk / "kubelet/pods/p/volume-subpaths/v/c/0").mkdir(parents=True)
@@ -133,7 +133,7 @@ def test_a_stack_of_mounts_is_unmounted_whole(top, kubelet, host):
 
 
 def test_copies_of_a_mount_go_with_it(top, host):
-    """Where mounts are shared, what is mounted in one place is in others as well, and is unmounted there too."""
+    """With shared mounts, a mount appears in several places, and is unmounted in all of them."""
     place = top / "kubelet"
     for name in ("pods/p", "plugins"):
         (place / name).mkdir(parents=True)
@@ -163,7 +163,7 @@ def test_a_disk_in_the_place_of_the_directory_stays_mounted(top, host):
 
 
 def test_a_bind_mount_in_the_place_of_the_directory_is_a_mount_point_too(top):
-    """Its device number is the one of the directory above."""
+    """Its device number is that of its parent directory."""
     (top / "data").mkdir()
     (top / "kubelet").mkdir()
     run("mount", "--bind", top / "data", top / "kubelet")

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The identity provider and the authorization webhook of the tests, as an API server uses them."""
+"""The tests' identity provider and authorization webhook, with the requests of an API server."""
 
 from __future__ import annotations
 

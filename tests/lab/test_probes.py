@@ -78,7 +78,7 @@ def server():
 
 @pytest.fixture
 def ask(server, monkeypatch):
-    """Run one prober to the end of its requests."""
+    """Run one prober until its requests are complete."""
     monkeypatch.setattr(
         prober.Prober, "connect", lambda self: http.client.HTTPConnection(*server.server_address, timeout=2)
     )

@@ -32,7 +32,7 @@ def test_the_password_is_one_that_has_to_be_decoded():
     url = urllib.parse.urlsplit(proxy.url("172.30.0.1"))
     assert url.password == proxy.ENCODED != proxy.PASSWORD
     assert urllib.parse.unquote(url.password) == proxy.PASSWORD
-    # All that tinyproxy takes.
+    # All that tinyproxy accepts.
     assert re.fullmatch(r"[-A-Za-z0-9._]+", proxy.PASSWORD)
 
 

@@ -12,7 +12,7 @@ from lab import base, machine, rebuild
 
 @pytest.fixture
 def build(monkeypatch):
-    """A function that sets what each of two builds writes, by file."""
+    """A function that sets the files that each of two builds writes."""
     monkeypatch.setattr(machine, "install", lambda *packages: None)
     monkeypatch.setattr(rebuild, "_go", lambda name: f"/{name}")
     seen = []

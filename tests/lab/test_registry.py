@@ -20,7 +20,7 @@ NAME = "registry.k8s.io/coredns/coredns:v1"
 
 @pytest.fixture
 def get(tmp_path, monkeypatch):
-    """Ask a registry that has one image: (status, headers, body)."""
+    """A function that sends requests to a registry with one image: (status, headers, body)."""
     image = _archive.image(NAME, [_archive.Entry("coredns", b"program" * 1000)], "amd64", "2026-01-01T00:00:00Z", {})
     (tmp_path / "coredns.tar").write_bytes(image)
     public, private = registry.certificate_and_key("127.0.0.1")

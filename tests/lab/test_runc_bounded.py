@@ -13,7 +13,7 @@ from lab.base import FILES
 
 @pytest.fixture
 def wrapper(monkeypatch):
-    """The wrapper as a module that records what it would become."""
+    """The wrapper as a module that records what it would execute."""
     loader = importlib.machinery.SourceFileLoader("runc_bounded", str(FILES / "runc-bounded"))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader("runc_bounded", loader))
     loader.exec_module(module)

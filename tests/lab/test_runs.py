@@ -21,12 +21,12 @@ SLEEPER = """
 """
 
 
-# A length of sleep that is this test run's alone: one that went wrong may have left some behind.
+# A duration of sleep that is unique to this test run: a failed run may have left processes behind.
 LONG = f"400.{os.getpid()}"
 
 
 def sleepers(seconds):
-    """The processes that a run left: pid and command line of all that name this number."""
+    """The remaining processes of a run: PID and command line of all with this number."""
     found = {}
     for directory in pathlib.Path("/proc").glob("[0-9]*"):
         try:

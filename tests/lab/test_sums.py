@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The checksums of upstream's downloads that come with the collection."""
+"""The collection's checksums of upstream's downloads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_each_sum_is_of_a_download_of_the_default_versions():
 
 @pytest.fixture
 def upstream(tmp_path):
-    """What upstream publishes of some downloads, as each of them does it; a mirror of it."""
+    """Upstream's publications for some downloads, in their formats; a mirror of them."""
     wanted = sums.downloads()
     contents = {url: hashlib.sha256(url.encode()).hexdigest() for url in wanted}
     for url, sums_url in wanted.items():

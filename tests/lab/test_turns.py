@@ -18,7 +18,7 @@ MOLECULE = CHECKOUT / "molecule"
 
 @pytest.fixture(autouse=True)
 def checkout(monkeypatch, tmp_path):
-    """A checkout of one commit, and none of the variables that override it."""
+    """A checkout with one commit, without the variables that override it."""
     for name in ("TURN", "SEED", "CORE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(turns, "CHECKOUT", tmp_path)
@@ -148,7 +148,7 @@ def test_every_scenario_has_a_turn_and_every_mark_is_one_of_its_scenario():
 
 
 def test_nothing_in_the_tests_is_chosen_by_chance():
-    """What is, comes from turns.choose or from a generator that is made with a seed."""
+    """All choices come from turns.choose or from a generator with a seed."""
     chance = re.compile(r"SystemRandom|\brandom\.(?!Random\()\w+\(|\bshuf\b|\$\{?RANDOM")
     found = []
     for place in ("Makefile", ".ci", "benchmarks", "lab", "molecule", "tests"):

@@ -132,7 +132,7 @@ def closure(names: t.Iterable[str]) -> list[str]:
 
 
 def _current(host: Variables, name: str) -> t.Mapping[str, t.Any]:
-    """What a task has registered on a host since its last survey; empty if it has not run. In a play without a survey, whatever is registered."""
+    """A task's registered result on a host since its last survey; empty if it has not run. In a play without a survey, any registered result."""
     result = host.get(name)
     survey = host.get(SURVEY)
     if not isinstance(result, t.Mapping) or not isinstance(survey, t.Mapping):
@@ -146,7 +146,7 @@ def taken(name: str, host: Variables) -> t.Mapping[str, t.Any]:
 
 
 def _signed(host: Variables) -> t.Mapping[str, t.Any]:
-    """What the control node has signed for a host in this pass."""
+    """The certificates that the control node has signed for a host in this pass."""
     hosts = (host.get(SIGNED) or {}).get("hosts") or {}
     return hosts.get(host["inventory_hostname"]) or {}
 

@@ -87,7 +87,7 @@ def test_a_socket_without_a_process_is_told_as_such(listener, monkeypatch):
 
 
 class Machine:
-    """Processes by pid - (name, parent, sockets) - and who listens where, as /proc would tell."""
+    """Processes by PID - (name, parent, sockets) - and listeners, as in /proc."""
 
     def __init__(self, monkeypatch, processes, listeners, shown="", environments=None):
         environments = environments or {}
@@ -109,7 +109,7 @@ LISTENS = [("0.0.0.0", 22, 500), ("::", 22, 501)]
 
 
 def test_ports_of_an_ssh_server(monkeypatch):
-    """Not what a session listens on for what somebody forwards, nor what is on loopback, nor other programs."""
+    """Without sessions' ports for forwarding, ports on loopback, and other programs."""
     processes = {
         **SERVER,
         60: ("sshd", 50, (600,)),
@@ -122,7 +122,7 @@ def test_ports_of_an_ssh_server(monkeypatch):
 
 
 def test_the_port_of_this_connection(monkeypatch):
-    """Of the first parent that has it: sudo took it out of its children's environment."""
+    """From the first parent that has the variable: sudo removes it from its children's environment."""
     processes = {99: ("python3", 98, ()), 98: ("sudo", 97, ()), 97: ("sh", 96, ()), 96: ("sshd", 1, ())}
     environments = {98: "A=1\0", 97: "A=1\0SSH_CONNECTION=192.0.2.1 40000 192.0.2.11 2022\0B=2\0"}
     assert _sockets.ssh_ports(Machine(monkeypatch, processes, [], environments=environments)) == {2022}
@@ -134,7 +134,7 @@ def test_systemd_that_listens_for_ssh(monkeypatch):
 
 
 def test_the_port_of_a_connection_of_real_processes(monkeypatch):
-    """The inner one is as below sudo: only its parent has the variable."""
+    """The inner process is like one below sudo: only its parent has the variable."""
     script = "env --unset=SSH_CONNECTION sh -c 'echo $$; exec sleep 60' & wait"
     given = {**os.environ, "SSH_CONNECTION": "192.0.2.1 40000 192.0.2.11 2022"}
     with subprocess.Popen(["sh", "-c", script], env=given, stdout=subprocess.PIPE, text=True) as process:

@@ -50,7 +50,7 @@ def settle(found, labels, taints=()):
         ({"a": "1"}, {}, {"a": "1"}, {"a": "1"}),  # as registered
         ({"a": "0", "hand": "x"}, {}, {"a": "1"}, {"a": "1", "hand": "x"}),
         ({"a": "1", "hand": "x"}, {"a": "1"}, {}, {"hand": "x"}),
-        ({"a": "changed"}, {"a": "1"}, {}, {"a": "changed"}),  # somebody's by now
+        ({"a": "changed"}, {"a": "1"}, {}, {"a": "changed"}),  # an administrator's now
         ({"a": "changed"}, {"a": "1"}, {"a": "1"}, {"a": "1"}),
         ({}, {"a": "1"}, {"a": "1"}, {"a": "1"}),
         ({}, {"a": "1"}, {}, {}),

@@ -182,7 +182,7 @@ def test_data_of_another_cluster(etcd_fleet, prepare, found):
     refused = prepare("k2", "k1", "k3")
     assert "data of another cluster" in refused["msg"]
     assert "the current members are k1" in refused["msg"]
-    # And nobody is added while it is in the inventory's way.
+    # And no member is added meanwhile.
     assert etcd_fleet.members("k1") == {"k1": True}
 
 

@@ -48,7 +48,7 @@ LAPSED = _run.CHANGING + 1
         (token(ended=True, ago=0), B, True),
         # Its control node knows that it is dead.
         (token(ago=0), run("B", 1.0, dead=("A",)), True),
-        # Of two that begin at once, the older one goes on.
+        # Of two that start at the same time, the older one continues.
         (token(run("younger", 2.0), changes=False, ago=0), B, True),
         (token(run("younger", 2.0), changes=False, ago=_run.TIE + 1), B, False),
         (token(run("younger", 2.0), changes=True, ago=0), B, False),
@@ -113,12 +113,12 @@ def test_predecessors_are_bounded():
     [
         (None, True, None),
         (token(B), True, token(B, ago=0)),
-        # It lapsed, but nobody wanted it.
+        # It expired, but no other run took it.
         (token(B, ago=LAPSED), True, token(B, ago=0)),
         (token(B, ended=True, over=("A",)), True, token(B, ago=0, over=("A",))),
         (token(), False, token()),
         (token(changes=False), False, token(changes=False)),
-        # Nobody's, and no task that was delegated to this host makes it this run's. But its run must not go on beside this one.
+        # It belongs to no run, and a task that was delegated to this host does not give it to this run. But its own run must not continue in parallel.
         (token(ago=LAPSED), True, token(B, changes=False, ago=0, over=("A",), ended=True)),
         (token(ended=True, over=("X",)), True, token(ended=True, over=("X",))),
         # It took over from this run, and has ended since.

@@ -148,7 +148,7 @@ OPTIONS = {"live-restore": True, "log-driver": "json-file", "log-opts": {"max-si
             {},
             {"live-restore": True, "log-opts": {"max-size": "1g"}, "log-driver": "json-file"},
             {"live-restore": True, "log-driver": "json-file"},
-            id="what somebody changed is his",
+            id="a changed setting is the administrator's",
         ),
         pytest.param(
             {"debug": True, **OPTIONS, "log-opts": {"max-size": "10m"}},

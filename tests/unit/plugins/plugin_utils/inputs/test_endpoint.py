@@ -61,7 +61,7 @@ def test_an_endpoint_is_a_host_and_maybe_a_port(endpoint, parts):
         {"endpoint": "192.0.2.9"},
         {"virtual_ip": "192.0.2.9"},
         {"balancers": ["192.0.2.9"]},
-        # Nobody balances there.
+        # There is no load balancer at that port.
         {"control_planes": ["k1"], "port": 6444},
     ],
 )

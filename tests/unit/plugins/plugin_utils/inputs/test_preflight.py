@@ -342,7 +342,7 @@ def test_a_dns_address_follows_its_network_in_what_a_live_cluster_cannot_change(
         # One that was down for long goes to where the API servers are.
         ("kubelet", "1.36.2", "1.38.0", False),
         ("kubelet", "1.36.2", "1.35.0", True),
-        # What a host had before it left a group is nobody's business.
+        # Versions from before a host left a group do not matter.
         ("etcd", "3.5.1", "1.37.0", False),
     ],
 )
