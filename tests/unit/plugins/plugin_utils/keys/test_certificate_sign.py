@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _certificates, _encryption
+from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _certificates, _encryption, _pki
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import (
     certificate_install,
     certificate_request,
@@ -801,8 +801,9 @@ def test_a_directory_that_cannot_be_used(site):
 
 def seen(site, host, run_module):
     """What module host_facts returns about the host's CAs."""
-    facts = run_module(host_facts, pki=str(site.pki(host)))["found"]
-    return facts["pki"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_pki, "DIRECTORY", str(site.pki(host)))
+        return run_module(host_facts)["found"]["pki"]
 
 
 def test_checking_makes_nothing_and_issues_nothing(site, run_module):
