@@ -8,7 +8,7 @@ module: kube_rewrite
 short_description: Make the API server rewrite objects with the current encryption key
 version_added: 1.0.0
 description:
-  - Sends an empty patch for each object of the kinds in O(resources). The API server then reads the object and rewrites it, unless it is already
+  - Sends an empty patch for each Secret and ConfigMap. The API server then reads the object and rewrites it, unless it is already
     stored with the first encryption key. So a second run writes nothing.
   - Reads and sends no content - objects are listed by name only, in pages, and the response to a patch has only the name too.
     Concurrent edits are not undone - the API server applies the patch to the current object.
