@@ -66,7 +66,7 @@ def test_a_host_whose_api_server_is_not_ready_does_not_wait(gate, ready, api_ser
 
 
 def test_a_lease_that_is_not_renewed(gate, renew, api_server):
-    api_server.first = [lambda: api_server.objects.clear(), renew]
+    api_server.first = [api_server.objects.clear, renew]
     assert "there is no lease kube-scheduler." in gate(others=[], wait=0)["msg"]
     result = gate(others=[])
     assert "the lease kube-scheduler of k2_1 is not renewed." in result["msg"]
