@@ -461,6 +461,7 @@ TOGETHER = [
         "a domain that is none",
         "an address for DNS that is none",
         "a port that is none",
+        "no version",
     ),
     # The variables and groups together.
     (
@@ -473,7 +474,6 @@ TOGETHER = [
     ),
     (
         "an impossible subnet length",
-        "no version",
         "a virtual IP for one control plane",
         "a name with capitals and an underscore",
         "a NodePort for the API",
