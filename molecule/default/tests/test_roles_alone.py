@@ -37,7 +37,7 @@ def test_the_survey_needs_no_role(cluster):
     ("role", "sentence"),
     [
         ("artifacts", "There are no facts about host n1: run role plainkube.cluster.preflight"),
-        ("flannel", "No IPv4 address of host k1 is known: run role plainkube.cluster.preflight"),
+        ("flannel", "The IPv4 address of host k1 is unknown: run role plainkube.cluster.preflight"),
         ("node", "There are no facts about host n1: run role plainkube.cluster.preflight"),
     ],
 )
