@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 
 from ansible.module_utils.basic import AnsibleModule
@@ -141,10 +140,4 @@ def run(module: AnsibleModule) -> dict:
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec=copy.deepcopy(SPEC),  # Ansible modifies the default of a dict with options
-        required_if=[("state", "present", ["network"])],
-        supports_check_mode=True,
-    )
-    with _run.held(module):
-        module.exit_json(**run(module))
+    _run.main(SPEC, run, required_if=[("state", "present", ["network"])])

@@ -87,6 +87,4 @@ def run(module: AnsibleModule) -> dict:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    with _run.held(module):
-        module.exit_json(**run(module))
+    _run.main(SPEC, run)

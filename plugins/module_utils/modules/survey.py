@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import os
 import types
 import typing as t
 
@@ -105,6 +106,11 @@ def masked(value: t.Any, secrets: t.Collection[str]) -> t.Any:
 
 
 def main() -> None:
+    # The steps themselves use this payload, too.
+    name = os.environ.get(_run.MODULE)
+    if name:
+        load(name).main()
+        return
     module = Quiet(
         argument_spec={
             "steps": {

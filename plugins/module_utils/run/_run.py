@@ -9,6 +9,7 @@ changes this host must not continue."""
 from __future__ import annotations
 
 import contextlib
+import copy
 import fcntl
 import json
 import os
@@ -21,6 +22,8 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.run import _lock
 
 # The environment variable in which the control node passes the run to a module.
 VARIABLE = "PLAINKUBE_RUN"
+# The environment variable that names the module to run from the payload of module survey.
+MODULE = "PLAINKUBE_MODULE"
 DIRECTORY = "/run/plainkube"
 # Seconds without a running module after which the token of a run may be taken over: of a run that has only inspected the host so far, and of a run
 # that changes it. In a rollout, a host may wait that long for its turn; the run keeps the token unless another run wants it.
@@ -297,3 +300,13 @@ def remove(module: AnsibleModule) -> None:
         found = _read()
         if found is None or found.ended or found.run == run.run:
             shutil.rmtree(DIRECTORY)
+
+
+def main(
+    spec: dict[str, t.Any], run: t.Callable[[AnsibleModule], dict[str, t.Any]], required_if: t.Sequence[tuple] = ()
+) -> None:
+    """The main function of a module that changes the host: with these options, returns what `run` returns."""
+    # Ansible modifies the default of a dict with options.
+    module = AnsibleModule(argument_spec=copy.deepcopy(spec), required_if=required_if, supports_check_mode=True)
+    with held(module):
+        module.exit_json(**run(module))
