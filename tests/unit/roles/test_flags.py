@@ -28,7 +28,7 @@ OPEN = {
         *("allow-privileged", "audit-log-maxage", "audit-log-maxbackup", "audit-log-maxsize", "request-timeout"),
         *("kubelet-preferred-address-types", "enable-aggregator-routing", "goaway-chance"),
     },
-    "kube-controller-manager": {"terminated-pod-gc-threshold"},
+    "kube-controller-manager": {"terminated-pod-gc-threshold", "kube-api-qps", "kube-api-burst"},
     "etcd": {"auto-compaction-mode", "auto-compaction-retention", "quota-backend-bytes"},
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import certificate_request, survey
-from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions
+from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 
 
 def files(directory):
@@ -41,6 +41,13 @@ def test_it_says_what_a_module_would_do_and_does_nothing(run_module, certificate
         assert after["answers"]["certificates"][key] == real[key]
     assert list(after["answers"]["certificates"]["certificates"]) == certificates["certificates"]
     assert files(tmp_path) == made
+
+
+def test_a_step_runs_from_its_payload(run_module, monkeypatch, certificates, tmp_path):
+    monkeypatch.setenv(_run.MODULE, "certificate_request")
+    assert run_module(survey, **certificates)["changed"] is True
+    assert "pki/a.key" in files(tmp_path)
+    assert run_module(survey, **certificates)["changed"] is False
 
 
 def test_a_step_that_fails_is_to_do_and_the_survey_goes_on(run_module, certificates):

@@ -15,7 +15,10 @@ import yaml
 from ansible import constants as C
 from ansible.config.manager import ConfigManager
 from ansible.module_utils.json_utils import _filter_non_json_lines
+from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase, normal
+from ansible.plugins.loader import module_loader
+from ansible.template import Templar
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _untrusted
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _alone
@@ -90,9 +93,9 @@ def alone(monkeypatch):
 def environment():
     """A function that returns the variables of a module's process."""
 
-    def compute(of_the_task=()):
+    def compute(of_the_task=(), action="", variables=types.MappingProxyType({})):
         plugin = _untrusted.HostModule.__new__(_untrusted.HostModule)
-        plugin._task = types.SimpleNamespace(environment=[dict(of_the_task)])
+        plugin._task = types.SimpleNamespace(environment=[dict(of_the_task)], vars=variables, action=action)
         plugin._templar = types.SimpleNamespace(template=lambda value: value)
         plugin._connection = types.SimpleNamespace(_shell=types.SimpleNamespace(env_prefix=lambda **found: found))
         raw = {}
@@ -309,3 +312,44 @@ def test_all_steps_are_to_take_with_another_network(take, changed):
     members = {"k1": {"__flannel_network_result": {"changed": changed, "survey": "now"}, "__survey_result": survey()}}
     known = {"groups": {"plainkube_etcd": ["k1"]}, "hostvars": members, "__survey_result": survey()}
     assert take(**known)["changed"] is changed
+
+
+@pytest.fixture
+def payload(environment):
+    """A function that returns the source that Ansible sends to a host for a task with this module, and what the module's process knows."""
+
+    def build(name, **variables):
+        plugin = _untrusted.HostModule.__new__(_untrusted.HostModule)
+        plugin._task = types.SimpleNamespace(
+            action=name, vars=variables, environment=[], async_val=0, collections=[], delegate_to=None
+        )
+        plugin._templar = Templar(loader=DataLoader())
+        plugin._play_context = types.SimpleNamespace(become=False, become_user=None)
+        shell = types.SimpleNamespace(_IS_WINDOWS=False, tmpdir=None, env_prefix=lambda **found: "")
+        plugin._connection = types.SimpleNamespace(
+            _shell=shell, become=None, module_implementation_preferences=[""], _is_windows=False
+        )
+        plugin._shared_loader_obj = types.SimpleNamespace(module_loader=module_loader)
+        bits, path = plugin._configure_module(name, {}, {"ansible_python_interpreter": "/usr/bin/python3"})
+        assert bits.b_module_data
+        return pathlib.Path(path).stem, environment(action=name, variables=variables).get(_run.MODULE)
+
+    return build
+
+
+def test_all_steps_share_one_payload(payload):
+    for module in ("component", "etcd_rbac"):
+        assert payload(f"plainkube.cluster.{module}", builds_on=[]) == ("survey", module)
+
+
+def test_what_is_no_step_has_its_own_payload(payload):
+    assert payload("plainkube.cluster.component") == ("component", None)
+
+
+def test_what_ansible_adds_to_a_step_has_its_own_payload(payload, monkeypatch):
+    """With `async`, Ansible configures its wrapper in the same way."""
+    monkeypatch.setattr(_untrusted.HostModule, "_is_step", lambda self: True)
+    plugin = _untrusted.HostModule.__new__(_untrusted.HostModule)
+    plugin._task = types.SimpleNamespace(action="plainkube.cluster.component")
+    monkeypatch.setattr(ActionBase, "_configure_module", lambda self, module_name, **dummy: module_name)
+    assert plugin._configure_module("ansible.legacy.async_wrapper", {}, {}) == "ansible.legacy.async_wrapper"
