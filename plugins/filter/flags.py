@@ -44,9 +44,37 @@ _value:
   type: str
 """
 
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _operator_flags
+import re
+import typing as t
+
+from ansible_collections.plainkube.cluster.plugins.module_utils.services._flags import arguments, normal
+
+_OWN = re.compile(r"--([a-z][a-z0-9_-]*)(=|$)")
+
+
+def quoted(argument: str) -> str:
+    """An argument, escaped for systemd.service(5): no specifiers, variables or word ends."""
+    text = argument.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$")
+    if re.search(r"[\s\"'\\]", text):
+        return '"' + text.replace('"', '\\"') + '"'
+    return text
+
+
+def merged(lines: str, component: str, flags: t.Mapping[str, t.Any]) -> str:
+    """The unit's lines with the role's flags, one per line, without those that the operator sets, followed by the operator's.
+
+    The role's flags are already in systemd's syntax (%d, ${VARIABLE}). Without flags of the operator, the text does not change."""
+    given = {normal(name) for name in flags}
+    kept = []
+    for line in lines.splitlines():
+        text = line.strip().rstrip("\\").strip()
+        own = _OWN.match(text.lstrip('"'))
+        if text and not (own and normal(own.group(1)) in given):
+            kept.append(text)
+    kept += [quoted(argument) for dummy, argument in arguments(component, flags)]
+    return " \\\n".join(f"  {one}" for one in kept) + "\n"
 
 
 class FilterModule:
     def filters(self):
-        return {"flags": _operator_flags.merged}
+        return {"flags": merged}

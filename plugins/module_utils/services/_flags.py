@@ -28,6 +28,11 @@ _COMMAS = ("etcd",)
 _COMPLAINT = r"(unknown (shorthand )?flag: [^\n\"]+|flag provided but not defined: [^\n]+|invalid (argument|value|boolean value) [^\n]+)"
 
 
+def normal(name: str) -> str:
+    """The flag's name as Kubernetes' programs normalize it."""
+    return name.replace("_", "-")
+
+
 def texts(value: t.Any) -> list[str]:
     """The values of a flag as the program should read them."""
     values = value if isinstance(value, (list, tuple)) else [value]
