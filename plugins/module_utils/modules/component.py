@@ -16,11 +16,11 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait impor
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import (
-    _component,
     _environment,
     _flags,
     _stamp,
     _systemd,
+    _units,
 )
 
 UNITS = "/etc/systemd/system"
@@ -47,7 +47,7 @@ def owned_files(params: dict) -> list[dict]:
     """The component's configuration files, the variables of its process, and the declaration of its user."""
     files = [*params["files"], *_environment.wanted(params["name"], params["environment"])]
     if params["user"]:
-        line = f'u {params["user"]} - "{params["name"]}{_component.USER_COMMENT}" -\n'
+        line = f'u {params["user"]} - "{params["name"]}{_units.USER_COMMENT}" -\n'
         declaration = {"path": f"{SYSUSERS}/plainkube-{params['user']}.conf", "content": line, "secret": False}
         files.append({**declaration, "owner": "root", "group": "root", "mode": "0644"})
     return files
@@ -74,19 +74,19 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     drop_ins = glob.glob(f"{unit_path}.d/*.conf")
     inputs = [*params["inputs"], params["binary"], *contents, *drop_ins]
     known = {**replaced(module), **contents}
-    text = _component.wanted_unit(params["unit"], inputs, known, on_disk, repaired)
+    text = _stamp.wanted_unit(params["unit"], inputs, known, on_disk, repaired)
     unit = {"path": unit_path, "content": text, "owner": "root", "group": "root", "mode": "0600"}
 
     stale = stale_files(params) + _environment.left_over(params["name"], params["environment"])
     state = _systemd.show(module, f"{params['name']}.service")
-    process = _component.Process.of(state, params["binary"])
+    process = _stamp.Process.of(state, params["binary"])
     found[unit_path] = unit_found
     different = [wanted for wanted in [unit, *files] if not _files.matches(found[wanted["path"]], wanted)]
     return {
         "different": different,
         "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different] + _files.removal_diff(stale),
         "stale": stale,
-        "reasons": _component.restart_reasons(text, on_disk, known, repaired, process, module.params["replaced"]),
+        "reasons": _stamp.restart_reasons(text, on_disk, known, repaired, process, module.params["replaced"]),
         "running": process.runs,
         "user": bool(params["user"]) and not user_exists(params["user"]),
         "reload": unit in different or state.get("NeedDaemonReload") == "yes",
@@ -131,7 +131,7 @@ def user_diff(params: dict, plan: dict) -> list[dict]:
 
 
 def whole_diff(params: dict, plan: dict) -> list[dict]:
-    service = _component.service_diff(f"{params['name']}.service", plan["state"], plan["enable"], plan["reasons"])
+    service = _units.service_diff(f"{params['name']}.service", plan["state"], plan["enable"], plan["reasons"])
     return [*user_diff(params, plan), *plan["diff"], *service]
 
 
