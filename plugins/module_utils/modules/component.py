@@ -7,6 +7,7 @@ from __future__ import annotations
 import glob
 import os
 import pwd
+import re
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -25,7 +26,8 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.services import 
 
 UNITS = "/etc/systemd/system"
 SYSUSERS = "/etc/sysusers.d"
-
+_COMMAND = re.compile(r"^ExecStart=(?:.*\\\n)*.*", re.MULTILINE)
+_FLAG = re.compile(r'"?--([a-z][a-z0-9_-]*)(=|$)')
 
 FILE_OPTIONS = {
     **_files.FILE_OPTIONS,
@@ -34,13 +36,30 @@ FILE_OPTIONS = {
 }
 
 
+def with_flags(name: str, unit: str, flags: dict) -> str:
+    """The unit with the operator's flags: after its own ones in ExecStart, of which those that the operator sets are left out.
+
+    The unit's own flags, one per line, are already in systemd's syntax (%d, ${VARIABLE})."""
+    if not flags:
+        return unit
+    given = {_flags.normal(flag) for flag in flags}
+    added = [_flags.quoted(argument) for dummy, argument in _flags.arguments(name, flags)]
+
+    def command(found: re.Match) -> str:
+        program, *own = [line.strip() for line in found[0].split("\\\n")]
+        kept = [line for line in own if not ((flag := _FLAG.match(line)) and _flags.normal(flag[1]) in given)]
+        return " \\\n  ".join([program, *kept, *added])
+
+    return _COMMAND.sub(command, unit, count=1)
+
+
 def settle(params: dict) -> dict:
-    """The component's options, with the same key for secret and other content of files."""
+    """The component's options, with the operator's flags in its unit, and with the same key for secret and other content of files."""
     files = []
     for file in params["files"]:
         secret = file.get("secret_content")
         files.append(file if secret is None else {**file, "content": secret, "secret": True})
-    return {**params, "files": files}
+    return {**params, "unit": with_flags(params["name"], params["unit"], params["flags"]), "files": files}
 
 
 def owned_files(params: dict) -> list[dict]:

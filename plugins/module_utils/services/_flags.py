@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Operators' component flags as arguments of a program, and its complaints about them. No I/O.
+"""Operators' component flags as arguments of a program and in its unit, and its complaints about them. No I/O.
 
 The control node has the rules for refused flags, in plugin_utils/inputs/_operator_flags.py, so that hosts compile only what they need.
 """
@@ -48,6 +48,14 @@ def arguments(component: str, flags: t.Mapping[str, t.Any]) -> list[tuple[str, s
             values = [",".join(values)]
         found += [(name, f"--{name}={value}") for value in values]
     return found
+
+
+def quoted(argument: str) -> str:
+    """An argument, escaped for systemd.service(5): no specifiers, variables or word ends."""
+    text = argument.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$")
+    if re.search(r"[\s\"'\\]", text):
+        return '"' + text.replace('"', '\\"') + '"'
+    return text
 
 
 def complaint(code: int, output: str) -> str:
