@@ -154,6 +154,21 @@ def test_a_host_that_answers_otherwise_is_not_waited_for(locked, alone):
     assert locked(answer, 1) == (answer, [])
 
 
+@pytest.mark.parametrize(
+    ("module", "given", "args"),
+    [
+        ("plainkube.cluster.component", {}, {"replaced": ["/a"]}),
+        ("plainkube.cluster.component", {"replaced": ["/b"]}, {"replaced": ["/b"]}),
+        ("plainkube.cluster.docker_rebridge", {}, {}),
+    ],
+)
+def test_a_component_is_told_what_the_run_has_replaced(monkeypatch, module, given, args):
+    plugin = _untrusted.HostModule.__new__(_untrusted.HostModule)
+    plugin._task = types.SimpleNamespace(resolved_action=module, args=dict(given))
+    monkeypatch.setattr(normal.ActionModule, "run", lambda self, tmp=None, task_vars=None: self._task.args)
+    assert plugin.run(task_vars={"inventory_hostname": "k1", "__artifacts_result": {"replaced": ["/a"]}}) == args
+
+
 # --- what a host answers -------------------------------------------------------------------------------------------
 
 
@@ -312,18 +327,3 @@ def test_all_steps_are_to_take_with_another_network(take, changed):
     members = {"k1": {"__flannel_network_result": {"changed": changed, "survey": "now"}, "__survey_result": survey()}}
     known = {"groups": {"plainkube_etcd": ["k1"]}, "hostvars": members, "__survey_result": survey()}
     assert take(**known)["changed"] is changed
-
-
-@pytest.mark.parametrize(
-    ("module", "given", "args"),
-    [
-        ("plainkube.cluster.component", {}, {"replaced": ["/a"]}),
-        ("plainkube.cluster.component", {"replaced": ["/b"]}, {"replaced": ["/b"]}),
-        ("plainkube.cluster.docker_rebridge", {}, {}),
-    ],
-)
-def test_a_component_is_told_what_the_run_has_replaced(monkeypatch, module, given, args):
-    plugin = _untrusted.HostModule.__new__(_untrusted.HostModule)
-    plugin._task = types.SimpleNamespace(resolved_action=module, args=dict(given))
-    monkeypatch.setattr(normal.ActionModule, "run", lambda self, tmp=None, task_vars=None: self._task.args)
-    assert plugin.run(task_vars={"inventory_hostname": "k1", "__artifacts_result": {"replaced": ["/a"]}}) == args
