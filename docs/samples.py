@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions
-from ansible_collections.plainkube.cluster.plugins.module_utils.services import _component, _stamp
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.tables import _plan, _status_table
 
 CLUSTER = "plainkube"
@@ -99,11 +99,11 @@ def status(versions: t.Mapping[str, str]) -> list[str]:
 def plan() -> list[str]:
     """The plan for `-e etcd_auto_compaction_retention=9m`."""
     old, new = (
-        _component.wanted_unit(f"ExecStart=etcd --auto-compaction-retention={value}\n", [], {}, None, [])
+        _stamp.wanted_unit(f"ExecStart=etcd --auto-compaction-retention={value}\n", [], {}, None, [])
         for value in ("5m", "9m")
     )
-    process = _component.Process("active", "running", 1, str(_stamp.split(old)[2]), "")
-    reasons = _component.restart_reasons(new, old, {}, [], process)
+    process = _stamp.Process("active", "running", 1, str(_stamp.split(old)[2]), "")
+    reasons = _stamp.restart_reasons(new, old, {}, [], process)
     written = _actions.writes(["/etc/systemd/system/etcd.service"])
     restarted = _actions.starts("etcd", reasons, True)
     answers = {"k1": _actions.result([*written, *restarted]), "n1": _actions.result([])}

@@ -16,7 +16,7 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import (
     _preflight,
     _structured,
 )
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _options, _scope
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _whole_run
 
 
@@ -35,12 +35,12 @@ class ActionModule(GroupBy):
         partial = _whole_run.tags_problem(self._task.tags, context.CLIARGS)
         if partial:
             return {"changed": False, "failed": True, "msg": partial}
-        scope = _scope.Scope(self._templar, task_vars)
+        scope = _roles.Scope(self._templar, task_vars)
         kinds = self._kinds(scope)
         # Variables of a host outside the cluster do not matter to the cluster.
         if kinds == [] and scope.variable("__cluster_hosts"):
             return {"changed": False, "msg": "This host is in no group of the cluster."}
-        by_role = _options.read()
+        by_role = _roles.options()
         known = {name for options in by_role.values() for name in options}
         values, failures = self._evaluated(known, task_vars)
         problems = [
@@ -77,14 +77,14 @@ class ActionModule(GroupBy):
         # If there is none, Ansible returns a text.
         return [_preflight.NO_HOME] if str(directory) in ("None", "") else []
 
-    def _kinds(self, scope: _scope.Scope) -> list[str] | None:
+    def _kinds(self, scope: _roles.Scope) -> list[str] | None:
         """The host's roles in the cluster; None if an invalid variable prevents that, which is then reported."""
         try:
             return scope.variable("__cluster_kinds")
         except AnsibleError:
             return None
 
-    def _no_hosts(self, scope: _scope.Scope) -> str:
+    def _no_hosts(self, scope: _roles.Scope) -> str:
         names = ("cluster_control_plane_group", "cluster_node_group")
         groups = " nor in ".join(f"{scope.variable(name)} ({name})" for name in names)
         return f"The inventory has no host in the group {groups}: add a control plane."

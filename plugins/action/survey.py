@@ -8,7 +8,7 @@ import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers, _untrusted
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _scope
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _rollout_order, _steps
 
 _MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils.modules"
@@ -22,7 +22,7 @@ class ActionModule(_untrusted.OnHost):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        scope = _scope.Scope(self._templar, task_vars, share=True)
+        scope = _roles.Scope(self._templar, task_vars, share=True)
         holds = scope.hold({step.name: step.when for step in _steps.steps()})
         steps = [step for step in _steps.steps() if holds[step.name]]
         # On a bare host, there is nothing to compare.
@@ -44,7 +44,7 @@ class ActionModule(_untrusted.OnHost):
             _steps.PASS: secrets.token_hex(8),
         }
 
-    def _ask(self, steps: list[_steps.Task], scope: _scope.Scope, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+    def _ask(self, steps: list[_steps.Task], scope: _roles.Scope, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """The results of the steps' modules in check mode on the host."""
         asked = [{"name": step.name, "module": step.module, "options": self._options(step, scope)} for step in steps]
         told = self._execute_module(
@@ -60,7 +60,7 @@ class ActionModule(_untrusted.OnHost):
             "msg": f"Host {host} answered module plainkube.cluster.survey with no valid {part}: inspect that host.",
         }
 
-    def _options(self, step: _steps.Task, scope: _scope.Scope) -> dict[str, t.Any]:
+    def _options(self, step: _steps.Task, scope: _roles.Scope) -> dict[str, t.Any]:
         """A step's options, without those that only affect execution: a survey does not wait or download.
 
         Check mode ignores the option `wait`, and its evaluation takes a millisecond. So its default is used, if it has one."""

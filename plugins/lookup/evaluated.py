@@ -31,12 +31,12 @@ _raw:
 
 from ansible.errors import AnsibleUndefinedVariable
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _scope
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
-        scope = _scope.Scope(self._templar, variables)
+        scope = _roles.Scope(self._templar, variables)
         missing = [name for name in terms if name not in scope]
         if missing:
             raise AnsibleUndefinedVariable(f"there is no variable {missing[0]}: define it, or correct its name")

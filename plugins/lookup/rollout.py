@@ -37,7 +37,7 @@ _raw:
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _scope
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _rollout_order, _steps
 
 # Service -> the variable with its hosts, and their order.
@@ -56,7 +56,7 @@ class LookupModule(LookupBase):
         if not any(pending.values()):
             return [[]]
         hosts, (members, order) = variables["hostvars"], SERVICES[service]
-        everyone = _scope.Scope(self._templar, hosts[next(iter(pending))]).variable(members)
+        everyone = _roles.Scope(self._templar, hosts[next(iter(pending))]).variable(members)
         known = [_host(name, hosts[name], steps) for name, steps in pending.items() if name in everyone]
         first, then = order(known, len(everyone))
         return [[batch for batch in (first, *([name] for name in then)) if batch]]

@@ -34,7 +34,7 @@ from ansible import context
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.template import trust_as_template
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _options
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps, _whole_run
 
 # The first use of a filter or test loads all filters or tests, which was a sixth of the control node's work. Evaluates to an empty text.
@@ -51,6 +51,6 @@ class LookupModule(LookupBase):
             raise AnsibleLookupError(problem)
         # Ansible evaluates `hosts` in its own process, and forks a worker from it for each task of each host. What all of them need is loaded here, once.
         self._templar.template(_PLUGINS)
-        _options.read()
+        _roles.options()
         _steps.steps()
         return terms

@@ -87,7 +87,11 @@ options:
         default: []
       flags:
         description:
-          - The operator's flags in O(components[].unit), as a mapping of name to a value or a list of values.
+          - The operator's flags, as a mapping of name (without dashes) to a value or a list of values. A list becomes one comma-separated value for
+            V(etcd), and repeats the flag for all others; an empty list removes the flag.
+          - They follow the flags of C(ExecStart) in O(components[].unit), which has one per line, and replace those of the same name. They are sorted
+            by name, and quoted according to systemd.service(5) - specifiers (C(%)), variables (C($)), backslashes, quotes and spaces reach the program
+            unchanged.
           - Before a start or restart, the module runs the program with these flags and C(--help). If a flag is unknown or its value is invalid, the module
             fails and changes nothing. Check mode skips this if the program is not installed yet.
         type: dict

@@ -73,11 +73,16 @@ def _length(secret: str) -> int:
         return 0
 
 
+def _without_comments(text: str) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if not line.lstrip().startswith("#"))
+
+
 def parse(text: str, path: str) -> list[Key]:
-    """The keys in a file in this format, in order."""
-    keys = [Key(int(number or 0), secret) for dummy, number, secret in _ENTRY.findall(text)]
+    """The keys in a file in this format, in order. Lines with comments do not matter; everything else must be as render() writes it."""
+    content = _without_comments(text)
+    keys = [Key(int(number or 0), secret) for dummy, number, secret in _ENTRY.findall(content)]
     numbers = [key.number for key in keys]
-    right = 1 <= len(keys) <= 2 and len(set(numbers)) == len(keys) and render(keys) == text
+    right = 1 <= len(keys) <= 2 and len(set(numbers)) == len(keys) and _without_comments(render(keys)) == content
     if not right or numbers == [0] or any(key.number and _length(key.secret) != _LENGTH for key in keys):
         raise EncryptionError(f"{path} is not in the format that this collection writes: restore it from a backup.")
     return keys

@@ -7,6 +7,7 @@ from __future__ import annotations
 import glob
 import os
 import pwd
+import re
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -16,16 +17,17 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait impor
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import (
-    _component,
     _environment,
     _flags,
     _stamp,
     _systemd,
+    _units,
 )
 
 UNITS = "/etc/systemd/system"
 SYSUSERS = "/etc/sysusers.d"
-
+_COMMAND = re.compile(r"^ExecStart=(?:.*\\\n)*.*", re.MULTILINE)
+_FLAG = re.compile(r'"?--([a-z][a-z0-9_-]*)(=|$)')
 
 FILE_OPTIONS = {
     **_files.FILE_OPTIONS,
@@ -34,20 +36,37 @@ FILE_OPTIONS = {
 }
 
 
+def with_flags(name: str, unit: str, flags: dict) -> str:
+    """The unit with the operator's flags: after its own ones in ExecStart, of which those that the operator sets are left out.
+
+    The unit's own flags, one per line, are already in systemd's syntax (%d, ${VARIABLE})."""
+    if not flags:
+        return unit
+    given = {_flags.normal(flag) for flag in flags}
+    added = [_flags.quoted(argument) for dummy, argument in _flags.arguments(name, flags)]
+
+    def command(found: re.Match) -> str:
+        program, *own = [line.strip() for line in found[0].split("\\\n")]
+        kept = [line for line in own if not ((flag := _FLAG.match(line)) and _flags.normal(flag[1]) in given)]
+        return " \\\n  ".join([program, *kept, *added])
+
+    return _COMMAND.sub(command, unit, count=1)
+
+
 def settle(params: dict) -> dict:
-    """The component's options, with the same key for secret and other content of files."""
+    """The component's options, with the operator's flags in its unit, and with the same key for secret and other content of files."""
     files = []
     for file in params["files"]:
         secret = file.get("secret_content")
         files.append(file if secret is None else {**file, "content": secret, "secret": True})
-    return {**params, "files": files}
+    return {**params, "unit": with_flags(params["name"], params["unit"], params["flags"]), "files": files}
 
 
 def owned_files(params: dict) -> list[dict]:
     """The component's configuration files, the variables of its process, and the declaration of its user."""
     files = [*params["files"], *_environment.wanted(params["name"], params["environment"])]
     if params["user"]:
-        line = f'u {params["user"]} - "{params["name"]}{_component.USER_COMMENT}" -\n'
+        line = f'u {params["user"]} - "{params["name"]}{_units.USER_COMMENT}" -\n'
         declaration = {"path": f"{SYSUSERS}/plainkube-{params['user']}.conf", "content": line, "secret": False}
         files.append({**declaration, "owner": "root", "group": "root", "mode": "0644"})
     return files
@@ -74,19 +93,19 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     drop_ins = glob.glob(f"{unit_path}.d/*.conf")
     inputs = [*params["inputs"], params["binary"], *contents, *drop_ins]
     known = {**replaced(module), **contents}
-    text = _component.wanted_unit(params["unit"], inputs, known, on_disk, repaired)
+    text = _stamp.wanted_unit(params["unit"], inputs, known, on_disk, repaired)
     unit = {"path": unit_path, "content": text, "owner": "root", "group": "root", "mode": "0600"}
 
     stale = stale_files(params) + _environment.left_over(params["name"], params["environment"])
     state = _systemd.show(module, f"{params['name']}.service")
-    process = _component.Process.of(state, params["binary"])
+    process = _stamp.Process.of(state, params["binary"])
     found[unit_path] = unit_found
     different = [wanted for wanted in [unit, *files] if not _files.matches(found[wanted["path"]], wanted)]
     return {
         "different": different,
         "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different] + _files.removal_diff(stale),
         "stale": stale,
-        "reasons": _component.restart_reasons(text, on_disk, known, repaired, process, module.params["replaced"]),
+        "reasons": _stamp.restart_reasons(text, on_disk, known, repaired, process, module.params["replaced"]),
         "running": process.runs,
         "user": bool(params["user"]) and not user_exists(params["user"]),
         "reload": unit in different or state.get("NeedDaemonReload") == "yes",
@@ -131,7 +150,7 @@ def user_diff(params: dict, plan: dict) -> list[dict]:
 
 
 def whole_diff(params: dict, plan: dict) -> list[dict]:
-    service = _component.service_diff(f"{params['name']}.service", plan["state"], plan["enable"], plan["reasons"])
+    service = _units.service_diff(f"{params['name']}.service", plan["state"], plan["enable"], plan["reasons"])
     return [*user_diff(params, plan), *plan["diff"], *service]
 
 

@@ -20,9 +20,10 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
     _docker_service,
 )
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import (
-    _component,
     _environment,
+    _stamp,
     _systemd,
+    _units,
 )
 
 SERVICE = _docker_service.SERVICE
@@ -213,7 +214,7 @@ def make_wanted(module: AnsibleModule) -> Wanted:
     state = _state.changed(state, _state.DOCKER, _docker.Record(json_path, ours)._asdict())
     wanted = Wanted(program, body, json_path, before, after, state, containerd, params["environment"])
     inputs = [json_path, *paths, *extra_files]
-    text = _component.wanted_unit(body, inputs, wanted.contents, on_disk, wanted.repaired)
+    text = _stamp.wanted_unit(body, inputs, wanted.contents, on_disk, wanted.repaired)
     return wanted._replace(drop_in=text)
 
 
@@ -253,9 +254,9 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
         bridge_reasons = _bridge.reasons(subnet, bridge)
         part_reasons = _bridge.part_reasons(part, bridge)
     network_reasons = bridge_reasons or part_reasons
-    process = _component.Process.of(state, wanted.program)
+    process = _stamp.Process.of(state, wanted.program)
     on_disk = _files.read(drop_in_path(SERVICE)) or ("" if wanted.program else None)
-    reasons = _component.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.repaired, process)
+    reasons = _stamp.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.repaired, process)
     reasons += network_reasons
     owned: list[t.Any] = []
     foreign: list[t.Any] = []
@@ -414,7 +415,7 @@ def plan_diff(plan: Plan, state: dict[str, str]) -> list[dict[str, str]]:
     more = [f"container {name}: stopped, and started again" for name in sorted(plan.foreign.values())]
     if plan.owned:
         more.append(f"containers of Kubernetes stopped, which the kubelet recreates: {len(plan.owned)}")
-    return diff + _component.service_diff(SERVICE, state, plan.enable, plan.reasons, more)
+    return diff + _units.service_diff(SERVICE, state, plan.enable, plan.reasons, more)
 
 
 SPEC = {

@@ -14,7 +14,7 @@ import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _firewall
-from ansible_collections.plainkube.cluster.plugins.module_utils.services import _component, _stamp
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp, _units
 
 # Table -> lines for iptables-restore.
 Rules = dict[str, list[str]]
@@ -85,7 +85,7 @@ def as_stamped(units: t.Iterable[str], files: t.Mapping[str, str]) -> set[str]:
 def owned_users(passwd: str) -> list[str]:
     """The users that systemd-sysusers created for our services, according to their GECOS field."""
     entries = (line.split(":") for line in passwd.splitlines())
-    return [entry[0] for entry in entries if len(entry) == 7 and entry[4].endswith(_component.USER_COMMENT)]
+    return [entry[0] for entry in entries if len(entry) == 7 and entry[4].endswith(_units.USER_COMMENT)]
 
 
 def strangers(path: str, names: t.Iterable[str]) -> list[str]:

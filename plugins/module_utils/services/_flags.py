@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Operators' component flags as arguments of a program, and its complaints about them. No I/O.
+"""Operators' component flags as arguments of a program and in its unit, and its complaints about them. No I/O.
 
 The control node has the rules for refused flags, in plugin_utils/inputs/_operator_flags.py, so that hosts compile only what they need.
 """
@@ -28,6 +28,11 @@ _COMMAS = ("etcd",)
 _COMPLAINT = r"(unknown (shorthand )?flag: [^\n\"]+|flag provided but not defined: [^\n]+|invalid (argument|value|boolean value) [^\n]+)"
 
 
+def normal(name: str) -> str:
+    """The flag's name as Kubernetes' programs normalize it."""
+    return name.replace("_", "-")
+
+
 def texts(value: t.Any) -> list[str]:
     """The values of a flag as the program should read them."""
     values = value if isinstance(value, (list, tuple)) else [value]
@@ -43,6 +48,14 @@ def arguments(component: str, flags: t.Mapping[str, t.Any]) -> list[tuple[str, s
             values = [",".join(values)]
         found += [(name, f"--{name}={value}") for value in values]
     return found
+
+
+def quoted(argument: str) -> str:
+    """An argument, escaped for systemd.service(5): no specifiers, variables or word ends."""
+    text = argument.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$")
+    if re.search(r"[\s\"'\\]", text):
+        return '"' + text.replace('"', '\\"') + '"'
+    return text
 
 
 def complaint(code: int, output: str) -> str:

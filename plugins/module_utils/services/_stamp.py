@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The stamp: how a running process shows from what it was started.
+"""The stamp: how a running process shows from what it was started, and why it must be restarted.
 
 A unit (or drop-in) ends with a trailer that lists the files that its process reads at start, and sets
 PLAINKUBE_STAMP=SUM.GENERATION in the process's environment. SUM is the SHA-256 of the unit's own text
@@ -155,3 +155,79 @@ def other_binary(pid: int, binary: str) -> str:
     if (running.st_dev, running.st_ino) != (wanted.st_dev, wanted.st_ino):
         return f"the process does not run {binary}, but another file"
     return ""
+
+
+class Process(t.NamedTuple):
+    """The current state of a service."""
+
+    active_state: str  # systemd's ActiveState
+    sub_state: str
+    pid: int
+    stamp: str  # of the running process; empty if it has none
+    other_binary: str  # why it does not run the desired binary; empty if it does
+
+    @classmethod
+    def of(cls, state: t.Mapping[str, str], binary: str) -> Process:
+        """The process of a service, from the output of `systemctl show`."""
+        pid = int(state.get("MainPID") or 0)
+        stamp, other = of_process(pid), other_binary(pid, binary)
+        return cls(state.get("ActiveState", ""), state.get("SubState", ""), pid, stamp, other)
+
+    @property
+    def runs(self) -> bool:
+        return self.pid > 0 and self.active_state in ("active", "activating", "reloading")
+
+
+def _next_generation(stamp: Stamp | None) -> str:
+    return str(int(stamp.generation) + 1) if stamp and stamp.generation.isdigit() else "1"
+
+
+def wanted_unit(
+    body: str,
+    inputs: t.Sequence[str],
+    contents: Contents,
+    on_disk: str | None,
+    repaired: t.Sequence[str],
+) -> str:
+    """The desired text of the unit file.
+
+    `repaired` names the component's own files whose content on disk is wrong. A process may
+    have been started with them, so the generation increases, to a stamp that no process can have yet. The unit is written
+    before the files, so if a run dies in between, the next run has the same work.
+    """
+    found_body, dummy, stamp = split(on_disk or "")
+    total = compute(body, inputs, contents)
+    same = stamp is not None and not repaired and found_body == f"{body.rstrip()}\n"
+    generation = stamp.generation if same and stamp else _next_generation(stamp)
+    return append(body, inputs, Stamp(total, generation), contents)
+
+
+def restart_reasons(
+    unit: str,
+    on_disk: str | None,
+    contents: Contents,
+    repaired: t.Sequence[str],
+    process: Process,
+    replaced: t.Sequence[str] = (),
+) -> list[str]:
+    """Why the process must be restarted, as text; empty if it is running and matches the files.
+
+    `replaced` names the inputs that other tasks of this run write; the wording for them is the same as for this component's own files, before
+    they are written (in a plan) and after.
+    """
+    if on_disk is None and not process.runs:
+        return ["it is not installed yet"]
+    if not process.runs:
+        return [f"it is not running ({process.active_state}/{process.sub_state})"]
+    body, dummy, stamp = split(unit)
+    if process.stamp == str(stamp):
+        return [process.other_binary] if process.other_binary else []
+    reasons = [f"{path} changes" for path in repaired]
+    if split(on_disk or "")[0] != body:
+        reasons.append("its unit file changes")
+    reasons += [
+        f"{path} {'changes' if path in replaced else 'changed'}"
+        for path in changed_inputs(on_disk or "", contents)
+        if path not in repaired
+    ]
+    return reasons or ["the process was started from an older unit, configuration or binary"]

@@ -10,7 +10,7 @@ import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _options
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 NAMES = frozenset({"plainkube", "plainkube_unreached", "plainkube_address"})
 
@@ -92,7 +92,7 @@ def injected(facts: t.Mapping[str, t.Any], known: t.Collection[str], roles: t.It
 
 def problem(task_vars: t.Mapping[str, t.Any]) -> str:
     """A sentence if a host of the play has such facts by now: any module that ran on it may have returned them."""
-    by_role = _options.read()
+    by_role = _roles.options()
     known = {name for options in by_role.values() for name in options}
     for host in task_vars.get("ansible_play_hosts_all", ()):
         names = injected(task_vars["hostvars"][host].get("ansible_facts", {}), known, by_role)

@@ -20,6 +20,8 @@ from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _alon
 
 display = Display()
 
+# The module that is told which files this run has already replaced, because in check mode they are still the old ones.
+_COMPONENT = f"{_steps.COLLECTION}component"
 # Seconds between two attempts to lock a host.
 _PAUSE = 2
 # The keys that Ansible itself acts on (strategy, executor, task result).
@@ -156,6 +158,11 @@ class Begins(OnHost):
 
 class HostModule(OnHost, normal.ActionModule):
     """The task's module, run the way Ansible runs modules without an action plugin."""
+
+    def run(self, tmp: t.Any = None, task_vars: t.Any = None) -> dict[str, t.Any]:
+        if self._task.resolved_action == _COMPONENT:
+            self._task.args.setdefault("replaced", _steps.replaced(task_vars))
+        return super().run(tmp, task_vars)
 
 
 class HostModuleThatBegins(Begins, normal.ActionModule):

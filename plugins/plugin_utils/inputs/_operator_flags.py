@@ -1,17 +1,16 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The operator's component flags: which ones are refused and why, and how flags are written to a unit. No I/O."""
+"""The operator's component flags: which ones are refused and why. No I/O."""
 
 from __future__ import annotations
 
 import re
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils.services._flags import VARIABLES, arguments, texts
+from ansible_collections.plainkube.cluster.plugins.module_utils.services._flags import VARIABLES, normal, texts
 
 UNSAFE = "cluster_unsafe_flags"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
-_OWN = re.compile(r"--([a-z][a-z0-9_-]*)(=|$)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 _CIPHERS = (
@@ -128,7 +127,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
         _rule(
             "etcd-compaction-interval",
-            "etcd compacts itself (etcd_auto_compaction_retention), and the API server has no permission to",
+            "etcd compacts itself, as role plainkube.cluster.etcd configures it, and the API server has no permission to",
             "0",
         ),
         _rule(
@@ -286,37 +285,6 @@ _KUBE_PROXY_READS = (
     "config",
 )
 _KUBE_PROXY_SILENT = "with --config, kube-proxy ignores it; set it in node_kube_proxy_config instead"
-
-
-def normal(name: str) -> str:
-    """The flag's name as Kubernetes' programs normalize it."""
-    return name.replace("_", "-")
-
-
-def quoted(argument: str) -> str:
-    """An argument, escaped for systemd.service(5): no specifiers, variables or word ends."""
-    text = argument.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$")
-    if re.search(r"[\s\"'\\]", text):
-        return '"' + text.replace('"', '\\"') + '"'
-    return text
-
-
-def merged(lines: str, component: str, flags: t.Mapping[str, t.Any]) -> str:
-    """The unit's lines with the role's flags, one per line, without those that the operator sets, followed by the operator's.
-
-    The role's flags are already in systemd's syntax (%d, ${VARIABLE}). Without flags of the operator, the text does not change."""
-    given = {normal(name) for name in flags}
-    kept = []
-    for line in lines.splitlines():
-        text = line.strip().rstrip("\\").strip()
-        own = _OWN.match(text.lstrip('"'))
-        if text and not (own and normal(own.group(1)) in given):
-            kept.append(text)
-    kept += [quoted(argument) for dummy, argument in arguments(component, flags)]
-    return " \\\n".join(f"  {one}" for one in kept) + "\n"
-
-
-# Refused flags
 
 
 def _form_problem(name: t.Any, value: t.Any) -> str:

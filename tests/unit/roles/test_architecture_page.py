@@ -5,15 +5,18 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import json
 import pathlib
 import re
 import sys
 import types
 
 import pytest
-from ansible_collections.plainkube.cluster.plugins.action import role_variables, survey
+from ansible.plugins.action import ActionBase
+from ansible_collections.plainkube.cluster.plugins.action import on_host, role_variables, survey
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import component
-from ansible_collections.plainkube.cluster.plugins.module_utils.modules import survey as on_host
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules import survey as survey_on_host
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
 SETTING, VALUE = "etcd_auto_compaction_retention", "7h13m"
@@ -53,49 +56,92 @@ def file(name):
     return str(path.relative_to(TOP)) if path.is_relative_to(TOP) else ""
 
 
+def arguments(frame):
+    """The values that a function got, also those that it only passes on."""
+    code = frame.f_code
+    more = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + more]
+    return [frame.f_locals.get(name) for name in names]
+
+
 @pytest.fixture
-def carriers(action_plugin, monkeypatch):
-    """The files of plugins whose functions get or return the value, from the checks until the host knows what it would change."""
+def sent(monkeypatch):
+    """The arguments that Ansible sends to the host, by module."""
+    found = {}
+
+    def execute(plugin, module_name=None, module_args=None, **dummy):
+        found[module_name or plugin._task.action] = module_args or plugin._task.args
+        return {"answers": {}}
+
+    monkeypatch.setattr(ActionBase, "_execute_module", execute)
+    return found
+
+
+@pytest.fixture
+def host(monkeypatch, tmp_path):
+    """A host without etcd; a function that runs module component on it, and returns the unit."""
+    monkeypatch.setattr(component, "UNITS", str(tmp_path))
+    monkeypatch.setattr(component, "SYSUSERS", str(tmp_path))
+    monkeypatch.setattr(component, "user_exists", lambda name: True)
+    monkeypatch.setattr(component._systemd, "show", lambda module, unit: {})
+    monkeypatch.setattr(component._systemd, "systemctl", lambda module, *dummy: "")
+    write, me = component._files.write, component._files.me()
+    monkeypatch.setattr(component._files, "write", lambda module, wanted: write(module, {**wanted, **me}))
+    module = types.SimpleNamespace(no_log_values=set(), add_cleanup_file=lambda path: None)
+
+    def run(options, check):
+        text = re.sub("/etc/kubernetes|/usr/local/bin", str(tmp_path), json.dumps(options, default=str))
+        here = json.loads(text)
+        if check:
+            return survey_on_host.ask(module, {"module": "component", "options": here})["actions"]
+        prepared = survey_on_host.prepare(module, component.SPEC, here)
+        prepared.check_mode = False
+        return component.run(prepared)["actions"]
+
+    return run
+
+
+@pytest.fixture
+def carriers(action_plugin, sent, host, tmp_path):
+    """The files of plugins whose functions get or return the value, from the checks until the unit is written."""
     found = set()
 
     def profile(frame, event, returned):
         path = file(frame.f_code.co_filename) if event == "return" else ""
-        if path.startswith("plugins/"):
-            names = frame.f_code.co_varnames[: frame.f_code.co_argcount + frame.f_code.co_kwonlyargcount]
-            if has_value(returned) or any(has_value(frame.f_locals.get(name)) for name in names):
-                found.add(path)
+        if path.startswith("plugins/") and (has_value(returned) or any(map(has_value, arguments(frame)))):
+            found.add(path)
 
     groups = {"all": ["k1"], "control_plane": ["k1"], "node": []}
     variables = {"inventory_hostname": "k1", "group_names": ["control_plane"], "groups": groups, SETTING: VALUE}
     variables |= {"ansible_play_hosts_all": ["k1"], "ansible_play_hosts": ["k1"], "ansible_play_batch": ["k1"]}
     variables["ansible_facts"] = {"plainkube": FACTS, "plainkube_address": "192.0.2.11"}
+    variables["etcd_etcd_flags"] = {"log-level": "debug"}
     variables["hostvars"] = {"k1": {**variables, "inventory_dir": "/srv"}}
-    asking = action_plugin(survey)
-    asked = []
-
-    def execute(module_name, module_args, task_vars):
-        asked.extend(module_args["steps"])
-        return {"answers": {}}
-
-    monkeypatch.setattr(asking, "_execute_module", execute)
-    monkeypatch.setattr(component._systemd, "show", lambda module, unit: {})
-    module = types.SimpleNamespace(no_log_values=set())
+    surveying, running = action_plugin(survey), action_plugin(on_host)
+    for plugin, name in ((surveying, "survey"), (running, "component")):
+        plugin._task.action = plugin._task.resolved_action = f"plainkube.cluster.{name}"
+        plugin._task.delegate_to = None
     before = sys.getprofile()
     sys.setprofile(profile)
     try:
         checked = action_plugin(role_variables, variables=variables).run(task_vars=variables)
-        asking.run(task_vars=variables)
-        (etcd,) = [step for step in asked if step["name"] == "etcd"]
-        answer = on_host.ask(module, etcd)
+        surveying.run(task_vars=variables)
+        (etcd,) = [step for step in sent["plainkube.cluster.survey"]["steps"] if step["name"] == "etcd"]
+        planned = host(etcd["options"], check=True)
+        running._task.args = dict(etcd["options"])
+        running.run(task_vars=variables)
+        done = host(sent["plainkube.cluster.component"], check=False)
     finally:
         sys.setprofile(before)
     assert not checked["failed"], checked["msg"]
-    assert {"verb": "write", "subject": "/etc/systemd/system/etcd.service", "reason": ""} in answer["actions"], answer
+    assert planned == done
+    unit = (tmp_path / "etcd.service").read_text(encoding="utf-8")
+    assert f"  --auto-compaction-retention={VALUE} \\\n  --log-level=debug\n" in unit
     return found
 
 
 def test_the_path_is_short_and_its_files_exist():
-    assert 10 < len(listed()) <= 14
+    assert len({*listed()}) == len(listed()) <= 14
     assert [path for path in listed() if not (TOP / path).is_file()] == []
 
 
@@ -112,5 +158,10 @@ def test_no_file_that_names_the_setting_is_left_out():
 
 
 def test_no_file_whose_functions_get_the_value_is_left_out(carriers):
-    assert len(carriers) > 8
-    assert {path for path in carriers if f"`{path}`" not in section()} == set()
+    assert carriers - {*listed()} == set()
+
+
+def test_each_plugin_in_the_table_gets_the_value(carriers):
+    plugins = {path for path in listed() if path.startswith("plugins/")}
+    # This one handles all variables together.
+    assert plugins - carriers == {"plugins/action/role_variables.py"}

@@ -19,10 +19,6 @@ SANDBOX = yaml.safe_load((ROLES / "cluster/vars/main/sandbox.yml").read_text(enc
 def test_the_api_server_may_have_a_privileged_port_only_where_it_has_one(port, capabilities):
     source = (ROLES / "control_plane/templates/kube-apiserver.service.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(undefined=jinja2.ChainableUndefined, trim_blocks=True)
-    # The flags are another test's.
-    environment.filters.update(
-        {"plainkube.cluster.flags": lambda lines, *dummy: lines, "combine": lambda ours, dummy: ours}
-    )
     given = {"cluster_api_port": port, "__cluster_sandbox": SANDBOX}
     given.update({"control_plane_shutdown_delay": 0, "__control_plane_watch_grace": 0})
     text = environment.from_string(source).render(given)

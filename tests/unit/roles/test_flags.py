@@ -9,6 +9,8 @@ import re
 
 import jinja2
 import pytest
+import yaml
+from ansible_collections.plainkube.cluster.plugins.module_utils.modules import component as component_module
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _operator_flags as _flags
 
 ROLES = pathlib.Path(__file__).parents[3] / "roles"
@@ -37,28 +39,37 @@ def source(component):
     return (ROLES / UNITS[component] / "templates" / f"{component}.service.j2").read_text(encoding="utf-8")
 
 
-def block(component):
-    """What stands between {% filter %} and {% endfilter %}."""
-    (found,) = re.findall(r"\{% filter [^%]+%\}\n(.*?)\{% endfilter %\}", source(component), re.DOTALL)
-    return found
+def command(component):
+    """The command line of a unit, with the template's own lines."""
+    return re.search(r"^ExecStart=((?:.*\\\n|\{%.*\n)*.*\n)", source(component), re.MULTILINE)[1]
+
+
+def definitions(value):
+    """The components in the files of a role."""
+    if isinstance(value, dict) and {"name", "unit", "binary"} <= value.keys():
+        yield value
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from definitions(one)
 
 
 @pytest.mark.parametrize("component", UNITS)
-def test_all_flags_of_a_unit_go_through_the_filter(component):
-    start = source(component).index("\nExecStart=")
-    command = source(component)[start:].split("{% endfilter %}")[0]
-    assert re.match(
-        r"\nExecStart=\{\{ __cluster_binaries \}\}/[\w-]+ \\\n\{% filter plainkube\.cluster\.flags\(", command
-    )
-    assert f"flags('{component}'," in command
-    assert _flags.VARIABLES[component] in command
+def test_the_module_gets_the_operators_flags_for_each_unit_that_may_have_some(component):
+    paths = [path for place in ("tasks/run.yml", "vars/main.yml") for path in ROLES.glob(f"{UNITS[component]}/{place}")]
+    found = [one for path in paths for one in definitions(yaml.safe_load(path.read_text(encoding="utf-8")))]
+    assert [one["flags"] for one in found if one["name"] == component] == [f"{{{{ {_flags.VARIABLES[component]} }}}}"]
+
+
+@pytest.mark.parametrize("component", UNITS)
+def test_a_unit_has_one_flag_a_line(component):
+    program, *lines = [line for line in command(component).splitlines() if not line.startswith("{%")]
+    assert program == f"{{{{ __cluster_binaries }}}}/{component} \\"
+    assert all(re.fullmatch(r"  (--[a-z-]+=.*|\{\{ labels \}\}) \\", line) for line in lines[:-1])
+    assert re.fullmatch(r"  --[a-z-]+=.*[^\\]", lines[-1])
 
 
 @pytest.mark.parametrize("component", UNITS)
 def test_of_each_flag_of_ours_it_is_decided_whether_the_operator_may_set_it(component):
-    ours = set(re.findall(r"^  --([a-z-]+)=", block(component), re.MULTILINE))
-    given = re.search(r"\{% filter .*?flags\('[a-z-]+', \{'([a-z-]+)':", source(component))
-    ours |= {given.group(1)} if given else set()
+    ours = set(re.findall(r"^  --([a-z-]+)=", command(component), re.MULTILINE))
     assert ours
     refused = {name for name in ours if _flags.component_problems(component, {name: "another value"}, ())}
     assert ours - refused == OPEN.get(component, set())
@@ -75,20 +86,11 @@ def render(**variables):
         **variables,
     }
     environment = jinja2.Environment(trim_blocks=True)
-    environment.filters["plainkube.cluster.flags"] = _flags.merged
     return environment.from_string(source("kube-scheduler")).render(known)
 
 
-def test_the_unit_has_one_flag_a_line():
-    unit = render(control_plane_kube_scheduler_flags={})
-    lines = unit[unit.index("ExecStart=") : unit.index("Restart=")].splitlines()
-    assert lines[0] == "ExecStart=/usr/local/bin/kube-scheduler \\"
-    assert lines[1:3] == ["  --bind-address=127.0.0.1 \\", "  --kubeconfig=%d/scheduler.conf \\"]
-    assert lines[-1] == "  --profiling=false"
-    assert all(line.endswith(" \\") for line in lines[:-1])
-
-
 def test_the_operators_flags_are_in_the_unit():
-    unit = render(control_plane_kube_scheduler_flags={"v": 4, "profiling": False, "vmodule": "a b=50%"})
+    flags = {"v": 4, "profiling": False, "vmodule": "a b=50%"}
+    unit = component_module.with_flags("kube-scheduler", render(), flags)
     assert '  --profiling=false \\\n  --v=4 \\\n  "--vmodule=a b=50%%"\nRestart=always\n' in unit
     assert unit.count("--profiling") == 1

@@ -64,8 +64,9 @@ def test_a_unit_starts_programs_of_its_component(unit):
     """Then a change of the program restarts the service, and reset.yml removes it."""
     role = unit.parents[1]
     started = re.findall(r"^Exec\w+=[-+!:@]*(/etc/\S+)", unit.read_text(encoding="utf-8"), re.MULTILINE)
-    variables = yaml.safe_load((role / "vars" / "main.yml").read_text(encoding="utf-8"))
-    files = re.findall(r"'path': '([^']+)'", str(variables))
+    sources = [path for place in ("vars/main.yml", "tasks/*.yml") for path in role.glob(place)]
+    text = str([yaml.safe_load(path.read_text(encoding="utf-8")) for path in sources])
+    files = re.findall(r"'path': '([^']+)'", text)
     assert {*started} <= {*files}
     for path in started:
-        assert f"'path': '{path}', 'content': \"{{{{ lookup('plainkube.cluster.file', '{role.name}/" in str(variables)
+        assert f"'path': '{path}', 'content': \"{{{{ lookup('plainkube.cluster.file', '{role.name}/" in text

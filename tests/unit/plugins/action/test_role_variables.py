@@ -65,7 +65,7 @@ def test_keys_of_a_ca_are_never_kept_beside_the_playbook(check):
 
 
 def test_every_role_has_its_options_described():
-    assert sorted(role_variables._options.read()) == DIRECTORIES
+    assert sorted(role_variables._roles.options()) == DIRECTORIES
 
 
 def test_good_variables(check):

@@ -7,7 +7,6 @@ import pathlib
 import jinja2
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _host
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _operator_flags
 
 ROLES = pathlib.Path(__file__).parents[5] / "roles"
 
@@ -15,10 +14,6 @@ ROLES = pathlib.Path(__file__).parents[5] / "roles"
 def render(text, **variables):
     """A template with these variables, and nothing where it has others."""
     environment = jinja2.Environment(undefined=jinja2.ChainableUndefined, trim_blocks=True)
-    # As it is with no flags of the operator's.
-    environment.filters.update(
-        {"plainkube.cluster.flags": lambda lines, *dummy: lines, "combine": lambda ours, *dummy: ours}
-    )
     return environment.from_string(text).render(variables)
 
 
@@ -124,7 +119,7 @@ def test_what_the_cluster_of_a_node_cannot_change():
 
 def test_other_issuers_beside_the_clusters_own_are_no_matter():
     issuers = ["https://oidc.example", "https://kubernetes.default.svc.k.example"]
-    flags = _operator_flags.merged("", "kube-apiserver", {"service-account-issuer": issuers})
+    flags = "".join(f"  --service-account-issuer={issuer} \\\n" for issuer in issuers)
     assert _host.settled(flags, "") == {"cluster_domain": "k.example"}
 
 

@@ -20,6 +20,15 @@ def test_a_rendered_kubeconfig_is_parsed_again(keys):
     assert encryption.parse(encryption.render(keys), "f") == keys
 
 
+@pytest.mark.parametrize("keys", ORDERS)
+def test_comments_do_not_matter(keys):
+    head, *lines = encryption.render(keys).splitlines()
+    assert head.startswith("# ")
+    for other in ([], ["# In the words of another release."], ["# two", "  # lines"]):
+        assert encryption.parse("".join(f"{line}\n" for line in [*other, *lines]), "f") == keys
+        assert encryption.parse("".join(f"{line}\n" for line in [*lines[:6], *other, *lines[6:]]), "f") == keys
+
+
 def test_it_is_what_an_api_server_reads():
     found = yaml.safe_load(encryption.render([TWO, encryption.PLAIN]))
     assert found["kind"] == "EncryptionConfiguration"
@@ -43,6 +52,9 @@ def test_it_is_what_an_api_server_reads():
         encryption.render([encryption.Key(1, "c2hvcnQ=")]),
         encryption.render([encryption.Key(1, "no-base64!")]),
         encryption.render([ONE]) + "  - resources: [events]\n",
+        encryption.render([ONE]) + "\n",
+        encryption.render([ONE]).replace("name: key-1\n", "name: key-1 # the first\n"),
+        encryption.render([ONE]).replace("          keys:\n", "          # keys:\n"),
     ],
 )
 def test_another_file_is_refused(text):

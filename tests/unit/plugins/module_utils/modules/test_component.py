@@ -525,3 +525,45 @@ def test_neither_the_result_nor_the_log_has_the_variables(apply, environment, sy
     assert answer["changed"] is True
     assert logged
     assert "Geheim" not in str(answer) + "".join(logged)
+
+
+# --- the operator's flags ---
+
+
+def unit(*own):
+    flags = "".join(f" \\\n  {flag}" for flag in own)
+    return f"[Service]\nExecStartPre=/bin/y --a\nExecStart=/bin/x{flags}\nExecStop=/bin/x --b=1\n"
+
+
+OURS = ("--bind-address=127.0.0.1", "--key-file=%d/server.key", "--node-ip=${DEFAULT_IPV4}", "--profiling=false")
+
+
+def test_without_flags_of_the_operator_a_unit_stays_as_it_is():
+    assert component.with_flags("kubelet", unit(*OURS), {}) == unit(*OURS)
+
+
+@pytest.mark.parametrize(
+    ("own", "flags", "result"),
+    [
+        (
+            OURS,
+            {"v": 4, "profiling": True, "feature-gates": ["A=true", "B=false"]},
+            (*OURS[:3], "--feature-gates=A=true", "--feature-gates=B=false", "--profiling=true", "--v=4"),
+        ),
+        # Kubernetes takes underscores for dashes.
+        (["--node-ip=1"], {"node_ip": "2"}, ["--node_ip=2"]),
+        (["--tls-cert=1"], {"tls": "2"}, ["--tls-cert=1", "--tls=2"]),
+        (['"--a=1 2"', "--b=2"], {"a": "50%"}, ["--b=2", "--a=50%%"]),
+        (["--a=1", "--b=2"], {"b": []}, ["--a=1"]),
+        (["--a=1"], {"a": []}, []),
+        ([], {"b": 2}, ["--b=2"]),
+    ],
+)
+def test_the_operators_flags_replace_ours_and_follow_sorted(own, flags, result):
+    assert component.with_flags("kubelet", unit(*own), flags) == unit(*result)
+
+
+def test_the_unit_is_written_with_the_operators_flags(apply, systemd):
+    result, dummy = apply(unit="[Service]\nExecStart=/bin/x \\\n  --a=1 \\\n  --b=2\n", flags={"b": "3 4"})
+    assert 'ExecStart=/bin/x \\\n  --a=1 \\\n  "--b=3 4"\n' in (systemd.units / "x.service").read_text()
+    assert ("write", f"{systemd.units}/x.service", "") in result["actions"]

@@ -11,6 +11,23 @@ def test_etcd_gets_a_list_as_one_value():
     assert _flags.arguments("kubelet", {"cors": ["a", "b"]}) == [("cors", "--cors=a"), ("cors", "--cors=b")]
 
 
+@pytest.mark.parametrize(
+    ("argument", "text"),
+    [
+        ("--a=b", "--a=b"),
+        ("--a=", "--a="),
+        ("--a=50%", "--a=50%%"),
+        ("--a=$HOME", "--a=$$HOME"),
+        ("--a=b c", '"--a=b c"'),
+        ("--a=it's", '"--a=it\'s"'),
+        ('--a="b"', '"--a=\\"b\\""'),
+        ("--a=C:\\x", '"--a=C:\\\\x"'),
+    ],
+)
+def test_quoting(argument, text):
+    assert _flags.quoted(argument) == text
+
+
 # What the programs say
 
 

@@ -157,6 +157,21 @@ def test_a_host_that_answers_otherwise_is_not_waited_for(locked, alone):
     assert locked(answer, 1) == (answer, [])
 
 
+@pytest.mark.parametrize(
+    ("module", "given", "args"),
+    [
+        ("plainkube.cluster.component", {}, {"replaced": ["/a"]}),
+        ("plainkube.cluster.component", {"replaced": ["/b"]}, {"replaced": ["/b"]}),
+        ("plainkube.cluster.docker_rebridge", {}, {}),
+    ],
+)
+def test_a_component_is_told_what_the_run_has_replaced(monkeypatch, module, given, args):
+    plugin = _untrusted.HostModule.__new__(_untrusted.HostModule)
+    plugin._task = types.SimpleNamespace(resolved_action=module, args=dict(given))
+    monkeypatch.setattr(normal.ActionModule, "run", lambda self, tmp=None, task_vars=None: self._task.args)
+    assert plugin.run(task_vars={"inventory_hostname": "k1", "__artifacts_result": {"replaced": ["/a"]}}) == args
+
+
 # --- what a host answers -------------------------------------------------------------------------------------------
 
 
@@ -268,7 +283,10 @@ def take(monkeypatch, request):
     def take(*, step=True, **variables):
         plugin = _untrusted.HostModule.__new__(_untrusted.HostModule)
         plugin._task = types.SimpleNamespace(
-            delegate_to=None, vars={"builds_on": []} if step else {}, register=request.param
+            delegate_to=None,
+            vars={"builds_on": []} if step else {},
+            register=request.param,
+            resolved_action="plainkube.cluster.docker_rebridge",
         )
         known = {"inventory_hostname": "k1", "groups": {}, "ansible_python_interpreter": "/p", **variables}
         monkeypatch.setattr(

@@ -637,7 +637,7 @@ def test_no_encryption_key_is_made_without_those_who_may_have_one(site):
 def test_a_file_that_somebody_has_edited_is_refused(site):
     site.run()
     with open(site.directory / "encryption.yaml", "a") as stream:
-        stream.write("# mine\n")
+        stream.write("mine: true\n")
     assert "encryption.yaml is not in the format that this collection writes" in site.sign()["msg"]
 
 

@@ -9,7 +9,7 @@ from ansible._internal._templating import _engine
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles, _scope
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 VARIABLES = {
     "base": "b",
@@ -40,7 +40,7 @@ def roles(monkeypatch):
 
 
 def scope(share=False, **variables):
-    return _scope.Scope(Templar(DataLoader()), variables, share=share)
+    return _roles.Scope(Templar(DataLoader()), variables, share=share)
 
 
 def test_shared_variables_are_compiled_once(compiled):
