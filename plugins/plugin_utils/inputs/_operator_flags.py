@@ -127,7 +127,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
         _rule(
             "etcd-compaction-interval",
-            "etcd compacts itself, as role plainkube.cluster.etcd configures it, and the API server has no permission to",
+            "etcd compacts itself (etcd_auto_compaction_retention), and the API server has no permission to",
             "0",
         ),
         _rule(
