@@ -26,9 +26,12 @@ OPTIONS = {
     "wait": 0,
 }
 UNITS = {
-    "kubelet": ["/etc/kubernetes/kubelet.yaml", "/etc/network-environment", "/usr/local/bin/kubelet"],
+    "kubelet": [
+        *("/etc/kubernetes/kubelet.yaml", "/etc/network-environment", "/etc/sysctl.d/60-plainkube-kubelet.conf"),
+        *("/usr/local/bin/kubelet", "/etc/systemd/system/kubelet.service.d/10-mine.conf"),
+    ],
     "cri-dockerd": ["/etc/crictl.yaml"],
-    "flanneld": ["/etc/sysctl.d/60-plainkube.conf"],
+    "flanneld": ["/etc/sysctl.d/60-plainkube.conf", "/etc/modules-load.d/plainkube.conf", "/run/xtables.lock"],
     "etcd": [],
     "kube-apiserver": [],
 }
@@ -43,6 +46,8 @@ OURS = {
     "/etc/network-environment": "HOST_ADDRESS=192.0.2.21\n",
     "/etc/sysctl.d/60-plainkube-kubelet.conf": "# Written by plainkube.cluster.\n",
     "/etc/sysctl.d/60-plainkube.conf": "# Written by plainkube.cluster.\n",
+    "/etc/modules-load.d/plainkube.conf": "br_netfilter\n",
+    "/etc/modules-load.d/.plainkube-abc": "br_net",
     "/etc/sysusers.d/plainkube-etcd.conf": "u",
     "/opt/plainkube/kubernetes/1/kubelet": "x",
     "/var/lib/etcd/data/db": "x",
@@ -61,6 +66,7 @@ THEIRS = {
     "/etc/systemd/system/kubelet.service.d/10-mine.conf": "[Service]\n",
     "/etc/systemd/system/keepalived.service.d/10-mine.conf": "[Service]\n",
     "/usr/local/bin/mine": "x",
+    "/run/xtables.lock": "",
     "/proc/1/status": "CapBnd:\tffffffffffffffff\n",
     "/proc/self/mountinfo": "",
 }
@@ -97,7 +103,9 @@ class FakeHost:
         for path, text in OURS.items():
             self.write(path, text)
         for name, inputs in UNITS.items():
-            self.write(f"/etc/systemd/system/{name}.service", _stamp.append("[Service]\n", inputs, STAMP, OURS))
+            self.write(
+                f"/etc/systemd/system/{name}.service", _stamp.append("[Service]\n", inputs, STAMP, {**THEIRS, **OURS})
+            )
         drop_in = _stamp.append("[Service]\n", ["/etc/docker/daemon.json"], STAMP)
         ours = _docker.Record("/etc/docker/daemon.json", {"live-restore": True})._asdict()
         self.write(_state.PATH, json.dumps({_state.DOCKER: ours, _state.RUNTIME_CHANGE: {"to": "docker"}}))

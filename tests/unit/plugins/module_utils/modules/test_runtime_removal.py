@@ -58,8 +58,8 @@ class FakeNode:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text, encoding="utf-8")
 
-    def unit(self, name):
-        self.write(f"/etc/systemd/system/{name}.service", _stamp.append("[Service]\n", [], STAMP))
+    def unit(self, name, *inputs):
+        self.write(f"/etc/systemd/system/{name}.service", _stamp.append("[Service]\n", inputs, STAMP))
 
     def with_docker(self):
         """A node with Docker and cri-dockerd."""
@@ -89,18 +89,18 @@ class FakeNode:
     def with_containerd(self, bridge):
         """A node with our containerd."""
         self.unit("kubelet")
-        self.unit("containerd")
-        self.states["plainkube-cni.path"] = "active"
-        plugins = [{"type": "bridge", "bridge": bridge}]
-        self.write("/etc/cni/net.d/10-plainkube.conflist", json.dumps({"plugins": plugins}))
-        for path in (
+        files = [
             "/etc/containerd/plainkube.toml",
             "/etc/kubernetes/plainkube-cni",
             "/etc/kubernetes/plainkube-cni.json",
-            "/run/netns/cni-1",
-        ):
+        ]
+        files += ["/etc/systemd/system/plainkube-cni.path", "/etc/crictl.yaml"]
+        self.unit("containerd", *files)
+        self.states["plainkube-cni.path"] = "active"
+        plugins = [{"type": "bridge", "bridge": bridge}]
+        self.write("/etc/cni/net.d/10-plainkube.conflist", json.dumps({"plugins": plugins}))
+        for path in [*files, "/run/netns/cni-1"]:
             self.write(path)
-        self.write("/etc/systemd/system/plainkube-cni.path")
         self.write("/var/lib/cni/networks/plainkube/10.244.5.130")
         self.write("/var/lib/cni/results/cni-loopback-p-lo")
         self.write("/run/containerd/io.containerd.grpc.v1.cri/sandboxes/p/x")
@@ -322,7 +322,7 @@ def test_from_containerd_to_docker(node, run, bridge):
     there_and_nothing_again(node, run, DOCKER)
     assert (node.pods, node.pod_images) == ([], [])
     assert "CNI-" not in node.rules
-    kept = {"/etc/systemd/system/kubelet.service"}
+    kept = {"/etc/systemd/system/kubelet.service", "/etc/crictl.yaml"}
     kept |= {"/etc/systemd/system/docker.service.d/zz-plainkube.conf", _state.PATH} if bridge == "docker0" else set()
     assert node.files() == {*THEIRS, *kept}
     # Docker continues with its package's containerd.
