@@ -5,6 +5,7 @@
 - README.md: tables of playbooks (first line of their comment), roles and public modules (their short_description); sample outputs
   (docs/samples.py); default versions; figures from docs/benchmark.md
 - docs/architecture.md: a table of the internal modules
+- the defaults in roles/*/meta/argument_specs.yml, from defaults/main.yml
 - roles/*/README.md, and the description of the role on Galaxy (meta/main.yml), from meta/argument_specs.yml
 - meta/runtime.yml: the action group of all modules, and the action plugin of modules without their own
 - plugins/module_utils/modules/survey.py: the modules of all steps
@@ -87,10 +88,36 @@ def first_comment(path: pathlib.Path) -> str:
     return found[1].rstrip(".")
 
 
+def role_specs(role: str) -> str:
+    """The text of meta/argument_specs.yml, with the defaults of defaults/main.yml. A default that is a template is described by hand."""
+    text = (TOP / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
+    described = {
+        name: option
+        for spec in yaml.safe_load(text)["argument_specs"].values()
+        for name, option in spec.get("options", {}).items()
+    }
+    for name, value in defaults(role).items():
+        given = described.get(name, {})
+        is_template = isinstance(value, str) and "{{" in value
+        if not is_template and ("default" not in given or json.dumps(given["default"]) != json.dumps(value)):
+            text = with_default(text, name, value)
+    return text
+
+
+def with_default(text: str, name: str, value: t.Any) -> str:
+    """Argument specs with another default of an option, below its type."""
+    written = yaml.safe_dump({"default": value}, default_flow_style=True, sort_keys=False, width=1000)[1:-2]
+
+    def changed(option: re.Match[str]) -> str:
+        others = re.sub(r"^ {8}default:.*\n(?: {9}.*\n| {8}- .*\n)*", "", option[0], flags=re.M)
+        kind = r"^ {8}type: .*\n(?: {8}elements: .*\n)?"
+        return re.sub(kind, lambda line: f"{line[0]}        {written}\n", others, flags=re.M)
+
+    return re.sub(rf"^ {{6}}{name}:\n(?: {{8}}.*\n)+", changed, text, flags=re.M)
+
+
 def specs(role: str) -> dict[str, dict]:
-    return yaml.safe_load((TOP / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))[
-        "argument_specs"
-    ]
+    return yaml.safe_load(role_specs(role))["argument_specs"]
 
 
 def roles() -> list[str]:
@@ -141,8 +168,9 @@ def console(lines: t.Iterable[str]) -> list[str]:
     return ["```console", *lines, "```"]
 
 
-def defaults() -> dict[str, t.Any]:
-    return yaml.safe_load((TOP / "roles" / "cluster" / "defaults" / "main.yml").read_text(encoding="utf-8"))
+def defaults(role: str = "cluster") -> dict[str, t.Any]:
+    path = TOP / "roles" / role / "defaults" / "main.yml"
+    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
 
 
 def versions() -> list[str]:
@@ -292,6 +320,7 @@ def wanted() -> dict[str, str]:
         "docs/architecture.md": architecture(),
         "meta/runtime.yml": runtime(),
         SURVEY: survey(),
+        **{f"roles/{role}/meta/argument_specs.yml": role_specs(role) for role in roles()},
         **{f"roles/{role}/README.md": role_readme(role) for role in roles()},
         **{f"roles/{role}/meta/main.yml": role_meta(role) for role in roles()},
         **{f"tests/sanity/ignore-{core}.txt": ignore() for core in CORES},
