@@ -4,7 +4,7 @@
 
 - README.md: tables of playbooks (first line of their comment), roles and public modules (their short_description); sample outputs
   (docs/samples.py); default versions; figures from docs/benchmark.md
-- docs/architecture.md: a table of the internal modules
+- docs/architecture.md: tables of the ports (the catalogue of components) and of the internal modules
 - the defaults in roles/*/meta/argument_specs.yml, from defaults/main.yml
 - roles/*/README.md, and the description of the role on Galaxy (meta/main.yml), from meta/argument_specs.yml
 - meta/runtime.yml: the action group of all modules, and the action plugin of modules without their own
@@ -27,6 +27,14 @@ import yaml
 TOP = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TOP), str(TOP / ".venv" / "collections")]
 
+from ansible.plugins.loader import init_plugin_loader
+
+# Before the first import from the collection, so that templates find its plugins.
+init_plugin_loader([str(TOP / ".venv" / "collections")])
+
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _firewall
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _preflight
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps
 
@@ -48,6 +56,14 @@ IGNORED = {
     "plugins/action/on_host.py": "action-plugin-docs # it runs many modules, and each has its documentation",
     "lab/files/runc-bounded": "shebang # it starts before every container, so Python skips all that it can",
     "roles/containerd/files/plainkube_cni.py": "shebang # it runs as root, without packages that the host's users installed",
+}
+# The kinds of hosts, and the sources of the firewall's rules.
+KINDS = {"etcd": "etcd members", "control_plane": "control planes", "node": "nodes"}
+CLIENTS = {
+    "hosts": "the cluster's hosts",
+    "members": "etcd members",
+    "control_planes": "control planes",
+    "pods": "pods",
 }
 LICENSE = "validate-modules:missing-gplv3-license # Apache-2.0, as the whole collection is"
 
@@ -225,8 +241,52 @@ def readme() -> str:
     )
 
 
+def catalogue(kind: str) -> dict[str, dict[str, t.Any]]:
+    """The catalogue of components for a host of one kind, in a cluster that has every component of these hosts."""
+    known = {
+        "inventory_hostname": "host",
+        "groups": {"etcd": ["e1"], "control_plane": ["k1", "k2"], "node": ["n1"]},
+        "group_names": [kind],
+        "cluster_virtual_ip": "192.0.2.1",
+    }
+    templar = Templar(DataLoader(), variables=known)
+    return templar.template(trust_as_template("{{ lookup('plainkube.cluster.evaluated', '__cluster_catalogue') }}"))
+
+
+def port_rows() -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """The rows of the ports that other hosts connect to, and of those on loopback."""
+    by_kind = {name: catalogue(kind) for kind, name in KINDS.items()}
+    accepted: list[tuple[str, ...]] = []
+    local: list[tuple[str, ...]] = []
+    for name, one in by_kind["nodes"].items():
+        hosts = " and ".join(kind for kind, known in by_kind.items() if known[name]["wanted"])
+        ports = {**one.get("ports", {}), **one.get("udp_ports", {})}
+        for rule in one.get("accepts", []):
+            clients = (
+                "everyone"
+                if "0.0.0.0/0" in rule["sources"]
+                else " and ".join(CLIENTS[source] for source in rule["sources"])
+            )
+            numbers = [f"{ports.pop(port)}/{rule.get('protocol', 'tcp')}" for port in rule.get("ports", [])]
+            purpose = ": ".join([name, *rule.get("ports", [])])
+            accepted.append((", ".join(numbers) or rule["protocol"].upper(), purpose, hosts, clients))
+        local += [(str(port), f"{name}: {purpose}") for purpose, port in ports.items()]
+    first, last = _firewall.NODE_PORTS
+    everywhere = " and ".join(kind for kind, known in by_kind.items() if known["kube-proxy"]["wanted"])
+    accepted.append((f"{first}–{last}", "Services of type NodePort", everywhere, "everyone"))
+    return accepted, local
+
+
 def architecture() -> str:
-    return filled("docs/architecture.md", {"internal modules": table(("module", ""), module_rows(public=False))})
+    accepted, local = port_rows()
+    return filled(
+        "docs/architecture.md",
+        {
+            "open ports": table(("port", "component", "on", "clients"), accepted),
+            "ports on loopback": table(("port", "component"), local),
+            "internal modules": table(("module", ""), module_rows(public=False)),
+        },
+    )
 
 
 def default(option: dict) -> str:
