@@ -31,6 +31,7 @@ ROLE_FILES = [
     for path in sorted((ROOT / "roles").glob(f"*/{folder}/**/*"))
     if path.is_file() and path != ROLES_PLACES
 ]
+COMPONENT_FILES = [path for path in ROLE_FILES if path.suffix == ".yml" and path.parts[-2] in ("tasks", "vars")]
 # Files of components that stay after reset.yml: the lock of iptables belongs to every program that uses it, until the next boot.
 STAY = {"/run/xtables.lock"}
 
@@ -79,11 +80,7 @@ def components(value):
 
 def test_what_a_component_only_reads_is_not_among_the_files_that_reset_removes():
     """The trailer of a unit does not tell files that the collection wrote from others; `files` of a component are the former, `inputs` the latter."""
-    found = [
-        one
-        for file in sorted((ROOT / "roles").glob("*/vars/main.yml"))
-        for one in components(yaml.safe_load(file.read_text(encoding="utf-8")))
-    ]
+    found = [one for file in COMPONENT_FILES for one in components(yaml.safe_load(file.read_text(encoding="utf-8")))]
     assert len(found) > 5
     assert [one["name"] for one in found if re.search(r"(?<!\w)/etc/", str(one["inputs"]))] == []
 
@@ -92,7 +89,7 @@ def test_reset_removes_every_file_of_a_component():
     """It finds them in the trailers of units, so there is no list to extend."""
     paths = {
         path
-        for file in sorted((ROOT / "roles").glob("*/vars/main.yml"))
+        for file in COMPONENT_FILES
         for path in re.findall(r"^\s+- path: (/\S+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
     }
     unit = _stamp.append("[Service]\n", sorted(paths), _stamp.Stamp("a" * 64, "1"))
