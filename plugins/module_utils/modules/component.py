@@ -11,7 +11,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _places
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.host._places import SYSUSERS, UNITS
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
@@ -44,7 +45,7 @@ def owned_files(params: dict) -> list[dict]:
     files = [*params["files"], *_environment.wanted(params["name"], params["environment"])]
     if params["user"]:
         line = f'u {params["user"]} - "{params["name"]}{_component.USER_COMMENT}" -\n'
-        declaration = {"path": f"{_places.SYSUSERS}/plainkube-{params['user']}.conf", "content": line, "secret": False}
+        declaration = {"path": f"{SYSUSERS}/plainkube-{params['user']}.conf", "content": line, "secret": False}
         files.append({**declaration, "owner": "root", "group": "root", "mode": "0644"})
     return files
 
@@ -64,7 +65,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     ]
     repaired += _environment.differs(params["name"], params["environment"])
 
-    unit_path = f"{_places.UNITS}/{params['name']}.service"
+    unit_path = f"{UNITS}/{params['name']}.service"
     unit_found = _files.inspect(unit_path)
     on_disk = unit_found.content if unit_found else None
     drop_ins = glob.glob(f"{unit_path}.d/*.conf")
@@ -141,14 +142,14 @@ def user_exists(name: str) -> bool:
 
 def ensure_user(module: AnsibleModule, user: str | None) -> None:
     if user and not user_exists(user):
-        code, dummy, err = _command.run(module, ["systemd-sysusers", f"{_places.SYSUSERS}/plainkube-{user}.conf"])
+        code, dummy, err = _command.run(module, ["systemd-sysusers", f"{SYSUSERS}/plainkube-{user}.conf"])
         if code != 0:
             module.fail_json(msg=f"systemd-sysusers could not create the user {user}: {err.strip()}")
 
 
 def write(module: AnsibleModule, user: str | None, different: list[dict]) -> None:
     """The user's declaration and the user come first, because files may belong to the user; then in the order of the plan."""
-    declarations = [wanted for wanted in different if wanted["path"].startswith(f"{_places.SYSUSERS}/")]
+    declarations = [wanted for wanted in different if wanted["path"].startswith(f"{SYSUSERS}/")]
     for wanted in declarations:
         _files.write(module, wanted)
     ensure_user(module, user)
@@ -253,7 +254,7 @@ def pending(module: AnsibleModule, params: dict, plan: dict) -> list[Action]:
 
 def removal_plan(module: AnsibleModule, params: dict) -> dict:
     """The existing parts of a component: its files, its unit, its user. Nothing if the unit is not this collection's."""
-    unit_path = f"{_places.UNITS}/{params['name']}.service"
+    unit_path = f"{UNITS}/{params['name']}.service"
     unit = _files.inspect(unit_path)
     if unit is None or _stamp.split(unit.content or "")[2] is None:
         return {"paths": [], "user": False, "diff": []}
@@ -284,7 +285,7 @@ def actions(params: dict, plan: dict) -> list[Action]:
     """The changes of a component."""
     name, paths = params["name"], [wanted["path"] for wanted in plan["different"]]
     found = [*_actions.writes(paths), *_actions.removals(plan["stale"])]
-    if plan["user"] and not any(path.startswith(f"{_places.SYSUSERS}/") for path in paths):
+    if plan["user"] and not any(path.startswith(f"{SYSUSERS}/") for path in paths):
         found.append(Action("apply", f"user {params['user']}", "it does not exist"))
     return found + _actions.starts(name, plan["reasons"], plan["running"], plan["enable"])
 

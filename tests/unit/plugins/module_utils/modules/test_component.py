@@ -56,7 +56,7 @@ def systemd(tmp_path, monkeypatch):
     units = tmp_path / "units"
     units.mkdir()
     fake = Systemd(units)
-    monkeypatch.setattr(component._places, "UNITS", str(units))
+    monkeypatch.setattr(component, "UNITS", str(units))
     monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **kwargs: fake.run(command))
     monkeypatch.setattr(_stamp, "of_process", lambda pid: fake.stamp if pid else "")
     return fake
@@ -187,7 +187,7 @@ def test_a_deleted_user_is_recreated(apply, monkeypatch):
     apply()
     made = []
     monkeypatch.setattr(component, "user_exists", lambda name: name in made)
-    monkeypatch.setattr(component._places, "SYSUSERS", str(component._places.UNITS))
+    monkeypatch.setattr(component, "SYSUSERS", str(component.UNITS))
     monkeypatch.setattr(component, "ensure_user", lambda module, user: made.append(user))
     apply(user="someone")
     made.clear()
@@ -328,7 +328,7 @@ def test_a_removal_that_was_killed_is_resumed(apply, systemd, tmp_path):
 def test_the_user_is_removed_and_a_secret_is_not_shown(apply, systemd, tmp_path, monkeypatch):
     made = ["someone"]
     monkeypatch.setattr(component, "user_exists", lambda name: name in made)
-    monkeypatch.setattr(component._places, "SYSUSERS", str(systemd.units))
+    monkeypatch.setattr(component, "SYSUSERS", str(systemd.units))
     secret = {"path": str(tmp_path / "key"), "content": "very secret", "secret": True, "owner": OWNER, "group": GROUP}
     apply(user="someone", files=[secret])
     commands = []
