@@ -4,7 +4,8 @@
 
 - README.md: tables of playbooks (first line of their comment), roles and public modules (their short_description); sample outputs
   (docs/samples.py); default versions; figures from docs/benchmark.md
-- docs/architecture.md: a table of the internal modules
+- docs/architecture.md: tables of the ports (the catalogue of components) and of the internal modules
+- the defaults in roles/*/meta/argument_specs.yml, from defaults/main.yml
 - roles/*/README.md, and the description of the role on Galaxy (meta/main.yml), from meta/argument_specs.yml
 - meta/runtime.yml: the action group of all modules, and the action plugin of modules without their own
 - plugins/module_utils/modules/survey.py: the modules of all steps
@@ -26,6 +27,14 @@ import yaml
 TOP = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TOP), str(TOP / ".venv" / "collections")]
 
+from ansible.plugins.loader import init_plugin_loader
+
+# Before the first import from the collection, so that templates find its plugins.
+init_plugin_loader([str(TOP / ".venv" / "collections")])
+
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _firewall
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _preflight
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps
 
@@ -47,6 +56,14 @@ IGNORED = {
     "plugins/action/on_host.py": "action-plugin-docs # it runs many modules, and each has its documentation",
     "lab/files/runc-bounded": "shebang # it starts before every container, so Python skips all that it can",
     "roles/containerd/files/plainkube_cni.py": "shebang # it runs as root, without packages that the host's users installed",
+}
+# The kinds of hosts, and the sources of the firewall's rules.
+KINDS = {"etcd": "etcd members", "control_plane": "control planes", "node": "nodes"}
+CLIENTS = {
+    "hosts": "the cluster's hosts",
+    "members": "etcd members",
+    "control_planes": "control planes",
+    "pods": "pods",
 }
 LICENSE = "validate-modules:missing-gplv3-license # Apache-2.0, as the whole collection is"
 
@@ -87,10 +104,36 @@ def first_comment(path: pathlib.Path) -> str:
     return found[1].rstrip(".")
 
 
+def role_specs(role: str) -> str:
+    """The text of meta/argument_specs.yml, with the defaults of defaults/main.yml. A default that is a template is described by hand."""
+    text = (TOP / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
+    described = {
+        name: option
+        for spec in yaml.safe_load(text)["argument_specs"].values()
+        for name, option in spec.get("options", {}).items()
+    }
+    for name, value in defaults(role).items():
+        given = described.get(name, {})
+        is_template = isinstance(value, str) and "{{" in value
+        if not is_template and ("default" not in given or json.dumps(given["default"]) != json.dumps(value)):
+            text = with_default(text, name, value)
+    return text
+
+
+def with_default(text: str, name: str, value: t.Any) -> str:
+    """Argument specs with another default of an option, below its type."""
+    written = yaml.safe_dump({"default": value}, default_flow_style=True, sort_keys=False, width=1000)[1:-2]
+
+    def changed(option: re.Match[str]) -> str:
+        others = re.sub(r"^ {8}default:.*\n(?: {9}.*\n| {8}- .*\n)*", "", option[0], flags=re.M)
+        kind = r"^ {8}type: .*\n(?: {8}elements: .*\n)?"
+        return re.sub(kind, lambda line: f"{line[0]}        {written}\n", others, flags=re.M)
+
+    return re.sub(rf"^ {{6}}{name}:\n(?: {{8}}.*\n)+", changed, text, flags=re.M)
+
+
 def specs(role: str) -> dict[str, dict]:
-    return yaml.safe_load((TOP / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))[
-        "argument_specs"
-    ]
+    return yaml.safe_load(role_specs(role))["argument_specs"]
 
 
 def roles() -> list[str]:
@@ -141,8 +184,9 @@ def console(lines: t.Iterable[str]) -> list[str]:
     return ["```console", *lines, "```"]
 
 
-def defaults() -> dict[str, t.Any]:
-    return yaml.safe_load((TOP / "roles" / "cluster" / "defaults" / "main.yml").read_text(encoding="utf-8"))
+def defaults(role: str = "cluster") -> dict[str, t.Any]:
+    path = TOP / "roles" / role / "defaults" / "main.yml"
+    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
 
 
 def versions() -> list[str]:
@@ -197,8 +241,52 @@ def readme() -> str:
     )
 
 
+def catalogue(kind: str) -> dict[str, dict[str, t.Any]]:
+    """The catalogue of components for a host of one kind, in a cluster that has every component of these hosts."""
+    known = {
+        "inventory_hostname": "host",
+        "groups": {"etcd": ["e1"], "control_plane": ["k1", "k2"], "node": ["n1"]},
+        "group_names": [kind],
+        "cluster_virtual_ip": "192.0.2.1",
+    }
+    templar = Templar(DataLoader(), variables=known)
+    return templar.template(trust_as_template("{{ lookup('plainkube.cluster.evaluated', '__cluster_catalogue') }}"))
+
+
+def port_rows() -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """The rows of the ports that other hosts connect to, and of those on loopback."""
+    by_kind = {name: catalogue(kind) for kind, name in KINDS.items()}
+    accepted: list[tuple[str, ...]] = []
+    local: list[tuple[str, ...]] = []
+    for name, one in by_kind["nodes"].items():
+        hosts = " and ".join(kind for kind, known in by_kind.items() if known[name]["wanted"])
+        ports = {**one.get("ports", {}), **one.get("udp_ports", {})}
+        for rule in one.get("accepts", []):
+            clients = (
+                "everyone"
+                if "0.0.0.0/0" in rule["sources"]
+                else " and ".join(CLIENTS[source] for source in rule["sources"])
+            )
+            numbers = [f"{ports.pop(port)}/{rule.get('protocol', 'tcp')}" for port in rule.get("ports", [])]
+            purpose = ": ".join([name, *rule.get("ports", [])])
+            accepted.append((", ".join(numbers) or rule["protocol"].upper(), purpose, hosts, clients))
+        local += [(str(port), f"{name}: {purpose}") for purpose, port in ports.items()]
+    first, last = _firewall.NODE_PORTS
+    everywhere = " and ".join(kind for kind, known in by_kind.items() if known["kube-proxy"]["wanted"])
+    accepted.append((f"{first}–{last}", "Services of type NodePort", everywhere, "everyone"))
+    return accepted, local
+
+
 def architecture() -> str:
-    return filled("docs/architecture.md", {"internal modules": table(("module", ""), module_rows(public=False))})
+    accepted, local = port_rows()
+    return filled(
+        "docs/architecture.md",
+        {
+            "open ports": table(("port", "component", "on", "clients"), accepted),
+            "ports on loopback": table(("port", "component"), local),
+            "internal modules": table(("module", ""), module_rows(public=False)),
+        },
+    )
 
 
 def default(option: dict) -> str:
@@ -292,6 +380,7 @@ def wanted() -> dict[str, str]:
         "docs/architecture.md": architecture(),
         "meta/runtime.yml": runtime(),
         SURVEY: survey(),
+        **{f"roles/{role}/meta/argument_specs.yml": role_specs(role) for role in roles()},
         **{f"roles/{role}/README.md": role_readme(role) for role in roles()},
         **{f"roles/{role}/meta/main.yml": role_meta(role) for role in roles()},
         **{f"tests/sanity/ignore-{core}.txt": ignore() for core in CORES},

@@ -45,6 +45,7 @@ from ansible import context
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _alone
 
 display = Display()
@@ -55,19 +56,21 @@ class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables, direct=kwargs)
         if self.get_option("needed") and not any(context.CLIARGS.get(name) for name in _READ_ONLY):
-            known, groups = variables.get("hostvars", {}), variables.get("groups", {})
-            # groups.yml has added the hosts of the run to these groups. With --limit, there may be no control plane among them.
-            for host in groups.get("plainkube_hosts", [])[:1]:
-                group = known[host].get("cluster_control_plane_group") or "control_plane"
-                self._take(known[(groups.get(group) or [host])[0]])
+            # groups.yml has added the hosts of the run to this group. With --limit, there may be no control plane among them.
+            for host in variables.get("groups", {}).get("plainkube_hosts", [])[:1]:
+                control_planes = self._scope(host, variables).variable("__cluster_control_planes")
+                self._take(self._scope((control_planes or [host])[0], variables))
         return terms
 
-    def _take(self, known):
+    def _scope(self, host, variables):
+        hosts = variables["hostvars"]
+        return _roles.Scope(self._templar, {**hosts.raw_get(host), "hostvars": hosts})
+
+    def _take(self, scope):
         playbook = ", ".join(os.path.basename(str(name)) for name in context.CLIARGS.get("args") or ())
-        cluster, seconds = str(known.get("cluster_name", "plainkube")), int(known.get("cluster_lock_wait", 0))
-        # Like role certificates.
-        directory = known.get("certificates_directory") or os.path.join(str(known.get("inventory_dir")), "pki", cluster)
-        file = _alone.path(C.config.get_config_value("ANSIBLE_HOME"), os.path.expanduser(str(directory)))
+        cluster, seconds = str(scope.variable("cluster_name")), int(scope.variable("cluster_lock_wait"))
+        directory = os.path.expanduser(str(scope.variable("certificates_directory")))
+        file = _alone.path(C.config.get_config_value("ANSIBLE_HOME"), directory)
         try:
             other = _alone.take(
                 file,

@@ -11,7 +11,7 @@ import socket
 import typing as t
 import urllib.parse
 
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 
 if t.TYPE_CHECKING:
@@ -19,9 +19,9 @@ if t.TYPE_CHECKING:
 
 OPTIONS: dict[str, t.Any] = {
     "endpoints": {"type": "list", "elements": "str", "default": ["https://127.0.0.1:2379"]},
-    "ca": {"type": "path", "default": "/etc/kubernetes/pki/etcd/ca.crt"},
-    "cert": {"type": "path", "default": "/etc/kubernetes/pki/etcd/root.crt"},
-    "key": {"type": "path", "default": "/etc/kubernetes/pki/etcd/root.key", "no_log": False},
+    "ca": {"type": "path", "default": f"{_places.PKI}/etcd/ca.crt"},
+    "cert": {"type": "path", "default": f"{_places.PKI}/etcd/root.crt"},
+    "key": {"type": "path", "default": f"{_places.PKI}/etcd/root.key", "no_log": False},
     "wait": {"type": "int", "default": 60},
 }
 # Most of etcdctl's commands have no timeout: without etcd, they would retry forever. etcd responds or refuses within 7 s.
@@ -158,7 +158,7 @@ class Etcdctl:
         return answer
 
     def _binary(self) -> str:
-        binary = self.module.get_bin_path("etcdctl", opt_dirs=["/usr/local/bin"])
+        binary = self.module.get_bin_path("etcdctl", opt_dirs=[_places.BINARIES])
         if binary is None:
             raise Unreachable("etcdctl is not installed on this host: run role artifacts for the etcd hosts first")
         for name, path in self.files.items():

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
+
 # The possible states of etcd on a host (fact etcd_state).
 NONE = "none"  # etcd never ran here
 FOUNDING = "founding"  # it is bootstrapping a cluster with the others, and was not ready yet
@@ -21,8 +23,8 @@ LOST = "lost"  # etcd ran here, and its data is gone
 WAL = "member/wal/*.wal"
 # Where role etcd expects it. Not in a directory of etcd's user, because systemd reads it as root.
 DATA = "/var/lib/etcd/data"
-FIRST_START = "/etc/kubernetes/etcd-first-start"
-UNIT = "/etc/systemd/system/etcd.service"
+FIRST_START = f"{_places.CONFIGURATION}/etcd-first-start"
+UNIT = f"{_places.UNITS}/etcd.service"
 _OF_A_CLUSTER = (MEMBER, JOINING)
 
 

@@ -13,12 +13,12 @@ import re
 import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge
 
 # Properties of a unit in addition to _units.PROPERTIES.
 PROPERTIES = ("ExecStart", "InactiveEnterTimestamp")
 
-RELEASES = "/opt/plainkube"
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?")
 # The state of a listening socket, in the kernel's numbers (net/tcp_states.h): TCP_LISTEN, and TCP_CLOSE for UDP.
 _WAITS = {"tcp": "0A", "udp": "07"}
@@ -63,7 +63,7 @@ def parse_listeners(text: str, protocol: str = "tcp") -> list[Listener]:
     ]
 
 
-def version_of(program: str, releases: str = RELEASES) -> str:
+def version_of(program: str, releases: str = _places.RELEASES) -> str:
     """The version in the path of a program under /opt/plainkube, or where that leads; empty for any other."""
     found = re.match(rf"{re.escape(releases)}/[^/]+/([^/]+)/", program)
     return found.group(1).lstrip("v") if found else ""

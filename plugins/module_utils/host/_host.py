@@ -9,6 +9,8 @@ import json
 import re
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
+
 # uname -m -> the name in Go, Kubernetes and Debian.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -16,7 +18,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 CAP_SYS_RESOURCE = 24
 
 # Interfaces whose networks follow the cluster's: docker0 and cni0 move to flannel's subnet, whatever their current network.
-OWN_INTERFACES = ("lo", "docker0", "cni0", "flannel.1")
+OWN_INTERFACES = ("lo", _places.DOCKER_BRIDGE, _places.CNI_BRIDGE, "flannel.1")
 
 
 def parse_os_release(text: str) -> dict[str, str]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _encryption
 
 # On hosts.
-DIRECTORY = "/etc/kubernetes/pki"
+DIRECTORY = _places.PKI
 FILES = ["ca.crt", "etcd/ca.crt", "front-proxy-ca.crt", "sa.pub", "sa.key", "encryption.yaml", "origin"]
 
 

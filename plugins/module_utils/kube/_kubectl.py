@@ -9,7 +9,7 @@ import re
 import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.health._probe import Answer
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube._api import ApiError
 
 if t.TYPE_CHECKING:
@@ -48,7 +48,7 @@ _EARLY = (
 def run(module: AnsibleModule, *arguments: str, **options: t.Any) -> Answer:
     """Run kubectl with the module's kubeconfig. Returns its output, or its error output. options: for run_command."""
     kubeconfig = module.params["kubeconfig"]
-    path = module.get_bin_path("kubectl", opt_dirs=["/usr/local/bin"])
+    path = module.get_bin_path("kubectl", opt_dirs=[_places.BINARIES])
     if path is None:
         raise _missing("kubectl is not installed on this host; role artifacts installs it on control planes")
     if not os.path.exists(kubeconfig):

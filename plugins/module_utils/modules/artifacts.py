@@ -35,7 +35,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.artifacts._artif
     wrong_pins,
 )
 from ansible_collections.plainkube.cluster.plugins.module_utils.artifacts._fetch import FetchError, absent, fetch, probe
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.network._proxy import Proxies, redact
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _lock, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
@@ -72,8 +72,8 @@ SPEC: dict[str, t.Any] = {
     "known_checksums": {"type": "dict", "default": {}},
     "require_pins": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "staged", "planned"], "default": "present"},
-    "root": {"type": "path", "default": "/opt/plainkube"},
-    "bin_directory": {"type": "path", "default": "/usr/local/bin"},
+    "root": {"type": "path", "default": _places.RELEASES},
+    "bin_directory": {"type": "path", "default": _places.BINARIES},
     "packages": {"type": "list", "elements": "str", "default": []},
     "http_proxy": {"type": "str", "default": "", "no_log": True},
     "https_proxy": {"type": "str", "default": "", "no_log": True},

@@ -9,7 +9,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _certificates, _encryption
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
@@ -90,7 +90,7 @@ def make(module: AnsibleModule, pending: list[Action]) -> dict[str, t.Any]:
 
 
 SPEC = {
-    "directory": {"type": "path", "default": "/etc/kubernetes/pki"},
+    "directory": {"type": "path", "default": _places.PKI},
     "certificates": {"type": "list", "elements": "str", "required": True},
     "files": {"type": "list", "elements": "str", "default": []},
 }

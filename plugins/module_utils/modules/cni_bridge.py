@@ -8,7 +8,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
@@ -17,7 +17,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.services import 
 SPEC: dict[str, t.Any] = {
     "wait": {"type": "int", "default": 60},
 }
-SCRIPT = "/etc/kubernetes/plainkube-cni"
+SCRIPT = f"{_places.CONFIGURATION}/plainkube-cni"
 SERVICE, PATH = "plainkube-cni.service", "plainkube-cni.path"
 
 

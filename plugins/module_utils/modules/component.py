@@ -13,6 +13,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.host._places import SYSUSERS, UNITS
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
@@ -24,8 +25,6 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.services import 
     _units,
 )
 
-UNITS = "/etc/systemd/system"
-SYSUSERS = "/etc/sysusers.d"
 _COMMAND = re.compile(r"^ExecStart=(?:.*\\\n)*.*", re.MULTILINE)
 _FLAG = re.compile(r'"?--([a-z][a-z0-9_-]*)(=|$)')
 

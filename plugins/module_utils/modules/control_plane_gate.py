@@ -8,6 +8,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube._api import Access, Api, ApiError
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
@@ -56,9 +57,9 @@ def main() -> None:
             "server": {"type": "str", "required": True},
             "others": {"type": "list", "elements": "str", "required": True},
             "leases": {"type": "list", "elements": "str", "default": []},
-            "ca": {"type": "path", "default": "/etc/kubernetes/pki/ca.crt"},
-            "cert": {"type": "path", "default": "/etc/kubernetes/pki/admin.crt"},
-            "key": {"type": "path", "default": "/etc/kubernetes/pki/admin.key", "no_log": False},
+            "ca": {"type": "path", "default": f"{_places.PKI}/ca.crt"},
+            "cert": {"type": "path", "default": f"{_places.PKI}/admin.crt"},
+            "key": {"type": "path", "default": f"{_places.PKI}/admin.key", "no_log": False},
             "wait": {"type": "int", "default": 120},
         },
         supports_check_mode=True,

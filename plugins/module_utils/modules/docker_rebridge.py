@@ -9,7 +9,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host, _state
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host, _places, _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
@@ -30,7 +30,7 @@ SERVICE = _docker_service.SERVICE
 NAME = SERVICE.removesuffix(".service")
 # systemd's unit directories; the first one with the unit wins.
 UNIT_DIRECTORIES = (
-    "/etc/systemd/system",
+    _places.UNITS,
     "/run/systemd/system",
     "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
@@ -95,7 +95,7 @@ def dockerd_version(module: AnsibleModule, program: str) -> _docker.Version:
 def live_bridge(module: AnsibleModule, active: bool) -> _bridge.Bridge:
     """docker0 according to the kernel and, if it is running, Docker."""
     out = _command.output(module, "ip", "-json", "-4", "address", "show")
-    address, mtu = _bridge.parse_addresses(out).get(_bridge.NAME, ("", 0))
+    address, mtu = _bridge.parse_addresses(out).get(_places.DOCKER_BRIDGE, ("", 0))
     try:
         ports = len(os.listdir(f"{_bridge.INTERFACE}/brif"))
     except OSError:
@@ -306,7 +306,7 @@ def problem_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
     """The first remaining difference, as text; empty if there is none."""
     bridge = live_bridge(module, active=True)
     if not bridge.address:
-        return f"there is no {_bridge.NAME}"
+        return f"there is no {_places.DOCKER_BRIDGE}"
     wrong = _bridge.reasons(subnet, bridge) or _bridge.part_reasons(wanted_part(module, subnet), bridge)
     if wrong:
         return wrong[0]
@@ -419,7 +419,7 @@ def plan_diff(plan: Plan, state: dict[str, str]) -> list[dict[str, str]]:
 
 
 SPEC = {
-    "subnet_file": {"type": "path", "default": "/var/lib/flannel/subnet.env"},
+    "subnet_file": {"type": "path", "default": _places.SUBNET_FILE},
     "docker_options": {"type": "dict", "default": {}},
     "foreign_containers": {"type": "str", "choices": ["refuse", "restart"], "default": "refuse"},
     "fixed_cidr": {"type": "str", "default": ""},

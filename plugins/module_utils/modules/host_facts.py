@@ -13,16 +13,13 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _sockets, _status
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host, _state
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host, _places, _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses, _nft
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _runtime
 
 _DOCKER_PID = "/run/docker.pid"
-_UNITS = "/etc/systemd/system"
-_SUBNET = "/var/lib/flannel/subnet.env"
-_BINARIES = "/usr/local/bin"
 _VERSIONED = ("kube-apiserver", "kubelet", "etcd")
 _RESOLV_CONF = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 
@@ -79,15 +76,18 @@ def containerd_version(module: AnsibleModule) -> str:
 def installed() -> bool:
     """Whether anything is installed; staged files, in directories that begin with a dot, do not count."""
     try:
-        return any(not name.startswith(".") for name in os.listdir(_status.RELEASES))
+        return any(not name.startswith(".") for name in os.listdir(_places.RELEASES))
     except FileNotFoundError:
         return False
 
 
 def installed_versions() -> dict[str, str]:
     """The installed versions, by name of the program."""
-    releases = os.path.realpath(_status.RELEASES)
-    found = {name: _status.version_of(os.path.realpath(os.path.join(_BINARIES, name)), releases) for name in _VERSIONED}
+    releases = os.path.realpath(_places.RELEASES)
+    found = {
+        name: _status.version_of(os.path.realpath(os.path.join(_places.BINARIES, name)), releases)
+        for name in _VERSIONED
+    }
     return {name: version for name, version in found.items() if version}
 
 
@@ -118,7 +118,7 @@ def inspect(module: AnsibleModule) -> dict:
         "etcd_state": etcd_state(),
         "firewall": os.path.exists(_nft.UNIT_PATH),
         "foreign_listeners": _sockets.foreign_listeners(
-            module.params["ports"], os.path.realpath(_status.RELEASES), udp_ports(module)
+            module.params["ports"], os.path.realpath(_places.RELEASES), udp_ports(module)
         ),
         "free_mb": {path: free_mb(path) for path in module.params["directories"]},
         "hostname": kernel.nodename,
@@ -139,10 +139,12 @@ def inspect(module: AnsibleModule) -> dict:
         "runtime": runtime,
         "runtime_change": runtime_changes(module),
         "services": sorted(
-            os.path.basename(path)[: -len(".service")] for path in glob.glob(f"{_UNITS}/plainkube-*.service")
+            os.path.basename(path)[: -len(".service")] for path in glob.glob(f"{_places.UNITS}/plainkube-*.service")
         ),
         "settled": _host.settled(
-            readable(f"{_UNITS}/kube-apiserver.service"), readable(_SUBNET), readable(_runtime.KUBELET)
+            readable(f"{_places.UNITS}/kube-apiserver.service"),
+            readable(_places.SUBNET_FILE),
+            readable(_runtime.KUBELET),
         ),
         "swap": _host.swaps(_files.read("/proc/swaps") or ""),
         "systemd": os.path.isdir("/run/systemd/system"),

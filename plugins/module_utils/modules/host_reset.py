@@ -11,32 +11,24 @@ import pwd
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _state
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _places, _state
+from ansible_collections.plainkube.cluster.plugins.module_utils.host._places import PKI, SYSUSERS, UNITS
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _paths, _reset
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._containerd_parts import ContainerdHost
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._docker_parts import DockerHost
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Part, actions, diff, explained
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import UNITS, at, listed, matching, there
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import at, listed, matching, there
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker
 
-PKI = f"{_reset.CONFIGURATION}/pki"
-# Files that are ours as long as they are what the stamp of a unit says, and those whose name is ours.
-STAMPED = ("/etc/crictl.yaml", "/etc/network-environment")
-NAMED = (
-    "/etc/sysctl.d/60-plainkube*.conf",
-    "/etc/modules-load.d/plainkube.conf",
-    "/etc/tmpfiles.d/plainkube.conf",
-    "/etc/sysusers.d/plainkube-*.conf",
-    _member.FIRST_START,
-    _state.PATH,
-)
+# Our files that no unit's trailer names.
+UNNAMED = (f"{SYSUSERS}/plainkube-*.conf", _member.FIRST_START, _state.PATH)
 # The packages' services for programs that run in our own services, and the drop-ins that keep them from starting.
 HELD = {f"{UNITS}/{name}.service.d/plainkube.conf": f"{name}.service" for name in ("haproxy", "keepalived")}
-# The directories in which a killed run may have left temporary files.
+# The directories in which a killed run may have left temporary files, in addition to those of files in units' trailers.
 TEMPORARY = (
-    *{os.path.dirname(path) for path in (*STAMPED, *NAMED)},
+    *{os.path.dirname(path) for path in UNNAMED},
     *(UNITS, f"{UNITS}/docker.service.d", "/etc/docker", "/etc/containerd", "/etc/cni/net.d"),
     *(PKI, f"{PKI}/etcd", *_paths.LINKS),
 )
@@ -57,8 +49,8 @@ SHARED = {
     ],
     "kube-apiserver": ["/root/.kube"],
 }
-ALWAYS_SHARED = [f"{PKI}/etcd", PKI, _reset.CONFIGURATION, "/etc/sysusers.d", os.path.dirname(_state.PATH)]
-ALWAYS_SHARED += ["/opt/cni/bin", "/opt/cni"]
+ALWAYS_SHARED = [f"{PKI}/etcd", PKI, _places.CONFIGURATION, SYSUSERS, os.path.dirname(_state.PATH)]
+ALWAYS_SHARED += [_places.CNI_PLUGINS, os.path.dirname(_places.CNI_PLUGINS)]
 # Without one of these, nothing in Docker belongs to Kubernetes.
 OF_DOCKER = ("kubelet", "cri-dockerd")
 AGAIN = "the reset"
@@ -80,7 +72,7 @@ class Host(DockerHost, ContainerdHost):
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)
         # flannel's own file, which is removed after the routes and rules for this network. Without it, there are none.
-        found = _docker.environment(_files.read(at("/var/lib/flannel/subnet.env")) or "")
+        found = _docker.environment(_files.read(at(_places.SUBNET_FILE)) or "")
         self.network = found.get("FLANNEL_NETWORK", "")
 
     def parts(self) -> list[Part]:
@@ -89,6 +81,8 @@ class Host(DockerHost, ContainerdHost):
         return [
             Part("service", self.services, self.stop_services),
             Part("hold on", lambda: [HELD[path] for path in there(HELD)], self.release_services),
+            # Before the first unit is removed, because the units' trailers identify them.
+            Part("file", self.shared_files, _paths.remove_files),
             *self.containerd_parts(),
             *self.container_parts(OF_DOCKER),
             *self.bridge_parts(self.docker_process, runs=True),
@@ -100,7 +94,7 @@ class Host(DockerHost, ContainerdHost):
             *self.tree_parts("data", self.data),
             Part("cgroup", self.cgroups, self.remove_cgroups, ("kubelet",)),
             Part("file", self.files, _paths.remove_files),
-            *self.binary_parts(_reset.RELEASES),
+            *self.binary_parts(_places.RELEASES),
             Part("user", lambda: _reset.owned_users(_files.read(at("/etc/passwd")) or ""), self.remove_users),
             Part("directory", self.directories, self.remove_directories),
             self.unit_part(self.ours),
@@ -149,11 +143,11 @@ class Host(DockerHost, ContainerdHost):
 
     def rules(self, saved: str) -> _reset.Rules:
         tables = _reset.owned_rules(saved, self.network)
-        bridge = _bridge.parse_addresses(self.output("ip", "-json", "-4", "address", "show")).get(_bridge.NAME)
+        bridge = _bridge.parse_addresses(self.output("ip", "-json", "-4", "address", "show")).get(_places.DOCKER_BRIDGE)
         if "nat" in tables and bridge and self.stamped():
             # Foreign containers stay on docker0, and flannel's rule masqueraded their traffic. This is Docker's own rule; Docker removes it.
             subnet = _bridge.Subnet(bridge[0], bridge[1], False).network
-            tables["nat"].append(f"-A POSTROUTING -s {subnet} ! -o {_bridge.NAME} -j MASQUERADE")
+            tables["nat"].append(f"-A POSTROUTING -s {subnet} ! -o {_places.DOCKER_BRIDGE} -j MASQUERADE")
         return tables
 
     # --- files -----------------------------------------------------------------------------------------------------
@@ -178,17 +172,24 @@ class Host(DockerHost, ContainerdHost):
             if problem is not None:
                 raise problem
 
+    def shared_files(self) -> list[str]:
+        """The files that other software uses, too, unless somebody has changed them."""
+        paths = _reset.shared_files(self.units.values())
+        files = {path: text for path in paths for text in [_files.read(at(path))] if text is not None}
+        return sorted(_reset.as_stamped(self.units.values(), files))
+
     def files(self) -> list[str]:
-        wanted = {
-            *_reset.configuration(self.units.values()),
-            *(path for name in NAMED for path in matching(name)),
-        }
-        stamped = {path: text for path in STAMPED for text in [_files.read(at(path))] if text is not None}
-        wanted |= _reset.as_stamped(self.units.values(), stamped)
-        wanted |= {path for directory in TEMPORARY for path in matching(f"{directory}/.plainkube-*")}
+        # containerd's are a part of containerd.
+        owned = _reset.owned_files(text for name, text in self.units.items() if name != "containerd")
+        wanted = {*owned, *self.temporary_files(), *(path for name in UNNAMED for path in matching(name))}
         certificates = self.certificates()
         # The file that identifies the directory as ours comes last.
         return [*there(sorted(wanted - {*certificates})), *there(certificates)]
+
+    def temporary_files(self) -> list[str]:
+        """What killed runs left next to the files that they were writing."""
+        directories = {os.path.dirname(path) for path in _reset.configuration(self.units.values())}
+        return [path for one in directories.union(TEMPORARY) for path in matching(f"{one}/.plainkube-*")]
 
     def certificates(self) -> list[str]:
         """Our files below the PKI directory. A CA without our file `origin` is not ours."""

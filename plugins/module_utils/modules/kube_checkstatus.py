@@ -17,7 +17,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.artifacts import
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd._etcdctl import SHORT_TIMEOUTS, Etcdctl, EtcdError
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe, _status
 from ansible_collections.plainkube.cluster.plugins.module_utils.health._sockets import listeners, program, socket_inodes
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _api
@@ -67,7 +67,7 @@ def health(component: dict) -> dict:
 
 def version(module: AnsibleModule, component: dict, pid: int) -> str:
     if not component["version_command"]:
-        return _status.version_of(program(pid), os.path.realpath(_status.RELEASES))
+        return _status.version_of(program(pid), os.path.realpath(_places.RELEASES))
     try:
         code, out, dummy = _command.run(module, component["version_command"], handle_exceptions=False)
     except OSError:
@@ -326,7 +326,7 @@ def main() -> None:
             },
             "artifacts": {"type": "path"},
             "subnet_file": {"type": "path"},
-            "bridge": {"type": "str", "default": "docker0"},
+            "bridge": {"type": "str", "default": _places.DOCKER_BRIDGE},
             "firewall": {"type": "bool", "default": False},
             "release": {"type": "bool", "default": True},
             "wait": {"type": "int", "default": 0},

@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _kubectl
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube._api import PAUSE, ApiError
@@ -98,7 +99,7 @@ def make_absent(module: AnsibleModule) -> dict:
 SPEC = {
     "manifest": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
+    "kubeconfig": {"type": "path", "default": _places.ADMIN_CONF},
     "available": {
         "type": "list",
         "elements": "dict",

@@ -8,6 +8,7 @@ import typing as t
 import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _encryption
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _api
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
@@ -38,7 +39,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
+            "kubeconfig": {"type": "path", "default": _places.ADMIN_CONF},
             "wait": {"type": "int", "default": 60},
         },
         supports_check_mode=True,

@@ -8,6 +8,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _api, _drain, _kubectl
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube._api import PAUSE, Answer, ApiError
@@ -165,7 +166,7 @@ def main() -> None:
             "reason": {"type": "str", "default": "maintenance by plainkube.cluster"},
             "runtime": {"type": "str", "choices": ["", "docker", "containerd"], "default": ""},
             "timeout": {"type": "int", "default": 120},
-            "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
+            "kubeconfig": {"type": "path", "default": _places.ADMIN_CONF},
         },
         supports_check_mode=True,
     )

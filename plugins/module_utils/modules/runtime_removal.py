@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _state
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _places, _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _reset
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._containerd_parts import ContainerdHost
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._docker_parts import (
@@ -53,7 +53,7 @@ class Node(DockerHost, ContainerdHost):
         """In the order of removal."""
         if self.to_docker:
             # The artifacts that only nodes with containerd have.
-            artifacts = [f"{_reset.RELEASES}/{name}" for name in ("containerd", "cni-plugins")]
+            artifacts = [f"{_places.RELEASES}/{name}" for name in ("containerd", "cni-plugins")]
             return [*self.containerd_parts(), *self.binary_parts(*artifacts)]
         # The unit identifies the rest as ours.
         return [
@@ -62,7 +62,7 @@ class Node(DockerHost, ContainerdHost):
             *([self.pod_container_part(), *self.network_parts()] if self.leaves_bridge else []),
             *([] if self.module.params["docker"] else self.bridge_parts(self.docker_process, runs=False)),
             *self.tree_parts("data", lambda: [*_reset.DATA[SHIM]], (SHIM,)),
-            *self.binary_parts(f"{_reset.RELEASES}/{SHIM}"),
+            *self.binary_parts(f"{_places.RELEASES}/{SHIM}"),
             self.unit_part([SHIM]),
         ]
 

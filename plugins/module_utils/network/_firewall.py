@@ -8,13 +8,14 @@ import ipaddress
 import re
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
 
 FAMILY, NAME = "inet", "plainkube"
 TABLE = f"{FAMILY} {NAME}"
 # Loaded as a whole: the first line makes the second one work if there is no table yet.
 REPLACE = f"table {TABLE}\ndelete table {TABLE}\n"
-RULES = "/etc/kubernetes/firewall.nft"
+RULES = f"{_places.CONFIGURATION}/firewall.nft"
 UNIT = "plainkube-firewall.service"
 
 # Kubernetes' default, which this collection does not change.

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _firewall
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp, _systemd
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-UNIT_PATH = f"/etc/systemd/system/{_firewall.UNIT}"
+UNIT_PATH = f"{_places.UNITS}/{_firewall.UNIT}"
 
 
 def program(module: AnsibleModule) -> str | None:

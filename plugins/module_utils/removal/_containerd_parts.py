@@ -10,10 +10,11 @@ import os
 import signal
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.host._places import CNI_BRIDGE, UNITS
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _paths, _reset
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Host, Part
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import UNITS, at, listed, matching, there
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import at, listed, matching, there
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker_service, _runtime
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _environment
 
@@ -22,15 +23,6 @@ OURS = ("containerd",)
 CONTAINERD = "containerd.service"
 CNI_PATH = "plainkube-cni.path"
 UNIT = f"{UNITS}/{CONTAINERD}"
-FILES = (
-    "/etc/containerd/plainkube.toml",
-    "/etc/kubernetes/plainkube-cni",
-    "/etc/kubernetes/plainkube-cni.json",
-    _environment.path("containerd"),
-    f"{UNITS}/plainkube-cni.service",
-    f"{UNITS}/{CNI_PATH}",
-)
-BRIDGE = "cni0"
 NAMESPACES = "/run/netns"
 # State of containerd's CRI plugin, on disk and until the next boot.
 STATE = ("/var/lib/containerd/io.containerd.grpc.v1.cri", "/run/containerd/io.containerd.grpc.v1.cri")
@@ -80,9 +72,9 @@ def sandboxes() -> list[str]:
 
 
 def own_bridge() -> list[str]:
-    """cni0, if it is ours: other software uses the same name."""
-    ours = _runtime.bridge_of(_files.read(at(_runtime.CONFLIST)) or "") == BRIDGE
-    return [BRIDGE] if ours and os.path.exists(at(f"/sys/class/net/{BRIDGE}")) else []
+    """The bridge, if it is ours: other software uses the same name."""
+    ours = _runtime.bridge_of(_files.read(at(_runtime.CONFLIST)) or "") == CNI_BRIDGE
+    return [CNI_BRIDGE] if ours and os.path.exists(at(f"/sys/class/net/{CNI_BRIDGE}")) else []
 
 
 class ContainerdHost(Host):
@@ -94,7 +86,7 @@ class ContainerdHost(Host):
             self.pod_container_part(),
             Part("image", lambda: self.listing("images"), self.remove_pod_images, OURS),
             *self.network_parts(),
-            Part("file", lambda: there(FILES), _paths.remove_files, OURS),
+            Part("file", self.containerd_files, _paths.remove_files, OURS),
             Part("unit", lambda: there([UNIT]), self.remove_containerd, OURS),
         ]
 
@@ -140,6 +132,10 @@ class ContainerdHost(Host):
 
     def containerd_services(self) -> list[str]:
         return [name for name in (CNI_PATH, CONTAINERD) if self.active(name)]
+
+    def containerd_files(self) -> list[str]:
+        """Not /etc/crictl.yaml, which a node keeps when its runtime changes."""
+        return there([*sorted(_reset.owned_files([self.units["containerd"]])), _environment.path("containerd")])
 
     def remove_containerd(self, paths: list[str]) -> None:
         """Return the service to its package, and to Docker if that is running."""

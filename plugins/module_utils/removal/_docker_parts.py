@@ -9,9 +9,10 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _host, _state
+from ansible_collections.plainkube.cluster.plugins.module_utils.host._places import UNITS
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _reset
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Host, Part
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import UNITS, at, listed, there
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import at, listed, there
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
     _bridge,
     _docker,

@@ -9,9 +9,10 @@ import os
 import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _trees
+from ansible_collections.plainkube.cluster.plugins.module_utils.host._places import UNITS
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _paths, _reset
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import UNITS, Trees, at, matching, there
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import Trees, at, matching, there
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _systemd
 

@@ -8,14 +8,13 @@ import glob
 import os
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _mounts, _trees
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _mounts, _places, _trees
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _reset
 
 # Prefix of all paths, for tests.
 ROOT = ""
-UNITS = "/etc/systemd/system"
 # The directories with role artifacts' symlinks.
-LINKS = ("/usr/local/bin", "/opt/cni/bin")
+LINKS = (_places.BINARIES, _places.CNI_PLUGINS)
 
 
 def at(path: str) -> str:

@@ -13,13 +13,13 @@ import re
 import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
+from ansible_collections.plainkube.cluster.plugins.module_utils.host._places import CONFIGURATION, RELEASES, SUBNET_FILE
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _firewall
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp, _units
 
 # Table -> lines for iptables-restore.
 Rules = dict[str, list[str]]
 
-CONFIGURATION = "/etc/kubernetes"
 # The kubelet first: it would recreate its containers.
 _STOP_FIRST = ("kubelet", "cri-dockerd")
 _OUR_CHAINS = ("FLANNEL-", "KUBE-")
@@ -33,7 +33,7 @@ _FLANNEL = r"\.?subnet\.env"
 DATA = {
     "etcd": {_member.DATA: _ETCD, f"{_member.DATA}.old": _ETCD},
     "kube-apiserver": {"/var/log/kube-apiserver": r"audit.*"},
-    "flanneld": {"/var/lib/flannel": _FLANNEL, "/run/flannel": _FLANNEL},
+    "flanneld": {os.path.dirname(SUBNET_FILE): _FLANNEL, "/run/flannel": _FLANNEL},
     "cri-dockerd": {"/var/lib/cri-dockerd": r"sandbox", "/run/cri-dockerd.sock": ""},
     "kubelet": {
         # The pods' directory may be on a separate disk.
@@ -47,7 +47,6 @@ DATA = {
         "/var/log/containers": r".+\.log",
     },
 }
-RELEASES = "/opt/plainkube"
 KUBECTL_CACHE = "/root/.kube/cache"
 _CONTENTS = {
     **{path: names for paths in DATA.values() for path, names in paths.items()},
@@ -67,9 +66,23 @@ def owned_units(units: t.Mapping[str, str]) -> list[str]:
 
 
 def configuration(units: t.Iterable[str]) -> set[str]:
-    """The files below /etc/kubernetes in units' trailers."""
+    """The files below /etc in units' trailers, without drop-ins, which an administrator may have written."""
     paths = (path for text in units for path in _stamp.split(text)[1])
-    return {path for path in paths if path.startswith(f"{CONFIGURATION}/")}
+    return {path for path in paths if path.startswith("/etc/") and ".service.d/" not in path}
+
+
+def owned_files(units: t.Iterable[str]) -> set[str]:
+    """The files in units' trailers that are ours whatever they contain: those below /etc/kubernetes, or with our name."""
+    return {
+        path
+        for path in configuration(units)
+        if path.startswith(f"{CONFIGURATION}/") or "plainkube" in os.path.basename(path)
+    }
+
+
+def shared_files(units: t.Collection[str]) -> set[str]:
+    """The other files below /etc in units' trailers: they are ours as long as they are what a trailer says."""
+    return configuration(units) - owned_files(units)
 
 
 def as_stamped(units: t.Iterable[str], files: t.Mapping[str, str]) -> set[str]:

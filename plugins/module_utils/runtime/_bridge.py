@@ -8,10 +8,10 @@ import ipaddress
 import json
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker import environment
 
-NAME = "docker0"
-INTERFACE = f"/sys/class/net/{NAME}"
+INTERFACE = f"/sys/class/net/{_places.DOCKER_BRIDGE}"
 _POD = "io.kubernetes.pod.name"
 _MTU = "com.docker.network.driver.mtu"
 
@@ -107,9 +107,9 @@ def parse_network(answer: t.Mapping[str, t.Any]) -> tuple[str, int, str]:
 def reasons(subnet: Subnet, bridge: Bridge) -> list[str]:
     """Why docker0 must be recreated, as text."""
     if not bridge.address:
-        return [f"there is no {NAME}, flannel's subnet is {subnet.address}"] if bridge.network else []
+        return [f"there is no {_places.DOCKER_BRIDGE}, flannel's subnet is {subnet.address}"] if bridge.network else []
     if bridge.address != subnet.address:
-        return [f"{NAME} has {bridge.address}, flannel's subnet is {subnet.address}"]
+        return [f"{_places.DOCKER_BRIDGE} has {bridge.address}, flannel's subnet is {subnet.address}"]
     if not bridge.network:
         return []
     if bridge.network != subnet.network:
@@ -117,7 +117,7 @@ def reasons(subnet: Subnet, bridge: Bridge) -> list[str]:
     if bridge.network_mtu != subnet.mtu:
         return [f"Docker sets an MTU of {bridge.network_mtu}, flannel's is {subnet.mtu}"]
     if bridge.mtu != subnet.mtu:
-        return [f"{NAME} has an MTU of {bridge.mtu}, flannel's is {subnet.mtu}"]
+        return [f"{_places.DOCKER_BRIDGE} has an MTU of {bridge.mtu}, flannel's is {subnet.mtu}"]
     return []
 
 
@@ -160,7 +160,7 @@ def docker_masquerades(rules: str) -> list[str]:
     return [
         rule
         for rule in rules.splitlines()
-        if rule.startswith("-A POSTROUTING -s ") and rule.endswith(f"! -o {NAME} -j MASQUERADE")
+        if rule.startswith("-A POSTROUTING -s ") and rule.endswith(f"! -o {_places.DOCKER_BRIDGE} -j MASQUERADE")
     ]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _systemd
@@ -26,7 +26,7 @@ def stop(module: AnsibleModule, rebuild: bool) -> None:
         _command.output(module, "iptables", "-w", "-t", "nat", "-D", *rule.split()[1:])
     # Docker recreates it at start.
     if rebuild and os.path.exists(_bridge.INTERFACE):
-        _command.check(module, "ip", "link", "delete", _bridge.NAME)
+        _command.check(module, "ip", "link", "delete", _places.DOCKER_BRIDGE)
 
 
 def start(module: AnsibleModule, wait: int) -> None:

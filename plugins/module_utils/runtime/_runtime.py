@@ -7,7 +7,9 @@ from __future__ import annotations
 import json
 import re
 
-KUBELET = "/etc/kubernetes/kubelet.yaml"
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
+
+KUBELET = f"{_places.CONFIGURATION}/kubelet.yaml"
 CONFLIST = "/etc/cni/net.d/10-plainkube.conflist"
 DOCKER, CONTAINERD = "docker", "containerd"
 _SOCKETS = {"cri-dockerd.sock": DOCKER, "containerd.sock": CONTAINERD}
@@ -30,4 +32,4 @@ def bridge_of(conflist: str) -> str:
 
 def pod_bridge(runtime: str, conflist: str) -> str:
     """The bridge of a node's pods; empty if it is unknown."""
-    return "docker0" if runtime == DOCKER else bridge_of(conflist) if runtime == CONTAINERD else ""
+    return _places.DOCKER_BRIDGE if runtime == DOCKER else bridge_of(conflist) if runtime == CONTAINERD else ""

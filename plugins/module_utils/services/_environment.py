@@ -13,9 +13,9 @@ import os
 import re
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _places
 
-DIRECTORY = "/etc/kubernetes"
+DIRECTORY = _places.CONFIGURATION
 _LINE = re.compile(r'^(\w+)="((?:[^"\\]|\\.)*)"$', re.MULTILINE)
 
 

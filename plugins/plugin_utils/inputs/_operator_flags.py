@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The operator's component flags: which ones are refused and why. No I/O."""
+"""The operator's component flags: which ones are refused and why. No I/O, except for reading the roles' variables."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ import re
 import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.services._flags import VARIABLES, normal, texts
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 UNSAFE = "cluster_unsafe_flags"
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
-_CIPHERS = (
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-)
+# The roles' own settings, which an operator's flag must not undo.
+_CIPHERS = " ".join(_roles.variables()["__cluster_tls_ciphers"])
+_ADMISSION_PLUGINS = ["PodSecurity", *_roles.variables()["__control_plane_own_admission_plugins"]]
 
 
 class Rule(t.NamedTuple):
@@ -56,7 +54,7 @@ _PROFILING = _rule(
 )
 _TLS = (
     _rule("tls-min-version", f"no version of TLS before 1.2 is spoken, {_HARDENED}", "VersionTLS12 VersionTLS13"),
-    _rule("tls-cipher-suites", f"only four ciphers are used, {_HARDENED}", " ".join(_CIPHERS)),
+    _rule("tls-cipher-suites", f"only four ciphers are used, {_HARDENED}", _CIPHERS),
 )
 _CERTIFICATES = "the collection manages the certificates and CAs, and renews and rotates them (docs/certificates.md)"
 _CREDENTIALS = "the collection creates this file, and systemd passes it to the process"
@@ -110,8 +108,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
         _rule(
             "disable-admission-plugins",
-            f"NodeRestriction, PodSecurity, EventRateLimit and DenyServiceExternalIPs are enabled, {_HARDENED}",
-            only="NodeRestriction PodSecurity EventRateLimit DenyServiceExternalIPs",
+            f"{', '.join(_ADMISSION_PLUGINS[:-1])} and {_ADMISSION_PLUGINS[-1]} are enabled, {_HARDENED}",
+            only=" ".join(_ADMISSION_PLUGINS),
         ),
         _rule("audit-policy-file", "set control_plane_audit_policy_rules instead"),
         _rule("audit-log-path", f"the audit log is /var/log/kube-apiserver/audit.log, {_HARDENED}"),
@@ -191,7 +189,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "TLS1.2",
         ),
         _rule("tls-max-version", "etcd does not accept --cipher-suites with TLS 1.3", "TLS1.2"),
-        _rule("cipher-suites", f"only four ciphers are used, {_HARDENED}", " ".join(_CIPHERS)),
+        _rule("cipher-suites", f"only four ciphers are used, {_HARDENED}", _CIPHERS),
         _rule(
             "unsafe-no-fsync",
             "the unit may kill etcd, which loses nothing because all acknowledged writes are on disk",

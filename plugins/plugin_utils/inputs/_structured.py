@@ -11,6 +11,7 @@ import re
 import typing as t
 
 import yaml
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _kubeconfig
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _yaml
 
@@ -18,7 +19,6 @@ JWT = "control_plane_authentication_jwt"
 WEBHOOKS = "control_plane_authorization_webhooks"
 # Where systemd puts the API server's credentials (LoadCredential=); a configuration file cannot contain %d.
 _CREDENTIALS = "/run/credentials/kube-apiserver.service"
-_DIRECTORY = "/etc/kubernetes"
 
 Mapping = t.Mapping[str, t.Any]
 
@@ -54,12 +54,12 @@ def authorization_files(webhooks: t.Sequence[Mapping]) -> list[dict[str, t.Any]]
     if not webhooks:
         return []
     config = {
-        "path": f"{_DIRECTORY}/authorization.yaml",
+        "path": f"{_places.CONFIGURATION}/authorization.yaml",
         "content": _yaml.kubernetes_yaml(authorization(webhooks), False),
     }
     return [config] + [
         {
-            "path": f"{_DIRECTORY}/authorization-{one['name']}.conf",
+            "path": f"{_places.CONFIGURATION}/authorization-{one['name']}.conf",
             "secret_content": str(one["kubeconfig"]),
             "mode": "0600",
         }

@@ -12,7 +12,7 @@ import socket
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _certificates, _encryption
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.keys import _authorities, _rotation
@@ -468,7 +468,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "directory": {"type": "path", "required": True},
     "cluster_name": {"type": "str", "required": True},
     "groups": {"type": "list", "elements": "dict", "required": True, "options": GROUP_OPTIONS},
-    "host_directory": {"type": "path", "default": "/etc/kubernetes/pki"},
+    "host_directory": {"type": "path", "default": _places.PKI},
     "addresses": {"type": "dict", "default": {}},
     "answers": {"type": "dict", "required": True},
     "control_planes": {"type": "list", "elements": "str", "required": True},

@@ -23,16 +23,12 @@ class Settings(t.NamedTuple):
     """The settings of this host."""
 
     bridge: str
+    makes_bridge: bool
     # The pods' half of the subnet, `lower` or `upper`; if empty, the whole subnet.
     pod_range: str
     subnet_file: str
     conflist: str
     leases: str
-
-    @property
-    def makes_bridge(self) -> bool:
-        """Docker creates docker0."""
-        return self.bridge == "cni0"
 
 
 class Lease(t.NamedTuple):

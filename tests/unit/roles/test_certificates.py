@@ -1,16 +1,32 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""What the playbooks of certificates tell the operator."""
+"""Who gets which keys, and what the playbooks of certificates tell the operator."""
 
 from __future__ import annotations
 
 import pathlib
+import re
 
 import jinja2
 import pytest
 import yaml
 
 TOP = pathlib.Path(__file__).parents[3]
+
+
+def variables(role):
+    return yaml.safe_load((TOP / "roles" / role / "vars" / "main.yml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("program", ["apiserver", "controller-manager", "scheduler"])
+def test_a_control_plane_gets_the_keys_that_its_units_load_and_use(program):
+    keys = {*variables("control_plane")[f"__control_plane_{program.replace('-', '_')}_keys"]}
+    group = variables("certificates")["__certificates_of"]["control_plane"]
+    assert keys <= {*group["files"], *(f"{one['name']}.key" for one in group["certificates"])}
+    unit = (TOP / "roles/control_plane/templates" / f"kube-{program}.service.j2").read_text(encoding="utf-8")
+    used = {name for name in re.findall(r"=%d/(\S+)", unit) if name != f"{program}.conf"}
+    # A kubeconfig refers to the key beside it.
+    assert used | {f"{program}.key"} == keys
 
 
 def hinted(known):
@@ -38,8 +54,7 @@ def test_without_a_rotation_kubeconfigs_are_accepted():
 
 
 def test_the_report_on_encryption_has_the_sentence_of_the_key():
-    variables = yaml.safe_load((TOP / "roles" / "certificates" / "vars" / "main.yml").read_text(encoding="utf-8"))
-    template = jinja2.Environment().from_string(variables["__certificates_encryption"])
+    template = jinja2.Environment().from_string(variables("certificates")["__certificates_encryption"])
 
     def report(**sentences):
         rotation = {"sentences": {"etcd": "encryption of etcd's clients", **sentences}}

@@ -54,7 +54,12 @@ class Host:
     def __init__(self, directory, bridge, part):
         self.directory = directory
         self.program = shutil.copy(PROGRAM, directory / "plainkube-cni")
-        settings = {"bridge": bridge, "pod_range": part, "conflist": f"{directory}/net.d/CONFLIST"}
+        settings = {
+            "bridge": bridge,
+            "makes_bridge": bridge == "cni0",
+            "pod_range": part,
+            "conflist": f"{directory}/net.d/CONFLIST",
+        }
         settings |= {"subnet_file": f"{directory}/SUBNET_FILE", "leases": f"{directory}/LEASES"}
         (directory / "plainkube-cni.json").write_text(json.dumps(settings), encoding="utf-8")
         (directory / "bin").mkdir()

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import component as component_module
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _operator_flags as _flags
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 ROLES = pathlib.Path(__file__).parents[3] / "roles"
 UNITS = {
@@ -74,6 +75,21 @@ def test_of_each_flag_of_ours_it_is_decided_whether_the_operator_may_set_it(comp
     refused = {name for name in ours if _flags.component_problems(component, {name: "another value"}, ())}
     assert ours - refused == OPEN.get(component, set())
     assert not OPEN.get(component, set()) - ours
+
+
+def test_the_settings_that_a_flag_must_not_undo_are_written_once():
+    files = [
+        path
+        for kind in ("plugins", "roles")
+        for path in (ROLES.parent / kind).rglob("*")
+        if path.suffix in (".py", ".yml", ".j2")
+    ]
+    with_ciphers = [path.name for path in files if "TLS_ECDHE_" in path.read_text(encoding="utf-8")]
+    assert with_ciphers == ["sandbox.yml"]
+    plugins = _roles.variables()["__control_plane_own_admission_plugins"]
+    assert len(plugins) > 2
+    for plugin in ["PodSecurity", *plugins]:
+        assert _flags.component_problems("kube-apiserver", {"disable-admission-plugins": plugin}, ())
 
 
 def render(**variables):

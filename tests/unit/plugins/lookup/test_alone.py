@@ -15,6 +15,8 @@ import time
 
 import pytest
 from ansible.errors import AnsibleLookupError
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from ansible_collections.plainkube.cluster.plugins.lookup import alone
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _alone
 
@@ -28,6 +30,13 @@ if "worker" not in sys.argv or os.fork():
 sys.stdin.read()
 """
 ROOT = pathlib.Path(_alone.__file__).parents[6]
+
+
+class Hosts(dict):
+    """Ansible's hostvars."""
+
+    def raw_get(self, name):
+        return self[name]
 
 
 @pytest.fixture
@@ -47,15 +56,16 @@ def take(monkeypatch, tmp_path, known):
     def run(needed=True, directory=None, **groups):
         if directory:
             known["certificates_directory"] = directory
-        made = alone.LookupModule()
+        loader = DataLoader()
+        made = alone.LookupModule(loader=loader, templar=Templar(loader=loader))
         made.set_options = lambda **dummy: None
         made.get_option = {"needed": needed}.__getitem__
+        groups = groups or {"plainkube_hosts": ["k1"], "control_plane": ["k1"]}
         known_n1 = {name: value for name, value in known.items() if name == "cluster_control_plane_group"}
-        variables = {
-            "groups": groups or {"plainkube_hosts": ["k1"], "control_plane": ["k1"]},
-            "hostvars": {"k1": known, "n1": known_n1},
-        }
-        return made.run(["all"], variables)
+        hosts = Hosts(k1=known, n1=known_n1)
+        for name, host in hosts.items():
+            host.update({"inventory_hostname": name, "groups": groups})
+        return made.run(["all"], {"groups": groups, "hostvars": hosts})
 
     return run
 

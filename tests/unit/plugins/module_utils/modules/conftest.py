@@ -11,8 +11,13 @@ import time
 import typing as t
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _paths
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker, _docker_api
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
 
 
 class EtcdServer(t.NamedTuple):
@@ -206,3 +211,173 @@ def etcd(tmp_path, monkeypatch, etcd_binaries, reserved_port):
     yield EtcdServer(f"https://{client}", directory, process)
     process.terminate()
     process.wait(timeout=10)
+
+
+class FakeHost:
+    """Files below a directory, and the parts of systemd, Docker, containerd and the network that a removal uses."""
+
+    STAMP = _stamp.Stamp("a" * 64, "1")
+
+    class Killed(BaseException):
+        """The run is killed here, as with SIGKILL."""
+
+    def __init__(self, root: str, theirs: dict[str, str], services: t.Iterable[str], their_rules: str = "") -> None:
+        self.root, self.theirs, self.services, self.their_rules = root, theirs, services, their_rules
+        self.start()
+
+    def start(self) -> None:
+        """The host with nothing of ours but services that run."""
+        shutil.rmtree(self.root)
+        for path, text in self.theirs.items():
+            self.write(path, text)
+        self.states = dict.fromkeys(self.services, "active")
+        self.enabled: set[str] = {*self.services}
+        self.containers: list[dict[str, t.Any]] = []
+        self.images: list[dict[str, t.Any]] = []
+        self.pods: list[str] = []
+        self.pod_images: list[str] = []
+        self.rules, self.restored = self.their_rules, ""
+        # Of Docker's process, and what Docker keeps of docker0.
+        self.stamp, self.network = "", ""
+        self.done: list[str] = []
+        self.kill_at: int | None = None
+        self.stuck = False
+
+    def write(self, path: str, text: str = "") -> None:
+        place = pathlib.Path(f"{self.root}{path}")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8")
+
+    def read(self, path: str) -> str:
+        return pathlib.Path(f"{self.root}{path}").read_text(encoding="utf-8")
+
+    def link(self, path: str, target: str) -> None:
+        os.makedirs(os.path.dirname(f"{self.root}{path}"), exist_ok=True)
+        os.symlink(target, f"{self.root}{path}")
+
+    def unit(self, name: str, *inputs: str) -> None:
+        """A unit of ours; its inputs are as they are now."""
+        found = self.files()
+        contents = {path: found[path] for path in inputs if path in found}
+        self.write(f"/etc/systemd/system/{name}.service", _stamp.append("[Service]\n", inputs, self.STAMP, contents))
+
+    def docker_on_flannel(self, **others: t.Any) -> None:
+        """docker_rebridge's drop-in and settings; others are in the host's state."""
+        drop_in = _stamp.append("[Service]\n", ["/etc/docker/daemon.json"], self.STAMP)
+        ours = _docker.Record("/etc/docker/daemon.json", {"live-restore": True})._asdict()
+        self.write(_state.PATH, json.dumps({_state.DOCKER: ours, **others}))
+        self.write("/etc/systemd/system/docker.service.d/zz-plainkube.conf", drop_in)
+        self.write("/etc/docker/daemon.json", json.dumps({"debug": True, "live-restore": True}, indent=2))
+
+    def files(self) -> dict[str, str]:
+        """The text of each file; links to files have none."""
+        paths = [path for path in pathlib.Path(self.root).rglob("*") if not path.is_dir()]
+        return {
+            str(path)[len(self.root) :]: "" if path.is_symlink() else path.read_text(encoding="utf-8") for path in paths
+        }
+
+    def act(self, what: str) -> None:
+        """A change, before which a run may be killed."""
+        self.done.append(what)
+        if self.kill_at == len(self.done):
+            raise self.Killed
+
+    def systemctl(self, verb: str, *arguments: str) -> str:
+        names = [word.removesuffix(".service") for word in arguments if not word.startswith("-")]
+        if verb == "cat":
+            return "[Service]\nExecStart=/usr/sbin/dockerd -H fd://\n"
+        if verb == "show":
+            state = self.states.get(names[0], "inactive")
+            file_state = "enabled" if names[0] in self.enabled else "disabled"
+            pid = 7 if state == "active" else 0
+            return f"ActiveState={state}\nUnitFileState={file_state}\nMainPID={pid}\nOOMScoreAdjust=0\n"
+        if verb == "stop":
+            self.states.update(dict.fromkeys(names, "inactive"))
+            self.stamp = "" if "docker" in names else self.stamp
+        elif verb == "start":
+            self.states.update(dict.fromkeys(names, "active"))
+            if "docker" in names:
+                self.docker_starts()
+        elif verb == "disable":
+            self.enabled -= {*names}
+        if verb != "reset-failed":
+            self.act(f"systemctl {verb} {' '.join(names)}".strip())
+        return ""
+
+    def docker_starts(self) -> None:
+        drop_ins = [f"{self.root}{top}/systemd/system/docker.service.d/zz-plainkube.conf" for top in ("/etc", "/run")]
+        self.stamp = str(self.STAMP) if any(map(os.path.exists, drop_ins)) else ""
+        # Docker keeps docker0's network if it starts with a bridge.
+        if os.path.exists(drop_ins[1]):
+            self.network = ""
+
+    def ctr(self, kind: str, verb: str, *arguments: str) -> str:
+        assert self.states["containerd"] == "active"
+        if verb == "list":
+            return "\n".join(self.pod_images if kind == "images" else self.pods)
+        if kind == "containers":
+            self.pods = []
+        elif kind == "images":
+            self.pod_images = []
+        self.act(f"ctr {kind} {verb} {' '.join(arguments)}")
+        return ""
+
+    def run_command(self, command: list[str], data: str = "", **dummy: t.Any) -> tuple[int, str, str]:
+        program, *words = command
+        if program == "systemctl":
+            return 0, self.systemctl(*words), ""
+        if program == "ctr":
+            return 0, self.ctr(*words[2:]), ""
+        if program == "iptables-save":
+            return 0, self.rules, ""
+        if program == "iptables-restore":
+            self.restored, self.rules = data, self.their_rules
+        elif command[:3] == ["ip", "link", "delete"]:
+            shutil.rmtree(f"{self.root}/sys/class/net/{command[3]}")
+        elif command[:3] == ["ip", "netns", "delete"]:
+            os.unlink(f"{self.root}/run/netns/{command[3]}")
+        elif program == "ip":
+            address = [{"ifname": "docker0", "mtu": 1450, "addr_info": [{"local": "10.244.5.1", "prefixlen": 24}]}]
+            return 0, json.dumps(address if "address" in command else []), ""
+        elif program == "umount":
+            if self.stuck:
+                return 32, "", "umount: target is busy."
+            self.write("/proc/self/mountinfo")
+        elif program == "userdel":
+            self.write("/etc/passwd", self.theirs["/etc/passwd"])
+        else:
+            return 0, "", ""
+        self.act(" ".join(command))
+        return 0, "", ""
+
+    def call(self, method: str, path: str, **dummy: t.Any) -> t.Any:
+        """Docker's API."""
+        assert self.states["docker"] == "active", "the API's socket would start Docker"
+        if path.startswith("/containers/json"):
+            return self.containers
+        if path == "/images/json":
+            return self.images
+        if path.startswith("/containers/"):
+            self.containers = [one for one in self.containers if f"{_bridge.name(one)}?" not in path]
+        else:
+            self.images = [one for one in self.images if not path.endswith(one["RepoTags"][0])]
+        self.act(f"{method} {path}")
+        return None
+
+
+@pytest.fixture
+def fake_host(tmp_path, monkeypatch):
+    """A function that creates the host on which modules then run."""
+
+    def create(*arguments: t.Any) -> FakeHost:
+        fake = FakeHost(str(tmp_path), *arguments)
+        monkeypatch.setattr(_paths, "ROOT", fake.root)
+        monkeypatch.setattr(_bridge, "INTERFACE", f"{fake.root}/sys/class/net/docker0")
+        monkeypatch.setattr(_docker_api, "call", fake.call)
+        monkeypatch.setattr(_stamp, "of_process", lambda pid: fake.stamp if pid else "")
+        monkeypatch.setattr(
+            AnsibleModule, "run_command", lambda self, command, **options: fake.run_command(command, **options)
+        )
+        return fake
+
+    return create

@@ -86,7 +86,7 @@ def test_what_waits_to_be_installed_is_not_installed(run_module, monkeypatch, tm
     def installed():
         return run_module(host_facts)["found"]["installed"]
 
-    monkeypatch.setattr(host_facts._status, "RELEASES", str(tmp_path / "opt"))
+    monkeypatch.setattr(host_facts._places, "RELEASES", str(tmp_path / "opt"))
     assert installed() is False
     (tmp_path / "opt/.staged").mkdir(parents=True)
     assert installed() is False
@@ -169,8 +169,8 @@ def test_the_hosts_time_is_told(run_module):
 
 
 def test_services_and_settings_are_those_on_disk(run_module, monkeypatch, tmp_path):
-    monkeypatch.setattr(host_facts, "_UNITS", str(tmp_path))
-    monkeypatch.setattr(host_facts, "_SUBNET", str(tmp_path / "subnet.env"))
+    monkeypatch.setattr(host_facts._places, "UNITS", str(tmp_path))
+    monkeypatch.setattr(host_facts._places, "SUBNET_FILE", str(tmp_path / "subnet.env"))
 
     def found():
         facts = run_module(host_facts)["found"]
@@ -204,7 +204,7 @@ def test_links_where_systemd_makes_a_directory(run_module, tmp_path):
 
 
 def test_versions_are_those_in_place(run_module, monkeypatch, tmp_path):
-    monkeypatch.setattr(host_facts, "_BINARIES", str(tmp_path))
+    monkeypatch.setattr(host_facts._places, "BINARIES", str(tmp_path))
 
     def found():
         return run_module(host_facts)["found"]["installed_versions"]

@@ -2,21 +2,14 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
-import json
 import os
-import pathlib
 import pwd
 import types
 
 import pytest
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import host_reset
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _paths
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker, _docker_api
-from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
 
-STAMP = _stamp.Stamp("a" * 64, "1")
 PAUSE = "registry.k8s.io/pause:3.10.2"
 POD = {"Id": "p", "Names": ["/k8s_POD"], "Labels": {"io.kubernetes.pod.name": "x"}, "State": "running", "ImageID": "i1"}
 MINE = {"Id": "m", "Names": ["/mine"], "Labels": {}, "State": "running", "ImageID": "i2"}
@@ -26,9 +19,11 @@ OPTIONS = {
     "wait": 0,
 }
 UNITS = {
-    "kubelet": ["/etc/kubernetes/kubelet.yaml", "/etc/network-environment", "/usr/local/bin/kubelet"],
-    "cri-dockerd": ["/etc/crictl.yaml"],
-    "flanneld": ["/etc/sysctl.d/60-plainkube.conf"],
+    "kubelet": [
+        *("/etc/kubernetes/kubelet.yaml", "/etc/network-environment", "/etc/sysctl.d/60-plainkube-kubelet.conf"),
+        *("/usr/local/bin/kubelet", "/etc/systemd/system/kubelet.service.d/10-mine.conf"),
+    ],
+    "flanneld": ["/etc/sysctl.d/60-plainkube.conf", "/etc/modules-load.d/plainkube.conf", "/run/xtables.lock"],
     "etcd": [],
     "kube-apiserver": [],
 }
@@ -43,6 +38,8 @@ OURS = {
     "/etc/network-environment": "HOST_ADDRESS=192.0.2.21\n",
     "/etc/sysctl.d/60-plainkube-kubelet.conf": "# Written by plainkube.cluster.\n",
     "/etc/sysctl.d/60-plainkube.conf": "# Written by plainkube.cluster.\n",
+    "/etc/modules-load.d/plainkube.conf": "br_netfilter\n",
+    "/etc/modules-load.d/.plainkube-abc": "br_net",
     "/etc/sysusers.d/plainkube-etcd.conf": "u",
     "/opt/plainkube/kubernetes/1/kubelet": "x",
     "/var/lib/etcd/data/db": "x",
@@ -61,149 +58,36 @@ THEIRS = {
     "/etc/systemd/system/kubelet.service.d/10-mine.conf": "[Service]\n",
     "/etc/systemd/system/keepalived.service.d/10-mine.conf": "[Service]\n",
     "/usr/local/bin/mine": "x",
+    "/run/xtables.lock": "",
     "/proc/1/status": "CapBnd:\tffffffffffffffff\n",
     "/proc/self/mountinfo": "",
 }
 
 
-class Killed(BaseException):
-    """The run is killed here, as with SIGKILL."""
-
-
-class FakeHost:
-    """Files below a directory, and the parts of systemd, Docker and the network that a reset uses."""
-
-    def __init__(self, root):
-        self.root = root
-        self.states = {name: "active" for name in [*UNITS, "docker"]}
-        self.enabled = {*self.states}
-        self.stamp = ""
-        self.containers, self.images = [], []
-        self.rules, self.restored = "", ""
-        self.network = ""  # what Docker keeps of docker0
-        self.done = []
-        self.kill_at = None
-        self.stuck = False
-        for path, text in THEIRS.items():
-            self.write(path, text)
-
-    def write(self, path, text):
-        place = pathlib.Path(f"{self.root}{path}")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, encoding="utf-8")
-
-    def install(self):
-        """The result of site.yml."""
-        for path, text in OURS.items():
-            self.write(path, text)
-        for name, inputs in UNITS.items():
-            self.write(f"/etc/systemd/system/{name}.service", _stamp.append("[Service]\n", inputs, STAMP, OURS))
-        drop_in = _stamp.append("[Service]\n", ["/etc/docker/daemon.json"], STAMP)
-        ours = _docker.Record("/etc/docker/daemon.json", {"live-restore": True})._asdict()
-        self.write(_state.PATH, json.dumps({_state.DOCKER: ours, _state.RUNTIME_CHANGE: {"to": "docker"}}))
-        self.write("/etc/systemd/system/docker.service.d/zz-plainkube.conf", drop_in)
-        self.write("/etc/docker/daemon.json", json.dumps({"debug": True, "live-restore": True}, indent=2))
-        self.write("/etc/passwd", THEIRS["/etc/passwd"] + "etcd:x:995:995:etcd, run by plainkube.cluster:/:/x\n")
-        self.write("/proc/self/mountinfo", "1 2 0:1 / /var/lib/kubelet/pods/p/v rw - tmpfs tmpfs rw\n")
-        os.symlink("/opt/plainkube/kubernetes/1/kubelet", f"{self.root}/usr/local/bin/kubelet")
-        os.makedirs(f"{self.root}/opt/cni/bin")
-        os.symlink("/opt/plainkube/cni-plugins/1/bridge", f"{self.root}/opt/cni/bin/bridge")
-        self.stamp, self.network = str(STAMP), "10.244.5.0/24"
-        self.containers, self.images = [POD], [{"Id": "i1", "RepoTags": [PAUSE]}]
-        self.rules = RULES
-
-    def files(self):
-        return {
-            str(path)[len(self.root) :]: path.read_text(encoding="utf-8")
-            for path in pathlib.Path(self.root).rglob("*")
-            if path.is_file()
-        }
-
-    def act(self, what):
-        """A change, before which a run may be killed."""
-        self.done.append(what)
-        if self.kill_at == len(self.done):
-            raise Killed
-
-    def systemctl(self, verb, *arguments):
-        names = [word.removesuffix(".service") for word in arguments if word.endswith(".service")]
-        if verb == "cat":
-            return "[Service]\nExecStart=/usr/sbin/dockerd -H fd://\n"
-        if verb == "show":
-            state = self.states.get(names[0], "inactive")
-            file_state = "enabled" if names[0] in self.enabled else ""
-            pid = 7 if state == "active" else 0
-            return f"ActiveState={state}\nUnitFileState={file_state}\nMainPID={pid}\nOOMScoreAdjust=0\n"
-        if verb == "stop":
-            self.states.update(dict.fromkeys(names, "inactive"))
-            self.stamp = "" if "docker" in names else self.stamp
-        elif verb == "start":
-            self.states.update(dict.fromkeys(names, "active"))
-            drop_ins = [
-                f"{self.root}{top}/systemd/system/docker.service.d/zz-plainkube.conf" for top in ("/etc", "/run")
-            ]
-            self.stamp = str(STAMP) if any(map(os.path.exists, drop_ins)) else ""
-            # Docker keeps docker0's network if it starts with a bridge.
-            if os.path.exists(drop_ins[1]):
-                self.network = ""
-        elif verb == "disable":
-            self.enabled -= {*names}
-        if verb != "reset-failed":
-            self.act(f"systemctl {verb} {' '.join(names)}".strip())
-        return ""
-
-    def run_command(self, command, data=None, **dummy):
-        program, *words = command
-        if program == "systemctl":
-            return 0, self.systemctl(*words), ""
-        if command == ["iptables-save"]:
-            return 0, self.rules, ""
-        if program == "iptables-restore":
-            self.restored, self.rules = data, ""
-        elif command[:3] == ["ip", "link", "delete"]:
-            os.unlink(f"{self.root}/sys/class/net/{command[3]}/mtu")
-            os.rmdir(f"{self.root}/sys/class/net/{command[3]}")
-        elif program == "ip":
-            address = [{"ifname": "docker0", "mtu": 1450, "addr_info": [{"local": "10.244.5.1", "prefixlen": 24}]}]
-            return 0, json.dumps(address if "address" in command else []), ""
-        elif program == "umount":
-            if self.stuck:
-                return 32, "", "umount: target is busy."
-            self.write("/proc/self/mountinfo", "")
-        elif program == "userdel":
-            self.write("/etc/passwd", THEIRS["/etc/passwd"])
-        else:
-            return 0, "", ""
-        self.act(" ".join(command))
-        return 0, "", ""
-
-    def call(self, method, path, **dummy):
-        assert self.states["docker"] == "active", "the API's socket would start Docker"
-        if path.startswith("/containers/json"):
-            return self.containers
-        if path == "/images/json":
-            return self.images
-        if path.startswith("/containers/"):
-            self.containers = [one for one in self.containers if f"{_bridge.name(one)}?" not in path]
-        else:
-            self.images = []
-        self.act(f"{method} {path}")
-        return None
+def install(host, runtime="cri-dockerd"):
+    """The result of site.yml. The unit of the runtime names /etc/crictl.yaml."""
+    for path, text in OURS.items():
+        host.write(path, text)
+    for name, inputs in UNITS.items():
+        host.unit(name, *inputs)
+    host.unit(runtime, "/etc/crictl.yaml")
+    host.states[runtime] = "active"
+    host.enabled.add(runtime)
+    host.docker_on_flannel(**{_state.RUNTIME_CHANGE: {"to": "docker"}})
+    host.write("/etc/passwd", THEIRS["/etc/passwd"] + "etcd:x:995:995:etcd, run by plainkube.cluster:/:/x\n")
+    host.write("/proc/self/mountinfo", "1 2 0:1 / /var/lib/kubelet/pods/p/v rw - tmpfs tmpfs rw\n")
+    host.link("/usr/local/bin/kubelet", "/opt/plainkube/kubernetes/1/kubelet")
+    host.link("/opt/cni/bin/bridge", "/opt/plainkube/cni-plugins/1/bridge")
+    host.stamp, host.network = str(host.STAMP), "10.244.5.0/24"
+    host.containers, host.images = [POD], [{"Id": "i1", "RepoTags": [PAUSE]}]
+    host.rules = RULES
 
 
 @pytest.fixture
-def host(tmp_path, monkeypatch):
-    fake = FakeHost(str(tmp_path))
-    monkeypatch.setattr(_paths, "ROOT", fake.root)
-    monkeypatch.setattr(_bridge, "INTERFACE", f"{fake.root}/sys/class/net/docker0")
-    monkeypatch.setattr(_docker_api, "call", fake.call)
-    monkeypatch.setattr(_stamp, "of_process", lambda pid: fake.stamp if pid else "")
-    monkeypatch.setattr(
-        AnsibleModule, "run_command", lambda self, command, **options: fake.run_command(command, **options)
-    )
+def host(fake_host, monkeypatch):
     user, known = types.SimpleNamespace(pw_uid=54321, pw_gid=54321), pwd.getpwnam
     monkeypatch.setattr(pwd, "getpwnam", lambda name: user if name == "etcd" else known(name))
-    return fake
+    return fake_host(THEIRS, [*UNITS, "docker"])
 
 
 @pytest.fixture
@@ -230,7 +114,7 @@ def test_a_bare_host_has_nothing_to_remove(host, run):
 
 
 def test_everything_of_ours_is_removed_and_nothing_else(host, run):
-    host.install()
+    install(host)
     before = host.files()
     told = run(_ansible_check_mode=True)
     assert host.done == []
@@ -253,23 +137,24 @@ def test_everything_of_ours_is_removed_and_nothing_else(host, run):
 
 
 def test_the_kubelet_is_stopped_before_its_containers_are_removed(host, run):
-    host.install()
+    install(host)
     run()
     removed = next(number for number, what in enumerate(host.done) if what.startswith("DELETE /containers"))
     assert host.done[0] == "systemctl stop kubelet"
     assert removed < host.done.index("umount /var/lib/kubelet/pods/p/v")
 
 
-def test_a_run_killed_anywhere_is_finished_by_the_next(tmp_path, host, run, run_module):
-    host.install()
+@pytest.mark.parametrize("runtime", ["cri-dockerd", "containerd"])
+def test_a_run_killed_anywhere_is_finished_by_the_next(host, run, runtime):
+    install(host, runtime)
     run()
     steps, left = len(host.done), host.files()
     assert steps > 12
     for step in range(1, steps + 1):
-        host.__init__(host.root)
-        host.install()
+        host.start()
+        install(host, runtime)
         host.kill_at = step
-        with pytest.raises(Killed):
+        with pytest.raises(host.Killed):
             run()
         host.kill_at = None
         run()
@@ -296,14 +181,14 @@ def test_parts_of_foreign_units_stay(host, run):
 
 
 def test_foreign_files_keep_their_directory(host, run):
-    host.install()
+    install(host)
     host.write("/etc/kubernetes/pki/mine.crt", "x")
     run()
     assert [path for path in host.files() if path.startswith("/etc/kubernetes")] == ["/etc/kubernetes/pki/mine.crt"]
 
 
 def test_a_file_that_another_has_written_since_stays(host, run):
-    host.install()
+    install(host)
     host.write("/etc/crictl.yaml", "# Written by plainkube.cluster.\nruntime-endpoint: unix:///run/mine.sock\n")
     run()
     assert "/etc/crictl.yaml" in host.files()
@@ -311,21 +196,21 @@ def test_a_file_that_another_has_written_since_stays(host, run):
 
 
 def test_docker_does_not_change_and_masquerades_while_foreign_containers_run(host, run):
-    host.install()
+    install(host)
     host.containers = [POD, MINE]
     result = run()
     assert "would stop mine: run plainkube.cluster.reset again" in result["kept"][0]
     assert host.containers == [MINE]
-    assert "systemctl stop docker" not in host.done
+    assert "systemctl stop docker.socket docker" not in host.done
     assert "-A POSTROUTING -s 10.244.5.0/24 ! -o docker0 -j MASQUERADE\nCOMMIT" in host.restored
     assert not run()["changed"]
     host.containers = [{**MINE, "State": "exited"}]
     assert run()["removed"] == {"Docker's process": ["restarted, to restore its default bridge"]}
     assert host.done == [
-        "systemctl stop docker",
+        "systemctl stop docker.socket docker",
         "systemctl daemon-reload",
         "systemctl start docker",
-        "systemctl stop docker",
+        "systemctl stop docker.socket docker",
         "systemctl daemon-reload",
         "systemctl start docker",
     ]
@@ -333,7 +218,7 @@ def test_docker_does_not_change_and_masquerades_while_foreign_containers_run(hos
 
 
 def test_an_image_in_use_by_a_foreign_container_stays(host, run):
-    host.install()
+    install(host)
     host.containers = [{**MINE, "State": "exited", "ImageID": "i1"}]
     result = run()
     assert result["kept"] == [f"Images in use by foreign containers stay: {PAUSE}."]
@@ -341,7 +226,7 @@ def test_an_image_in_use_by_a_foreign_container_stays(host, run):
 
 
 def test_a_damaged_state_is_reported_before_any_change(host, run):
-    host.install()
+    install(host)
     host.write(_state.PATH, "{")
     before = host.files()
     for check in (True, False):
@@ -353,7 +238,7 @@ def test_a_damaged_state_is_reported_before_any_change(host, run):
 
 
 def test_without_a_state_dockers_settings_stay(host, run):
-    host.install()
+    install(host)
     os.unlink(f"{host.root}{_state.PATH}")
     text = host.files()["/etc/docker/daemon.json"]
     run()
@@ -361,7 +246,7 @@ def test_without_a_state_dockers_settings_stay(host, run):
 
 
 def test_nothing_is_deleted_below_a_mount_that_stays(host, run):
-    host.install()
+    install(host)
     host.stuck = True
     result = run()
     assert "`umount /var/lib/kubelet/pods/p/v` failed: umount: target is busy" in result["msg"]
@@ -376,7 +261,7 @@ def link(host, path, target):
 
 
 def test_a_link_above_is_followed_to_mounts_and_data(host, run):
-    host.install()
+    install(host)
     link(host, "/var/lib", "/data/lib")
     host.write("/proc/self/mountinfo", "1 2 0:1 / /data/lib/kubelet/pods/p/v rw - tmpfs tmpfs rw\n")
     told = run(_ansible_check_mode=True)
@@ -392,7 +277,7 @@ def test_a_link_above_is_followed_to_mounts_and_data(host, run):
 
 @pytest.mark.parametrize("only", [None, "/var/lib/kubelet", "/etc/kubernetes"])
 def test_links_and_their_targets_stay(host, run, only):
-    host.install()
+    install(host)
     links = {
         path: f"/data/{number}"
         for number, path in enumerate(
@@ -433,7 +318,7 @@ def test_links_and_their_targets_stay(host, run, only):
 
 @pytest.mark.parametrize("check", [False, True])
 def test_a_link_to_a_directory_with_foreign_files_is_refused_before_any_change(host, run, check):
-    host.install()
+    install(host)
     host.write("/data/canary", "mine")
     for name in os.listdir(f"{host.root}/var/lib/kubelet"):
         os.rename(f"{host.root}/var/lib/kubelet/{name}", f"{host.root}/data/{name}")
@@ -449,7 +334,7 @@ def test_a_link_to_a_directory_with_foreign_files_is_refused_before_any_change(h
 
 
 def test_a_mount_point_with_foreign_files_is_refused_too(host, run):
-    host.install()
+    install(host)
     host.write("/proc/self/mountinfo", "1 2 8:1 /data /var/lib/flannel rw - ext4 /dev/sda1 rw\n")
     host.write("/var/lib/flannel/canary", "mine")
     assert "/var/lib/flannel is a mount point, and also contains canary" in run()["msg"]
@@ -460,7 +345,7 @@ def test_a_mount_point_with_foreign_files_is_refused_too(host, run):
 
 
 def test_a_link_inside_one_of_our_directories_is_refused(host, run):
-    host.install()
+    install(host)
     host.write("/data/plugins/canary", "mine")
     os.symlink(f"{host.root}/data/plugins", f"{host.root}/var/lib/kubelet/plugins")
     assert (
@@ -471,7 +356,7 @@ def test_a_link_inside_one_of_our_directories_is_refused(host, run):
 
 
 def test_the_pods_directory_may_be_a_link(host, run):
-    host.install()
+    install(host)
     uid = "0a1b2c3d-0000-0000-0000-000000000000"
     os.rename(f"{host.root}/var/lib/kubelet/pods/p", f"{host.root}/var/lib/kubelet/pods/{uid}")
     host.write("/var/lib/kubelet/pki/x", "x")
@@ -486,7 +371,7 @@ def test_the_pods_directory_may_be_a_link(host, run):
 
 
 def test_a_docker_that_cannot_start_without_our_drop_in_is_reported(host, run, monkeypatch):
-    host.install()
+    install(host)
     host.write("/proc/1/status", "CapBnd:\t0000000000000000\n")
     show = host.systemctl
     monkeypatch.setattr(
@@ -497,7 +382,7 @@ def test_a_docker_that_cannot_start_without_our_drop_in_is_reported(host, run, m
 
 
 def test_a_held_service_does_not_start_at_boot_either(host, run):
-    host.install()
+    install(host)
     host.enabled |= {"haproxy", "keepalived"}
     assert run()["removed"]["hold on"] == ["haproxy.service", "keepalived.service"]
     assert not {"haproxy", "keepalived"} & host.enabled

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
-import shutil
 
 import pytest
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import runtime_removal
-from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _containerd_parts, _paths
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker, _docker_api
-from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
+from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _containerd_parts
 
-STAMP = _stamp.Stamp("a" * 64, "1")
 PAUSE = "registry.k8s.io/pause:3.10.2"
 POD = {"Id": "p", "Names": ["/k8s_POD"], "Labels": {"io.kubernetes.pod.name": "x"}, "State": "running", "ImageID": "i2"}
 MINE = {"Id": "m", "Names": ["/mine"], "Labels": {}, "State": "running", "ImageID": "i3"}
@@ -35,173 +29,56 @@ THEIRS = {
 }
 
 
-class Killed(BaseException):
-    """The run is killed here, as with SIGKILL."""
+def with_docker(node):
+    """A node with Docker and cri-dockerd."""
+    node.unit("kubelet")
+    node.unit("cri-dockerd")
+    node.states["cri-dockerd"] = "active"
+    node.enabled.add("cri-dockerd")
+    node.docker_on_flannel()
+    node.write("/var/lib/cri-dockerd/x")
+    node.write("/opt/plainkube/cri-dockerd/1/cri-dockerd")
+    node.link("/usr/local/bin/cri-dockerd", "/opt/plainkube/cri-dockerd/1/cri-dockerd")
+    node.containers = [POD]
+    node.images = [
+        {"Id": "i1", "RepoTags": [PAUSE]},
+        {"Id": "i2", "RepoTags": ["pulled:1"]},
+        {"Id": "i3", "RepoTags": ["mine:1"]},
+    ]
 
 
-class FakeNode:
-    """Files below a directory, and the parts of systemd, Docker and containerd that the module uses."""
-
-    def __init__(self, root):
-        self.root = root
-        self.done, self.kill_at = [], None
-        for path, text in THEIRS.items():
-            self.write(path, text)
-        self.states = dict.fromkeys(["kubelet", "containerd", "docker"], "active")
-        self.enabled = {"docker", "containerd"}
-        self.containers, self.images = [], []
-        self.pods, self.pod_images = [], []
-        self.rules = "*nat\n:MINE - [0:0]\n-A PREROUTING -j MINE\nCOMMIT\n"
-
-    def write(self, path, text=""):
-        place = pathlib.Path(f"{self.root}{path}")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, encoding="utf-8")
-
-    def unit(self, name):
-        self.write(f"/etc/systemd/system/{name}.service", _stamp.append("[Service]\n", [], STAMP))
-
-    def with_docker(self):
-        """A node with Docker and cri-dockerd."""
-        self.unit("kubelet")
-        self.unit("cri-dockerd")
-        self.states["cri-dockerd"] = "active"
-        self.enabled.add("cri-dockerd")
-        self.docker_on_flannel()
-        self.write("/var/lib/cri-dockerd/x")
-        self.write("/opt/plainkube/cri-dockerd/1/cri-dockerd")
-        pathlib.Path(f"{self.root}/usr/local/bin").mkdir(parents=True, exist_ok=True)
-        os.symlink("/opt/plainkube/cri-dockerd/1/cri-dockerd", f"{self.root}/usr/local/bin/cri-dockerd")
-        self.containers = [POD]
-        self.images = [
-            {"Id": "i1", "RepoTags": [PAUSE]},
-            {"Id": "i2", "RepoTags": ["pulled:1"]},
-            {"Id": "i3", "RepoTags": ["mine:1"]},
-        ]
-
-    def docker_on_flannel(self):
-        drop_in = _stamp.append("[Service]\n", ["/etc/docker/daemon.json"], STAMP)
-        ours = _docker.Record("/etc/docker/daemon.json", {"live-restore": True})._asdict()
-        self.write(_state.PATH, json.dumps({_state.DOCKER: ours}))
-        self.write("/etc/systemd/system/docker.service.d/zz-plainkube.conf", drop_in)
-        self.write("/etc/docker/daemon.json", json.dumps({"debug": True, "live-restore": True}, indent=2))
-
-    def with_containerd(self, bridge):
-        """A node with our containerd."""
-        self.unit("kubelet")
-        self.unit("containerd")
-        self.states["plainkube-cni.path"] = "active"
-        plugins = [{"type": "bridge", "bridge": bridge}]
-        self.write("/etc/cni/net.d/10-plainkube.conflist", json.dumps({"plugins": plugins}))
-        for path in (
-            "/etc/containerd/plainkube.toml",
-            "/etc/kubernetes/plainkube-cni",
-            "/etc/kubernetes/plainkube-cni.json",
-            "/run/netns/cni-1",
-        ):
-            self.write(path)
-        self.write("/etc/systemd/system/plainkube-cni.path")
-        self.write("/var/lib/cni/networks/plainkube/10.244.5.130")
-        self.write("/var/lib/cni/results/cni-loopback-p-lo")
-        self.write("/run/containerd/io.containerd.grpc.v1.cri/sandboxes/p/x")
-        self.write(
-            "/proc/self/mountinfo",
-            "1 2 0:1 / /run/containerd/io.containerd.grpc.v1.cri/sandboxes/p/shm rw - tmpfs tmpfs rw\n",
-        )
-        if bridge == "cni0":
-            self.write("/sys/class/net/cni0/mtu")
-            self.states["docker"] = "inactive"
-            self.enabled.discard("docker")
-        else:
-            self.docker_on_flannel()
-        self.pods, self.pod_images, self.rules = ["p"], [PAUSE, "pulled:1"], RULES
-
-    def files(self):
-        return {
-            str(path)[len(self.root) :]
-            for path in pathlib.Path(self.root).rglob("*")
-            if path.is_file() or path.is_symlink()
-        }
-
-    def act(self, what):
-        self.done.append(what)
-        if self.kill_at == len(self.done):
-            raise Killed
-
-    def systemctl(self, verb, *arguments):
-        names = [word.removesuffix(".service") for word in arguments if not word.startswith("-")]
-        if verb == "cat":
-            return "[Service]\nExecStart=/usr/sbin/dockerd -H fd://\n"
-        if verb == "show":
-            state = self.states.get(names[0], "inactive")
-            return f"ActiveState={state}\nUnitFileState={'enabled' if names[0] in self.enabled else 'disabled'}\nMainPID=7\nOOMScoreAdjust=0\n"
-        if verb == "stop":
-            self.states.update(dict.fromkeys(names, "inactive"))
-        elif verb == "start":
-            self.states.update(dict.fromkeys(names, "active"))
-        elif verb == "disable":
-            self.enabled -= {*names}
-        if verb != "reset-failed":
-            self.act(f"systemctl {verb} {' '.join(names)}".strip())
-        return ""
-
-    def ctr(self, kind, verb, *arguments):
-        assert self.states["containerd"] == "active"
-        if verb == "list":
-            return "\n".join(self.pod_images if kind == "images" else self.pods)
-        if kind == "containers":
-            self.pods = []
-        elif kind == "images":
-            self.pod_images = []
-        self.act(f"ctr {kind} {verb} {' '.join(arguments)}")
-        return ""
-
-    def run_command(self, command, data=None, **dummy):
-        program, *words = command
-        if program == "systemctl":
-            return 0, self.systemctl(*words), ""
-        if program == "ctr":
-            return 0, self.ctr(*words[2:]), ""
-        if program == "iptables-save":
-            return 0, self.rules, ""
-        if program == "iptables-restore":
-            assert data.splitlines()[1] == "-D PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT"
-            self.rules = "*nat\n:MINE - [0:0]\n-A PREROUTING -j MINE\nCOMMIT\n"
-        elif command[:3] == ["ip", "link", "delete"]:
-            shutil.rmtree(f"{self.root}/sys/class/net/{command[3]}")
-        elif command[:3] == ["ip", "netns", "delete"]:
-            os.unlink(f"{self.root}/run/netns/{command[3]}")
-        elif program == "umount":
-            self.write("/proc/self/mountinfo", "")
-        else:
-            return 0, "", ""
-        self.act(" ".join(command))
-        return 0, "", ""
-
-    def call(self, method, path, **dummy):
-        assert self.states["docker"] == "active", "the API's socket would start Docker"
-        if path.startswith("/containers/json"):
-            return self.containers
-        if path == "/images/json":
-            return self.images
-        if path.startswith("/containers/"):
-            self.containers = [one for one in self.containers if f"{_bridge.name(one)}?" not in path]
-        else:
-            self.images = [one for one in self.images if not path.endswith(one["RepoTags"][0])]
-        self.act(f"{method} {path}")
-        return None
+def with_containerd(node, bridge):
+    """A node with our containerd."""
+    files = ["/etc/containerd/plainkube.toml", "/etc/kubernetes/plainkube-cni", "/etc/kubernetes/plainkube-cni.json"]
+    files += ["/etc/systemd/system/plainkube-cni.path", "/etc/crictl.yaml"]
+    for path in [*files, "/run/netns/cni-1"]:
+        node.write(path)
+    node.unit("kubelet")
+    node.unit("containerd", *files)
+    node.states["plainkube-cni.path"] = "active"
+    plugins = [{"type": "bridge", "bridge": bridge}]
+    node.write("/etc/cni/net.d/10-plainkube.conflist", json.dumps({"plugins": plugins}))
+    node.write("/var/lib/cni/networks/plainkube/10.244.5.130")
+    node.write("/var/lib/cni/results/cni-loopback-p-lo")
+    node.write("/run/containerd/io.containerd.grpc.v1.cri/sandboxes/p/x")
+    node.write(
+        "/proc/self/mountinfo",
+        "1 2 0:1 / /run/containerd/io.containerd.grpc.v1.cri/sandboxes/p/shm rw - tmpfs tmpfs rw\n",
+    )
+    if bridge == "cni0":
+        node.write("/sys/class/net/cni0/mtu")
+        node.states["docker"] = "inactive"
+        node.enabled.discard("docker")
+    else:
+        node.docker_on_flannel()
+    node.pods, node.pod_images, node.rules = ["p"], [PAUSE, "pulled:1"], RULES
 
 
 @pytest.fixture
-def node(tmp_path, monkeypatch):
-    fake = FakeNode(str(tmp_path))
-    monkeypatch.setattr(_paths, "ROOT", fake.root)
-    monkeypatch.setattr(_bridge, "INTERFACE", f"{fake.root}/sys/class/net/docker0")
-    monkeypatch.setattr(_docker_api, "call", fake.call)
-    monkeypatch.setattr(
-        AnsibleModule, "run_command", lambda self, command, **options: fake.run_command(command, **options)
+def node(fake_host):
+    return fake_host(
+        THEIRS, ["kubelet", "containerd", "docker"], "*nat\n:MINE - [0:0]\n-A PREROUTING -j MINE\nCOMMIT\n"
     )
-    return fake
 
 
 @pytest.fixture
@@ -234,12 +111,12 @@ def there_and_nothing_again(node, run, wanted):
 
 
 def test_from_docker_to_containerd_and_docker(node, run):
-    node.with_docker()
+    with_docker(node)
     node.containers.append(MINE)
     there_and_nothing_again(node, run, BOTH)
     assert (node.containers, node.images) == ([MINE], [{"Id": "i3", "RepoTags": ["mine:1"]}])
     assert node.states["docker"] == "active"
-    assert node.files() == {
+    assert {*node.files()} == {
         *THEIRS,
         "/etc/systemd/system/kubelet.service",
         "/etc/systemd/system/docker.service.d/zz-plainkube.conf",
@@ -248,22 +125,20 @@ def test_from_docker_to_containerd_and_docker(node, run):
 
 
 def test_from_docker_to_containerd_alone(node, run):
-    node.with_docker()
+    with_docker(node)
     done = there_and_nothing_again(node, run, ALONE)
     assert (node.containers, node.images) == ([], [{"Id": "i3", "RepoTags": ["mine:1"]}])
     assert node.states["docker"] == node.states["docker.socket"] == "inactive"
     assert "docker" not in node.enabled
     # Once without a bridge, to forget its address.
     assert "systemctl start docker" in done
-    assert node.files() == {*THEIRS, "/etc/systemd/system/kubelet.service"}
-    assert json.loads(pathlib.Path(f"{node.root}/etc/docker/daemon.json").read_text(encoding="utf-8")) == {
-        "debug": True
-    }
+    assert {*node.files()} == {*THEIRS, "/etc/systemd/system/kubelet.service"}
+    assert json.loads(node.read("/etc/docker/daemon.json")) == {"debug": True}
 
 
 def test_a_missing_kubelet_is_not_stopped(node, run):
     """systemctl would fail."""
-    node.with_docker()
+    with_docker(node)
     os.unlink(f"{node.root}/etc/systemd/system/kubelet.service")
     del node.states["kubelet"]
     result = run(BOTH)
@@ -273,7 +148,7 @@ def test_a_missing_kubelet_is_not_stopped(node, run):
 
 @pytest.mark.parametrize("check", [False, True])
 def test_foreign_files_behind_a_link_are_reported_before_any_change(node, run, check):
-    node.with_docker()
+    with_docker(node)
     os.rename(f"{node.root}/var/lib/cri-dockerd", f"{node.root}/data")
     os.symlink(f"{node.root}/data", f"{node.root}/var/lib/cri-dockerd")
     before = node.files()
@@ -288,7 +163,7 @@ def test_foreign_files_behind_a_link_are_reported_before_any_change(node, run, c
 
 
 def test_links_stay_and_their_content_is_removed(node, run):
-    node.with_docker()
+    with_docker(node)
     os.rename(f"{node.root}/var/lib/cri-dockerd/x", f"{node.root}/var/lib/cri-dockerd/sandbox")
     for path, target in {"/var/lib/cri-dockerd": "/data", "/opt": "/disk"}.items():
         os.rename(f"{node.root}{path}", f"{node.root}{target}")
@@ -300,7 +175,7 @@ def test_links_stay_and_their_content_is_removed(node, run):
 
 
 def test_docker_does_not_stop_while_foreign_containers_run(node, run):
-    node.with_docker()
+    with_docker(node)
     node.containers.append(MINE)
     for check in (True, False):
         message = run(ALONE, _ansible_check_mode=check)["msg"]
@@ -318,27 +193,28 @@ def test_a_docker_that_was_never_ours_does_not_change(node, run):
 
 @pytest.mark.parametrize("bridge", ["cni0", "docker0"])
 def test_from_containerd_to_docker(node, run, bridge):
-    node.with_containerd(bridge)
+    with_containerd(node, bridge)
     there_and_nothing_again(node, run, DOCKER)
     assert (node.pods, node.pod_images) == ([], [])
     assert "CNI-" not in node.rules
-    kept = {"/etc/systemd/system/kubelet.service"}
+    assert node.restored.splitlines()[1] == "-D PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT"
+    kept = {"/etc/systemd/system/kubelet.service", "/etc/crictl.yaml"}
     kept |= {"/etc/systemd/system/docker.service.d/zz-plainkube.conf", _state.PATH} if bridge == "docker0" else set()
-    assert node.files() == {*THEIRS, *kept}
+    assert {*node.files()} == {*THEIRS, *kept}
     # Docker continues with its package's containerd.
     assert node.states["containerd"] == ("active" if bridge == "docker0" else "inactive")
 
 
 def test_from_one_bridge_to_the_other(node, run):
-    node.with_containerd("cni0")
+    with_containerd(node, "cni0")
     there_and_nothing_again(node, run, BOTH)
     assert (node.pods, node.pod_images) == ([], [PAUSE, "pulled:1"])
-    assert {"/etc/systemd/system/containerd.service", "/etc/containerd/plainkube.toml"} <= node.files()
-    assert not {"/sys/class/net/cni0/mtu", "/etc/cni/net.d/10-plainkube.conflist", "/run/netns/cni-1"} & node.files()
+    assert {"/etc/systemd/system/containerd.service", "/etc/containerd/plainkube.toml"} <= {*node.files()}
+    assert not {"/sys/class/net/cni0/mtu", "/etc/cni/net.d/10-plainkube.conflist", "/run/netns/cni-1"} & {*node.files()}
 
 
 def test_nothing_to_do_on_the_desired_bridge(node, run):
-    node.with_containerd("docker0")
+    with_containerd(node, "docker0")
     before = node.files()
     assert not run(BOTH)["changed"]
     assert (node.pods, node.files()) == (["p"], before)
@@ -353,28 +229,28 @@ def test_an_incomplete_change_is_pending(node, run):
 
 
 def test_a_change_is_recorded_until_it_is_complete(node, run):
-    node.with_docker()
-    before = json.loads(pathlib.Path(f"{node.root}{_state.PATH}").read_text(encoding="utf-8"))
+    with_docker(node)
+    before = json.loads(node.read(_state.PATH))
     for state, after in (("prepared", {**before, "runtime_change": {"to": "containerd"}}), ("complete", before)):
         told = run(BOTH, state=state, _ansible_check_mode=True)
         result = run(BOTH, state=state)
         assert result == told == {"changed": True, "actions": [("write", _state.PATH, "")]}
-        assert json.loads(pathlib.Path(f"{node.root}{_state.PATH}").read_text(encoding="utf-8")) == after
+        assert json.loads(node.read(_state.PATH)) == after
         assert run(BOTH, state=state) == {"changed": False, "actions": []}
     assert node.done == []
 
 
 def test_a_refused_change_does_not_start(node, run):
-    node.with_docker()
+    with_docker(node)
     node.containers.append(MINE)
     before = node.files()
     assert "runs containers that Kubernetes does not own: mine" in run(ALONE, state="prepared")["msg"]
-    assert "runtime_change" not in pathlib.Path(f"{node.root}{_state.PATH}").read_text(encoding="utf-8")
+    assert "runtime_change" not in node.read(_state.PATH)
     node.containers.remove(MINE)
     node.write("/etc/docker/daemon.json", "{")
     assert "/etc/docker/daemon.json is not JSON" in run(ALONE, state="prepared")["msg"]
-    assert "runtime_change" not in pathlib.Path(f"{node.root}{_state.PATH}").read_text(encoding="utf-8")
-    assert (node.done, node.files()) == ([], before)
+    assert "runtime_change" not in node.read(_state.PATH)
+    assert (node.done, node.files()) == ([], {**before, "/etc/docker/daemon.json": "{"})
 
 
 @pytest.mark.parametrize(
@@ -383,9 +259,8 @@ def test_a_refused_change_does_not_start(node, run):
 )
 def test_a_run_killed_anywhere_is_finished_by_the_next(node, run, kind, wanted):
     def install():
-        shutil.rmtree(node.root)
-        node.__init__(node.root)
-        node.with_docker() if kind == "docker" else node.with_containerd(kind)
+        node.start()
+        with_docker(node) if kind == "docker" else with_containerd(node, kind)
 
     install()
     run(wanted)
@@ -395,7 +270,7 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(node, run, kind, wanted):
     for step in range(1, steps + 1):
         install()
         node.kill_at = step
-        with pytest.raises(Killed):
+        with pytest.raises(node.Killed):
             run(wanted)
         node.kill_at = None
         run(wanted)
@@ -418,7 +293,7 @@ def test_shims_of_kubernetes(words, expected):
 
 def test_a_remaining_shim_is_killed(node, run, monkeypatch):
     """containerd 2 leaves those of sandboxes running."""
-    node.with_containerd("cni0")
+    with_containerd(node, "cni0")
     node.write("/proc/523/cmdline", "/usr/local/bin/containerd-shim-runc-v2\0-namespace\0k8s.io\0-id\0x\0")
     node.write("/proc/524/cmdline", "/usr/local/bin/containerd-shim-runc-v2\0-namespace\0moby\0-id\0y\0")
     ended = []

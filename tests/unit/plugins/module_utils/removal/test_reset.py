@@ -48,11 +48,14 @@ def test_our_units_have_a_stamp_and_the_kubelet_is_first():
     assert _reset.owned_units(units) == ["kubelet", "cri-dockerd", "etcd"]
 
 
-def test_configuration_is_the_units_inputs_below_etc_kubernetes():
+def test_files_in_a_trailer_are_ours_by_place_or_name():
     text = unit(
-        "/etc/kubernetes/kubelet.yaml", "/usr/local/bin/kubelet", "/etc/systemd/system/kubelet.service.d/10-mine.conf"
+        *("/etc/kubernetes/kubelet.yaml", "/etc/sysctl.d/60-plainkube.conf", "/etc/crictl.yaml"),
+        *("/usr/local/bin/kubelet", "/run/xtables.lock", "/etc/systemd/system/kubelet.service.d/10-mine.conf"),
     )
-    assert _reset.configuration([text, "[Service]\n"]) == {"/etc/kubernetes/kubelet.yaml"}
+    units = [text, "[Service]\n"]
+    assert _reset.owned_files(units) == {"/etc/kubernetes/kubelet.yaml", "/etc/sysctl.d/60-plainkube.conf"}
+    assert _reset.shared_files(units) == {"/etc/crictl.yaml"}
 
 
 def test_our_users_are_identified_by_their_comment():
