@@ -10,6 +10,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
@@ -425,6 +426,17 @@ def test_a_token_that_cannot_be_read_is_none(act, tmp_path, text):
 # --- the modules ---------------------------------------------------------------------------------------------------
 
 
+def test_the_main_function_of_modules_holds_the_lock(act, run_module):
+    act(_run.begin, A)
+
+    def while_it_runs(module):
+        return {"changed": False, "asked": module.params["name"], "idle": _run._idle()}
+
+    module = types.SimpleNamespace(main=lambda: _run.main({"name": {"type": "str"}}, while_it_runs))
+    assert run_module(module, name="x") == {"changed": False, "asked": "x", "idle": False}
+    assert _run._idle()
+
+
 def test_every_module_that_changes_a_host_holds_its_lock():
     """Exceptions are modules that only inspect, or that run on the control node."""
     looks = {"encryption_usage", "kube_checkstatus", "host_facts"}
@@ -433,6 +445,6 @@ def test_every_module_that_changes_a_host_holds_its_lock():
     plugins = pathlib.Path(_run.__file__).parents[2]
     held = set()
     for path in (plugins / "module_utils/modules").glob("*.py"):
-        if "_run.held(module)" in path.read_text():
+        if "_run.held(module)" in path.read_text() or "_run.main(SPEC, run" in path.read_text():
             held.add(path.stem)
     assert held == {path.stem for path in (plugins / "modules").glob("*.py")} - looks - here - {"__init__"}
