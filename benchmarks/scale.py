@@ -35,10 +35,11 @@ BAR = 1.10
 CALLBACKS = CHECKOUT / "benchmarks" / "callback"
 SERVERS = 3
 PKI = "/etc/kubernetes/pki/"
-# Finds the module's name in Ansible's input to Python, and prints the file with that name: the host's own
+# Finds the module's name in Ansible's input to Python, or for a step in the environment, and prints the file with that name: the host's own
 # if it exists, else that of all hosts.
 STUB = r"""#!/bin/sh
 name=$(sed -n "s/^module_fqn='.*[.]\([a-z_]*\)',$/\1/p")
+name=${PLAINKUBE_MODULE:-$name}
 own=${0%/*}/$name.json
 [ -e "$own" ] || own=${0%/*}/../../answers/$name.json
 exec cat "$own"
