@@ -9,7 +9,8 @@ import json
 import re
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
+# Relative, because the lab imports this without the collection.
+from . import _places
 
 # uname -m -> the name in Go, Kubernetes and Debian.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
