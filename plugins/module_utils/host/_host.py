@@ -9,7 +9,7 @@ import json
 import re
 import typing as t
 
-# Relative, because lab/ imports this file, too, which is not run by Ansible.
+# Relative, because the lab imports this without the collection.
 from . import _places
 
 # uname -m -> the name in Go, Kubernetes and Debian.

@@ -174,14 +174,18 @@ class Host(DockerHost, ContainerdHost):
 
     def shared_files(self) -> list[str]:
         """The files that other software uses, too, unless somebody has changed them."""
-        paths = _reset.shared_files(self.units.values())
+        paths = {path for path in _reset.configuration(self.units.values()) if not _reset.is_ours(path)}
         files = {path: text for path in paths for text in [_files.read(at(path))] if text is not None}
         return sorted(_reset.as_stamped(self.units.values(), files))
 
     def files(self) -> list[str]:
         # containerd's are a part of containerd.
-        owned = _reset.owned_files(text for name, text in self.units.items() if name != "containerd")
-        wanted = {*owned, *self.temporary_files(), *(path for name in UNNAMED for path in matching(name))}
+        units = [text for name, text in self.units.items() if name != "containerd"]
+        wanted = {
+            *filter(_reset.is_ours, _reset.configuration(units)),
+            *self.temporary_files(),
+            *(path for name in UNNAMED for path in matching(name)),
+        }
         certificates = self.certificates()
         # The file that identifies the directory as ours comes last.
         return [*there(sorted(wanted - {*certificates})), *there(certificates)]

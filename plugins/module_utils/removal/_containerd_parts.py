@@ -135,7 +135,8 @@ class ContainerdHost(Host):
 
     def containerd_files(self) -> list[str]:
         """Not /etc/crictl.yaml, which a node keeps when its runtime changes."""
-        return there([*sorted(_reset.owned_files([self.units["containerd"]])), _environment.path("containerd")])
+        files = filter(_reset.is_ours, _reset.configuration([self.units["containerd"]]))
+        return there([*sorted(files), _environment.path("containerd")])
 
     def remove_containerd(self, paths: list[str]) -> None:
         """Return the service to its package, and to Docker if that is running."""

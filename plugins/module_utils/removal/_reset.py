@@ -71,18 +71,9 @@ def configuration(units: t.Iterable[str]) -> set[str]:
     return {path for path in paths if path.startswith("/etc/") and ".service.d/" not in path}
 
 
-def owned_files(units: t.Iterable[str]) -> set[str]:
-    """The files in units' trailers that are ours whatever they contain: those below /etc/kubernetes, or with our name."""
-    return {
-        path
-        for path in configuration(units)
-        if path.startswith(f"{CONFIGURATION}/") or "plainkube" in os.path.basename(path)
-    }
-
-
-def shared_files(units: t.Collection[str]) -> set[str]:
-    """The other files below /etc in units' trailers: they are ours as long as they are what a trailer says."""
-    return configuration(units) - owned_files(units)
+def is_ours(path: str) -> bool:
+    """Whether a file in a trailer is ours whatever it contains. Others are ours as long as they are what the trailer says."""
+    return path.startswith(f"{CONFIGURATION}/") or "plainkube" in os.path.basename(path)
 
 
 def as_stamped(units: t.Iterable[str], files: t.Mapping[str, str]) -> set[str]:

@@ -94,4 +94,4 @@ def test_reset_removes_every_file_of_a_component():
     }
     unit = _stamp.append("[Service]\n", sorted(paths), _stamp.Stamp("a" * 64, "1"))
     assert len(paths) > 10
-    assert paths - _reset.owned_files([unit]) - _reset.shared_files([unit]) == STAY
+    assert paths - _reset.configuration([unit]) == STAY

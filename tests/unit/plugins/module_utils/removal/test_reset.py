@@ -53,9 +53,9 @@ def test_files_in_a_trailer_are_ours_by_place_or_name():
         *("/etc/kubernetes/kubelet.yaml", "/etc/sysctl.d/60-plainkube.conf", "/etc/crictl.yaml"),
         *("/usr/local/bin/kubelet", "/run/xtables.lock", "/etc/systemd/system/kubelet.service.d/10-mine.conf"),
     )
-    units = [text, "[Service]\n"]
-    assert _reset.owned_files(units) == {"/etc/kubernetes/kubelet.yaml", "/etc/sysctl.d/60-plainkube.conf"}
-    assert _reset.shared_files(units) == {"/etc/crictl.yaml"}
+    files = _reset.configuration([text, "[Service]\n"])
+    assert files == {"/etc/kubernetes/kubelet.yaml", "/etc/sysctl.d/60-plainkube.conf", "/etc/crictl.yaml"}
+    assert {*filter(_reset.is_ours, files)} == files - {"/etc/crictl.yaml"}
 
 
 def test_our_users_are_identified_by_their_comment():
