@@ -168,6 +168,10 @@ components:
       description: Whether the service was running, so that a restart interrupts it.
       returned: with O(components[].state=present)
       type: bool
+    ready:
+      description: Whether the service was ready.
+      returned: in check mode, with O(components[].state=present), unless O(components[].wait) is 0
+      type: bool
 """
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules.component import main

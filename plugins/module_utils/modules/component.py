@@ -204,13 +204,13 @@ def start(module: AnsibleModule, params: dict, plan: dict) -> None:
     wait_until_ready(module, params, plan["stamp"])
 
 
-def readiness(module: AnsibleModule, params: dict, stamp: str) -> str:
-    """Why the component is not ready yet; empty if it is."""
+def readiness(module: AnsibleModule, params: dict, stamp: str | None) -> str:
+    """Why the component, with a process with this stamp or with any, is not ready yet; empty if it is."""
     state = _systemd.show(module, f"{params['name']}.service")
     if state.get("ActiveState") != "active":
         return f"its state is {state.get('ActiveState')}/{state.get('SubState')}"
     # The restart is asynchronous: for a moment, the old process still runs and is ready.
-    if _stamp.of_process(int(state.get("MainPID") or 0)) != stamp:
+    if stamp not in (None, _stamp.of_process(int(state.get("MainPID") or 0))):
         return "the old process is still running"
     url = params["ready_url"]
     if not url:
@@ -261,13 +261,11 @@ SPEC = {
 }
 
 
-def pending(module: AnsibleModule, params: dict, plan: dict) -> list[Action]:
-    """What a run would do without changing anything: reload systemd, and wait for a component that is not ready."""
+def pending(name: str, plan: dict, unready: str) -> list[Action]:
+    """What a run would do without changing anything: reload systemd, and wait for a component that is not ready, for this reason."""
     reasons = ["systemd has not loaded the current unit"] if plan["unread"] else []
-    if params["wait"] and not plan["reasons"]:
-        problem = readiness(module, params, plan["stamp"])
-        reasons += [f"it is not ready: {problem}"] if problem else []
-    return [Action("wait", params["name"], reason) for reason in reasons]
+    reasons += [f"it is not ready: {unready}"] if unready and not plan["reasons"] else []
+    return [Action("wait", name, reason) for reason in reasons]
 
 
 # --- removal of a component ---
@@ -323,8 +321,13 @@ def run(module: AnsibleModule) -> dict:
     if problem:
         module.fail_json(msg=problem)
     waiting: list[Action] = []
+    unready: dict[str, str] = {}
     if module.check_mode:
-        waiting = [one for params in components for one in pending(module, params, plans[params["name"]])]
+        for params in components:
+            name, plan = params["name"], plans[params["name"]]
+            if params["wait"]:
+                unready[name] = readiness(module, params, None if plan["reasons"] else plan["stamp"])
+            waiting += pending(name, plan, unready.get(name, ""))
     else:
         prepare(module, components, plans)
         for params in components:
@@ -335,6 +338,8 @@ def run(module: AnsibleModule) -> dict:
     done = [one for params in components for one in actions(params, plans[params["name"]])]
     done += _actions.removals(f"{name} with its unit and files" for name, plan in removals.items() if plan["paths"])
     kept = {name: {"running": plan["running"]} for name, plan in plans.items()}
+    for name, problem in unready.items():
+        kept[name]["ready"] = not problem
     return {
         **_actions.result([*done, *waiting]),
         "components": {**kept, **{name: {} for name in removals}},

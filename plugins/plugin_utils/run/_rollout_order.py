@@ -10,7 +10,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
-from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions
 
 # The steps of the plays with a rollout.
 ETCD = ("etcd_member", "etcd")
@@ -43,6 +42,13 @@ def may_run(step: str, answers: t.Mapping[str, t.Mapping[str, t.Any]]) -> bool:
     return not isinstance(components, dict) or any(
         not isinstance(one, dict) or one.get("running", True) for one in components.values()
     )
+
+
+def _ready(answer: t.Mapping[str, t.Any]) -> bool:
+    """Whether a host's answer, which may be anything, says of none of its components that it is not ready."""
+    components = answer.get("components")
+    states = components.values() if isinstance(components, dict) else ()
+    return not any(isinstance(one, dict) and one.get("ready") is False for one in states)
 
 
 class RolloutOrder(t.NamedTuple):
@@ -82,5 +88,6 @@ def control_planes(hosts: t.Sequence[Host], total: int) -> RolloutOrder:
     running = [host for host in busy if host.runs("control_plane")]
     if total == 1 or not running:
         return RolloutOrder([], [])
-    running.sort(key=lambda host: not _actions.is_pending(host.answer("control_plane")))
+    # The others wait until those that are not ready have been repaired.
+    running.sort(key=lambda host: _ready(host.answer("control_plane")))
     return RolloutOrder([host.name for host in busy if host not in running], [host.name for host in running])

@@ -183,6 +183,25 @@ def test_a_component_that_is_not_ready_is_pending(apply, monkeypatch):
     assert apply(check=True, ready_url=url, wait=5)[0]["actions"] == []
 
 
+@pytest.mark.parametrize("content", ["a: 1\n", "a: 2\n"])
+def test_whether_it_is_ready_is_known_before_it_changes(apply, monkeypatch, systemd, content):
+    """Also of a process that must be restarted: the rollout order depends on it."""
+    url = "http://127.0.0.1:1/readyz"
+    answers = [_probe.Answer(200, "ok")]
+    monkeypatch.setattr(_probe, "get", lambda *dummy: answers[-1])
+
+    def states(wait=5):
+        return apply(content=content, check=True, ready_url=url, wait=wait)[0]["components"]["x"]
+
+    apply(ready_url=url)
+    assert states() == {"running": True, "ready": True}
+    answers.append(_probe.Answer(503, "starting", url))
+    assert states() == {"running": True, "ready": False}
+    assert states(wait=0) == {"running": True}
+    systemd.active = False
+    assert states() == {"running": False, "ready": False}
+
+
 def test_a_deleted_user_is_recreated(apply, monkeypatch):
     apply()
     made = []

@@ -14,12 +14,11 @@ def host(
     leader=False,
     answers=True,
     live=True,
-    pending=(),
+    ready=True,
 ):
     """A host that was surveyed."""
-    waits = [{"verb": "wait", "subject": "x", "reason": reason} for reason in pending]
     write = {"verb": "write", "subject": "/x", "reason": ""}
-    component = {"components": {"x": {"running": running}}, "actions": [write, *waits]}
+    component = {"components": {"x": {"running": running, "ready": ready}}, "actions": [write]}
     member = {"live": live, "leader": leader, "answers": answers}
     return _rollout_order.Host(
         name, to_do, {"etcd_member": member, "etcd": component, "control_plane": component}, state
@@ -104,13 +103,20 @@ def test_running_control_planes_go_one_at_a_time_after_those_that_start():
 
 
 def test_a_control_plane_that_is_not_well_is_mended_first():
-    assert control_planes(host("k1"), host("k2"), host("k3", pending=["not ready"])) == ([], ["k3", "k1", "k2"])
+    assert control_planes(host("k1"), host("k2"), host("k3", ready=False)) == ([], ["k3", "k1", "k2"])
 
 
-@pytest.mark.parametrize("actions", [None, 1, "wait", {"verb": "wait"}, ["wait"], [{"verb": ["wait"]}], [{}]])
-def test_a_control_plane_may_answer_anything(actions):
+def test_a_control_plane_whose_api_server_alone_is_stopped_is_repaired_first():
+    """The gate of every other one waits for it."""
+    stopped = host("k2")
+    stopped.answers["control_plane"]["components"]["kube-apiserver"] = {"running": False, "ready": False}
+    assert control_planes(host("k1"), stopped, host("k3")) == ([], ["k2", "k1", "k3"])
+
+
+@pytest.mark.parametrize("components", [None, 1, "ready", [False], {"x": None}, {"x": {}}, {"x": {"ready": [False]}}])
+def test_a_control_plane_may_answer_anything(components):
     liar = host("k2")
-    liar.answers["control_plane"]["actions"] = actions
+    liar.answers["control_plane"]["components"] = components
     assert control_planes(host("k1"), liar) == ([], ["k1", "k2"])
 
 
