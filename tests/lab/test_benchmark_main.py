@@ -7,7 +7,7 @@ import pytest
 from benchmarks import report
 from benchmarks.__main__ import Results
 
-QUIET = {report.FLOOR: 20, report.SITE: 30, report.BARE: 1.2, report.AGAIN: 7, report.FLAG: 9, report.STATUS: 2}
+QUIET = {report.FLOOR: 12, report.SITE: 23, report.BARE: 1.2, report.AGAIN: 7, report.FLAG: 9, report.STATUS: 2}
 
 
 @pytest.mark.parametrize("slow", [1, 3])
