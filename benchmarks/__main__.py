@@ -24,8 +24,8 @@ from lab.base import CHECKOUT, LabError, playbook, say
 from lab.lab import HOSTS, Lab
 
 NAME = "bench"
-# Measurement -> the measurement of the same session with which it is compared, and the maximum ratio. The first run does the work of the script, which
-# is Kubernetes' own start for the most part, and about as much of Ansible's, all of it on the same cores. The others are Ansible's work.
+# Measurement -> the measurement of the same session with which it is compared, and the maximum ratio. The first run does what the
+# script does, which is mostly waiting for Kubernetes to start, and about as much work of Ansible on the same cores. The others are Ansible's work.
 BARS = {
     report.SITE: (report.FLOOR, 2.4),
     report.FLAG: (report.BARE, 11),

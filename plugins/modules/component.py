@@ -170,7 +170,7 @@ components:
       type: bool
     ready:
       description: Whether the service was ready.
-      returned: in check mode, with O(components[].state=present), unless O(components[].wait) is 0
+      returned: in check mode, with O(components[].state=present)
       type: bool
 """
 

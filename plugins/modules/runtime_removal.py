@@ -21,7 +21,7 @@ options:
       - V(prepared) checks that the previous runtime can be removed, and records in C(/var/lib/plainkube/state.json) that the change is in progress.
         Without that record, the run after a killed one could not tell why the node is drained.
       - V(removed) removes it.
-      - V(complete) removes the record.
+      - V(complete) removes the record. It needs no other option, and the others need all those without a default.
     type: str
     choices: [prepared, removed, complete]
     default: removed
@@ -29,16 +29,13 @@ options:
     description: The new runtime of the node.
     type: str
     choices: [docker, containerd]
-    required: true
   bridge:
     description: The new bridge of its pods.
     type: str
-    required: true
   docker:
     description:
       - Whether the node keeps Docker Engine. If not, and Docker runs containers that Kubernetes does not own, the module fails before it changes anything.
     type: bool
-    required: true
   images:
     description: Names of images to remove from Docker, in addition to those of pods' containers. An image that another container uses stays.
     type: list

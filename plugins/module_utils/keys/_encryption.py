@@ -78,7 +78,7 @@ def _without_comments(text: str) -> str:
 
 
 def parse(text: str, path: str) -> list[Key]:
-    """The keys in a file in this format, in order. Lines with comments do not matter; everything else must be as render() writes it."""
+    """The keys in a file in this format, in order. Comment lines are ignored; everything else must be as render() writes it."""
     content = _without_comments(text)
     keys = [Key(int(number or 0), secret) for dummy, number, secret in _ENTRY.findall(content)]
     numbers = [key.number for key in keys]

@@ -36,7 +36,7 @@ FILE_OPTIONS = {
 
 
 def with_flags(name: str, unit: str, flags: dict) -> str:
-    """The unit with the operator's flags: after its own ones in ExecStart, of which those that the operator sets are left out.
+    """Append the operator's flags to a unit's ExecStart, and drop its own flags of the same names.
 
     The unit's own flags, one per line, are already in systemd's syntax (%d, ${VARIABLE})."""
     if not flags:
@@ -205,7 +205,7 @@ def start(module: AnsibleModule, params: dict, plan: dict) -> None:
 
 
 def readiness(module: AnsibleModule, params: dict, stamp: str | None) -> str:
-    """Why the component, with a process with this stamp or with any, is not ready yet; empty if it is."""
+    """Why the component is not ready yet; empty if it is. With a stamp, only a process with that stamp counts."""
     state = _systemd.show(module, f"{params['name']}.service")
     if state.get("ActiveState") != "active":
         return f"its state is {state.get('ActiveState')}/{state.get('SubState')}"
@@ -325,9 +325,8 @@ def run(module: AnsibleModule) -> dict:
     if module.check_mode:
         for params in components:
             name, plan = params["name"], plans[params["name"]]
-            if params["wait"]:
-                unready[name] = readiness(module, params, None if plan["reasons"] else plan["stamp"])
-            waiting += pending(name, plan, unready.get(name, ""))
+            unready[name] = readiness(module, params, None if plan["reasons"] else plan["stamp"])
+            waiting += pending(name, plan, unready[name] if params["wait"] else "")
     else:
         prepare(module, components, plans)
         for params in components:

@@ -22,13 +22,16 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths i
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker
 
-# Our files that no unit's trailer names.
-UNNAMED = (f"{SYSUSERS}/plainkube-*.conf", _member.FIRST_START, _state.PATH)
+# Files with our name, even if their unit is gone, and those that no unit's trailer names.
+OURS = (
+    *(f"/etc/{name}.d/*plainkube*.conf" for name in ("sysctl", "modules-load", "tmpfiles", "sysusers")),
+    *(_member.FIRST_START, _state.PATH),
+)
 # The packages' services for programs that run in our own services, and the drop-ins that keep them from starting.
 HELD = {f"{UNITS}/{name}.service.d/plainkube.conf": f"{name}.service" for name in ("haproxy", "keepalived")}
 # The directories in which a killed run may have left temporary files, in addition to those of files in units' trailers.
 TEMPORARY = (
-    *{os.path.dirname(path) for path in UNNAMED},
+    *{os.path.dirname(path) for path in OURS},
     *(UNITS, f"{UNITS}/docker.service.d", "/etc/docker", "/etc/containerd", "/etc/cni/net.d"),
     *(PKI, f"{PKI}/etcd", *_paths.LINKS),
 )
@@ -173,18 +176,18 @@ class Host(DockerHost, ContainerdHost):
                 raise problem
 
     def shared_files(self) -> list[str]:
-        """The files that other software uses, too, unless somebody has changed them."""
+        """Files that other software may also use, except those that somebody has modified."""
         paths = {path for path in _reset.configuration(self.units.values()) if not _reset.is_ours(path)}
         files = {path: text for path in paths for text in [_files.read(at(path))] if text is not None}
         return sorted(_reset.as_stamped(self.units.values(), files))
 
     def files(self) -> list[str]:
-        # containerd's are a part of containerd.
+        # containerd's files are removed together with containerd.
         units = [text for name, text in self.units.items() if name != "containerd"]
         wanted = {
             *filter(_reset.is_ours, _reset.configuration(units)),
             *self.temporary_files(),
-            *(path for name in UNNAMED for path in matching(name)),
+            *(path for name in OURS for path in matching(name)),
         }
         certificates = self.certificates()
         # The file that identifies the directory as ours comes last.

@@ -29,9 +29,9 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _
 
 SPEC: dict[str, t.Any] = {
     "state": {"type": "str", "choices": ["prepared", "removed", "complete"], "default": "removed"},
-    "runtime": {"type": "str", "choices": [_runtime.DOCKER, _runtime.CONTAINERD], "required": True},
-    "bridge": {"type": "str", "required": True},
-    "docker": {"type": "bool", "required": True},
+    "runtime": {"type": "str", "choices": [_runtime.DOCKER, _runtime.CONTAINERD]},
+    "bridge": {"type": "str"},
+    "docker": {"type": "bool"},
     "images": {"type": "list", "elements": "str", "default": []},
     "wait": {"type": "int", "default": 60},
 }
@@ -132,4 +132,5 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    _run.main(SPEC, run)
+    needed = ("runtime", "bridge", "docker")
+    _run.main(SPEC, run, required_if=[("state", state, needed) for state in ("prepared", "removed")])

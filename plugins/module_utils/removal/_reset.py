@@ -72,7 +72,7 @@ def configuration(units: t.Iterable[str]) -> set[str]:
 
 
 def is_ours(path: str) -> bool:
-    """Whether a file in a trailer is ours whatever it contains. Others are ours as long as they are what the trailer says."""
+    """Whether a file in a trailer belongs to this collection regardless of its content. Other files do only while their content matches the trailer."""
     return path.startswith(f"{CONFIGURATION}/") or "plainkube" in os.path.basename(path)
 
 

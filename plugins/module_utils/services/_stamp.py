@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The stamp: how a running process shows from what it was started, and why it must be restarted.
+"""The stamp identifies what a running process was started from, and so whether it must be restarted, and why.
 
 A unit (or drop-in) ends with a trailer that lists the files that its process reads at start, and sets
 PLAINKUBE_STAMP=SUM.GENERATION in the process's environment. SUM is the SHA-256 of the unit's own text

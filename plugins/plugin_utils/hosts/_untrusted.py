@@ -160,7 +160,7 @@ class HostModule(OnHost, normal.ActionModule):
     """The task's module, run the way Ansible runs modules without an action plugin."""
 
     def run(self, tmp: t.Any = None, task_vars: t.Any = None) -> dict[str, t.Any]:
-        if self._task.resolved_action == _COMPONENT:
+        if self._task.action == _COMPONENT:
             self._task.args.setdefault("replaced", _steps.replaced(task_vars))
         return super().run(tmp, task_vars)
 

@@ -45,10 +45,11 @@ def may_run(step: str, answers: t.Mapping[str, t.Mapping[str, t.Any]]) -> bool:
 
 
 def _ready(answer: t.Mapping[str, t.Any]) -> bool:
-    """Whether a host's answer, which may be anything, says of none of its components that it is not ready."""
+    """Whether a host's answer, which may be anything, reports all its components as ready."""
     components = answer.get("components")
-    states = components.values() if isinstance(components, dict) else ()
-    return not any(isinstance(one, dict) and one.get("ready") is False for one in states)
+    return isinstance(components, dict) and all(
+        isinstance(one, dict) and one.get("ready") is True for one in components.values()
+    )
 
 
 class RolloutOrder(t.NamedTuple):

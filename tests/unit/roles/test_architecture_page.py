@@ -119,7 +119,7 @@ def carriers(action_plugin, sent, host, tmp_path):
     variables["hostvars"] = {"k1": {**variables, "inventory_dir": "/srv"}}
     surveying, running = action_plugin(survey), action_plugin(on_host)
     for plugin, name in ((surveying, "survey"), (running, "component")):
-        plugin._task.action = plugin._task.resolved_action = f"plainkube.cluster.{name}"
+        plugin._task.action = f"plainkube.cluster.{name}"
         plugin._task.delegate_to = None
     before = sys.getprofile()
     sys.setprofile(profile)

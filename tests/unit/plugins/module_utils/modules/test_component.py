@@ -101,7 +101,7 @@ def test_check_do_check_again_do_again(apply, systemd, tmp_path):
         ("write", f"{tmp_path}/x.yaml", ""),
         ("start", "x", "it is not installed yet"),
     ]
-    assert (planned["changed"], planned["components"], calls) == (True, {"x": {"running": False}}, [])
+    assert (planned["changed"], planned["components"], calls) == (True, {"x": {"running": False, "ready": False}}, [])
     assert not (tmp_path / "x.yaml").exists()
 
     done, calls = apply()
@@ -114,7 +114,7 @@ def test_check_do_check_again_do_again(apply, systemd, tmp_path):
     for check in (True, False):
         result, calls = apply(check=check)
         assert (result["changed"], result["actions"], result["diff"], calls) == (False, [], [], [])
-        assert result["components"] == {"x": {"running": True}}
+        assert result["components"] == {"x": {"running": True, **({"ready": True} if check else {})}}
 
 
 def test_changed_content_is_written_and_restarts(apply, tmp_path):
@@ -197,7 +197,7 @@ def test_whether_it_is_ready_is_known_before_it_changes(apply, monkeypatch, syst
     assert states() == {"running": True, "ready": True}
     answers.append(_probe.Answer(503, "starting", url))
     assert states() == {"running": True, "ready": False}
-    assert states(wait=0) == {"running": True}
+    assert states(wait=0) == {"running": True, "ready": False}
     systemd.active = False
     assert states() == {"running": False, "ready": False}
 

@@ -195,6 +195,14 @@ def test_a_file_that_another_has_written_since_stays(host, run):
     assert "/etc/network-environment" not in host.files()
 
 
+def test_a_file_with_our_name_goes_even_if_its_unit_is_gone(host, run):
+    install(host)
+    names = ("/etc/sysctl.d/60-plainkube.conf", "/etc/modules-load.d/plainkube.conf")
+    os.unlink(f"{host.root}/etc/systemd/system/flanneld.service")
+    run()
+    assert [name for name in names if name in host.files()] == []
+
+
 def test_docker_does_not_change_and_masquerades_while_foreign_containers_run(host, run):
     install(host)
     host.containers = [POD, MINE]

@@ -231,13 +231,19 @@ def test_an_incomplete_change_is_pending(node, run):
 def test_a_change_is_recorded_until_it_is_complete(node, run):
     with_docker(node)
     before = json.loads(node.read(_state.PATH))
-    for state, after in (("prepared", {**before, "runtime_change": {"to": "containerd"}}), ("complete", before)):
-        told = run(BOTH, state=state, _ansible_check_mode=True)
-        result = run(BOTH, state=state)
+    recorded = {**before, "runtime_change": {"to": "containerd"}}
+    for state, options, after in (("prepared", BOTH, recorded), ("complete", {}, before)):
+        told = run(options, state=state, _ansible_check_mode=True)
+        result = run(options, state=state)
         assert result == told == {"changed": True, "actions": [("write", _state.PATH, "")]}
         assert json.loads(node.read(_state.PATH)) == after
-        assert run(BOTH, state=state) == {"changed": False, "actions": []}
+        assert run(options, state=state) == {"changed": False, "actions": []}
     assert node.done == []
+
+
+@pytest.mark.parametrize("state", ["prepared", "removed"])
+def test_a_removal_needs_to_know_what_stays(node, run, state):
+    assert "but all of the following are missing: bridge, docker" in run({"runtime": "docker"}, state=state)["msg"]
 
 
 def test_a_refused_change_does_not_start(node, run):

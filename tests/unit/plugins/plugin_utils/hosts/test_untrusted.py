@@ -167,7 +167,7 @@ def test_a_host_that_answers_otherwise_is_not_waited_for(locked, alone):
 )
 def test_a_component_is_told_what_the_run_has_replaced(monkeypatch, module, given, args):
     plugin = _untrusted.HostModule.__new__(_untrusted.HostModule)
-    plugin._task = types.SimpleNamespace(resolved_action=module, args=dict(given))
+    plugin._task = types.SimpleNamespace(action=module, args=dict(given))
     monkeypatch.setattr(normal.ActionModule, "run", lambda self, tmp=None, task_vars=None: self._task.args)
     assert plugin.run(task_vars={"inventory_hostname": "k1", "__artifacts_result": {"replaced": ["/a"]}}) == args
 
@@ -286,7 +286,7 @@ def take(monkeypatch, request):
             delegate_to=None,
             vars={"builds_on": []} if step else {},
             register=request.param,
-            resolved_action="plainkube.cluster.docker_rebridge",
+            action="plainkube.cluster.docker_rebridge",
         )
         known = {"inventory_hostname": "k1", "groups": {}, "ansible_python_interpreter": "/p", **variables}
         monkeypatch.setattr(

@@ -117,9 +117,9 @@ def test_a_control_plane_whose_api_server_alone_is_stopped_is_repaired_first():
 def test_a_control_plane_may_answer_anything(components):
     liar = host("k2")
     liar.answers["control_plane"]["components"] = components
-    assert control_planes(host("k1"), liar) == ([], ["k1", "k2"])
+    assert control_planes(host("k1"), liar) == ([], ["k2", "k1"])
 
 
 def test_a_control_plane_that_could_not_be_looked_at_may_run():
-    unknown = _rollout_order.Host("k1", ["control_plane"], {"control_plane": {"failed": True}}, "member")
-    assert control_planes(unknown, host("k2")) == ([], ["k1", "k2"])
+    unknown = _rollout_order.Host("k2", ["control_plane"], {"control_plane": {"failed": True}}, "member")
+    assert control_planes(host("k1"), unknown) == ([], ["k2", "k1"])
