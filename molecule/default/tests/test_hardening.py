@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import uuid
 
 import pytest
+
+from lab import secrets
 
 AUDIT = "/var/log/kube-apiserver/audit.log"
 
@@ -29,6 +32,15 @@ def create(lab, manifest, *arguments):
 def test_the_audit_log_is_the_api_servers_alone(lab):
     code, output = lab.run("k1", "stat", "--format=%a %U", AUDIT, "/var/log/kube-apiserver")
     assert (code, output.split("\n")[:2]) == (0, ["600 kube-apiserver", "700 kube-apiserver"])
+
+
+def test_no_key_of_the_cluster_is_where_other_users_find_it(lab, inventory):
+    """Neither in the journal, nor in command lines or files. `ha/side_effects/test_9_growth.py` checks that the search itself works."""
+    needles = secrets.of_directory(pathlib.Path(inventory).parent / "pki")
+    assert needles
+    for host in lab.hosts():
+        needles |= secrets.of_host(lab, host)
+    assert [place for host in lab.hosts() for place in secrets.found_on(lab, host, needles)] == []
 
 
 def test_who_asked_for_a_secret_is_noted_and_the_secret_is_not(lab):

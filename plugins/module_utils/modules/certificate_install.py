@@ -16,6 +16,10 @@ KEY_OPTIONS = {
     "path": {"type": "path", "required": True},
     "content": {"type": "str", "required": True, "no_log": True},
 }
+SPEC = {
+    "files": {"type": "list", "elements": "dict", "required": True, "options": _files.FILE_OPTIONS},
+    "keys": {"type": "list", "elements": "dict", "default": [], "no_log": False, "options": KEY_OPTIONS},
+}
 
 
 def shown(content: str | None) -> str:
@@ -29,23 +33,19 @@ def difference(found: _files.Found | None, wanted: dict[str, t.Any]) -> dict[str
     return _files.diff(before, {**wanted, "content": shown(wanted["content"])})
 
 
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    os.umask(0o022)
+    keys = [{**key, "mode": "0600", "secret": True, **_files.me()} for key in module.params["keys"]]
+    before = [(_files.inspect(wanted["path"]), wanted) for wanted in [*module.params["files"], *keys]]
+    changes = [(found, wanted) for found, wanted in before if not _files.matches(found, wanted)]
+    if not module.check_mode:
+        for _found, wanted in changes:
+            _files.write(module, wanted)
+    return {
+        **_actions.result(_actions.written(wanted for dummy, wanted in changes)),
+        "diff": [difference(found, wanted) for found, wanted in changes],
+    }
+
+
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "files": {"type": "list", "elements": "dict", "required": True, "options": _files.FILE_OPTIONS},
-            "keys": {"type": "list", "elements": "dict", "default": [], "no_log": False, "options": KEY_OPTIONS},
-        },
-        supports_check_mode=True,
-    )
-    with _run.held(module):
-        os.umask(0o022)
-        keys = [{**key, "mode": "0600", "secret": True, **_files.me()} for key in module.params["keys"]]
-        before = [(_files.inspect(wanted["path"]), wanted) for wanted in [*module.params["files"], *keys]]
-        changes = [(found, wanted) for found, wanted in before if not _files.matches(found, wanted)]
-        if not module.check_mode:
-            for _found, wanted in changes:
-                _files.write(module, wanted)
-        module.exit_json(
-            **_actions.result(_actions.written(wanted for dummy, wanted in changes)),
-            diff=[difference(found, wanted) for found, wanted in changes],
-        )
+    _run.main(SPEC, run)

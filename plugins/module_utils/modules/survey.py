@@ -35,15 +35,6 @@ if t.TYPE_CHECKING:
 _MODULES = "ansible_collections.plainkube.cluster.plugins.module_utils.modules"
 
 
-class Quiet(AnsibleModule):
-    """Logs nothing: the options of all steps would be a line of 170 KB in the journal, and their secrets are known only after each is validated.
-
-    AnsibleModule's own `no_log` is not enough, because the controller's value for the task replaces it."""
-
-    def log(self, msg: str, log_args: t.Any = None) -> None:
-        pass
-
-
 class StepEnds(Exception):
     """A step's module called exit_json or fail_json."""
 
@@ -111,7 +102,8 @@ def main() -> None:
     if name:
         load(name).main()
         return
-    module = Quiet(
+    # The options of all steps would be a line of 170 KB in the journal, and their secrets are known only after each is validated.
+    module = _run.Quiet(
         argument_spec={
             "steps": {
                 "type": "list",

@@ -302,11 +302,29 @@ def remove(module: AnsibleModule) -> None:
             shutil.rmtree(DIRECTORY)
 
 
+class Quiet(AnsibleModule):
+    """Does not log its options to the journal. AnsibleModule's own `no_log` is not enough, because the controller's value for the task replaces it."""
+
+    def log(self, msg: str, log_args: t.Any = None) -> None:
+        pass
+
+
+def _has_secrets(spec: t.Mapping[str, t.Any], within: bool = False) -> bool:
+    """Whether options within other options are secret.
+
+    AnsibleModule logs such an option as the text of a list or dictionary, in which it does not find a secret with line breaks or quotes."""
+    return any(
+        (within and option.get("no_log")) or _has_secrets(option.get("options", {}), within=True)
+        for option in spec.values()
+    )
+
+
 def main(
     spec: dict[str, t.Any], run: t.Callable[[AnsibleModule], dict[str, t.Any]], required_if: t.Sequence[tuple] = ()
 ) -> None:
     """The main function of a module that changes the host: with these options, returns what `run` returns."""
+    kind = Quiet if _has_secrets(spec) else AnsibleModule
     # Ansible modifies the default of a dict with options.
-    module = AnsibleModule(argument_spec=copy.deepcopy(spec), required_if=required_if, supports_check_mode=True)
+    module = kind(argument_spec=copy.deepcopy(spec), required_if=required_if, supports_check_mode=True)
     with held(module):
         module.exit_json(**run(module))

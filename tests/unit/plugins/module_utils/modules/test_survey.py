@@ -110,7 +110,7 @@ def test_what_it_is_asked_is_not_logged_and_secrets_of_the_steps_are_in_no_answe
         def run(module):
             raise ValueError(f"cannot use {module.params['environment']['HTTP_PROXY']}")
 
-    monkeypatch.setattr(survey.AnsibleModule, "log", lambda self, msg, log_args=None: logged.append(msg))
+    monkeypatch.setattr(_run.AnsibleModule, "log", lambda self, msg, log_args=None: logged.append(msg))
     monkeypatch.setattr(survey, "load", lambda name: Code)
     steps = [step("one", "component", environment={"HTTP_PROXY": "http://user:Geheim@proxy"})]
     # As the controller sends it.

@@ -437,6 +437,26 @@ def test_the_main_function_of_modules_holds_the_lock(act, run_module):
     assert _run._idle()
 
 
+@pytest.mark.parametrize("within", ["list", "dict", "no other"])
+def test_no_secret_of_a_module_gets_into_the_journal(run_module, monkeypatch, within):
+    """The text of a list has a key with escapes, in which its lines are not found."""
+    key = "-----BEGIN EC PRIVATE KEY-----\nGeheim\n-----END EC PRIVATE KEY-----\n"
+    options = {"name": {"type": "str"}, "content": {"type": "str", "no_log": True}}
+    given = {"name": "x", "content": key}
+    logged = []
+    monkeypatch.setattr(_run.AnsibleModule, "log", lambda self, msg, log_args=None: logged.append((msg, log_args)))
+    spec = {"key": {"type": within, "no_log": False, "options": options}}
+    if within == "list":
+        spec["key"]["elements"] = "dict"
+        given = [given]
+    spec, given = (options, given) if within == "no other" else (spec, {"key": given})
+    module = types.SimpleNamespace(main=lambda: _run.main(spec, lambda module: {"changed": False}), __name__="x")
+    assert run_module(module, **given) == {"changed": False}
+    assert "Geheim" not in str(logged)
+    # Others are logged, as an administrator expects.
+    assert bool(logged) == (within == "no other")
+
+
 def test_every_module_that_changes_a_host_holds_its_lock():
     """Exceptions are modules that only inspect, or that run on the control node."""
     looks = {"encryption_usage", "kube_checkstatus", "host_facts"}
