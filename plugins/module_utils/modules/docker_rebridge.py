@@ -36,7 +36,8 @@ UNIT_DIRECTORIES = (
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 )
-DROP_IN = _docker.DROP_IN
+# Our command repeats and extends those of the other drop-ins.
+DROP_IN = _places.DOCKER_DROP_IN
 STOP_SECONDS = 10
 # Stands for the drop-in until Docker is installed: it extends a command that only Docker's package has.
 UNKNOWN = (
