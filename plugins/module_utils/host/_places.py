@@ -25,7 +25,7 @@ KUBELET_PKI = "/var/lib/kubelet/pki"
 FLANNEL_PREFIX = "/coreos.com/network"
 SUBNET_FILE = "/var/lib/flannel/subnet.env"
 VXLAN_PORT = 8472
-# Container runtimes. The drop-in has to be sorted after override.conf, which `systemctl edit` creates.
+# Container runtimes. The drop-in is sorted after override.conf, which `systemctl edit` creates: its command repeats and extends the others.
 CRI_DOCKERD_SOCKET = "/run/cri-dockerd.sock"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 DOCKER_DROP_IN = "zz-plainkube.conf"
@@ -36,6 +36,8 @@ CNI_LEASES = "/var/lib/cni/networks/plainkube"
 CNI_PROGRAM = f"{CONFIGURATION}/plainkube-cni"
 CNI_SERVICE = "plainkube-cni.service"
 CNI_PATH = "plainkube-cni.path"
+# Packages' services that must not start, because we run their programs in our own services.
+HELD_SERVICES = ["haproxy", "keepalived"]
 # The pods' bridge: Docker's, or containerd's own.
 DOCKER_BRIDGE = "docker0"
 CNI_BRIDGE = "cni0"

@@ -23,8 +23,8 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _
 
 # Our files that no unit's trailer names.
 UNNAMED = (f"{SYSUSERS}/plainkube-*.conf", _places.ETCD_FIRST_START, _state.PATH)
-# The packages' services for programs that run in our own services, and the drop-ins that keep them from starting.
-HELD = {f"{UNITS}/{name}.service.d/plainkube.conf": f"{name}.service" for name in ("haproxy", "keepalived")}
+# The drop-ins that keep packages' services from starting, and these services.
+HELD = {f"{UNITS}/{name}.service.d/plainkube.conf": f"{name}.service" for name in _places.HELD_SERVICES}
 # The directories in which a killed run may have left temporary files, in addition to those of files in units' trailers.
 TEMPORARY = (
     *{os.path.dirname(path) for path in UNNAMED},
