@@ -76,19 +76,19 @@ options:
         description: Client URLs of the members to check.
         type: list
         elements: str
-        required: true
+        default: ["https://127.0.0.1:2379"]
       ca:
         description: CA certificate of etcd.
         type: path
-        required: true
+        default: /etc/kubernetes/pki/etcd/ca.crt
       cert:
         description: Certificate of etcd's user root.
         type: path
-        required: true
+        default: /etc/kubernetes/pki/etcd/root.crt
       key:
         description: Key of that certificate.
         type: path
-        required: true
+        default: /etc/kubernetes/pki/etcd/root.key
       members:
         description:
           - Names of the expected members. Additional and missing members are problems.
@@ -186,10 +186,7 @@ EXAMPLES = r"""
         health_url: http://127.0.0.1:2381/readyz
     certificates: [/etc/kubernetes/pki/etcd]
     etcd:
-      endpoints: [https://127.0.0.1:2379]
-      ca: /etc/kubernetes/pki/etcd/ca.crt
-      cert: /etc/kubernetes/pki/etcd/root.crt
-      key: /etc/kubernetes/pki/etcd/root.key
+      members: [k1, k2, k3]
 """
 
 RETURN = r"""

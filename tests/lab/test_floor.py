@@ -7,13 +7,15 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
 
 from benchmarks import clusters
 from lab.base import CHECKOUT
 
 UNITS = ["etcd/etcd", "flannel/flanneld", "node/cri-dockerd", "node/kubelet", "node/kube-proxy"]
 UNITS += [f"control_plane/{name}" for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")]
-PKI = {"{{ __etcd_pki }}": "/etc/kubernetes/pki/etcd", "{{ __cluster_pki }}": "/etc/kubernetes/pki"}
+PLACES = yaml.safe_load((CHECKOUT / "roles/cluster/vars/main/places.yml").read_text(encoding="utf-8"))
+PLACES["__etcd_pki"] = "/etc/kubernetes/pki/etcd"
 # The common name of a certificate and its key, which are created together.
 PAIR = re.compile(r"\.(crt|key)$")
 
@@ -25,8 +27,8 @@ def read_by(unit: str) -> set[str]:
     """The files under /etc and /var/lib in a unit."""
     role, dummy, name = unit.partition("/")
     text = (CHECKOUT / f"roles/{role}/templates/{name}.service.j2").read_text(encoding="utf-8")
-    for variable, path in PKI.items():
-        text = text.replace(variable, path)
+    for variable, value in PLACES.items():
+        text = text.replace(f"{{{{ {variable} }}}}", str(value))
     files = re.findall(r"/(?:etc|var/lib)/[\w./-]*(?:\.(?:crt|key|yaml|conf)|first-start|environment)\b", text)
     return {*files, *re.findall(r"^Exec\w+=[-+]*(/etc/\S+)", text, re.MULTILINE)}
 
@@ -49,4 +51,4 @@ def test_the_units_read_files():
     assert "/etc/kubernetes/pki/etcd/server.key" in read_by("etcd/etcd")
     assert "/etc/kubernetes/etcd-first-start" in read_by("etcd/etcd")
     assert "/etc/kubernetes/etcd-stop" in read_by("etcd/etcd")
-    assert "/etc/network-environment" in read_by("node/kubelet")
+    assert {"/etc/kubernetes/kubelet.yaml", "/etc/network-environment"} <= read_by("node/kubelet")

@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 OPTIONS: dict[str, t.Any] = {
-    "endpoints": {"type": "list", "elements": "str", "default": ["https://127.0.0.1:2379"]},
+    "endpoints": {"type": "list", "elements": "str", "default": [f"https://127.0.0.1:{_places.ETCD_CLIENT_PORT}"]},
     "ca": {"type": "path", "default": f"{_places.PKI}/etcd/ca.crt"},
     "cert": {"type": "path", "default": f"{_places.PKI}/etcd/root.crt"},
     "key": {"type": "path", "default": f"{_places.PKI}/etcd/root.key", "no_log": False},
@@ -88,7 +88,7 @@ def dial(endpoint: str) -> str:
     """Why nothing listens at this URL; empty if something does."""
     url = urllib.parse.urlsplit(endpoint)
     try:
-        with socket.create_connection((url.hostname or "", url.port or 2379), timeout=2):
+        with socket.create_connection((url.hostname or "", url.port or _places.ETCD_CLIENT_PORT), timeout=2):
             return ""
     except OSError as error:
         return str(error)

@@ -21,9 +21,6 @@ MEMBER = "member"  # a member's data
 LOST = "lost"  # etcd ran here, and its data is gone
 # What etcd itself considers a member's data, below its data directory. A failed start leaves other files there.
 WAL = "member/wal/*.wal"
-# Where role etcd expects it. Not in a directory of etcd's user, because systemd reads it as root.
-DATA = "/var/lib/etcd/data"
-FIRST_START = f"{_places.CONFIGURATION}/etcd-first-start"
 UNIT = f"{_places.UNITS}/etcd.service"
 _OF_A_CLUSTER = (MEMBER, JOINING)
 

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Fixed paths and names on a host, for several modules. The roles have theirs in roles/cluster/vars/main/places.yml; a unit test compares them."""
+"""Fixed paths, names and ports on a host. The roles have theirs in places.yml and components.yml of roles/cluster/vars/main; a unit test compares them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,31 @@ ADMIN_CONF = f"{CONFIGURATION}/admin.conf"
 RELEASES = "/opt/plainkube"
 BINARIES = "/usr/local/bin"
 CNI_PLUGINS = "/opt/cni/bin"
-# flannel's lease.
+# etcd's data, and the settings of its first start: not in a directory of etcd's user, because systemd reads them as root.
+ETCD_DATA = "/var/lib/etcd/data"
+ETCD_FIRST_START = f"{CONFIGURATION}/etcd-first-start"
+ETCD_CLIENT_PORT = 2379
+API_SERVER_LOGS = "/var/log/kube-apiserver"
+KUBELET_YAML = f"{CONFIGURATION}/kubelet.yaml"
+# The certificates that the kubelet renews itself.
+KUBELET_PKI = "/var/lib/kubelet/pki"
+# flannel's keys in etcd, its lease, and the port of its backend vxlan.
+FLANNEL_PREFIX = "/coreos.com/network"
 SUBNET_FILE = "/var/lib/flannel/subnet.env"
+VXLAN_PORT = 8472
+# Container runtimes. The drop-in is sorted after override.conf, which `systemctl edit` creates: its command repeats and extends the others.
+CRI_DOCKERD_SOCKET = "/run/cri-dockerd.sock"
+CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
+DOCKER_DROP_IN = "zz-plainkube.conf"
+# containerd's pod network, and the program that configures it, with its units.
+CNI_DIRECTORY = "/etc/cni/net.d"
+CNI_CONFLIST = f"{CNI_DIRECTORY}/10-plainkube.conflist"
+CNI_LEASES = "/var/lib/cni/networks/plainkube"
+CNI_PROGRAM = f"{CONFIGURATION}/plainkube-cni"
+CNI_SERVICE = "plainkube-cni.service"
+CNI_PATH = "plainkube-cni.path"
+# Packages' services that must not start, because we run their programs in our own services.
+HELD_SERVICES = ["haproxy", "keepalived"]
 # The pods' bridge: Docker's, or containerd's own.
 DOCKER_BRIDGE = "docker0"
 CNI_BRIDGE = "cni0"

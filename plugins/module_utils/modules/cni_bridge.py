@@ -8,7 +8,8 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _places
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command
+from ansible_collections.plainkube.cluster.plugins.module_utils.host._places import CNI_PATH, CNI_PROGRAM, CNI_SERVICE
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
@@ -17,33 +18,31 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.services import 
 SPEC: dict[str, t.Any] = {
     "wait": {"type": "int", "default": 60},
 }
-SCRIPT = f"{_places.CONFIGURATION}/plainkube-cni"
-SERVICE, PATH = "plainkube-cni.service", "plainkube-cni.path"
 
 
 def differences(module: AnsibleModule) -> list[str]:
     """The differences from flannel's subnet, as text."""
-    if not os.path.exists(SCRIPT):
-        return [f"{SCRIPT} does not exist yet"]
-    code, out, err = _command.run(module, [SCRIPT, "check"])
+    if not os.path.exists(CNI_PROGRAM):
+        return [f"{CNI_PROGRAM} does not exist yet"]
+    code, out, err = _command.run(module, [CNI_PROGRAM, "check"])
     if code != 0:
-        module.fail_json(msg=f"`{SCRIPT} check` failed: {(err or out).strip()[-500:]}")
-    watched = _systemd.show(module, PATH).get("ActiveState") == "active"
-    return [*out.splitlines(), *([] if watched else [f"{PATH} is not active, so a new subnet would be missed"])]
+        module.fail_json(msg=f"`{CNI_PROGRAM} check` failed: {(err or out).strip()[-500:]}")
+    watched = _systemd.show(module, CNI_PATH).get("ActiveState") == "active"
+    return [*out.splitlines(), *([] if watched else [f"{CNI_PATH} is not active, so a new subnet would be missed"])]
 
 
 def repair(module: AnsibleModule) -> None:
     """Let the service repair it, and check the result. Pods with a wrong address disappear once the kubelet notices that they ended."""
 
     def attempt() -> list[str]:
-        _systemd.systemctl(module, "start", PATH, SERVICE)
+        _systemd.systemctl(module, "start", CNI_PATH, CNI_SERVICE)
         return differences(module)
 
     left = poll(attempt, lambda left: not left, module.params["wait"], interval=0.5)
     if left:
         module.fail_json(
             msg=f"The pod network does not match flannel's subnet after {module.params['wait']} s: {left[0]}; "
-            f"read `journalctl --unit {SERVICE}`."
+            f"read `journalctl --unit {CNI_SERVICE}`."
         )
 
 

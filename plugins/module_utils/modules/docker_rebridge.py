@@ -36,7 +36,6 @@ UNIT_DIRECTORIES = (
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 )
-DROP_IN = _docker.DROP_IN
 STOP_SECONDS = 10
 # Stands for the drop-in until Docker is installed: it extends a command that only Docker's package has.
 UNKNOWN = (
@@ -71,11 +70,11 @@ def unit_paths(unit: str) -> list[str]:
         with contextlib.suppress(OSError):
             names = [name for name in os.listdir(f"{directory}/{unit}.d") if name.endswith(".conf")]
             drop_ins.update({name: f"{directory}/{unit}.d/{name}" for name in names})
-    return main[:1] + [path for name, path in sorted(drop_ins.items()) if name != DROP_IN]
+    return main[:1] + [path for name, path in sorted(drop_ins.items()) if name != _places.DOCKER_DROP_IN]
 
 
 def drop_in_path(unit: str) -> str:
-    return f"{UNIT_DIRECTORIES[0]}/{unit}.d/{DROP_IN}"
+    return f"{UNIT_DIRECTORIES[0]}/{unit}.d/{_places.DOCKER_DROP_IN}"
 
 
 def read_all(paths: t.Sequence[str]) -> list[str]:
@@ -171,7 +170,7 @@ class Wanted(t.NamedTuple):
 
 def file_entry(path: str, content: str) -> dict[str, t.Any]:
     """A file to write; daemon.json keeps its owner and mode. Its proxies may contain passwords."""
-    ours = path.endswith(DROP_IN)
+    ours = path.endswith(_places.DOCKER_DROP_IN)
     found = None if ours else _files.inspect(path)
     owner, group, mode = found[1:] if found else ("root", "root", "0600" if ours else "0644")
     secret = not ours and int(mode, 8) & 0o004 == 0

@@ -12,7 +12,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _etcdctl, _member
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd._member import Host, Live, Member, Plan
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
@@ -49,7 +49,7 @@ def inspect(module: AnsibleModule, hosts: t.Sequence[Host]) -> View:
         status = ctl(module, listening).of_each("endpoint", "status")
     except _etcdctl.Unreachable as error:
         return View(None, (), str(error))
-    _member.refuse_two_clusters(_member.clusters(status), _member.DATA)
+    _member.refuse_two_clusters(_member.clusters(status), _places.ETCD_DATA)
     answering = tuple(entry["Endpoint"] for entry in status)
     for entry in status:
         if entry["Status"].get("leader") and not entry["Status"].get("isLearner"):
@@ -81,14 +81,14 @@ class Task:
         if not found:
             raise _member.Refusal(f"name is {params['name']!r}, which is not one of members")
         self.has_data = self.find_data()
-        self.first_start = _files.read(_member.FIRST_START)
+        self.first_start = _files.read(_places.ETCD_FIRST_START)
         state = _member.state_of(self.has_data, self.first_start, os.path.exists(_member.UNIT))
         # The states of the other hosts are from the start of the run; this host's may be newer.
         self.me = found[0]._replace(state=state)
         self.hosts[self.hosts.index(found[0])] = self.me
 
     def find_data(self) -> bool:
-        return bool(glob.glob(os.path.join(_member.DATA, _member.WAL)))
+        return bool(glob.glob(os.path.join(_places.ETCD_DATA, _member.WAL)))
 
     def inspect(self) -> View:
         return inspect(self.module, self.hosts)
@@ -125,7 +125,7 @@ class Task:
         )
         if waits and view.live is None and self.module.check_mode:
             return view, Plan("add", "as a learner")
-        directory = _member.DATA
+        directory = _places.ETCD_DATA
         return view, _member.decide(self.me, self.has_data, self.hosts, view.live, view.silence, directory)
 
     def patience(self, waits: bool) -> float:
@@ -142,7 +142,7 @@ class Task:
         content = self.content(view.live, plan)
         if not self.module.check_mode:
             self.act(view, plan, mine, content)
-        path = _member.FIRST_START
+        path = _places.ETCD_FIRST_START
         actions = _actions.writes([path]) if content != self.first_start else []
         if plan.action in ("add", "replace") or (plan.action != "bootstrap" and actions):
             actions.insert(0, Action("join", f"etcd {plan.words}"))
@@ -179,7 +179,7 @@ class Task:
         if plan.action in ("add", "replace"):
             self.change(view, "add", self.me.name, "--learner", f"--peer-urls={self.me.peer_url}")
         if content is not None and content != self.first_start:
-            path = _member.FIRST_START
+            path = _places.ETCD_FIRST_START
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             _files.write(self.module, {"path": path, "content": content, "mode": "0644", **_files.me()})
 
@@ -189,7 +189,7 @@ class Task:
             _systemd.systemctl(self.module, "stop", "etcd.service")
         if self.find_data():
             raise _etcdctl.EtcdError(f"etcd on {self.me.name} has just got data: run plainkube.cluster.site again")
-        directory = _member.DATA
+        directory = _places.ETCD_DATA
         if os.path.exists(directory):
             shutil.rmtree(f"{directory}.old", ignore_errors=True)
             os.rename(directory, f"{directory}.old")

@@ -8,6 +8,7 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _etcdctl
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _flannel_network
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
@@ -114,7 +115,7 @@ SPEC = {
     "subnet_min": {"type": "str"},
     "subnet_max": {"type": "str"},
     "backend": {"type": "dict", "default": {}, "options": BACKEND_OPTIONS},
-    "prefix": {"type": "str", "default": "/coreos.com/network"},
+    "prefix": {"type": "str", "default": _places.FLANNEL_PREFIX},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "force": {"type": "bool", "default": False},
     **_etcdctl.OPTIONS,

@@ -97,15 +97,15 @@ def udp_ports(module: AnsibleModule) -> list[int]:
 
 
 def etcd_state() -> str:
-    has_data = bool(glob.glob(os.path.join(_member.DATA, _member.WAL)))
-    return _member.state_of(has_data, _files.read(_member.FIRST_START), os.path.exists(_member.UNIT))
+    has_data = bool(glob.glob(os.path.join(_places.ETCD_DATA, _member.WAL)))
+    return _member.state_of(has_data, _files.read(_places.ETCD_FIRST_START), os.path.exists(_member.UNIT))
 
 
 def inspect(module: AnsibleModule) -> dict:
     release = _host.parse_os_release(_files.read("/etc/os-release") or "")
     kernel = os.uname()
     addresses = _command.output(module, "ip", "-json", "-4", "address", "show")
-    runtime = _runtime.of_kubelet(readable(_runtime.KUBELET))
+    runtime = _runtime.of_kubelet(readable(_places.KUBELET_YAML))
     return {
         "addresses": _host.interface_addresses(addresses),
         "architecture": _host.ARCHITECTURES.get(kernel.machine, kernel.machine),
@@ -134,7 +134,7 @@ def inspect(module: AnsibleModule) -> dict:
         "networks": networks(module, addresses),
         "nftables": _host.nftables_usable(kernel.release, _command.output(module, "nft", "--version")),
         "pki": _pki.inspect(_pki.DIRECTORY, _pki.FILES),
-        "pod_bridge": _runtime.pod_bridge(runtime, readable(_runtime.CONFLIST)),
+        "pod_bridge": _runtime.pod_bridge(runtime, readable(_places.CNI_CONFLIST)),
         "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
         "runtime": runtime,
         "runtime_change": runtime_changes(module),
@@ -144,7 +144,7 @@ def inspect(module: AnsibleModule) -> dict:
         "settled": _host.settled(
             readable(f"{_places.UNITS}/kube-apiserver.service"),
             readable(_places.SUBNET_FILE),
-            readable(_runtime.KUBELET),
+            readable(_places.KUBELET_YAML),
         ),
         "swap": _host.swaps(_files.read("/proc/swaps") or ""),
         "systemd": os.path.isdir("/run/systemd/system"),

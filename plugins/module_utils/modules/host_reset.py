@@ -10,7 +10,6 @@ import os
 import pwd
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _places, _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._places import PKI, SYSUSERS, UNITS
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
@@ -25,23 +24,23 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _
 # Files with our name, even if their unit is gone, and those that no unit's trailer names.
 OURS = (
     *(f"/etc/{name}.d/*plainkube*.conf" for name in ("sysctl", "modules-load", "tmpfiles", "sysusers")),
-    *(_member.FIRST_START, _state.PATH),
+    *(_places.ETCD_FIRST_START, _state.PATH),
 )
-# The packages' services for programs that run in our own services, and the drop-ins that keep them from starting.
-HELD = {f"{UNITS}/{name}.service.d/plainkube.conf": f"{name}.service" for name in ("haproxy", "keepalived")}
+# The drop-ins that keep packages' services from starting, and these services.
+HELD = {f"{UNITS}/{name}.service.d/plainkube.conf": f"{name}.service" for name in _places.HELD_SERVICES}
 # The directories in which a killed run may have left temporary files, in addition to those of files in units' trailers.
 TEMPORARY = (
     *{os.path.dirname(path) for path in OURS},
-    *(UNITS, f"{UNITS}/docker.service.d", "/etc/docker", "/etc/containerd", "/etc/cni/net.d"),
+    *(UNITS, f"{UNITS}/docker.service.d", "/etc/docker", "/etc/containerd", _places.CNI_DIRECTORY),
     *(PKI, f"{PKI}/etcd", *_paths.LINKS),
 )
 # Directories that services or the collection created and other software may use; removed when empty.
 PLUGINS = "/usr/libexec/kubernetes"
 SHARED = {
     "etcd": ["/var/lib/etcd"],
-    "cri-dockerd": ["/etc/cni/net.d", "/etc/cni"],
+    "cri-dockerd": [_places.CNI_DIRECTORY, "/etc/cni"],
     "containerd": [
-        *("/etc/cni/net.d", "/etc/cni", "/etc/containerd"),
+        *(_places.CNI_DIRECTORY, "/etc/cni", "/etc/containerd"),
         *("/var/lib/cni/networks", "/var/lib/cni/results", "/var/lib/cni"),
     ],
     "kubelet": [

@@ -14,7 +14,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.plainkube.cluster.plugins.module_utils.artifacts import _artifacts
-from ansible_collections.plainkube.cluster.plugins.module_utils.etcd._etcdctl import SHORT_TIMEOUTS, Etcdctl, EtcdError
+from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _etcdctl
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe, _status
 from ansible_collections.plainkube.cluster.plugins.module_utils.health._sockets import listeners, program, socket_inodes
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _places
@@ -107,7 +107,7 @@ def inspect_component(module: AnsibleModule, component: dict, state: dict, socke
 # etcd and the Node
 
 
-def foreign(etcdctl: Etcdctl, kind: str, expected: list[str]) -> dict[str, list[str]]:
+def foreign(etcdctl: _etcdctl.Etcdctl, kind: str, expected: list[str]) -> dict[str, list[str]]:
     """Unexpected users or roles, and the roles of each such user."""
     if not expected:
         return {}
@@ -119,8 +119,8 @@ def inspect_etcd(module: AnsibleModule) -> dict:
     params = module.params["etcd"]
     etcd = {"endpoints": params["endpoints"], "members": [], "leader": "", "alarms": [], "error": "", "expected": []}
     etcd.update(foreign_users={}, foreign_roles=[])
-    etcdctl = Etcdctl(module, {**params, "wait": 0})
-    etcdctl.environment.update(SHORT_TIMEOUTS)
+    etcdctl = _etcdctl.Etcdctl(module, {**params, "wait": 0})
+    etcdctl.environment.update(_etcdctl.SHORT_TIMEOUTS)
     try:
         with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:
             listed = pool.submit(etcdctl.call, "member", "list")
@@ -128,7 +128,7 @@ def inspect_etcd(module: AnsibleModule) -> dict:
             answers = etcdctl.call("endpoint", "status")
         members = _status.etcd_members(listed.result(), answers)
         foreign_users, foreign_roles = strange["user"].result(), [*strange["role"].result()]
-    except EtcdError as error:
+    except _etcdctl.EtcdError as error:
         return {**etcd, "error": str(error)}
     leader = next((member["name"] for member in members if member["leader"]), "")
     found = {"members": members, "leader": leader, "alarms": _status.etcd_alarms(members)}
@@ -300,11 +300,7 @@ def main() -> None:
             "etcd": {
                 "type": "dict",
                 "options": {
-                    "endpoints": {"type": "list", "elements": "str", "required": True},
-                    "ca": {"type": "path", "required": True},
-                    "cert": {"type": "path", "required": True},
-                    # A path, not a secret.
-                    "key": {"type": "path", "required": True, "no_log": False},
+                    **{name: _etcdctl.OPTIONS[name] for name in ("endpoints", "ca", "cert", "key")},
                     "members": {"type": "list", "elements": "str", "default": []},
                     "users": {"type": "list", "elements": "str", "default": []},
                     "roles": {"type": "list", "elements": "str", "default": []},

@@ -8,12 +8,13 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _api, _node_object
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
 
-KUBELET = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+KUBELET = f"{_places.KUBELET_PKI}/kubelet-client-current.pem"
 
 SPEC = {
     "name": {"type": "str", "required": True},

@@ -45,7 +45,7 @@ class Node(DockerHost, ContainerdHost):
     def __init__(self, module: AnsibleModule) -> None:
         super().__init__(module)
         self.to_docker = module.params["runtime"] == _runtime.DOCKER
-        bridge = _runtime.bridge_of(_files.read(at(_runtime.CONFLIST)) or "")
+        bridge = _runtime.bridge_of(_files.read(at(_places.CNI_CONFLIST)) or "")
         # containerd stays, and its pods are on another bridge.
         self.leaves_bridge = not self.to_docker and bridge not in ("", module.params["bridge"])
 

@@ -12,6 +12,8 @@ import ipaddress
 import json
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
+
 Config = dict[str, t.Any]
 
 
@@ -35,7 +37,7 @@ _DIRECT_ROUTING = Option("DirectRouting", bool, False)
 BACKENDS: dict[str, tuple[Option, ...]] = {
     "vxlan": (
         Option("VNI", int, 1, 1, (1 << 24) - 1),
-        _port("Port", 8472),
+        _port("Port", _places.VXLAN_PORT),
         _MTU,
         _DIRECT_ROUTING,
         Option("GBP", bool, False),

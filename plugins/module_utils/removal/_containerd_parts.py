@@ -9,7 +9,7 @@ import functools
 import os
 import signal
 
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._places import CNI_BRIDGE, UNITS
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _paths, _reset
@@ -21,13 +21,12 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.services import 
 # Without our unit, nothing of containerd is ours.
 OURS = ("containerd",)
 CONTAINERD = "containerd.service"
-CNI_PATH = "plainkube-cni.path"
 UNIT = f"{UNITS}/{CONTAINERD}"
 NAMESPACES = "/run/netns"
 # State of containerd's CRI plugin, on disk and until the next boot.
 STATE = ("/var/lib/containerd/io.containerd.grpc.v1.cri", "/run/containerd/io.containerd.grpc.v1.cri")
 # containerd itself configures each pod's loopback, also with CNI.
-LEASES = ("/var/lib/cni/networks/plainkube", "/var/lib/cni/results/plainkube-*", "/var/lib/cni/results/cni-loopback-*")
+LEASES = (_places.CNI_LEASES, "/var/lib/cni/results/plainkube-*", "/var/lib/cni/results/cni-loopback-*")
 # The chains of the plugin portmap, which forwards hostPorts to pods.
 CHAINS = ("CNI-HOSTPORT", "CNI-DN")
 TABLES = ("cni_hostport",)
@@ -73,7 +72,7 @@ def sandboxes() -> list[str]:
 
 def own_bridge() -> list[str]:
     """The bridge, if it is ours: other software uses the same name."""
-    ours = _runtime.bridge_of(_files.read(at(_runtime.CONFLIST)) or "") == CNI_BRIDGE
+    ours = _runtime.bridge_of(_files.read(at(_places.CNI_CONFLIST)) or "") == CNI_BRIDGE
     return [CNI_BRIDGE] if ours and os.path.exists(at(f"/sys/class/net/{CNI_BRIDGE}")) else []
 
 
@@ -106,7 +105,7 @@ class ContainerdHost(Host):
             self.table_part(TABLES, OURS),
             *self.tree_parts("data", sandboxes, OURS),
             Part("interface", own_bridge, self.each("ip", "link", "delete"), OURS),
-            Part("file", lambda: there([_runtime.CONFLIST]), _paths.remove_files, OURS),
+            Part("file", lambda: there([_places.CNI_CONFLIST]), _paths.remove_files, OURS),
         ]
 
     def wake_containerd(self) -> None:
@@ -131,7 +130,7 @@ class ContainerdHost(Host):
         self.run(*COMMAND, "images", "delete", "--sync", *names)
 
     def containerd_services(self) -> list[str]:
-        return [name for name in (CNI_PATH, CONTAINERD) if self.active(name)]
+        return [name for name in (_places.CNI_PATH, CONTAINERD) if self.active(name)]
 
     def containerd_files(self) -> list[str]:
         """Not /etc/crictl.yaml, which a node keeps when its runtime changes."""

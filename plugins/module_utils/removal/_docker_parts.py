@@ -9,7 +9,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _host, _state
-from ansible_collections.plainkube.cluster.plugins.module_utils.host._places import UNITS
+from ansible_collections.plainkube.cluster.plugins.module_utils.host._places import DOCKER_DROP_IN, UNITS
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal import _reset
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._parts import Host, Part
 from ansible_collections.plainkube.cluster.plugins.module_utils.removal._paths import at, listed, there
@@ -22,12 +22,12 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_service import SERVICE
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _environment, _stamp, _systemd
 
-DROP_IN = f"{UNITS}/{SERVICE}.d/{_docker.DROP_IN}"
+DROP_IN = f"{UNITS}/{SERVICE}.d/{DOCKER_DROP_IN}"
 # For one start of Docker, while its default bridge is restored. Never survives a boot.
-BRIDGELESS = f"/run/systemd/system/{SERVICE}.d/{_docker.DROP_IN}"
+BRIDGELESS = f"/run/systemd/system/{SERVICE}.d/{DOCKER_DROP_IN}"
 DROP_INS = (
     DROP_IN,
-    f"{UNITS}/containerd.service.d/{_docker.DROP_IN}",
+    f"{UNITS}/containerd.service.d/{DOCKER_DROP_IN}",
     BRIDGELESS,
     _environment.path("docker"),
     _docker.LEASE_FILE,

@@ -12,7 +12,7 @@ import os
 import re
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._places import CONFIGURATION, RELEASES, SUBNET_FILE
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _firewall
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp, _units
@@ -31,10 +31,10 @@ TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", _firewall.NAME)
 _ETCD = r"member|\.touch"
 _FLANNEL = r"\.?subnet\.env"
 DATA = {
-    "etcd": {_member.DATA: _ETCD, f"{_member.DATA}.old": _ETCD},
-    "kube-apiserver": {"/var/log/kube-apiserver": r"audit.*"},
+    "etcd": {_places.ETCD_DATA: _ETCD, f"{_places.ETCD_DATA}.old": _ETCD},
+    "kube-apiserver": {_places.API_SERVER_LOGS: r"audit.*"},
     "flanneld": {os.path.dirname(SUBNET_FILE): _FLANNEL, "/run/flannel": _FLANNEL},
-    "cri-dockerd": {"/var/lib/cri-dockerd": r"sandbox", "/run/cri-dockerd.sock": ""},
+    "cri-dockerd": {"/var/lib/cri-dockerd": r"sandbox", _places.CRI_DOCKERD_SOCKET: ""},
     "kubelet": {
         # The pods' directory may be on a separate disk.
         "/var/lib/kubelet/pods": r"[0-9a-f-]{32,36}",

@@ -14,8 +14,6 @@ Version = tuple[int, ...]
 
 OLDEST = (20, 10)
 DAEMON_JSON = "/etc/docker/daemon.json"
-# Sorted after override.conf, which `systemctl edit` creates: our command repeats and extends the others.
-DROP_IN = "zz-plainkube.conf"
 # dockerd exits if a setting is both a flag and in daemon.json; these are always flags, whatever daemon.json contains.
 _OWNED = ("bip", "mtu", "ip-masq", "userland-proxy", "fixed-cidr")
 # Flags with a different name in daemon.json.

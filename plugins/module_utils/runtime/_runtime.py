@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
 
-KUBELET = f"{_places.CONFIGURATION}/kubelet.yaml"
-CONFLIST = "/etc/cni/net.d/10-plainkube.conflist"
 DOCKER, CONTAINERD = "docker", "containerd"
-_SOCKETS = {"cri-dockerd.sock": DOCKER, "containerd.sock": CONTAINERD}
+_SOCKETS = {
+    os.path.basename(_places.CRI_DOCKERD_SOCKET): DOCKER,
+    os.path.basename(_places.CONTAINERD_SOCKET): CONTAINERD,
+}
 
 
 def of_kubelet(text: str) -> str:

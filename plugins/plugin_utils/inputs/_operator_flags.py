@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.services._flags import VARIABLES, normal, texts
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
@@ -15,6 +16,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 # The roles' own settings, which an operator's flag must not undo.
+_TLS_VERSION = _roles.variables()["__cluster_tls_version"]
+_ETCD_TLS_VERSION = _roles.variables()["__cluster_etcd_tls_version"]
 _CIPHERS = " ".join(_roles.variables()["__cluster_tls_ciphers"])
 _ADMISSION_PLUGINS = ["PodSecurity", *_roles.variables()["__control_plane_own_admission_plugins"]]
 
@@ -53,7 +56,7 @@ _PROFILING = _rule(
     "profiling contention-profiling", f"it switches profiling on, which is off everywhere, {_HARDENED}", "false"
 )
 _TLS = (
-    _rule("tls-min-version", f"no version of TLS before 1.2 is spoken, {_HARDENED}", "VersionTLS12 VersionTLS13"),
+    _rule("tls-min-version", f"no version of TLS before 1.2 is spoken, {_HARDENED}", f"{_TLS_VERSION} VersionTLS13"),
     _rule("tls-cipher-suites", f"only four ciphers are used, {_HARDENED}", _CIPHERS),
 )
 _CERTIFICATES = "the collection manages the certificates and CAs, and renews and rotates them (docs/certificates.md)"
@@ -112,7 +115,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
             only=" ".join(_ADMISSION_PLUGINS),
         ),
         _rule("audit-policy-file", "set control_plane_audit_policy_rules instead"),
-        _rule("audit-log-path", f"the audit log is /var/log/kube-apiserver/audit.log, {_HARDENED}"),
+        _rule("audit-log-path", f"the audit log is {_places.API_SERVER_LOGS}/audit.log, {_HARDENED}"),
         _instead("advertise-address", "cluster_address"),
         _instead("secure-port", "cluster_api_port"),
         _rule(
@@ -186,9 +189,9 @@ RULES: dict[str, tuple[Rule, ...]] = {
         _rule(
             "tls-min-version",
             f"no version of TLS before 1.2 is spoken, {_HARDENED}, and etcd does not accept 1.3 with --cipher-suites",
-            "TLS1.2",
+            _ETCD_TLS_VERSION,
         ),
-        _rule("tls-max-version", "etcd does not accept --cipher-suites with TLS 1.3", "TLS1.2"),
+        _rule("tls-max-version", "etcd does not accept --cipher-suites with TLS 1.3", _ETCD_TLS_VERSION),
         _rule("cipher-suites", f"only four ciphers are used, {_HARDENED}", _CIPHERS),
         _rule(
             "unsafe-no-fsync",

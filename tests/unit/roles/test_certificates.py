@@ -64,3 +64,19 @@ def test_the_report_on_encryption_has_the_sentence_of_the_key():
         "['Secrets and ConfigMaps in etcd: 7 with key-1', 'encryption: a new key is used']"
     )
     assert report().endswith("'encryption: no rotation in progress']")
+
+
+def test_the_clients_of_etcd_are_its_users_and_its_members_are_none():
+    groups = variables("certificates")["__certificates_of"].values()
+    issued = [one for group in groups for one in group.get("certificates", []) if one["authority"] == "etcd"]
+    names = {
+        usage: {one["common_name"] for one in issued if one["usages"] == usage.split()}
+        for usage in ("client", "server client")
+    }
+    catalogue = yaml.safe_load((TOP / "roles/cluster/vars/main/components.yml").read_text(encoding="utf-8"))
+    users = {one["name"] for one in catalogue["__cluster_etcd_users"]}
+    assert names["client"] == users
+    unit = (TOP / "roles/etcd/templates/etcd.service.j2").read_text(encoding="utf-8")
+    (member,) = re.findall(r"--peer-cert-allowed-cn=(\S+)", unit)
+    assert names["server client"] == {member, "{host}"}
+    assert member not in users

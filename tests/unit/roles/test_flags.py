@@ -84,8 +84,8 @@ def test_the_settings_that_a_flag_must_not_undo_are_written_once():
         for path in (ROLES.parent / kind).rglob("*")
         if path.suffix in (".py", ".yml", ".j2")
     ]
-    with_ciphers = [path.name for path in files if "TLS_ECDHE_" in path.read_text(encoding="utf-8")]
-    assert with_ciphers == ["sandbox.yml"]
+    for setting in ("TLS_ECDHE_", "VersionTLS12", "TLS1.2"):
+        assert [path.name for path in files if setting in path.read_text(encoding="utf-8")] == ["sandbox.yml"]
     plugins = _roles.variables()["__control_plane_own_admission_plugins"]
     assert len(plugins) > 2
     for plugin in ["PodSecurity", *plugins]:

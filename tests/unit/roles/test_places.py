@@ -1,6 +1,8 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""Paths on hosts are written once for the roles and once for the modules, and both are the same."""
+"""Paths, names and ports on hosts that both roles and modules use are written once for each, and both are the same.
+
+A path that only one of them uses, such as that of a component's file, is not covered."""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.services import 
 ROOT = pathlib.Path(__file__).parents[3]
 ROLES_PLACES = ROOT / "roles" / "cluster" / "vars" / "main" / "places.yml"
 ROLES = yaml.safe_load(ROLES_PLACES.read_text(encoding="utf-8"))
+CATALOGUE = yaml.safe_load(ROLES_PLACES.with_name("components.yml").read_text(encoding="utf-8"))["__cluster_catalogue"]
 MODULES = {name: value for name, value in vars(_places).items() if name.isupper()}
+# Of the modules only: in the roles, each path below these directories is a whole one.
+DIRECTORIES = ("UNITS", "SYSUSERS", "CONFIGURATION")
 # Without plugins/modules: a module's documentation repeats the defaults of its options.
 MODULE_FILES = [
     path
@@ -36,38 +41,52 @@ COMPONENT_FILES = [path for path in ROLE_FILES if path.suffix == ".yml" and path
 STAY = {"/run/xtables.lock"}
 
 
-def texts(path):
-    """The text constants of a Python file, and the constant parts of its f-strings."""
+def constants(path):
+    """The texts and numbers in a Python file, and the constant parts of its f-strings."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        if isinstance(node, ast.Constant) and isinstance(node.value, (str, int)):
             yield node.value
 
 
-def test_roles_and_modules_agree():
-    assert {name.removeprefix("__cluster_").upper(): value for name, value in ROLES.items()}.items() <= MODULES.items()
-
-
-@pytest.mark.parametrize("place", sorted(MODULES.values()))
-def test_no_other_file_of_the_modules_repeats_a_place(place):
-    repeated = [
-        f"{path.relative_to(ROOT)}: {text}"
-        for path in MODULE_FILES
-        for text in texts(path)
-        if text == place or text.startswith(f"{place}/")
-    ]
-    assert repeated == []
-
-
-@pytest.mark.parametrize("place", sorted(ROLES.values()))
-def test_no_other_file_of_the_roles_repeats_a_place(place):
-    word = re.compile(rf"(?<![\w./-]){re.escape(place)}(?![\w.-])")
-    repeated = [
+def in_roles(place):
+    """The lines of the roles' files with a place, except for places.yml. A slash before a path ends the scheme of a URL."""
+    before = r"[\w.-]" if str(place).startswith("/") else r"[\w./-]"
+    word = re.compile(rf"(?<!{before}){re.escape(str(place))}(?![\w.-])")
+    return [
         f"{path.relative_to(ROOT)}: {line}"
         for path in ROLE_FILES
         for line in path.read_text(encoding="utf-8").splitlines()
         if word.search(line) and not re.match(r"\s*(#|- name:|\"\"\")", line)
     ]
+
+
+def test_roles_and_modules_agree():
+    places = {name.removeprefix("__cluster_").upper(): value for name, value in ROLES.items()}
+    places["ETCD_CLIENT_PORT"] = CATALOGUE["etcd"]["ports"]["client"]
+    assert {**places, **{name: MODULES[name] for name in DIRECTORIES}} == MODULES
+
+
+@pytest.mark.parametrize("place", sorted(MODULES.values(), key=str))
+def test_no_other_file_of_the_modules_repeats_a_place(place):
+    repeated = [
+        f"{path.relative_to(ROOT)}: {value}"
+        for path in MODULE_FILES
+        for value in constants(path)
+        if value == place
+        or str(value).startswith(f"{place}/")
+        or (isinstance(place, int) and f":{place}" in str(value))
+    ]
     assert repeated == []
+
+
+@pytest.mark.parametrize("place", sorted(ROLES.values(), key=str))
+def test_no_other_file_of_the_roles_repeats_a_place(place):
+    assert in_roles(place) == []
+
+
+def test_only_the_catalogue_has_the_port_of_etcds_clients():
+    (line,) = in_roles(_places.ETCD_CLIENT_PORT)
+    assert line.startswith("roles/cluster/vars/main/components.yml: ")
 
 
 def components(value):
@@ -87,11 +106,10 @@ def test_what_a_component_only_reads_is_not_among_the_files_that_reset_removes()
 
 def test_reset_removes_every_file_of_a_component():
     """It finds them in the trailers of units, so there is no list to extend."""
-    paths = {
-        path
-        for file in COMPONENT_FILES
-        for path in re.findall(r"^\s+- path: (/\S+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
-    }
+    texts = [file.read_text(encoding="utf-8").replace('"', "") for file in COMPONENT_FILES]
+    text = re.sub(r"\{\{ (\w+) \}\}", lambda found: str(ROLES.get(found[1], found[0])), "\n".join(texts))
+    paths = {*re.findall(r"^\s+- path: (/\S+)$", text, re.MULTILINE)}
+    assert {_places.KUBELET_YAML, _places.CNI_PROGRAM} <= paths
     unit = _stamp.append("[Service]\n", sorted(paths), _stamp.Stamp("a" * 64, "1"))
     assert len(paths) > 10
     assert paths - _reset.configuration([unit]) == STAY

@@ -63,7 +63,7 @@ def test_linters_find_it(path):
 def test_a_unit_starts_programs_of_its_component(unit):
     """Then a change of the program restarts the service, and reset.yml removes it."""
     role = unit.parents[1]
-    started = re.findall(r"^Exec\w+=[-+!:@]*(/etc/\S+)", unit.read_text(encoding="utf-8"), re.MULTILINE)
+    started = re.findall(r"^Exec\w+=[-+!:@]*(/etc/\S+|\{\{ \w+ \}\}$)", unit.read_text(encoding="utf-8"), re.MULTILINE)
     sources = [path for place in ("vars/main.yml", "tasks/*.yml") for path in role.glob(place)]
     text = str([yaml.safe_load(path.read_text(encoding="utf-8")) for path in sources])
     files = re.findall(r"'path': '([^']+)'", text)

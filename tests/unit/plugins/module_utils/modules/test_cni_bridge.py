@@ -34,7 +34,7 @@ class Host:
 def host(tmp_path, monkeypatch):
     script = tmp_path / "plainkube-cni"
     script.write_text("", encoding="utf-8")
-    monkeypatch.setattr(cni_bridge, "SCRIPT", str(script))
+    monkeypatch.setattr(cni_bridge, "CNI_PROGRAM", str(script))
     fake = Host(str(script))
     monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **options: fake.run_command(command))
     return fake

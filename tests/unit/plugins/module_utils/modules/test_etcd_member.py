@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import etcd_member
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _systemd
@@ -16,9 +17,10 @@ def member(run_module, etcd_fleet, monkeypatch):
     """Run the module on a host of the fleet."""
 
     def run(name, *others, **more):
-        files = {"DATA": "data", "FIRST_START": "first-start", "UNIT": "etcd.service"}
-        for constant, file in files.items():
-            monkeypatch.setattr(_member, constant, str(etcd_fleet.host(name) / file))
+        path = etcd_fleet.host(name)
+        monkeypatch.setattr(_places, "ETCD_DATA", str(path / "data"))
+        monkeypatch.setattr(_places, "ETCD_FIRST_START", str(path / "first-start"))
+        monkeypatch.setattr(_member, "UNIT", str(path / "etcd.service"))
         return run_module(etcd_member, **{**etcd_fleet.options(name, *others), **more})
 
     return run
