@@ -52,5 +52,6 @@ class LookupModule(LookupBase):
         # Ansible evaluates `hosts` in its own process, and forks a worker from it for each task of each host. What all of them need is loaded here, once.
         self._templar.template(_PLUGINS)
         _roles.options()
+        _roles.variables()
         _steps.steps()
         return terms

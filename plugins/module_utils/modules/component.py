@@ -204,9 +204,8 @@ def start(module: AnsibleModule, params: dict, plan: dict) -> None:
     wait_until_ready(module, params, plan["stamp"])
 
 
-def readiness(module: AnsibleModule, params: dict, stamp: str | None) -> str:
-    """Why the component is not ready yet; empty if it is. With a stamp, only a process with that stamp counts."""
-    state = _systemd.show(module, f"{params['name']}.service")
+def readiness(params: dict, state: dict[str, str], stamp: str | None) -> str:
+    """Why the component, whose service has this state, is not ready yet; empty if it is. With a stamp, only a process with that stamp counts."""
     if state.get("ActiveState") != "active":
         return f"its state is {state.get('ActiveState')}/{state.get('SubState')}"
     # The restart is asynchronous: for a moment, the old process still runs and is ready.
@@ -220,11 +219,15 @@ def readiness(module: AnsibleModule, params: dict, stamp: str | None) -> str:
 
 
 def wait_until_ready(module: AnsibleModule, params: dict, stamp: str) -> None:
-    seconds = params["wait"]
-    problem = poll(lambda: readiness(module, params, stamp), lambda problem: not problem, seconds) if seconds else ""
+    seconds, service = params["wait"], f"{params['name']}.service"
+
+    def attempt() -> str:
+        return readiness(params, _systemd.show(module, service), stamp)
+
+    problem = poll(attempt, lambda problem: not problem, seconds) if seconds else ""
     if problem:
         name = params["name"]
-        lines = _systemd.journal(module, f"{name}.service")
+        lines = _systemd.journal(module, service)
         module.fail_json(
             msg=f"{name} is not ready after {seconds} s: {problem}. The last lines of its journal "
             f"(journalctl -u {name} has more): {lines}"
@@ -325,7 +328,7 @@ def run(module: AnsibleModule) -> dict:
     if module.check_mode:
         for params in components:
             name, plan = params["name"], plans[params["name"]]
-            unready[name] = readiness(module, params, None if plan["reasons"] else plan["stamp"])
+            unready[name] = readiness(params, plan["state"], None if plan["reasons"] else plan["stamp"])
             waiting += pending(name, plan, unready[name] if params["wait"] else "")
     else:
         prepare(module, components, plans)

@@ -23,8 +23,12 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _
 
 # Files with our name, even if their unit is gone, and those that no unit's trailer names.
 OURS = (
-    *(f"/etc/{name}.d/*plainkube*.conf" for name in ("sysctl", "modules-load", "tmpfiles", "sysusers")),
-    *(_places.ETCD_FIRST_START, _state.PATH),
+    "/etc/sysctl.d/60-plainkube*.conf",
+    "/etc/modules-load.d/plainkube.conf",
+    "/etc/tmpfiles.d/plainkube.conf",
+    f"{SYSUSERS}/plainkube-*.conf",
+    _places.ETCD_FIRST_START,
+    _state.PATH,
 )
 # The drop-ins that keep packages' services from starting, and these services.
 HELD = {f"{UNITS}/{name}.service.d/plainkube.conf": f"{name}.service" for name in _places.HELD_SERVICES}

@@ -198,9 +198,11 @@ def test_a_file_that_another_has_written_since_stays(host, run):
 def test_a_file_with_our_name_goes_even_if_its_unit_is_gone(host, run):
     install(host)
     names = ("/etc/sysctl.d/60-plainkube.conf", "/etc/modules-load.d/plainkube.conf")
+    mine = "/etc/sysctl.d/99-tuning-for-plainkube.conf"
+    host.write(mine, "vm.swappiness = 1\n")
     os.unlink(f"{host.root}/etc/systemd/system/flanneld.service")
     run()
-    assert [name for name in names if name in host.files()] == []
+    assert [name for name in (*names, mine) if name in host.files()] == [mine]
 
 
 def test_docker_does_not_change_and_masquerades_while_foreign_containers_run(host, run):
