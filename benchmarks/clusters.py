@@ -30,8 +30,8 @@ FILES = [
     *("etc/systemd/system/docker.service.d", "etc/systemd/system/containerd.service.d", "etc/docker/daemon.json"),
     *(
         "etc/sysusers.d",
-        "etc/sysctl.d/60-plainkube.conf",
-        "etc/sysctl.d/60-plainkube-kubelet.conf",
+        "etc/sysctl.d/zz-plainkube.conf",
+        "etc/sysctl.d/zz-plainkube-kubelet.conf",
         "etc/modules-load.d/plainkube.conf",
         "etc/network-environment",
     ),

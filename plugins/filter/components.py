@@ -39,7 +39,7 @@ _value:
 
 import typing as t
 
-_CHECKS = ("health_url", "health_ca", "version", "version_command", "grace", "stamped")
+_CHECKS = ("health_url", "health_ca", "version", "version_command", "grace", "stamped", "kernel")
 
 Component = t.Mapping[str, t.Any]
 

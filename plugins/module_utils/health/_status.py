@@ -151,13 +151,24 @@ def service_problems(component: dict, ports: t.Sequence[int]) -> list[Problem]:
     return problems
 
 
+def kernel_problems(component: dict) -> list[Problem]:
+    """What a component should have in the kernel, and has not. Just after its start, it may not have written it yet."""
+    name = component["name"]
+    return [
+        Problem(f"{name} on this host: {fault}; run plainkube.cluster.site", passing=True)
+        for fault in component["kernel"]
+    ]
+
+
 def component_problems(component: dict, ports: t.Sequence[int], grace: int) -> list[Problem]:
     """All problems of one component; only the state of its unit if that is already a problem."""
     problems = unit_problems(component)
     if problems:
         return problems
     early = component["seconds"] < grace
-    return disk_problems(component) + ([] if early else service_problems(component, ports))
+    return disk_problems(component) + (
+        [] if early else [*service_problems(component, ports), *kernel_problems(component)]
+    )
 
 
 # Certificates
@@ -384,17 +395,38 @@ def deployment_problems(deployment: dict) -> list[Problem]:
 # The pods' bridge
 
 
-def bridge_problems(name: str, address: str, subnet_file: str | None) -> list[Problem]:
-    """Compares a bridge's address (such as 10.244.5.1/24, or empty) with the subnet in flanneld's file."""
+def bridge_problems(name: str, address: str, mtu: int, subnet_file: str | None) -> list[Problem]:
+    """Compares a bridge's address (such as 10.244.5.1/24, or empty) and MTU with flanneld's file."""
     if subnet_file is None:
         return [Problem("flannel has no subnet for this host yet; read `journalctl --unit flanneld`", passing=True)]
     try:
-        wanted = _bridge.parse_subnet(subnet_file, "on this host").address
+        wanted = _bridge.parse_subnet(subnet_file, "on this host")
     except ValueError as error:
         return [Problem(str(error), passing=True)]
-    if address == wanted:
+    if address != wanted.address:
+        found = f"{name} has the address {address}" if address else f"there is no {name}"
+        different = f"{found} on this host, and flannel's subnet is {wanted.address}"
+    elif mtu != wanted.mtu:
+        different = f"{name} has an MTU of {mtu} on this host, and flannel's is {wanted.mtu}"
+    else:
         return []
-    found = f"{name} has the address {address}" if address else f"there is no {name}"
-    return [
-        Problem(f"{found} on this host, and flannel's subnet is {wanted}; run plainkube.cluster.site", passing=True)
-    ]
+    return [Problem(f"{different}; run plainkube.cluster.site", passing=True)]
+
+
+# The network
+
+
+def network_problems(wanted: t.Mapping[str, t.Any], found: t.Mapping[str, t.Any]) -> list[Problem]:
+    """Services that do not respond on this host. Everybody else's pods are compared where the results of all hosts are known."""
+    problems = []
+    proxy = "read `journalctl --unit kube-proxy`"
+    if found["api_error"]:
+        api = f"{wanted['api']}:{wanted['api_port']}"
+        problems.append(
+            Problem(f"the API's Service {api} is not reachable on this host ({found['api_error']}); {proxy}", True)
+        )
+    if found["dns_error"]:
+        problems.append(
+            Problem(f"cluster DNS {wanted['dns']} does not respond on this host ({found['dns_error']}); {proxy}", True)
+        )
+    return problems

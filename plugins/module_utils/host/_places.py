@@ -19,6 +19,7 @@ ETCD_FIRST_START = f"{CONFIGURATION}/etcd-first-start"
 ETCD_CLIENT_PORT = 2379
 API_SERVER_LOGS = "/var/log/kube-apiserver"
 KUBELET_YAML = f"{CONFIGURATION}/kubelet.yaml"
+KUBE_PROXY_YAML = f"{CONFIGURATION}/kube-proxy.yaml"
 # The certificates that the kubelet renews itself.
 KUBELET_PKI = "/var/lib/kubelet/pki"
 # flannel's keys in etcd, its lease, and the port of its backend vxlan.

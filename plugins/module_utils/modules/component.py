@@ -11,7 +11,7 @@ import re
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
+from ansible_collections.plainkube.cluster.plugins.module_utils.health import _kernel, _probe
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._places import SYSUSERS, UNITS
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
@@ -104,7 +104,8 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
         "different": different,
         "diff": [_files.diff(found[wanted["path"]], wanted) for wanted in different] + _files.removal_diff(stale),
         "stale": stale,
-        "reasons": _stamp.restart_reasons(text, on_disk, known, repaired, process, module.params["replaced"]),
+        "reasons": _stamp.restart_reasons(text, on_disk, known, repaired, process, module.params["replaced"])
+        or kernel_faults(module, params, process),
         "running": process.runs,
         "user": bool(params["user"]) and not user_exists(params["user"]),
         "reload": unit in different or state.get("NeedDaemonReload") == "yes",
@@ -113,6 +114,17 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
         "stamp": str(_stamp.split(text)[2]),
         "state": state,
     }
+
+
+def kernel_faults(module: AnsibleModule, params: dict, process: _stamp.Process) -> list[str]:
+    """What the component should have in the kernel and has not, although its process is the desired one. A restart writes it again."""
+    if process.active_state != "active" or _kernel.age(process.pid) < _kernel.SETTLED:
+        return []
+    faults = _kernel.faults(module, params["kernel"], process.pid)
+    for file in params["files"]:
+        if os.path.dirname(file["path"]) == _kernel.SYSCTL_FILES:
+            faults += _kernel.sysctl_faults(file["path"], file["content"])
+    return faults
 
 
 def stale_files(params: dict) -> list[str]:
@@ -253,6 +265,7 @@ COMPONENT_OPTIONS = {
     "flags": {"type": "dict", "default": {}},
     "ready_url": {"type": "str"},
     "ready_ca": {"type": "path"},
+    "kernel": {"type": "dict", "options": _kernel.OPTIONS},
     "wait": {"type": "int", "default": 90},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }

@@ -9,6 +9,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.health import _kernel
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host, _places, _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
@@ -257,6 +258,8 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
     on_disk = _files.read(drop_in_path(SERVICE)) or ("" if wanted.program else None)
     reasons = _stamp.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.repaired, process)
     reasons += network_reasons
+    if active and not reasons and _kernel.age(process.pid) > _kernel.SETTLED:
+        reasons += _kernel.docker_faults(module)
     owned: list[t.Any] = []
     foreign: list[t.Any] = []
     if reasons and active:

@@ -11,7 +11,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
+from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _leases, _member
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _sockets, _status
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host, _places, _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
@@ -129,6 +129,7 @@ def inspect(module: AnsibleModule) -> dict:
         "linked": {
             path: os.path.realpath(path) for path in module.params["service_directories"] if os.path.islink(path)
         },
+        "leases": _leases.of_this_host(module),
         "machine_id": (_files.read("/etc/machine-id") or "").strip(),
         "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
         "networks": networks(module, addresses),

@@ -23,7 +23,8 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _
 
 # Files with our name, even if their unit is gone, and those that no unit's trailer names.
 OURS = (
-    "/etc/sysctl.d/60-plainkube*.conf",
+    "/etc/sysctl.d/zz-plainkube*.conf",
+    "/etc/sysctl.d/60-plainkube*.conf",  # of an earlier version
     "/etc/modules-load.d/plainkube.conf",
     "/etc/tmpfiles.d/plainkube.conf",
     f"{SYSUSERS}/plainkube-*.conf",

@@ -14,14 +14,14 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.plainkube.cluster.plugins.module_utils.artifacts import _artifacts
-from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _etcdctl
-from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe, _status
+from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _etcdctl, _leases
+from ansible_collections.plainkube.cluster.plugins.module_utils.health import _kernel, _probe, _reach, _status
 from ansible_collections.plainkube.cluster.plugins.module_utils.health._sockets import listeners, program, socket_inodes
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _api
-from ansible_collections.plainkube.cluster.plugins.module_utils.network import _nft
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _nft, _overlay
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp, _systemd
@@ -38,6 +38,7 @@ class Inspection(t.NamedTuple):
     etcd: dict | None
     node: dict | None
     deployments: list[dict] | None
+    network: dict | None
     problems: list[_status.Problem]
 
 
@@ -100,6 +101,7 @@ def inspect_component(module: AnsibleModule, component: dict, state: dict, socke
         "health": health(component) if up and component["health_url"] else {},
         "version": version(module, component, pid) if up else "",
         "version_wanted": component["version"] or "",
+        "kernel": _kernel.faults(module, component["kernel"], pid) if up else [],
         "outdated": stale,
     }
 
@@ -118,21 +120,23 @@ def foreign(etcdctl: _etcdctl.Etcdctl, kind: str, expected: list[str]) -> dict[s
 def inspect_etcd(module: AnsibleModule) -> dict:
     params = module.params["etcd"]
     etcd = {"endpoints": params["endpoints"], "members": [], "leader": "", "alarms": [], "error": "", "expected": []}
-    etcd.update(foreign_users={}, foreign_roles=[])
+    etcd.update(foreign_users={}, foreign_roles=[], leases=[])
     etcdctl = _etcdctl.Etcdctl(module, {**params, "wait": 0})
     etcdctl.environment.update(_etcdctl.SHORT_TIMEOUTS)
     try:
-        with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:
+        with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
+            leases = pool.submit(_leases.read, etcdctl)
             listed = pool.submit(etcdctl.call, "member", "list")
             strange = {kind: pool.submit(foreign, etcdctl, kind, params[f"{kind}s"]) for kind in ("user", "role")}
             answers = etcdctl.call("endpoint", "status")
         members = _status.etcd_members(listed.result(), answers)
         foreign_users, foreign_roles = strange["user"].result(), [*strange["role"].result()]
+        leased = leases.result()
     except _etcdctl.EtcdError as error:
         return {**etcd, "error": str(error)}
     leader = next((member["name"] for member in members if member["leader"]), "")
     found = {"members": members, "leader": leader, "alarms": _status.etcd_alarms(members)}
-    found.update(foreign_users=foreign_users, foreign_roles=foreign_roles)
+    found.update(foreign_users=foreign_users, foreign_roles=foreign_roles, leases=leased)
     return {**etcd, **found, "expected": params["members"]}
 
 
@@ -158,8 +162,45 @@ def inspect_bridge(module: AnsibleModule) -> list[_status.Problem]:
         return []
     dummy, out, _err = _command.run(module, ["ip", "-json", "-4", "address", "show"])
     name = module.params["bridge"]
-    address = _bridge.parse_addresses(out).get(name, ("", 0))[0]
-    return _status.bridge_problems(name, address, _files.read(path))
+    address, mtu = _bridge.parse_addresses(out).get(name, ("", 0))
+    return _status.bridge_problems(name, address, mtu, _files.read(path))
+
+
+def inspect_network(module: AnsibleModule, flanneld: int) -> dict:
+    """What this host, whose flanneld has this process ID, knows of flannel's other hosts, which of them are silent, and whether it reaches Services."""
+    wanted = module.params["network"]
+    services = {
+        "api_error": _reach.connect(wanted["api"], wanted["api_port"]),
+        "dns_error": _reach.resolve(wanted["dns"], f"kubernetes.default.svc.{wanted['domain']}")
+        if wanted["dns"]
+        else "",
+    }
+    leased = _kernel.subnet(_places.SUBNET_FILE)
+    if leased is None:
+        return {**services, "address": "", "subnet": "", "mac": "", "paths": {}, "silent": []}
+    found, network = leased
+    device = _kernel.device()
+    paths = _kernel.overlay_paths(module, network)
+    # Each host has the first address of its subnet on flannel's interface.
+    targets = {_overlay.first(subnet): subnet for subnet in (_overlay.sample(found.network, paths) if device else [])}
+    return {
+        **services,
+        "address": _kernel.public_address(flanneld),
+        "subnet": found.network,
+        "mac": device.mac if device else "",
+        "paths": paths,
+        "silent": [targets[address] for address in _reach.silent([*targets])] if os.geteuid() == 0 else [],
+    }
+
+
+def inspect_sysctls() -> list[_status.Problem]:
+    """The kernel settings that this collection wrote to files, and that the kernel does not have."""
+    faults = [
+        fault
+        for path in sorted(glob.glob(_kernel.OWN_SYSCTL_FILES))
+        for fault in _kernel.sysctl_faults(path, _files.read(path) or "")
+    ]
+    return [_status.Problem(f"{fault} on this host; run plainkube.cluster.site") for fault in faults]
 
 
 def inspect_firewall(module: AnsibleModule) -> list[_status.Problem]:
@@ -251,10 +292,14 @@ def inspect(module: AnsibleModule) -> Inspection:
         _systemd.show_all(module, [f"{one['name']}.service" for one in wanted], *_status.PROPERTIES) if wanted else []
     )
     sockets = listeners()
-    with concurrent.futures.ThreadPoolExecutor(max_workers=len(wanted) + 2) as pool:
+    with concurrent.futures.ThreadPoolExecutor(max_workers=len(wanted) + 3) as pool:
         asked = [pool.submit(inspect_component, module, one, state, sockets) for one, state in zip(wanted, states)]
         etcd = pool.submit(inspect_etcd, module) if params["etcd"] else None
         node = pool.submit(inspect_node, module) if params["node"] else None
+        flanneld = next(
+            (int(state.get("MainPID") or 0) for one, state in zip(wanted, states) if one["name"] == "flanneld"), 0
+        )
+        network = pool.submit(inspect_network, module, flanneld) if params["network"] else None
         names = params["workloads"]["deployments"] if params["workloads"] else []
         deployments = [pool.submit(inspect_deployment, module, name).result() for name in names]
     problems = []
@@ -268,11 +313,19 @@ def inspect(module: AnsibleModule) -> Inspection:
         problems += _status.etcd_problems(etcd.result())
     if node:
         problems += _status.node_problems(node.result())
-    problems += inspect_bridge(module)
+    problems += inspect_bridge(module) + inspect_sysctls()
+    unreachable = (node and node.result()["error"]) or any(deployment["error"] for deployment in deployments)
+    if network and not unreachable:
+        problems += _status.network_problems(params["network"], network.result())
     for deployment in deployments:
         problems += _status.deployment_problems(deployment)
     return Inspection(
-        components, etcd.result() if etcd else None, node.result() if node else None, deployments or None, problems
+        components,
+        etcd.result() if etcd else None,
+        node.result() if node else None,
+        deployments or None,
+        network.result() if network else None,
+        problems,
     )
 
 
@@ -292,6 +345,7 @@ def main() -> None:
                     "version_command": {"type": "list", "elements": "str"},
                     "stamped": {"type": "path"},
                     "grace": {"type": "int", "default": 0},
+                    "kernel": {"type": "dict", "options": _kernel.OPTIONS},
                 },
             },
             "certificates": {"type": "list", "elements": "path", "default": []},
@@ -320,6 +374,15 @@ def main() -> None:
                     "kubeconfig": {"type": "path", "required": True},
                 },
             },
+            "network": {
+                "type": "dict",
+                "options": {
+                    "api": {"type": "str", "required": True},
+                    "api_port": {"type": "int", "default": 443},
+                    "dns": {"type": "str", "default": ""},
+                    "domain": {"type": "str", "default": "cluster.local"},
+                },
+            },
             "artifacts": {"type": "path"},
             "subnet_file": {"type": "path"},
             "bridge": {"type": "str", "default": _places.DOCKER_BRIDGE},
@@ -344,7 +407,7 @@ def main() -> None:
         problems += _status.certificate_problems(certificate, params["certificate_warning_days"])
     problems += inspect_firewall(module)
     result = {"components": seen.components, "certificates": certificates, "etcd": seen.etcd, "node": seen.node}
-    result["deployments"] = seen.deployments
+    result.update(deployments=seen.deployments, network=seen.network)
     result["artifacts"] = installed_artifacts(params["artifacts"]) if params["artifacts"] else None
     result["pki"] = _pki.inspect(params["authorities"], _pki.FILES) if params["authorities"] else None
     if params["release"]:

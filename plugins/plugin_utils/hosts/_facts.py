@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses
@@ -29,6 +30,12 @@ def _is_network(text: str) -> bool:
 _ADDRESS = _answers.Passing(_addresses.is_ipv4)
 # Identifies the cluster of a host (module_utils/keys/_pki.py).
 PKI = {"public": _answers.Each(str), "secret": [str], "encryption": _answers.Optional([str])}
+# A subnet that flannel leased to a host (module_utils/network/_overlay.py).
+LEASE = {
+    "subnet": _answers.Passing(_is_network),
+    "address": _ADDRESS,
+    "mac": _answers.Passing(lambda text: bool(re.fullmatch(r"([0-9a-f]{2}(:[0-9a-f]{2}){5})?", text))),
+}
 # What module host_facts returns. Anything else in a host's answer is dropped.
 SHAPE: dict[str, t.Any] = {
     "addresses": [{"interface": str, "address": _ADDRESS, "prefix": int}],
@@ -51,6 +58,7 @@ SHAPE: dict[str, t.Any] = {
     "interfaces": [str],
     "kernel": str,
     "linked": _answers.Each(str),
+    "leases": [LEASE],
     "machine_id": str,
     "memory_mb": int,
     "networks": [{"name": str, "network": _answers.Passing(_is_network)}],

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers, _facts
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.tables import _overlay_table
 
 Row = t.Sequence[str]
 
@@ -39,6 +40,7 @@ _MEMBER = {
 }
 _ARTIFACT = dict.fromkeys(("component", "version", "name", "sha256", "source", "source_sha256", "verified_by"), str)
 _NODE = {"name": str, "ready": bool, "schedulable": bool, "version": str, "runtime": str, "error": str}
+_NETWORK = {"address": str, "subnet": str, "mac": str, "paths": _answers.Each(str), "silent": [str]}
 _DEPLOYMENT = {"name": str, "wanted": int, "available": int, "error": str}
 STATUS = {
     "healthy": bool,
@@ -46,7 +48,8 @@ STATUS = {
     "components": _answers.Optional([_COMPONENT]),
     "certificates": _answers.Optional([_CERTIFICATE]),
     "artifacts": _answers.Optional([_ARTIFACT]),
-    "etcd": _answers.Optional({"members": [_MEMBER]}),
+    "etcd": _answers.Optional({"members": [_MEMBER], "leases": _answers.Optional([_facts.LEASE])}),
+    "network": _answers.Optional(_NETWORK),
     "node": _answers.Optional(_NODE),
     "deployments": _answers.Optional([_DEPLOYMENT]),
 }
@@ -64,7 +67,7 @@ def document(
     cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]], problems: t.Sequence[str] = ()
 ) -> dict[str, t.Any]:
     """The whole status. The hosts are in the order of the inventory; `problems` are those of the control node."""
-    hosts = {}
+    hosts: dict[str, dict[str, t.Any]] = {}
     for host, result in results.items():
         problem = reason(result)
         seen = {} if problem else result
@@ -77,8 +80,12 @@ def document(
             "artifacts": list(seen.get("artifacts") or []),
             "etcd": seen.get("etcd"),
             "node": seen.get("node"),
+            "network": seen.get("network"),
             "deployments": list(seen.get("deployments") or []),
         }
+    for host, more in _overlay_table.problems(hosts).items():
+        hosts[host]["problems"] += more
+        hosts[host]["healthy"] = False
     healthy = not problems and all(host["healthy"] for host in hosts.values())
     return {"cluster": cluster, "healthy": healthy, "problems": list(problems), "hosts": hosts}
 

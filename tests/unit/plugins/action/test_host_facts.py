@@ -45,6 +45,7 @@ GOOD = {
     "installed_versions": {},
     "interfaces": ["lo", "eth0"],
     "kernel": "6.12",
+    "leases": [{"subnet": "10.244.5.0/24", "address": "192.0.2.7", "mac": "0a:00:00:00:00:05"}],
     "linked": {},
     "machine_id": "a",
     "memory_mb": 1800,

@@ -34,6 +34,7 @@ def component(**changes):
         "version": "1.37.2",
         "version_wanted": "1.37.2",
         "outdated": "",
+        "kernel": [],
     }
     return {**healthy, **changes}
 
@@ -360,10 +361,10 @@ def test_deployment_problems(answer, error, words):
     ],
 )
 def test_bridge_problems(address, subnet_file, words):
-    problems = _status.bridge_problems("docker0", address, subnet_file)
+    problems = _status.bridge_problems("docker0", address, 1450, subnet_file)
     assert [words in problem.text for problem in problems] == ([True] if words else [])
 
 
 def test_a_bridge_is_identified_by_its_name():
-    (problem,) = _status.bridge_problems("cni0", "", "FLANNEL_SUBNET=10.244.5.1/24\nFLANNEL_MTU=1450\n")
+    (problem,) = _status.bridge_problems("cni0", "", 0, "FLANNEL_SUBNET=10.244.5.1/24\nFLANNEL_MTU=1450\n")
     assert "there is no cni0 on this host" in problem.text

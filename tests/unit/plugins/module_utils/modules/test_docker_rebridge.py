@@ -9,6 +9,7 @@ import shutil
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.health import _kernel
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _host, _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import docker_rebridge
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker, _docker_api
@@ -42,7 +43,7 @@ class Host:
         self.part = ""  # of its network that Docker gives out
         self.containers, self.live_restore = [], True
         self.commands, self.calls = [], []
-        self.nat = ["-A POSTROUTING -j FLANNEL-POSTRTG"]
+        self.nat = ["-A POSTROUTING -j FLANNEL-POSTRTG", "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER"]
         self.breaks = None  # called when Docker starts; returns why it does not
 
     @staticmethod
@@ -214,13 +215,30 @@ def test_a_docker_that_would_not_start_at_boot_is_enabled(host, run):
     assert not run()["changed"]
 
 
+def test_iptables_rules_that_are_gone_are_written_again_without_stopping_containers(host, run, monkeypatch):
+    run()
+    host.containers = [POD, MINE]
+    rule = host.nat.pop()
+    host.breaks = lambda dummy: host.nat.append(rule) or ""
+    monkeypatch.setattr(_kernel, "age", lambda dummy: _kernel.SETTLED - 1)
+    assert not run(_ansible_check_mode=True)["changed"], "Docker may not have written them yet"
+    monkeypatch.setattr(_kernel, "age", lambda dummy: _kernel.SETTLED + 1)
+    planned = run(_ansible_check_mode=True)
+    assert starts(planned) == {"restart": "its iptables rules are gone, so hostPorts do not work"}
+    host.commands.clear()
+    assert run() == planned
+    assert host.commands == RESTART
+    assert host.calls == []
+    assert not run()["changed"]
+
+
 def test_a_docker_on_its_own_bridge(host, run):
     host.start()
     host.nat.append("-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE")
     result = run()
     assert "docker0 has 172.17.0.1/16, flannel's subnet is 10.244.5.1/24" in starts(result)["restart"]
     assert host.commands[1:] == REBUILD
-    assert host.nat == ["-A POSTROUTING -j FLANNEL-POSTRTG"]
+    assert "MASQUERADE" not in "".join(host.nat)
 
 
 def test_another_lease(host, run):

@@ -20,10 +20,10 @@ OPTIONS = {
 }
 UNITS = {
     "kubelet": [
-        *("/etc/kubernetes/kubelet.yaml", "/etc/network-environment", "/etc/sysctl.d/60-plainkube-kubelet.conf"),
+        *("/etc/kubernetes/kubelet.yaml", "/etc/network-environment", "/etc/sysctl.d/zz-plainkube-kubelet.conf"),
         *("/usr/local/bin/kubelet", "/etc/systemd/system/kubelet.service.d/10-mine.conf"),
     ],
-    "flanneld": ["/etc/sysctl.d/60-plainkube.conf", "/etc/modules-load.d/plainkube.conf", "/run/xtables.lock"],
+    "flanneld": ["/etc/sysctl.d/zz-plainkube.conf", "/etc/modules-load.d/plainkube.conf", "/run/xtables.lock"],
     "etcd": [],
     "kube-apiserver": [],
 }
@@ -36,8 +36,8 @@ OURS = {
     "/etc/kubernetes/.plainkube-abc": "x",
     "/etc/crictl.yaml": "runtime-endpoint: unix:///run/cri-dockerd.sock\n",
     "/etc/network-environment": "HOST_ADDRESS=192.0.2.21\n",
-    "/etc/sysctl.d/60-plainkube-kubelet.conf": "# Written by plainkube.cluster.\n",
-    "/etc/sysctl.d/60-plainkube.conf": "# Written by plainkube.cluster.\n",
+    "/etc/sysctl.d/zz-plainkube-kubelet.conf": "# Written by plainkube.cluster.\n",
+    "/etc/sysctl.d/zz-plainkube.conf": "# Written by plainkube.cluster.\n",
     "/etc/modules-load.d/plainkube.conf": "br_netfilter\n",
     "/etc/modules-load.d/.plainkube-abc": "br_net",
     "/etc/sysusers.d/plainkube-etcd.conf": "u",
@@ -197,7 +197,7 @@ def test_a_file_that_another_has_written_since_stays(host, run):
 
 def test_a_file_with_our_name_goes_even_if_its_unit_is_gone(host, run):
     install(host)
-    names = ("/etc/sysctl.d/60-plainkube.conf", "/etc/modules-load.d/plainkube.conf")
+    names = ("/etc/sysctl.d/zz-plainkube.conf", "/etc/modules-load.d/plainkube.conf")
     mine = "/etc/sysctl.d/99-tuning-for-plainkube.conf"
     host.write(mine, "vm.swappiness = 1\n")
     os.unlink(f"{host.root}/etc/systemd/system/flanneld.service")

@@ -2,6 +2,7 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
+import base64
 import contextlib
 import datetime
 import http.server
@@ -56,7 +57,7 @@ class Host:
             units = [word for word in command if word.endswith(".service")]
             return 0, "\n".join(self.units[unit] for unit in units), ""
         if any("etcdctl" in word for word in command):
-            return self.etcd[command[-1]]
+            return self.etcd["leases" if command[-1] == "--consistency=s" else command[-1]]
         if command == ["docker", "version"]:
             return 0, "26.1.5+dfsg1\n", ""
         raise AssertionError(f"unexpected command: {command}")
@@ -275,12 +276,17 @@ def test_etcd(host, run_module, etcd_port):
     status = {"header": {"member_id": 10}, "version": "3.7.3", "dbSize": 20480, "leader": 10}
     host.etcd["status"] = 0, json.dumps([{"Endpoint": "x", "Status": status}]), ""
     host.etcd["list"] = 0, json.dumps({"members": [{"ID": 10, "name": "cp1"}]}), ""
+    lease = {"PublicIP": "192.0.2.7", "BackendType": "vxlan", "BackendData": {"VNI": 1, "VtepMAC": "0A:00:00:00:00:05"}}
+    pair = (b"/coreos.com/network/subnets/10.244.5.0-24", json.dumps(lease).encode())
+    key, value = (base64.b64encode(one).decode() for one in pair)
+    host.etcd["leases"] = 0, json.dumps({"kvs": [{"key": key, "value": value}]}), ""
     result = run_module(kube_checkstatus, etcd=etcd_port, _ansible_check_mode=True)
     assert (result["healthy"], result["etcd"]["leader"], result["etcd"]["members"][0]["db_size"]) == (
         True,
         "cp1",
         20480,
     )
+    assert result["etcd"]["leases"] == [{"subnet": "10.244.5.0/24", "address": "192.0.2.7", "mac": "0a:00:00:00:00:05"}]
 
 
 def test_an_etcd_that_does_not_respond(host, run_module, etcd_port):

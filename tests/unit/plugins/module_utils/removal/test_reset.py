@@ -50,11 +50,11 @@ def test_our_units_have_a_stamp_and_the_kubelet_is_first():
 
 def test_files_in_a_trailer_are_ours_by_place_or_name():
     text = unit(
-        *("/etc/kubernetes/kubelet.yaml", "/etc/sysctl.d/60-plainkube.conf", "/etc/crictl.yaml"),
+        *("/etc/kubernetes/kubelet.yaml", "/etc/sysctl.d/zz-plainkube.conf", "/etc/crictl.yaml"),
         *("/usr/local/bin/kubelet", "/run/xtables.lock", "/etc/systemd/system/kubelet.service.d/10-mine.conf"),
     )
     files = _reset.configuration([text, "[Service]\n"])
-    assert files == {"/etc/kubernetes/kubelet.yaml", "/etc/sysctl.d/60-plainkube.conf", "/etc/crictl.yaml"}
+    assert files == {"/etc/kubernetes/kubelet.yaml", "/etc/sysctl.d/zz-plainkube.conf", "/etc/crictl.yaml"}
     assert {*filter(_reset.is_ours, files)} == files - {"/etc/crictl.yaml"}
 
 
