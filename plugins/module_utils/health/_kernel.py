@@ -47,8 +47,9 @@ OPTIONS: dict[str, t.Any] = {
     },
     "docker": {"type": "bool", "default": False},
 }
-# After its start, a component needs this many seconds at most until it has written everything. kube-proxy waits 30 s for a Node that does not exist.
-SETTLED = 45
+# The seconds after its start in which a component may not have written everything yet. kube-proxy waits 30 s for a Node that does not exist; Docker
+# only counts as started once it has.
+SETTLED = {"flannel": 10, "services": 45, "docker": 0}
 SYSCTL_FILES = "/etc/sysctl.d"
 OWN_SYSCTL_FILES = f"{SYSCTL_FILES}/zz-plainkube*.conf"
 # In systemd's order of precedence, the last one wins (sysctl.d(5)); procps also reads the last one.
@@ -193,11 +194,11 @@ def docker_faults(module: AnsibleModule) -> list[str]:
 
 def faults(module: AnsibleModule, kernel: t.Mapping[str, t.Any] | None, pid: int) -> list[str]:
     """What a component should have in the kernel and has not, as text about it; `kernel` has OPTIONS, and `pid` is its process."""
-    if not kernel:
-        return []
-    found = _flannel_faults(module, kernel["flannel"], pid) if kernel["flannel"] else []
-    found += _service_fault(module, kernel["services"]) if kernel["services"] else []
-    return found + (docker_faults(module) if kernel["docker"] else [])
+    seconds = age(pid)
+    wanted = {name: value for name, value in (kernel or {}).items() if value and seconds >= SETTLED[name]}
+    found = _flannel_faults(module, wanted["flannel"], pid) if "flannel" in wanted else []
+    found += _service_fault(module, wanted["services"]) if "services" in wanted else []
+    return found + (docker_faults(module) if "docker" in wanted else [])
 
 
 def age(pid: int) -> float:

@@ -419,7 +419,7 @@ def bridge_problems(name: str, address: str, mtu: int, subnet_file: str | None) 
 def network_problems(wanted: t.Mapping[str, t.Any], found: t.Mapping[str, t.Any]) -> list[Problem]:
     """Services that do not respond on this host. Everybody else's pods are compared where the results of all hosts are known."""
     problems = []
-    proxy = "read `journalctl --unit kube-proxy`"
+    proxy = "read `journalctl --unit kube-proxy`, and check the pod network of its endpoints"
     if found["api_error"]:
         api = f"{wanted['api']}:{wanted['api_port']}"
         problems.append(

@@ -118,7 +118,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
 
 def kernel_faults(module: AnsibleModule, params: dict, process: _stamp.Process) -> list[str]:
     """What the component should have in the kernel and has not, although its process is the desired one. A restart writes it again."""
-    if process.active_state != "active" or _kernel.age(process.pid) < _kernel.SETTLED:
+    if process.active_state != "active":
         return []
     faults = _kernel.faults(module, params["kernel"], process.pid)
     for file in params["files"]:

@@ -258,7 +258,7 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
     on_disk = _files.read(drop_in_path(SERVICE)) or ("" if wanted.program else None)
     reasons = _stamp.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.repaired, process)
     reasons += network_reasons
-    if active and not reasons and _kernel.age(process.pid) > _kernel.SETTLED:
+    if active and not reasons:
         reasons += _kernel.docker_faults(module)
     owned: list[t.Any] = []
     foreign: list[t.Any] = []

@@ -314,8 +314,10 @@ def inspect(module: AnsibleModule) -> Inspection:
     if node:
         problems += _status.node_problems(node.result())
     problems += inspect_bridge(module) + inspect_sysctls()
+    # Either of these is why Services do not respond.
     unreachable = (node and node.result()["error"]) or any(deployment["error"] for deployment in deployments)
-    if network and not unreachable:
+    removed = any(component["kernel"] for component in components)
+    if network and not unreachable and not removed:
         problems += _status.network_problems(params["network"], network.result())
     for deployment in deployments:
         problems += _status.deployment_problems(deployment)
