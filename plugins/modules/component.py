@@ -106,6 +106,71 @@ options:
       ready_ca:
         description: CA certificate that verifies the server at O(components[].ready_url). Without it, the server certificate is not verified.
         type: path
+      kernel:
+        description:
+          - What the process maintains in the kernel. A process without it is restarted.
+          - A process writes most of this once, and does not notice if others remove it.
+        type: dict
+        suboptions:
+          flannel:
+            description:
+              - flannel's interface, its route, neighbour entry and forwarding entry for each lease, and its masquerading.
+              - Checked from 10 seconds after the start of the process.
+            type: dict
+            suboptions:
+              subnet_file:
+                description: flannel's subnet file.
+                type: path
+                default: /var/lib/flannel/subnet.env
+              tunnel:
+                description: Whether the backend is V(vxlan), whose interface is V(flannel.1).
+                type: bool
+                default: true
+              direct:
+                description: Whether hosts in the same layer-2 network are routed without the tunnel.
+                type: bool
+                default: false
+              leases:
+                description:
+                  - The leases of all hosts, this one included. By default, routes are not compared with leases.
+                type: list
+                elements: dict
+                default: []
+                suboptions:
+                  subnet:
+                    description: The subnet, such as V(10.244.5.0/24).
+                    type: str
+                    required: true
+                  address:
+                    description: The IPv4 address of the host.
+                    type: str
+                    required: true
+                  mac:
+                    description: The MAC address of its V(flannel.1). Empty for other backends.
+                    type: str
+                    required: true
+          services:
+            description:
+              - kube-proxy's rules for the Service of the API server, which represent those of all Services.
+              - Checked from 45 seconds after the start of the process, because kube-proxy may wait 30 seconds for its Node.
+            type: dict
+            suboptions:
+              address:
+                description: The cluster IP.
+                type: str
+                required: true
+              port:
+                description: The TCP port.
+                type: int
+                default: 443
+              config:
+                description: kube-proxy's configuration, whose C(mode) is V(nftables) or V(iptables). Other modes are not checked.
+                type: path
+                default: /etc/kubernetes/kube-proxy.yaml
+          docker:
+            description: Docker's iptables rules for published ports, which hostPorts use.
+            type: bool
+            default: false
       wait:
         description: Seconds to wait until the component is ready. V(0) starts it without waiting.
         type: int

@@ -51,6 +51,71 @@ options:
           - kube-proxy on a host without a Node object waits 30 seconds for one before it opens a port.
         type: int
         default: 0
+      kernel:
+        description:
+          - What the process maintains in the kernel. If it is missing, that is a problem.
+          - A process writes most of this once, and does not notice if others remove it.
+        type: dict
+        suboptions:
+          flannel:
+            description:
+              - flannel's interface, its route, neighbour entry and forwarding entry for each lease, and its masquerading.
+              - Checked from 10 seconds after the start of the process.
+            type: dict
+            suboptions:
+              subnet_file:
+                description: flannel's subnet file.
+                type: path
+                default: /var/lib/flannel/subnet.env
+              tunnel:
+                description: Whether the backend is V(vxlan), whose interface is V(flannel.1).
+                type: bool
+                default: true
+              direct:
+                description: Whether hosts in the same layer-2 network are routed without the tunnel.
+                type: bool
+                default: false
+              leases:
+                description:
+                  - The leases of all hosts, this one included. By default, routes are not compared with leases.
+                type: list
+                elements: dict
+                default: []
+                suboptions:
+                  subnet:
+                    description: The subnet, such as V(10.244.5.0/24).
+                    type: str
+                    required: true
+                  address:
+                    description: The IPv4 address of the host.
+                    type: str
+                    required: true
+                  mac:
+                    description: The MAC address of its V(flannel.1). Empty for other backends.
+                    type: str
+                    required: true
+          services:
+            description:
+              - kube-proxy's rules for the Service of the API server, which represent those of all Services.
+              - Checked from 45 seconds after the start of the process, because kube-proxy may wait 30 seconds for its Node.
+            type: dict
+            suboptions:
+              address:
+                description: The cluster IP.
+                type: str
+                required: true
+              port:
+                description: The TCP port.
+                type: int
+                default: 443
+              config:
+                description: kube-proxy's configuration, whose C(mode) is V(nftables) or V(iptables). Other modes are not checked.
+                type: path
+                default: /etc/kubernetes/kube-proxy.yaml
+          docker:
+            description: Docker's iptables rules for published ports, which hostPorts use.
+            type: bool
+            default: false
   certificates:
     description:
       - Certificate files, and directories in which all files that end in C(.crt) are checked.
@@ -124,6 +189,20 @@ options:
           - It must be JSON, as those of this collection are, and have a client certificate.
         type: path
         required: true
+      directories:
+        description: Directories of the kubelet and its runtime. If the Node has C(DiskPressure), the problem names the fullest one.
+        type: list
+        elements: path
+        default: []
+      pause_image:
+        description: The runtime's pause image, which must exist. Not checked if empty.
+        type: str
+        default: ""
+      runtime:
+        description: The runtime that must have O(node.pause_image).
+        type: str
+        choices: [docker, containerd]
+        default: docker
   workloads:
     description: Workloads in the cluster that must be healthy; for control planes.
     type: dict
@@ -140,8 +219,30 @@ options:
   subnet_file:
     description: flannel's subnet file. If set, O(bridge) must have the address in it.
     type: path
+  network:
+    description:
+      - The addresses of Services that must respond on this host.
+      - With it, the module also returns how this host reaches the pods of other hosts (RV(network)). It pings up to three of them, which needs root.
+    type: dict
+    suboptions:
+      api:
+        description: Cluster IP of the API server's Service. A TCP connection to it must be possible.
+        type: str
+        required: true
+      api_port:
+        description: TCP port of that Service.
+        type: int
+        default: 443
+      dns:
+        description: Cluster IP of cluster DNS, which must resolve the name of the API server's Service. Empty if there is none.
+        type: str
+        default: ""
+      domain:
+        description: The cluster's DNS domain.
+        type: str
+        default: cluster.local
   bridge:
-    description: The pods' bridge.
+    description: The pods' bridge. It must also have flannel's MTU.
     type: str
     default: docker0
   firewall:
@@ -258,6 +359,11 @@ components:
     outdated:
       description: Why the process does not match the files on disk; empty if it does.
       type: str
+    kernel:
+      description: What is missing of what it should maintain in the kernel (O(components[].kernel)).
+      type: list
+      elements: str
+      sample: ["there is no flannel.1"]
     healthy:
       description: Whether this component has no problems.
       type: bool
@@ -281,14 +387,45 @@ artifacts:
   sample: [{"component": "etcd", "version": "3.7.3", "name": "etcd", "sha256": "0f3c…", "source": "https://github.com/etcd-io/etcd/…", "source_sha256": "5d1a…",
             "verified_by": "https://github.com/etcd-io/etcd/releases/download/v3.7.3/SHA256SUMS"}]
 etcd:
-  description: Members, leader, alarms, unexpected users with their roles and unexpected roles, and the version and database size of each checked member.
+  description:
+    - Members, leader, alarms, unexpected users with their roles and unexpected roles, and the version and database size of each checked member.
+    - Also flannel's leases, if they are in this etcd.
   returned: when O(etcd) is given
   type: dict
   sample: {"endpoints": ["https://127.0.0.1:2379"], "leader": "cp1", "alarms": [], "error": "", "expected": ["cp1"],
            "foreign_users": {"backup": ["root"]}, "foreign_roles": [],
+           "leases": [{"subnet": "10.244.5.0/24", "address": "192.0.2.11", "mac": "0a:00:00:00:00:05"}],
            "members": [{"id": "8e9e05c52164694d", "name": "cp1", "leader": true, "learner": false, "version": "3.7.3",
                         "db_size": 5353472, "db_size_in_use": 1675264, "db_size_quota": 2147483648, "errors": [],
                         "peer_urls": ["https://192.0.2.11:2380"], "client_urls": ["https://192.0.2.11:2379"]}]}
+network:
+  description: Services, and the pod networks of other hosts.
+  returned: with O(network)
+  type: dict
+  contains:
+    api_error:
+      description: Why the Service of the API server is not reachable; empty if it is.
+      type: str
+    dns_error:
+      description: Why cluster DNS does not respond; empty if it does.
+      type: str
+    address:
+      description: The address with which flanneld registers this host.
+      type: str
+    subnet:
+      description: flannel's subnet of this host; empty if it has none.
+      type: str
+    mac:
+      description: The MAC address of its V(flannel.1).
+      type: str
+    paths:
+      description: Where the kernel sends packets for the subnets of other hosts, as address and MAC address of the other host.
+      type: dict
+      sample: {"10.244.5.0/24": "192.0.2.11 0a:00:00:00:00:05"}
+    silent:
+      description: Subnets of up to three other hosts that do not answer pings.
+      type: list
+      elements: str
 deployments:
   description: The requested Deployments.
   returned: with O(workloads)
@@ -312,6 +449,7 @@ node:
   returned: when O(node) is given
   type: dict
   sample: {"name": "n1", "ready": true, "schedulable": true, "version": "1.37.2", "runtime": "containerd 1.7.24", "error": "",
+           "disks": [{"path": "/var/lib/kubelet", "space": 61, "inodes": 93}],
            "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status"}]}
 """
 

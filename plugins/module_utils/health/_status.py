@@ -340,8 +340,17 @@ def node_state(name: str, answer: dict, error: str = "") -> dict:
         "version": info.get("kubeletVersion", "").lstrip("v"),
         "runtime": info.get("containerRuntimeVersion", "").replace("://", " "),
         "conditions": conditions,
+        "disks": [],
         "error": error,
     }
+
+
+def _fullest(disks: t.Sequence[dict]) -> str:
+    """The file system that is probably the reason for DiskPressure, which the kubelet does not name."""
+    if not disks:
+        return ""
+    disk = min(disks, key=lambda one: min(one["space"], one["inodes"]))
+    return f"; {disk['path']} has {disk['space']} % of its space and {disk['inodes']} % of its inodes free"
 
 
 def node_problems(node: dict) -> list[Problem]:
@@ -357,7 +366,8 @@ def node_problems(node: dict) -> list[Problem]:
         )
     for kind in _PRESSURES:
         if conditions.get(kind, {}).get("status") == "True":
-            problems.append(Problem(f"node {node['name']} has {kind}: {conditions[kind]['message']}"))
+            which = _fullest(node["disks"]) if kind == "DiskPressure" else ""
+            problems.append(Problem(f"node {node['name']} has {kind}: {conditions[kind]['message']}{which}"))
     return problems
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import datetime
 import glob
 import os
@@ -23,7 +24,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _api
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _nft, _overlay
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _images
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp, _systemd
 
 # Between two inspections, in seconds.
@@ -152,7 +153,37 @@ def ask_api(kubeconfig: str, path: str, missing: str) -> tuple[dict, str]:
 def inspect_node(module: AnsibleModule) -> dict:
     name = module.params["node"]["name"]
     missing = "the API server does not have the node; read `journalctl --unit kubelet`"
-    return _status.node_state(name, *ask_api(module.params["node"]["kubeconfig"], _api.node(name), missing))
+    state = _status.node_state(name, *ask_api(module.params["node"]["kubeconfig"], _api.node(name), missing))
+    return {**state, "disks": inspect_disks(module.params["node"]["directories"])}
+
+
+def inspect_disks(directories: list[str]) -> list[dict]:
+    """The file systems with these directories, each once: its first directory, and how much of its space and inodes is free."""
+    found: dict[int, dict] = {}
+    for path in directories:
+        with contextlib.suppress(OSError):
+            there, counts = os.stat(path), os.statvfs(path)
+            space = 100 * counts.f_bavail // max(1, counts.f_blocks)
+            inodes = 100 * counts.f_favail // counts.f_files if counts.f_files else 100
+            found.setdefault(there.st_dev, {"path": path, "space": space, "inodes": inodes})
+    return list(found.values())
+
+
+def inspect_pause(module: AnsibleModule) -> list[_status.Problem]:
+    """A pause image that is gone, such as after a manual cleanup: every new pod needs it."""
+    image, runtime = module.params["node"]["pause_image"], _images.RUNTIMES[module.params["node"]["runtime"]]
+    if not image:
+        return []
+    try:
+        code, out, err = _command.run(module, runtime.listing([image]), handle_exceptions=False)
+    except OSError:
+        return []  # the runtime is not installed, which is its component's problem
+    if code != 0 and "no such image" not in err.lower():
+        return []  # nor does it respond
+    if runtime.listed(image) in out.split():
+        return []
+    text = f"the image {image} is not on this host, and every new pod needs it; run plainkube.cluster.site"
+    return [_status.Problem(text)]
 
 
 def inspect_bridge(module: AnsibleModule) -> list[_status.Problem]:
@@ -292,10 +323,11 @@ def inspect(module: AnsibleModule) -> Inspection:
         _systemd.show_all(module, [f"{one['name']}.service" for one in wanted], *_status.PROPERTIES) if wanted else []
     )
     sockets = listeners()
-    with concurrent.futures.ThreadPoolExecutor(max_workers=len(wanted) + 3) as pool:
+    with concurrent.futures.ThreadPoolExecutor(max_workers=len(wanted) + 4) as pool:
         asked = [pool.submit(inspect_component, module, one, state, sockets) for one, state in zip(wanted, states)]
         etcd = pool.submit(inspect_etcd, module) if params["etcd"] else None
         node = pool.submit(inspect_node, module) if params["node"] else None
+        pause = pool.submit(inspect_pause, module) if params["node"] else None
         flanneld = next(
             (int(state.get("MainPID") or 0) for one, state in zip(wanted, states) if one["name"] == "flanneld"), 0
         )
@@ -311,8 +343,8 @@ def inspect(module: AnsibleModule) -> Inspection:
         problems += found
     if etcd:
         problems += _status.etcd_problems(etcd.result())
-    if node:
-        problems += _status.node_problems(node.result())
+    if node and pause:
+        problems += _status.node_problems(node.result()) + pause.result()
     problems += inspect_bridge(module) + inspect_sysctls()
     # Either of these is why Services do not respond.
     unreachable = (node and node.result()["error"]) or any(deployment["error"] for deployment in deployments)
@@ -367,6 +399,9 @@ def main() -> None:
                 "options": {
                     "name": {"type": "str", "required": True},
                     "kubeconfig": {"type": "path", "required": True},
+                    "directories": {"type": "list", "elements": "path", "default": []},
+                    "pause_image": {"type": "str", "default": ""},
+                    "runtime": {"type": "str", "choices": [*_images.RUNTIMES], "default": "docker"},
                 },
             },
             "workloads": {

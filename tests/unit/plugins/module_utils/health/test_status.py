@@ -304,6 +304,9 @@ def test_an_etcd_that_does_not_respond_may_recover():
     assert problem == ("the state of etcd is unknown: context deadline exceeded", True)
 
 
+DISKS = [{"path": "/var/lib/kubelet", "space": 40, "inodes": 90}, {"path": "/var/lib/docker", "space": 60, "inodes": 2}]
+
+
 def node(**conditions):
     found = [
         {"type": kind, "status": value, "reason": "Because", "message": "so it is", "lastHeartbeatTime": "x"}
@@ -321,6 +324,21 @@ def test_a_ready_node():
     assert _status.node_problems(ready) == []
 
 
+def test_services_that_do_not_respond():
+    wanted = {"api": "10.96.0.1", "api_port": 443, "dns": "10.96.0.10", "domain": "cluster.local"}
+    assert _status.network_problems(wanted, {"api_error": "", "dns_error": ""}) == []
+    api, dns = _status.network_problems(wanted, {"api_error": "timed out", "dns_error": "it answers with code 2"})
+    assert api.text.startswith("the API's Service 10.96.0.1:443 is not reachable on this host (timed out); read ")
+    assert dns.text.startswith("cluster DNS 10.96.0.10 does not respond on this host (it answers with code 2); read ")
+    assert api.passing
+    assert dns.passing
+
+
+def test_what_is_missing_in_the_kernel_is_a_problem_that_site_repairs():
+    (problem,) = _status.component_problems(component(name="flanneld", kernel=["there is no flannel.1"]), [], 0)
+    assert problem == ("flanneld on this host: there is no flannel.1; run plainkube.cluster.site", True)
+
+
 @pytest.mark.parametrize(
     ("state", "sentence"),
     [
@@ -328,6 +346,10 @@ def test_a_ready_node():
         (node(Ready="Unknown"), "node n1 is not Ready: Because, so it is"),
         (node(), "node n1 is not Ready: no condition, the kubelet has not reported yet"),
         (node(Ready="True", DiskPressure="True"), "node n1 has DiskPressure: so it is"),
+        (
+            {**node(Ready="True", DiskPressure="True"), "disks": DISKS},
+            "node n1 has DiskPressure: so it is; /var/lib/docker has 60 % of its space and 2 % of its inodes free",
+        ),
         (_status.node_state("n1", {}, "403"), "the state of node n1 is unknown: 403"),
     ],
 )
@@ -363,6 +385,13 @@ def test_deployment_problems(answer, error, words):
 def test_bridge_problems(address, subnet_file, words):
     problems = _status.bridge_problems("docker0", address, 1450, subnet_file)
     assert [words in problem.text for problem in problems] == ([True] if words else [])
+
+
+def test_a_bridge_with_another_mtu():
+    (problem,) = _status.bridge_problems(
+        "docker0", "10.244.5.1/24", 1500, "FLANNEL_SUBNET=10.244.5.1/24\nFLANNEL_MTU=1450\n"
+    )
+    assert problem.text == "docker0 has an MTU of 1500 on this host, and flannel's is 1450; run plainkube.cluster.site"
 
 
 def test_a_bridge_is_identified_by_its_name():

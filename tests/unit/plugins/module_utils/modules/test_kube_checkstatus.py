@@ -387,3 +387,25 @@ def test_a_firewall(run_module, monkeypatch, why):
 def test_node_without_kubeconfig(run_module):
     result = run_module(kube_checkstatus, node={"name": "n1", "kubeconfig": "/nonexistent"})
     assert "/nonexistent on this host does not exist" in result["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "problems"),
+    [
+        ((0, "registry.k8s.io/pause:3.10.2\n", ""), []),
+        (
+            (1, "", "Error: No such image: registry.k8s.io/pause:3.10.2"),
+            [
+                "the image registry.k8s.io/pause:3.10.2 is not on this host, and every new pod needs it; run plainkube.cluster.site"
+            ],
+        ),
+        ((1, "", "Cannot connect to the Docker daemon"), []),
+    ],
+)
+def test_the_pause_image(run_module, monkeypatch, answer, problems):
+    monkeypatch.setattr(kube_checkstatus, "ask_api", lambda *dummy: ({}, "no API"))
+    monkeypatch.setattr(AnsibleModule, "run_command", lambda *dummy, **options: answer)
+    node = {"name": "n1", "kubeconfig": "/nonexistent", "pause_image": "registry.k8s.io/pause:3.10.2"}
+    result = run_module(kube_checkstatus, node={**node, "directories": ["/", "/proc", "/nonexistent"]})
+    assert result["problems"] == ["the state of node n1 is unknown: no API", *problems]
+    assert [disk["path"] for disk in result["node"]["disks"]] == ["/", "/proc"]
