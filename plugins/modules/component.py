@@ -171,6 +171,10 @@ options:
             description: Docker's iptables rules for published ports, which hostPorts use.
             type: bool
             default: false
+          cni:
+            description: Containerd's pod network, which module M(plainkube.cluster.cni_bridge) configures.
+            type: bool
+            default: false
       wait:
         description: Seconds to wait until the component is ready. V(0) starts it without waiting.
         type: int

@@ -116,6 +116,10 @@ options:
             description: Docker's iptables rules for published ports, which hostPorts use.
             type: bool
             default: false
+          cni:
+            description: Containerd's pod network, which module M(plainkube.cluster.cni_bridge) configures.
+            type: bool
+            default: false
   certificates:
     description:
       - Certificate files, and directories in which all files that end in C(.crt) are checked.

@@ -46,10 +46,11 @@ OPTIONS: dict[str, t.Any] = {
         },
     },
     "docker": {"type": "bool", "default": False},
+    "cni": {"type": "bool", "default": False},
 }
 # The seconds after its start in which a component may not have written everything yet. kube-proxy waits 30 s for a Node that does not exist; Docker
 # only counts as started once it has.
-SETTLED = {"flannel": 10, "services": 45, "docker": 0}
+SETTLED = {"flannel": 10, "services": 45, "docker": 0, "cni": 10}
 SYSCTL_FILES = "/etc/sysctl.d"
 OWN_SYSCTL_FILES = f"{SYSCTL_FILES}/zz-plainkube*.conf"
 # In systemd's order of precedence, the last one wins (sysctl.d(5)); procps also reads the last one.
@@ -192,13 +193,29 @@ def docker_faults(module: AnsibleModule) -> list[str]:
     return [] if "-j DOCKER" in rules else ["its iptables rules are gone, so hostPorts do not work"]
 
 
+def cni_faults(module: AnsibleModule) -> list[str]:
+    """The differences of containerd's pod network from flannel's subnet, in the words of the program that removes them."""
+    if not os.path.exists(_places.CNI_PROGRAM):
+        return [f"{_places.CNI_PROGRAM} does not exist yet"]
+    code, out, err = _command.run(module, [_places.CNI_PROGRAM, "check"])
+    if code != 0:
+        raise _command.Failed(f"`{_places.CNI_PROGRAM} check` failed: {(err or out).strip()[-500:]}")
+    return out.splitlines()
+
+
 def faults(module: AnsibleModule, kernel: t.Mapping[str, t.Any] | None, pid: int) -> list[str]:
     """What a component should have in the kernel and has not, as text about it; `kernel` has OPTIONS, and `pid` is its process."""
     seconds = age(pid)
     wanted = {name: value for name, value in (kernel or {}).items() if value and seconds >= SETTLED[name]}
     found = _flannel_faults(module, wanted["flannel"], pid) if "flannel" in wanted else []
     found += _service_fault(module, wanted["services"]) if "services" in wanted else []
-    return found + (docker_faults(module) if "docker" in wanted else [])
+    found += docker_faults(module) if "docker" in wanted else []
+    if "cni" in wanted:
+        try:
+            found += cni_faults(module)
+        except _command.Failed as error:
+            found.append(str(error))
+    return found
 
 
 def age(pid: int) -> float:

@@ -8,8 +8,9 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command
-from ansible_collections.plainkube.cluster.plugins.module_utils.host._places import CNI_PATH, CNI_PROGRAM, CNI_SERVICE
+from ansible_collections.plainkube.cluster.plugins.module_utils.health import _kernel
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _places
+from ansible_collections.plainkube.cluster.plugins.module_utils.host._places import CNI_PATH, CNI_SERVICE
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
@@ -22,13 +23,14 @@ SPEC: dict[str, t.Any] = {
 
 def differences(module: AnsibleModule) -> list[str]:
     """The differences from flannel's subnet, as text."""
-    if not os.path.exists(CNI_PROGRAM):
-        return [f"{CNI_PROGRAM} does not exist yet"]
-    code, out, err = _command.run(module, [CNI_PROGRAM, "check"])
-    if code != 0:
-        module.fail_json(msg=f"`{CNI_PROGRAM} check` failed: {(err or out).strip()[-500:]}")
+    try:
+        found = _kernel.cni_faults(module)
+    except _command.Failed as error:
+        module.fail_json(msg=f"{error}.")
+    if not os.path.exists(_places.CNI_PROGRAM):
+        return found
     watched = _systemd.show(module, CNI_PATH).get("ActiveState") == "active"
-    return [*out.splitlines(), *([] if watched else [f"{CNI_PATH} is not active, so a new subnet would be missed"])]
+    return [*found, *([] if watched else [f"{CNI_PATH} is not active, so a new subnet would be missed"])]
 
 
 def repair(module: AnsibleModule) -> None:

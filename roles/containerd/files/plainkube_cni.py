@@ -7,6 +7,7 @@ With the argument `check`, only print the changes, one per line. The settings ar
 
 from __future__ import annotations
 
+import base64
 import functools
 import ipaddress
 import json
@@ -16,7 +17,8 @@ import sys
 import typing as t
 
 # (difference, action that removes it)
-Steps = t.Iterator[tuple[str, t.Callable[[], None]]]
+Steps = t.Iterator[tuple[str, t.Callable[[], t.Any]]]
+NETWORK = "plainkube"
 
 
 class Settings(t.NamedTuple):
@@ -29,6 +31,9 @@ class Settings(t.NamedTuple):
     subnet_file: str
     conflist: str
     leases: str
+    # The CNI plugins, and what containerd remembers of each network that they configured.
+    plugins: str
+    results: str
 
 
 class Lease(t.NamedTuple):
@@ -97,7 +102,7 @@ def conflist(settings: Settings, found: Lease) -> str:
         "ipam": {"type": "host-local", "ranges": [[addresses]], "routes": [{"dst": "0.0.0.0/0"}]},
     }
     ports = {"type": "portmap", "capabilities": {"portMappings": True}}
-    whole = {"cniVersion": "1.0.0", "name": "plainkube", "plugins": [bridge, ports]}
+    whole = {"cniVersion": "1.0.0", "name": NETWORK, "plugins": [bridge, ports]}
     return json.dumps(whole, indent=2) + "\n"
 
 
@@ -164,6 +169,47 @@ def sandbox_steps(settings: Settings, found: Lease) -> Steps:
             yield f"a pod has the address {old}, which is outside this host's range", kill
 
 
+def forwarded(settings: Settings) -> t.Iterator[dict[str, t.Any]]:
+    """What containerd remembers of running sandboxes with hostPorts (libcni, type cachedInfo)."""
+    for name in sorted(os.listdir(settings.results)) if os.path.isdir(settings.results) else []:
+        cached = json.loads(read(os.path.join(settings.results, name)) or "{}")
+        ports = (cached.get("capabilityArgs") or {}).get("portMappings")
+        if ports and cached.get("networkName") == NETWORK and os.path.exists(cached.get("netns") or ""):
+            yield cached
+
+
+def portmap(settings: Settings, cached: dict[str, t.Any], command: str) -> bool:
+    """Run plugin portmap for a sandbox, as containerd does; whether it succeeds. ADD writes the rules that are missing (CNI specification 1.0)."""
+    network = json.loads(base64.b64decode(cached["config"]))
+    (plugin,) = [one for one in network["plugins"] if one["type"] == "portmap"]
+    runtime = {"portMappings": cached["capabilityArgs"]["portMappings"]}
+    common = {"name": network["name"], "cniVersion": network["cniVersion"]}
+    environment = {
+        "CNI_COMMAND": command,
+        "CNI_CONTAINERID": cached["containerId"],
+        "CNI_NETNS": cached["netns"],
+        "CNI_IFNAME": cached["ifName"],
+        "CNI_PATH": settings.plugins,
+    }
+    done = subprocess.run(
+        [os.path.join(settings.plugins, "portmap")],
+        input=json.dumps({**plugin, **common, "runtimeConfig": runtime, "prevResult": cached["result"]}),
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode == 0
+
+
+def port_steps(settings: Settings, dummy: Lease) -> Steps:
+    """Whoever flushes the packet filters, such as nftables.service, also removes the rules of hostPorts, which containerd writes only once."""
+    for cached in forwarded(settings):
+        if not portmap(settings, cached, "CHECK"):
+            ports = ", ".join(str(one.get("hostPort")) for one in cached["capabilityArgs"]["portMappings"])
+            yield f"the rules of hostPort {ports} are gone", functools.partial(portmap, settings, cached, "ADD")
+
+
 def main(arguments: list[str]) -> None:
     settings = Settings(**json.loads(read(f"{os.path.abspath(__file__)}.json")))
     found = lease(read(settings.subnet_file))
@@ -171,7 +217,7 @@ def main(arguments: list[str]) -> None:
         # plainkube-cni.path starts this program again once there is a lease.
         print(f"flannel has no subnet for this host yet ({settings.subnet_file})")
         return
-    for steps in (configuration_steps, bridge_steps, sandbox_steps):
+    for steps in (configuration_steps, bridge_steps, sandbox_steps, port_steps):
         for difference, step in steps(settings, found):
             print(difference, flush=True)
             if arguments != ["check"]:

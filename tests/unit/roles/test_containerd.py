@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import pathlib
 import shutil
@@ -17,11 +18,20 @@ SUBNET = "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET={}\nFLANNEL_MTU={}\nFLAN
 
 # Stands in for ip and ctr: what they know and have done is in a file beside the directory that they are in.
 TOOL = f"""#!{sys.executable} -IS
-import ipaddress, json, pathlib, sys
+import ipaddress, json, os, pathlib, sys
 file = pathlib.Path(__file__).parents[1] / "state.json"
 state = json.loads(file.read_text())
 words, link = sys.argv[1:], state["link"]
-if words[:3] == ["-json", "address", "show"]:
+if file.parent.joinpath("bin", "portmap").samefile(__file__):
+    given = json.load(sys.stdin)
+    rule = [os.environ["CNI_CONTAINERID"], *(one["hostPort"] for one in given["runtimeConfig"]["portMappings"])]
+    assert (given["name"], given["type"], given["cniVersion"], given["prevResult"]["ips"]) == ("plainkube", "portmap", "1.0.0", ["10.244.5.7/24"])
+    if os.environ["CNI_COMMAND"] == "CHECK":
+        sys.exit(rule not in state["ports"])
+    assert os.environ["CNI_COMMAND"] == "ADD"
+    state["ports"].append(rule)
+    file.write_text(json.dumps(state))
+elif words[:3] == ["-json", "address", "show"]:
     if not link:
         sys.exit("Device does not exist.")
     print(json.dumps([link]))
@@ -60,14 +70,15 @@ class Host:
             "pod_range": part,
             "conflist": f"{directory}/net.d/CONFLIST",
         }
+        settings |= {"plugins": f"{directory}/bin", "results": f"{directory}/results"}
         settings |= {"subnet_file": f"{directory}/SUBNET_FILE", "leases": f"{directory}/LEASES"}
         (directory / "plainkube-cni.json").write_text(json.dumps(settings), encoding="utf-8")
         (directory / "bin").mkdir()
-        for name in ("ip", "ctr"):
+        for name in ("ip", "ctr", "portmap"):
             (directory / "bin" / name).write_text(TOOL, encoding="utf-8")
             (directory / "bin" / name).chmod(0o755)
         self.state = directory / "state.json"
-        self.state.write_text(json.dumps({"link": None, "tasks": {}, "done": []}), encoding="utf-8")
+        self.state.write_text(json.dumps({"link": None, "tasks": {}, "done": [], "ports": []}), encoding="utf-8")
         self.lease("10.244.5.1/24")
 
     def lease(self, address, mtu=1450):
@@ -85,6 +96,26 @@ class Host:
         (self.directory / "LEASES" / address).write_text(f"{name}\r\neth0", encoding="utf-8")
         (self.directory / "LEASES" / "last_reserved_ip.0").write_text(address, encoding="utf-8")
         self.know(tasks={**self.tasks, name: state})
+
+    def forward(self, sandbox, *ports, netns=True, network="plainkube"):
+        """What libcni remembers of a sandbox with hostPorts."""
+        (self.directory / "results").mkdir(exist_ok=True)
+        space = self.directory / f"netns-{sandbox}"
+        if netns:
+            space.touch()
+        config = {"cniVersion": "1.0.0", "name": network, "plugins": [{"type": "bridge"}, {"type": "portmap"}]}
+        cached = {
+            "kind": "cniCacheV1",
+            "containerId": sandbox,
+            "config": base64.b64encode(json.dumps(config).encode()).decode(),
+            "ifName": "eth0",
+            "networkName": network,
+            "netns": str(space),
+            "capabilityArgs": {"portMappings": [{"hostPort": port} for port in ports]} if ports else None,
+            "result": {"ips": ["10.244.5.7/24"]},
+        }
+        path = self.directory / "results" / f"{network}-{sandbox}-eth0"
+        path.write_text(json.dumps(cached), encoding="utf-8")
 
     def conflist(self):
         return json.loads((self.directory / "net.d" / "CONFLIST").read_text(encoding="utf-8"))
@@ -166,6 +197,22 @@ def test_a_pod_in_dockers_part_is_ended(beside_docker):
     assert beside_docker.tasks == {"low": "RUNNING"}
     beside_docker.run()
     assert beside_docker.tasks == {"low": "STOPPED"}
+
+
+def test_rules_of_host_ports_that_are_gone_are_written_again(alone):
+    alone.run()
+    alone.forward("a", 80, 443)
+    alone.forward("b", 8080)
+    alone.forward("none")
+    alone.forward("ended", 81, netns=False)
+    alone.forward("other", 82, network="cni-loopback")
+    alone.know(ports=[["b", 8080]])
+    lines = ["the rules of hostPort 80, 443 are gone"]
+    assert alone.run("check") == lines
+    assert alone.ports == [["b", 8080]]
+    assert alone.run() == lines
+    assert alone.ports == [["b", 8080], ["a", 80, 443]]
+    assert alone.run("check") == []
 
 
 @pytest.mark.parametrize("text", ["", "FLANNEL_MTU=1450\n", "FLANNEL_SUBNET=x\nFLANNEL_MTU=1450\n"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import cni_bridge
 
 CHECK = "check"
@@ -34,7 +35,7 @@ class Host:
 def host(tmp_path, monkeypatch):
     script = tmp_path / "plainkube-cni"
     script.write_text("", encoding="utf-8")
-    monkeypatch.setattr(cni_bridge, "CNI_PROGRAM", str(script))
+    monkeypatch.setattr(_places, "CNI_PROGRAM", str(script))
     fake = Host(str(script))
     monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **options: fake.run_command(command))
     return fake
