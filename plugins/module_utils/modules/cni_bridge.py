@@ -26,7 +26,7 @@ def differences(module: AnsibleModule) -> list[str]:
     try:
         found = _kernel.cni_faults(module)
     except _command.Failed as error:
-        module.fail_json(msg=f"{error}.")
+        module.fail_json(msg=str(error))
     if not os.path.exists(_places.CNI_PROGRAM):
         return found
     watched = _systemd.show(module, CNI_PATH).get("ActiveState") == "active"
