@@ -152,7 +152,7 @@ options:
           services:
             description:
               - kube-proxy's rules for the Service of the API server, which represent those of all Services.
-              - Checked from 45 seconds after the start of the process, because kube-proxy may wait 30 seconds for its Node.
+              - Checked from 10 seconds after the start of the process, while it is healthy.
             type: dict
             suboptions:
               address:
@@ -163,6 +163,10 @@ options:
                 description: The TCP port.
                 type: int
                 default: 443
+              health_url:
+                description: URL that returns a status of 200 to 299 when kube-proxy is healthy.
+                type: str
+                required: true
               config:
                 description: kube-proxy's configuration, whose C(mode) is V(nftables) or V(iptables). Other modes are not checked.
                 type: path

@@ -11,7 +11,7 @@ import pytest
 from plugins.module_utils.host._wait import poll
 
 # For so many seconds after its start, kube-proxy may not have written its rules yet (module_utils/health/_kernel.py).
-SETTLED = 45
+SETTLED = 10
 CIS = "/etc/sysctl.d/99-cis.conf"
 # On the second node: routes, packet filters, settings and an MTU.
 COMMANDS = (

@@ -14,6 +14,7 @@ import socket
 import struct
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _overlay
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker
@@ -42,15 +43,15 @@ OPTIONS: dict[str, t.Any] = {
         "options": {
             "address": {"type": "str", "required": True},
             "port": {"type": "int", "default": 443},
+            "health_url": {"type": "str", "required": True},
             "config": {"type": "path", "default": _places.KUBE_PROXY_YAML},
         },
     },
     "docker": {"type": "bool", "default": False},
     "cni": {"type": "bool", "default": False},
 }
-# The seconds after its start in which a component may not have written everything yet. kube-proxy waits 30 s for a Node that does not exist; Docker
-# only counts as started once it has.
-SETTLED = {"flannel": 10, "services": 45, "docker": 0, "cni": 10}
+# The seconds after its start in which a component may not have written everything yet. Docker only counts as started once it has.
+SETTLED = {"flannel": 10, "services": 10, "docker": 0, "cni": 10}
 SYSCTL_FILES = "/etc/sysctl.d"
 OWN_SYSCTL_FILES = f"{SYSCTL_FILES}/zz-plainkube*.conf"
 # In systemd's order of precedence, the last one wins (sysctl.d(5)); procps also reads the last one.
@@ -173,6 +174,9 @@ def _flannel_faults(module: AnsibleModule, wanted: dict[str, t.Any], pid: int) -
 def _service_fault(module: AnsibleModule, wanted: dict[str, t.Any]) -> list[str]:
     """Whether kube-proxy's rules for the Service of the API are in the kernel. Others remove all rules at once, such as nftables.service."""
     address, port = wanted["address"], wanted["port"]
+    # For 30 s, it may wait for a Node that does not exist. It is its component's problem if it is not healthy.
+    if not _probe.get(wanted["health_url"]).ok:
+        return []
     mode = next(iter(re.findall(r'^mode: "?(\w+)', _files.read(wanted["config"]) or "", re.MULTILINE)), "")
     if mode == "nftables":
         element = f"{{ {address} . tcp . {port} }}"

@@ -169,45 +169,62 @@ def sandbox_steps(settings: Settings, found: Lease) -> Steps:
             yield f"a pod has the address {old}, which is outside this host's range", kill
 
 
+def namespace(cached: dict[str, t.Any]) -> str:
+    """The network namespace of a sandbox; older versions of libcni only keep it in the result."""
+    inside = [one["sandbox"] for one in cached["result"].get("interfaces", []) if one.get("sandbox")]
+    return str(cached.get("netns") or next(iter(inside), ""))
+
+
 def forwarded(settings: Settings) -> t.Iterator[dict[str, t.Any]]:
     """What containerd remembers of running sandboxes with hostPorts (libcni, type cachedInfo)."""
     for name in sorted(os.listdir(settings.results)) if os.path.isdir(settings.results) else []:
         cached = json.loads(read(os.path.join(settings.results, name)) or "{}")
         ports = (cached.get("capabilityArgs") or {}).get("portMappings")
-        if ports and cached.get("networkName") == NETWORK and os.path.exists(cached.get("netns") or ""):
+        if ports and cached.get("networkName") == NETWORK and os.path.exists(namespace(cached)):
             yield cached
 
 
-def portmap(settings: Settings, cached: dict[str, t.Any], command: str) -> bool:
-    """Run plugin portmap for a sandbox, as containerd does; whether it succeeds. ADD writes the rules that are missing (CNI specification 1.0)."""
+def forward(settings: Settings, cached: dict[str, t.Any]) -> None:
+    """Let plugin portmap add its rules for a sandbox, as containerd does. It leaves existing rules as they are."""
     network = json.loads(base64.b64decode(cached["config"]))
     (plugin,) = [one for one in network["plugins"] if one["type"] == "portmap"]
     runtime = {"portMappings": cached["capabilityArgs"]["portMappings"]}
     common = {"name": network["name"], "cniVersion": network["cniVersion"]}
     environment = {
-        "CNI_COMMAND": command,
+        "CNI_COMMAND": "ADD",
         "CNI_CONTAINERID": cached["containerId"],
-        "CNI_NETNS": cached["netns"],
+        "CNI_NETNS": namespace(cached),
         "CNI_IFNAME": cached["ifName"],
         "CNI_PATH": settings.plugins,
     }
-    done = subprocess.run(
+    subprocess.run(
         [os.path.join(settings.plugins, "portmap")],
         input=json.dumps({**plugin, **common, "runtimeConfig": runtime, "prevResult": cached["result"]}),
         env={**os.environ, **environment},
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
         text=True,
-        check=False,
+        check=True,
     )
-    return done.returncode == 0
 
 
 def port_steps(settings: Settings, dummy: Lease) -> Steps:
-    """Whoever flushes the packet filters, such as nftables.service, also removes the rules of hostPorts, which containerd writes only once."""
-    for cached in forwarded(settings):
-        if not portmap(settings, cached, "CHECK"):
-            ports = ", ".join(str(one.get("hostPort")) for one in cached["capabilityArgs"]["portMappings"])
-            yield f"the rules of hostPort {ports} are gone", functools.partial(portmap, settings, cached, "ADD")
+    """Whoever flushes the packet filters, such as nftables.service, also removes the rules of hostPorts, which containerd writes only once.
+
+    The plugin's own CHECK cannot be used: up to version 1.1, it also demands rules for IPv6."""
+    sandboxes = [*forwarded(settings)]
+    # Both backends of the plugin put the ID of the sandbox into the rules' comments.
+    rules = output("iptables", "-w", "-t", "nat", "-S", "CNI-HOSTPORT-DNAT") if sandboxes else ""
+    rules += output("nft", "list", "table", "ip", "cni_hostport") if sandboxes else ""
+    for cached in sandboxes:
+        if cached["containerId"] not in rules:
+            # containerd writes the names of Go's fields.
+            ports = [
+                str(one.get("HostPort") or one.get("hostPort")) for one in cached["capabilityArgs"]["portMappings"]
+            ]
+            yield (
+                f"the rules of hostPort {', '.join(ports)} are gone",
+                functools.partial(forward, settings, cached),
+            )
 
 
 def main(arguments: list[str]) -> None:

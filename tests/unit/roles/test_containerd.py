@@ -24,10 +24,8 @@ state = json.loads(file.read_text())
 words, link = sys.argv[1:], state["link"]
 if file.parent.joinpath("bin", "portmap").samefile(__file__):
     given = json.load(sys.stdin)
-    rule = [os.environ["CNI_CONTAINERID"], *(one["hostPort"] for one in given["runtimeConfig"]["portMappings"])]
+    rule = [os.environ["CNI_CONTAINERID"], *(one["HostPort"] for one in given["runtimeConfig"]["portMappings"])]
     assert (given["name"], given["type"], given["cniVersion"], given["prevResult"]["ips"]) == ("plainkube", "portmap", "1.0.0", ["10.244.5.7/24"])
-    if os.environ["CNI_COMMAND"] == "CHECK":
-        sys.exit(rule not in state["ports"])
     assert os.environ["CNI_COMMAND"] == "ADD"
     state["ports"].append(rule)
     file.write_text(json.dumps(state))
@@ -35,11 +33,14 @@ elif words[:3] == ["-json", "address", "show"]:
     if not link:
         sys.exit("Device does not exist.")
     print(json.dumps([link]))
+elif "CNI-HOSTPORT-DNAT" in words:
+    for name, *ports in state["ports"]:
+        print(f'-A CNI-HOSTPORT-DNAT -m comment --comment "dnat name: \\"plainkube\\" id: \\"{{name}}\\""')
 elif words[1:] == ["tasks", "list"]:
     print("TASK    PID    STATUS")
     for name, status in state["tasks"].items():
         print(f"{{name}}    7    {{status}}")
-else:
+elif words[:2] != ["list", "table"]:
     state["done"].append(" ".join([pathlib.Path(__file__).name, *words]))
     if words[:2] == ["link", "add"]:
         state["link"] = {{"flags": [], "mtu": 1500, "addr_info": []}}
@@ -74,7 +75,7 @@ class Host:
         settings |= {"subnet_file": f"{directory}/SUBNET_FILE", "leases": f"{directory}/LEASES"}
         (directory / "plainkube-cni.json").write_text(json.dumps(settings), encoding="utf-8")
         (directory / "bin").mkdir()
-        for name in ("ip", "ctr", "portmap"):
+        for name in ("ip", "ctr", "portmap", "iptables", "nft"):
             (directory / "bin" / name).write_text(TOOL, encoding="utf-8")
             (directory / "bin" / name).chmod(0o755)
         self.state = directory / "state.json"
@@ -110,9 +111,11 @@ class Host:
             "config": base64.b64encode(json.dumps(config).encode()).decode(),
             "ifName": "eth0",
             "networkName": network,
-            "netns": str(space),
-            "capabilityArgs": {"portMappings": [{"hostPort": port} for port in ports]} if ports else None,
-            "result": {"ips": ["10.244.5.7/24"]},
+            "capabilityArgs": {"portMappings": [{"HostPort": port} for port in ports]} if ports else None,
+            "result": {
+                "ips": ["10.244.5.7/24"],
+                "interfaces": [{"name": "cni0"}, {"name": "eth0", "sandbox": str(space)}],
+            },
         }
         path = self.directory / "results" / f"{network}-{sandbox}-eth0"
         path.write_text(json.dumps(cached), encoding="utf-8")
@@ -201,17 +204,17 @@ def test_a_pod_in_dockers_part_is_ended(beside_docker):
 
 def test_rules_of_host_ports_that_are_gone_are_written_again(alone):
     alone.run()
-    alone.forward("a", 80, 443)
-    alone.forward("b", 8080)
+    alone.forward("sandbox-a", 80, 443)
+    alone.forward("sandbox-b", 8080)
     alone.forward("none")
     alone.forward("ended", 81, netns=False)
     alone.forward("other", 82, network="cni-loopback")
-    alone.know(ports=[["b", 8080]])
+    alone.know(ports=[["sandbox-b", 8080]])
     lines = ["the rules of hostPort 80, 443 are gone"]
     assert alone.run("check") == lines
-    assert alone.ports == [["b", 8080]]
+    assert alone.ports == [["sandbox-b", 8080]]
     assert alone.run() == lines
-    assert alone.ports == [["b", 8080], ["a", 80, 443]]
+    assert alone.ports == [["sandbox-b", 8080], ["sandbox-a", 80, 443]]
     assert alone.run("check") == []
 
 

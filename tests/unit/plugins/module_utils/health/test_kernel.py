@@ -6,10 +6,15 @@ import os
 import time
 
 import pytest
-from ansible_collections.plainkube.cluster.plugins.module_utils.health import _kernel
+from ansible_collections.plainkube.cluster.plugins.module_utils.health import _kernel, _probe
 
 FILE = "# Comment\nnet.ipv4.ip_forward = 1\n-kernel.panic = 10\nnet.bridge.bridge-nf-call-iptables=1\n"
-SERVICE = {"flannel": None, "docker": False, "services": {"address": "10.96.0.1", "port": 443, "config": ""}}
+SERVICE = {
+    "flannel": None,
+    "docker": False,
+    "cni": False,
+    "services": {"address": "10.96.0.1", "port": 443, "config": "", "health_url": "http://127.0.0.1:1/livez"},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +94,8 @@ def test_a_setting_of_a_module_that_is_not_loaded(kernel, tmp_path):
         ("ipvs", (1, "", ""), []),
     ],
 )
-def test_rules_of_services(tmp_path, mode, answer, said):
+def test_rules_of_services(tmp_path, monkeypatch, mode, answer, said):
+    monkeypatch.setattr(_kernel._probe, "get", lambda url: _probe.Answer(200, "ok", url))
     config = tmp_path / "kube-proxy.yaml"
     config.write_text(f"apiVersion: v1\nmode: {mode}\n", encoding="utf-8")
     wanted = {**SERVICE, "services": {**SERVICE["services"], "config": str(config)}}
@@ -132,5 +138,10 @@ def test_the_address_that_flanneld_registers(monkeypatch):
 
 
 def test_a_component_that_was_just_started_may_not_have_written_its_rules_yet(monkeypatch):
-    monkeypatch.setattr(_kernel, "age", lambda pid: 44)
+    monkeypatch.setattr(_kernel._probe, "get", lambda url: _probe.Answer(200, "ok", url))
+    monkeypatch.setattr(_kernel, "age", lambda pid: 9)
+    assert _kernel.faults(Module(1, "", "No such file or directory"), SERVICE, 1) == []
+    # Without a Node, it waits for one.
+    monkeypatch.setattr(_kernel, "age", lambda pid: 29)
+    monkeypatch.setattr(_kernel._probe, "get", lambda url: _probe.Answer(0, "Connection refused", url))
     assert _kernel.faults(Module(1, "", "No such file or directory"), SERVICE, 1) == []
