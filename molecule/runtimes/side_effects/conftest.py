@@ -15,10 +15,11 @@ from lab.probes import Probes
 
 NODES = ("n1", "n2", "n3")
 NAMESPACE = "runtimes"
+HOST_PORT = 18080
 
 
 class Pods:
-    """Test pods, one on each node, which serve HTTP on port 8080."""
+    """Test pods, one on each node, which serve HTTP on port 8080, and on a port of their host."""
 
     def __init__(self, lab):
         self.lab = lab
@@ -33,6 +34,7 @@ class Pods:
             "name": "hello",
             "image": self.image,
             "args": ["netexec", "--http-port=8080"],
+            "ports": [{"containerPort": 8080, "hostPort": HOST_PORT}],
             "resources": {"requests": quantities, "limits": quantities},
             "resizePolicy": [{"resourceName": name, "restartPolicy": "NotRequired"} for name in quantities],
         }

@@ -115,6 +115,26 @@ def test_a_resize_in_place_is_reported_right(hello, host):
     assert (status["containerID"], status["restartCount"]) == (before["containerID"], before["restartCount"])
 
 
+def test_host_ports_come_back_after_a_flush_of_the_packet_filters(lab, site, hello, pods):
+    def served():
+        """What answers at each node's hostPort: the pod on that node."""
+        urls = {host: f"http://{lab.address(host)}:18080/hostname" for host in RUNTIMES}
+        return {host: lab.run("k1", "curl", "-s", "--max-time", "2", url)[1] for host, url in urls.items()}
+
+    assert served() == {host: host for host in RUNTIMES}
+    before = pods()
+    for host in RUNTIMES:
+        lab.demand(host, "systemctl", "restart", "nftables")
+    assert served() == dict.fromkeys(RUNTIMES, "")
+    problems = {name: "; ".join(host["problems"]) for name, host in site.status()["hosts"].items()}
+    assert "docker on this host: its iptables rules are gone" in problems["n1"]
+    for host in ("n2", "n3"):
+        assert "containerd on this host: the rules of hostPort 18080 are gone" in problems[host]
+    site.apply()
+    assert served() == {host: host for host in RUNTIMES}
+    assert pods() == before
+
+
 @pytest.fixture(scope="module")
 def container(lab, hello):
     """Address of a `docker run` container on n2, which serves and sends requests, like the pods."""
