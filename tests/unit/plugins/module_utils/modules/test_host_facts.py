@@ -194,6 +194,61 @@ def test_a_change_of_the_runtime_is_in_the_hosts_state(run_module, monkeypatch, 
     assert run_module(host_facts)["msg"].endswith("; remove it.")
 
 
+def test_an_etcd_of_others_is_no_member_that_lost_its_data(run_module, monkeypatch, tmp_path):
+    monkeypatch.setattr(host_facts._places, "UNITS", str(tmp_path))
+    monkeypatch.setattr(host_facts._unit_files, "DIRECTORIES", (str(tmp_path),))
+    (tmp_path / "etcd.service").write_text("[Service]\nExecStart=/usr/bin/etcd\n")
+    found = run_module(host_facts, services=["etcd", "kubelet"])["found"]
+    assert found["etcd_state"] == "none"
+    assert found["foreign_units"] == {"etcd": str(tmp_path / "etcd.service")}
+    stamp = host_facts._unit_files._stamp
+    (tmp_path / "etcd.service").write_text(stamp.append("[Service]\n", [], stamp.Stamp("0" * 64, "1")))
+    found = run_module(host_facts, services=["etcd", "kubelet"])["found"]
+    assert (found["etcd_state"], found["foreign_units"]) == ("lost", {})
+
+
+def test_what_other_clusters_left_matters_only_where_nothing_is_installed(run_module, monkeypatch, tmp_path):
+    chains = "table ip nat {\n\tchain KUBE-SERVICES {\n\t}\n}\n"
+    output = host_facts._command.output
+
+    def said(module, *command):
+        return chains if command[:2] == ("nft", "list") else output(module, *command)
+
+    monkeypatch.setattr(host_facts._command, "output", said)
+    monkeypatch.setattr(host_facts._places, "RELEASES", str(tmp_path / "opt"))
+    assert "the chains KUBE-*" in run_module(host_facts, services=["kubelet"])["found"]["leftovers"]
+    # Only read from a host that becomes part of the cluster.
+    assert run_module(host_facts)["found"]["leftovers"] == []
+    (tmp_path / "opt/etcd").mkdir(parents=True)
+    assert run_module(host_facts, services=["kubelet"])["found"]["leftovers"] == []
+
+
+def test_firewalls_that_are_enabled(run_module, monkeypatch, tmp_path):
+    def found():
+        return run_module(host_facts)["found"]["firewalls"]
+
+    ufw = tmp_path / "ufw.conf"
+    monkeypatch.setattr(host_facts, "_UFW", str(ufw))
+    monkeypatch.setattr(host_facts, "_CGROUPS", (str(tmp_path / "cgroup"),))
+    assert found() == []
+    ufw.write_text("# ENABLED=yes\nENABLED=no\n")
+    assert found() == []
+    ufw.write_text("ENABLED=yes\nLOGLEVEL=low\n")
+    (tmp_path / "cgroup/system.slice/firewalld.service").mkdir(parents=True)
+    assert found() == ["ufw", "firewalld"]
+
+
+def test_the_resolvers_of_pods_are_those_of_systemd_resolved_if_it_runs(run_module, monkeypatch, tmp_path):
+    stub, own = tmp_path / "etc", tmp_path / "run"
+    monkeypatch.setattr(host_facts, "_RESOLV_CONF", (str(own), str(stub)))
+    stub.write_text("nameserver 127.0.0.53\n")
+    found = run_module(host_facts)["found"]
+    assert (found["resolv_conf"], found["name_servers"]) == (str(stub), ["127.0.0.53"])
+    own.write_text("nameserver 192.0.2.53\n")
+    found = run_module(host_facts)["found"]
+    assert (found["resolv_conf"], found["name_servers"]) == (str(own), ["192.0.2.53"])
+
+
 def test_links_where_systemd_makes_a_directory(run_module, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "etcd").symlink_to(tmp_path / "data")
