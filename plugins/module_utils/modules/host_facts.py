@@ -24,7 +24,12 @@ _DOCKER_PID = "/run/docker.pid"
 _VERSIONED = ("kube-apiserver", "kubelet", "etcd")
 _NETWORK_MANAGER = "/etc/NetworkManager"
 _UFW = "/etc/ufw/ufw.conf"
-_CGROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd")
+# The link that starts it at boot, and its cgroup while it runs, of version 2 or 1.
+_FIREWALLD = (
+    f"{_places.UNITS}/multi-user.target.wants/firewalld.service",
+    "/sys/fs/cgroup/system.slice/firewalld.service",
+    "/sys/fs/cgroup/systemd/system.slice/firewalld.service",
+)
 _RESOLV_CONF = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 
 
@@ -120,11 +125,10 @@ def leftovers(module: AnsibleModule, interfaces: t.Iterable[str]) -> list[str]:
 
 
 def firewalls() -> list[str]:
-    """The host's own firewall managers that are active."""
+    """The host's firewall managers that are enabled, or run."""
     ufw = "ENABLED=yes" in readable(_UFW).splitlines()
-    # The directory of its cgroup, version 2 or 1.
-    firewalld = any(os.path.isdir(f"{top}/system.slice/firewalld.service") for top in _CGROUPS)
-    return [*(["ufw"] if ufw else []), *(["firewalld"] if firewalld else [])]
+    firewalld = any(map(os.path.lexists, _FIREWALLD))
+    return [name for name, found in (("ufw", ufw), ("firewalld", firewalld)) if found]
 
 
 def names(directory: str) -> list[str]:

@@ -229,12 +229,17 @@ def test_firewalls_that_are_enabled(run_module, monkeypatch, tmp_path):
 
     ufw = tmp_path / "ufw.conf"
     monkeypatch.setattr(host_facts, "_UFW", str(ufw))
-    monkeypatch.setattr(host_facts, "_CGROUPS", (str(tmp_path / "cgroup"),))
+    link, cgroup = tmp_path / "firewalld.service", tmp_path / "cgroup"
+    monkeypatch.setattr(host_facts, "_FIREWALLD", (str(link), str(cgroup)))
     assert found() == []
     ufw.write_text("# ENABLED=yes\nENABLED=no\n")
     assert found() == []
     ufw.write_text("ENABLED=yes\nLOGLEVEL=low\n")
-    (tmp_path / "cgroup/system.slice/firewalld.service").mkdir(parents=True)
+    cgroup.mkdir()
+    assert found() == ["ufw", "firewalld"]
+    # Enabled, and stopped.
+    cgroup.rmdir()
+    link.symlink_to("/nowhere")
     assert found() == ["ufw", "firewalld"]
 
 
