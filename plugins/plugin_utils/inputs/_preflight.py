@@ -288,6 +288,11 @@ def kubelet_problems(facts: t.Mapping[str, t.Any], host: str, kubelet_config: t.
             f"{host} has memorySwap.swapBehavior {behavior!r} in node_kubelet_config, which the kubelet does not know: use NoSwap, with which no pod uses "
             "swap (the default), or LimitedSwap."
         )
+    if behavior == "LimitedSwap" and facts["cgroup_version"] == 1:
+        problems.append(
+            f"{host} has memorySwap.swapBehavior 'LimitedSwap' in node_kubelet_config, and cgroup v1, with which the kubelet refuses that: use NoSwap, or "
+            "boot it with cgroup v2 (systemd's default)."
+        )
     if facts["cgroup_version"] == 1 and kubelet_config.get("failCgroupV1", True):
         problems.append(
             f"{host} has cgroup v1, which the kubelet refuses: boot it with cgroup v2 (systemd's default), "

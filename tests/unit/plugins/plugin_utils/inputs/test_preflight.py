@@ -510,6 +510,11 @@ def test_units_and_drop_ins_of_others(installed):
             {"failSwapOn": False, "memorySwap": {"swapBehavior": "UnlimitedSwap"}},
             ["n1 has memorySwap.swapBehavior 'UnlimitedSwap' in node_kubelet_config"],
         ),
+        (
+            {"cgroup_version": 1},
+            {"failCgroupV1": False, "memorySwap": {"swapBehavior": "LimitedSwap"}},
+            ["n1 has memorySwap.swapBehavior 'LimitedSwap' in node_kubelet_config, and cgroup v1, with"],
+        ),
         ({"swap": ["/dev/sda2"]}, None, []),
         ({"cgroup_version": 1}, {}, ["n1 has cgroup v1"]),
         ({"cgroup_version": 1}, {"failCgroupV1": False}, []),
