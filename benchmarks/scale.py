@@ -160,8 +160,9 @@ def host_answers(directory: pathlib.Path, name: str, number: int, facts: dict[st
     own: dict[str, t.Any] = {"hostname": name, "machine_id": hashlib.md5(name.encode()).hexdigest()}
     own["installed"] = installed
     own["addresses"] = [{"interface": "eth0", "address": address(number), "prefix": 16}]
-    debian = {"distribution": "debian", "distribution_version": "13", "systemd": True, "swap": False}
+    debian = {"distribution": "debian", "distribution_version": "13", "systemd": True, "swap": []}
     machine = {"cgroup_version": 2, "architecture": "amd64", "memory_mb": 8000}
+    machine |= {"name_servers": ["192.0.2.53"], "firewalls": [], "networkmanager": False}
     write(
         directory / "host_facts.json",
         {"changed": False, "found": {**facts, **debian, **machine, **own}},

@@ -66,7 +66,10 @@ class ActionModule(_untrusted.Begins):
         if needs:
             given = needs.get("address", "")
             address = {"address": given or answer["ansible_facts"]["plainkube_address"], "given": bool(given)}
-            problems = _preflight.host_problems(found, self._who(task_vars)[0], {**needs, "address": address})
+            host, needs = self._who(task_vars)[0], {**needs, "address": address}
+            problems = _preflight.host_problems(found, host, needs)
+            for warning in _preflight.host_warnings(found, host, needs):
+                display.warning(warning)
         return {**answer, **({"failed": True, "msg": "\n".join(problems)} if problems else {})}
 
     def _current_run(self) -> t.Any:

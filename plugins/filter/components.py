@@ -21,9 +21,10 @@ options:
       - V(rules) is a list for O(plainkube.cluster.firewall#module:accept).
       - V(listeners) is a list of C(name), C(ports) and C(udp_ports) of the components that listen.
       - V(directories) is a list of the directories that systemd creates.
+      - V(services) is a list of the components with a unit of this collection, which Docker has not.
       - V(ports) is a mapping of the names of all components, of this host or not, to their TCP ports.
     type: str
-    choices: [checks, rules, listeners, directories, ports]
+    choices: [checks, rules, listeners, directories, services, ports]
     required: true
 """
 
@@ -69,11 +70,16 @@ def _directories(name: str, one: Component) -> list[str]:
     return [*one.get("directories", [])]
 
 
+def _service(name: str, one: Component) -> list[str]:
+    return [] if "stamped" in one else [name]
+
+
 SUBJECTS: dict[str, t.Callable[[str, Component], list[t.Any]]] = {
     "checks": _check,
     "rules": _rules,
     "listeners": _listener,
     "directories": _directories,
+    "services": _service,
 }
 
 

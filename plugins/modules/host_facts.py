@@ -34,6 +34,13 @@ options:
     type: list
     elements: path
     default: []
+  services:
+    description:
+      - Names of this collection's services on the host. Unit files and drop-ins of others for them are reported, and what other clusters have left
+        on a host on which nothing is installed yet.
+    type: list
+    elements: str
+    default: []
   service_directories:
     description: Directories that systemd creates for services (C(StateDirectory=), C(LogsDirectory=) in systemd.exec(5)), which must not be symbolic links.
     type: list
@@ -50,12 +57,13 @@ options:
     default: []
   needs:
     description:
-      - Requirements of role preflight for the host's roles in the cluster - C(memory_mb), C(disk_mb) (for O(directories), as long as
-        nothing is installed), C(networks) by the name of their variable, C(address) (C(cluster_address), by default the one that the control node
-        connects to), which must be one of the host's own, C(components) with C(name),
-        C(ports) and C(udp_ports), and for a Node C(kubelet_config) and C(runtime) with C(name), C(docker), C(containerd_version),
-        C(docker_part) and C(pod_range), and C(node_labels); also C(versions), with C(variable) and C(version) for each program of the fact
-        C(installed_versions) that the host needs.
+      - Requirements of role preflight for the host's roles in the cluster - C(memory_mb), C(disk_mb) (for O(directories)), C(networks) by the name of
+        their variable, C(address) (C(cluster_address), by default the one that the control node connects to), which must be one of the host's own,
+        C(components) with C(name), C(ports) and C(udp_ports), and for a Node C(kubelet_config) and C(runtime) with C(name), C(docker),
+        C(containerd_version), C(docker_part) and C(pod_range), and C(node_labels); also C(versions), with C(variable) and C(version) for each program
+        of the fact C(installed_versions) that the host needs; C(dns_upstream), CoreDNS's upstream resolvers; and C(foreign_firewall), whether ufw
+        and firewalld are accepted.
+      - If something is installed already, problems with the host's surroundings, which do not keep a service from starting, are warnings.
       - The module fails if the host does not meet a requirement, with one sentence for each that names the host, what was found, and what to do.
       - By default, there are no requirements.
     type: dict
@@ -100,6 +108,10 @@ ansible_facts:
             - Minimum offset in seconds between the host's clock and the control node's; negative if the host is behind.
             - The precision depends on the latency of the connection. V(0) if the clocks may agree.
           type: float
+        cni_before:
+          description: The CNI configurations of others that containerd prefers to this collection's.
+          type: list
+          elements: str
         containerd:
           description: Version of the installed containerd; empty without one, or without O(containerd).
           type: str
@@ -122,6 +134,13 @@ ansible_facts:
             C(process).
           type: list
           elements: dict
+        firewalls:
+          description: V(ufw) and V(firewalld), if they are enabled.
+          type: list
+          elements: str
+        foreign_units:
+          description: Those of O(services) of which the host has another service's unit file, with its path.
+          type: dict
         free_mb:
           description: Free disk space in MiB for each of O(directories).
           type: dict
@@ -144,6 +163,10 @@ ansible_facts:
         kernel:
           description: The kernel's release.
           type: str
+        leftovers:
+          description: Interfaces and rules of another cluster, if nothing of this collection is installed.
+          type: list
+          elements: str
         linked:
           description: Those of O(service_directories) that are symbolic links, with their targets.
           type: dict
@@ -153,6 +176,13 @@ ansible_facts:
         memory_mb:
           description: Memory in MiB.
           type: int
+        name_servers:
+          description: The name servers in C(resolv_conf).
+          type: list
+          elements: str
+        networkmanager:
+          description: Whether NetworkManager is installed.
+          type: bool
         networks:
           description: The IPv4 networks of the host's interfaces and of Docker, with C(name) and C(network), except docker0, cni0 and flannel's.
           type: list
@@ -167,6 +197,9 @@ ansible_facts:
         pod_bridge:
           description: The bridge of the node's pods; empty if unknown.
           type: str
+        replaced_commands:
+          description: Drop-ins that replace the command of O(services), with the names of these.
+          type: dict
         resolv_conf:
           description: The resolver configuration for pods - systemd-resolved's own if it is running, because its stub listens on loopback.
           type: str
@@ -184,8 +217,9 @@ ansible_facts:
           description: Fixed settings of the host's existing cluster, by variable; empty on a bare host.
           type: dict
         swap:
-          description: Whether the host has swap on disk.
-          type: bool
+          description: The host's swap, including zram.
+          type: list
+          elements: str
         systemd:
           description: Whether systemd is the init of the host.
           type: bool

@@ -206,6 +206,10 @@ options:
         description: The runtime's pause image, which must exist. Not checked if empty.
         type: str
         default: ""
+      resolver:
+        description: Whether pods need the host's name servers, for CoreDNS. The kubelet must use the current file, with servers that pods can reach.
+        type: bool
+        default: false
       runtime:
         description: The runtime that must have O(node.pause_image).
         type: str

@@ -26,6 +26,7 @@ PLACES = ("/etc", "/opt", "/usr/local", "/usr/lib/systemd", "/var/lib", "/root")
 NOT_OURS = re.compile(r"/var/lib/(systemd|apt|dpkg|private)(/|$)")
 # Downloads are staged here until all hosts have theirs.
 STAGED = re.compile(r"/opt/plainkube(/\.staged(/.*)?|/\.copied(/.*)?)?$")
+KUBEADM = "/usr/lib/systemd/system/kubelet.service.d"
 
 
 def files(lab, host):
@@ -68,13 +69,13 @@ def hosts(text):
     return make
 
 
-def on_n1(do, undo):
+def on_n1(do, undo, host="n1"):
     """A fault on n1, created and reverted by shell commands; {k1} stands for k1's machine-id."""
 
     def make(lab, tmp, stack):
         machine = lab.run("k1", "cat", "/etc/machine-id")[1].strip()
-        stack.callback(shell, lab, undo)
-        shell(lab, do.format(k1=machine))
+        stack.callback(shell, lab, undo, host)
+        shell(lab, do.format(k1=machine), host)
         return []
 
     return make
@@ -384,6 +385,45 @@ WRONG = {
         ),
         r"n1: python3 \(pid \d+\) listens on 0\.0\.0\.0:8472, and flanneld needs UDP port 8472: stop it or give it another port",
     ),
+    "a stopped etcd of others": Wrong(
+        on_n1(
+            "printf '[Service]\\nExecStart=/usr/bin/etcd\\n' > /etc/systemd/system/etcd.service",
+            "rm /etc/systemd/system/etcd.service",
+            "k1",
+        ),
+        r"k1 has another etcd\.service \(/etc/systemd/system/etcd\.service\), in whose place ours would run: remove it",
+    ),
+    "kubeadm's drop-in": Wrong(
+        on_n1(
+            f"mkdir {KUBEADM}; printf '[Service]\\nExecStart=\\nExecStart=/usr/bin/kubelet $KUBELET_ARGS\\n' > {KUBEADM}/10-kubeadm.conf",
+            f"rm -r {KUBEADM}",
+        ),
+        rf"n1 has the drop-in {KUBEADM}/10-kubeadm\.conf, which replaces the command of kubelet \(ExecStart=\): remove its package, which "
+        rf"`dpkg -S {KUBEADM}/10-kubeadm\.conf` names, and set flags with node_kubelet_flags",
+    ),
+    "an earlier cluster's interface and rules": Wrong(
+        on_n1(
+            "ip link add cni0 type bridge; iptables -t nat -N KUBE-SERVICES",
+            "ip link delete cni0; iptables -t nat -X KUBE-SERVICES",
+        ),
+        r"n1 still has cni0, the chains KUBE-\* of another cluster: remove them with what installed that cluster .*, and reboot the host",
+    ),
+    "a firewall that knows nothing of the cluster": Wrong(
+        on_n1("mkdir /etc/ufw; echo ENABLED=yes > /etc/ufw/ufw.conf", "rm -r /etc/ufw"),
+        r"n1 has ufw enabled, which drops the cluster's traffic unless it is told of it: disable it .*set preflight_foreign_firewall to true",
+    ),
+    # Without the lab's resolvConf. The hosts' own resolver is Docker's.
+    "resolvers on loopback": Wrong(
+        variables(node_kubelet_config={"failSwapOn": False, "failCgroupV1": False}),
+        r"n1 has only name servers on loopback \(127\.0\.0\.11\) in /etc/resolv\.conf, from which CoreDNS cannot resolve .*: set addons_dns_upstream",
+    ),
+    "a CNI configuration that comes before ours": Wrong(
+        on_n1(
+            "mkdir -p /etc/cni/net.d; echo {{}} > /etc/cni/net.d/05-other.conflist; echo {{}} > /etc/cni/net.d/87-podman-bridge.conflist",
+            "rm /etc/cni/net.d/05-other.conflist /etc/cni/net.d/87-podman-bridge.conflist; rmdir --ignore-fail-on-non-empty -p /etc/cni/net.d",
+        ),
+        r"n1 has /etc/cni/net\.d/05-other\.conflist, which containerd prefers to 10-plainkube\.conflist, so that pods would not be in .*: remove it",
+    ),
     "labels that no Node can have": Wrong(
         variables(node_labels={"a b": "c", "gpu": True}),
         (
@@ -496,10 +536,16 @@ TOGETHER = [
         "too little disk",
         "a port in use",
         "a UDP port in use",
+        "a stopped etcd of others",
+        "kubeadm's drop-in",
+        "an earlier cluster's interface and rules",
+        "a firewall that knows nothing of the cluster",
+        "resolvers on loopback",
         "labels that no Node can have",
         "an address that the host has not",
         "an endpoint that only the control node can resolve",
     ),
+    ("a containerd that is too old", "a CNI configuration that comes before ours"),
 ]
 ALONE = [(name,) for name in WRONG if not any(name in names for names in TOGETHER)]
 RUNS = [

@@ -49,7 +49,16 @@ def test_apt_gives_its_own_reason(lab, site):
     said = run.output[run.output.index("apt on n1 cannot install socat: ") :].splitlines()[0]
     assert "Failed to fetch http" in said, said
     assert "127.0.0.1:9" in said, said
-    site.run().demand()
+    # The other sources have the package.
+    source = "/etc/apt/sources.list.d/third-party.list"
+    lab.demand("n1", "sh", "-ec", f"echo 'deb http://127.0.0.1:9/third-party stable main' > {source}")
+    run = site.run()
+    lab.demand("n1", "rm", source)
+    said = " ".join(run.demand().output.split())
+    assert (
+        "apt on n1 has installed the packages, but cannot read all of its sources: Failed to fetch http://127.0.0.1:9/third-party"
+        in said
+    )
 
 
 @pytest.fixture

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
-
 # The possible states of etcd on a host (fact etcd_state).
 NONE = "none"  # etcd never ran here
 FOUNDING = "founding"  # it is bootstrapping a cluster with the others, and was not ready yet
@@ -21,7 +19,6 @@ MEMBER = "member"  # a member's data
 LOST = "lost"  # etcd ran here, and its data is gone
 # What etcd itself considers a member's data, below its data directory. A failed start leaves other files there.
 WAL = "member/wal/*.wal"
-UNIT = f"{_places.UNITS}/etcd.service"
 _OF_A_CLUSTER = (MEMBER, JOINING)
 
 

@@ -21,6 +21,11 @@ CAP_SYS_RESOURCE = 24
 # Interfaces whose networks follow the cluster's: docker0 and cni0 move to flannel's subnet, whatever their current network.
 OWN_INTERFACES = ("lo", _places.DOCKER_BRIDGE, _places.CNI_BRIDGE, "flannel.1")
 
+# The interfaces of flannel, kube-proxy (IPVS), NodeLocal DNSCache, kube-router, Calico, Cilium and Weave; cni0 is of containerd and CRI-O.
+_KUBERNETES = re.compile(
+    r"cni0|flannel[.-].+|kube-ipvs0|kube-bridge|nodelocaldns|cali[0-9a-f]{11}|vxlan\.calico|cilium_\w+|weave|kube-dummy-if"
+)
+
 
 def parse_os_release(text: str) -> dict[str, str]:
     """os-release(5): keys and unquoted values."""
@@ -54,9 +59,26 @@ def nftables_usable(kernel: str, nft: str) -> bool:
     return parse_version(kernel) >= (5, 13) and (not nft or parse_version(nft) >= (1, 0, 1))
 
 
-def swaps(text: str) -> bool:
-    """Whether /proc/swaps lists anything; zram is memory and does not count."""
-    return any(line and not line.startswith("/dev/zram") for line in text.splitlines()[1:])
+def swaps(text: str) -> list[str]:
+    """What /proc/swaps lists after its header. zram is memory, but counts: the kubelet compares nothing but the number of lines."""
+    return [line.split()[0] for line in text.splitlines()[1:] if line.strip()]
+
+
+def earlier(names: t.Iterable[str], ours: str) -> list[str]:
+    """The CNI configurations that containerd prefers to ours: it uses the first one, by name."""
+    return sorted(name for name in names if name.endswith((".conf", ".conflist", ".json")) and name < ours)
+
+
+def of_kubernetes(interfaces: t.Iterable[str]) -> list[str]:
+    """The interfaces that other clusters' networks and Services have."""
+    return sorted(name for name in interfaces if _KUBERNETES.fullmatch(name))
+
+
+def rules_of_kubernetes(chains: str) -> list[str]:
+    """The kinds of packet filter rules that other clusters' kube-proxy and flannel have, from the output of `nft list chains` or iptables-save."""
+    kinds = {f"{found}*" for found in re.findall(r"^\s*(?:chain |:)(KUBE-|FLANNEL-)", chains, re.MULTILINE)}
+    tables = set(re.findall(r"^table \S+ (kube-proxy|flannel-ipv[46]) ", chains, re.MULTILINE))
+    return [*(f"the chains {kind}" for kind in sorted(kinds)), *(f"the table {table}" for table in sorted(tables))]
 
 
 def interface_networks(text: str) -> dict[str, list[str]]:

@@ -22,11 +22,18 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.services import 
     _flags,
     _stamp,
     _systemd,
+    _unit_files,
     _units,
 )
 
 _COMMAND = re.compile(r"^ExecStart=(?:.*\\\n)*.*", re.MULTILINE)
 _FLAG = re.compile(r'"?--([a-z][a-z0-9_-]*)(=|$)')
+
+# Services that read the files in these directories only at their start and when they are told to.
+_READERS = {
+    "/etc/systemd/network": "systemd-networkd.service",
+    "/etc/NetworkManager/conf.d": "NetworkManager.service",
+}
 
 FILE_OPTIONS = {
     **_files.FILE_OPTIONS,
@@ -89,8 +96,7 @@ def make_plan(module: AnsibleModule, params: dict) -> dict:
     unit_path = f"{UNITS}/{params['name']}.service"
     unit_found = _files.inspect(unit_path)
     on_disk = unit_found.content if unit_found else None
-    drop_ins = glob.glob(f"{unit_path}.d/*.conf")
-    inputs = [*params["inputs"], params["binary"], *contents, *drop_ins]
+    inputs = [*params["inputs"], params["binary"], *contents, *_unit_files.drop_ins(params["name"])]
     known = {**replaced(module), **contents}
     text = _stamp.wanted_unit(params["unit"], inputs, known, on_disk, repaired)
     unit = {"path": unit_path, "content": text, "owner": "root", "group": "root", "mode": "0600"}
@@ -209,9 +215,18 @@ def tidy(plans: t.Iterable[dict]) -> None:
             os.unlink(path)
 
 
+def tell_readers(module: AnsibleModule, params: dict) -> None:
+    """Before each start of the component, because an earlier run may have died between writing a file and this."""
+    directories = {os.path.dirname(file["path"]) for file in params["files"]}
+    for reader in [reader for directory, reader in _READERS.items() if directory in directories]:
+        if _systemd.show(module, reader).get("ActiveState") == "active":
+            _systemd.systemctl(module, "reload-or-restart", reader)
+
+
 def start(module: AnsibleModule, params: dict, plan: dict) -> None:
     """Start or restart a component if necessary, and check in any case that it is ready."""
     if plan["reasons"]:
+        tell_readers(module, params)
         _systemd.systemctl(module, "restart", "--no-block", f"{params['name']}.service")
     wait_until_ready(module, params, plan["stamp"])
 

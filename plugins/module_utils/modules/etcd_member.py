@@ -16,7 +16,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.host import _fil
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _actions, _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.run._actions import Action
-from ansible_collections.plainkube.cluster.plugins.module_utils.services import _systemd
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _systemd, _unit_files
 
 # Transient errors: members that started less than 5 s ago count as unhealthy, and a learner must catch up.
 _PASSING = ("unhealthy cluster", "not enough started members", "in sync with leader", "too many learner")
@@ -82,7 +82,7 @@ class Task:
             raise _member.Refusal(f"name is {params['name']!r}, which is not one of members")
         self.has_data = self.find_data()
         self.first_start = _files.read(_places.ETCD_FIRST_START)
-        state = _member.state_of(self.has_data, self.first_start, os.path.exists(_member.UNIT))
+        state = _member.state_of(self.has_data, self.first_start, _unit_files.has_unit("etcd"))
         # The states of the other hosts are from the start of the run; this host's may be newer.
         self.me = found[0]._replace(state=state)
         self.hosts[self.hosts.index(found[0])] = self.me
@@ -185,7 +185,7 @@ class Task:
 
     def clear(self) -> None:
         """Before a first start: no process writes to the data directory, and it contains no remains, such as a database without its log."""
-        if os.path.exists(_member.UNIT):
+        if _unit_files.has_unit("etcd"):
             _systemd.systemctl(self.module, "stop", "etcd.service")
         if self.find_data():
             raise _etcdctl.EtcdError(f"etcd on {self.me.name} has just got data: run plainkube.cluster.site again")

@@ -15,13 +15,21 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _lea
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _sockets, _status
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _host, _places, _state
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
-from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses, _nft
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses, _nft, _resolver
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _runtime
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _unit_files
 
 _DOCKER_PID = "/run/docker.pid"
 _VERSIONED = ("kube-apiserver", "kubelet", "etcd")
-_RESOLV_CONF = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
+_NETWORK_MANAGER = "/etc/NetworkManager"
+_UFW = "/etc/ufw/ufw.conf"
+# The link that starts it at boot, and its cgroup while it runs, of version 2 or 1.
+_FIREWALLD = (
+    f"{_places.UNITS}/multi-user.target.wants/firewalld.service",
+    "/sys/fs/cgroup/system.slice/firewalld.service",
+    "/sys/fs/cgroup/systemd/system.slice/firewalld.service",
+)
 
 
 def docker_runs() -> bool:
@@ -98,7 +106,28 @@ def udp_ports(module: AnsibleModule) -> list[int]:
 
 def etcd_state() -> str:
     has_data = bool(glob.glob(os.path.join(_places.ETCD_DATA, _member.WAL)))
-    return _member.state_of(has_data, _files.read(_places.ETCD_FIRST_START), os.path.exists(_member.UNIT))
+    return _member.state_of(has_data, _files.read(_places.ETCD_FIRST_START), _unit_files.has_unit("etcd"))
+
+
+def leftovers(module: AnsibleModule, interfaces: t.Iterable[str]) -> list[str]:
+    """What another cluster has left on a host that has nothing of ours: interfaces, and rules of packet filters."""
+    if installed() or not module.params["services"]:
+        return []
+    chains = _command.output(module, "nft", "list", "chains")
+    if readable("/proc/net/ip_tables_names"):
+        chains += _command.output(module, "iptables-legacy-save")
+    return [*_host.of_kubernetes(interfaces), *_host.rules_of_kubernetes(chains)]
+
+
+def firewalls() -> list[str]:
+    """The host's firewall managers that are enabled, or run."""
+    ufw = "ENABLED=yes" in readable(_UFW).splitlines()
+    firewalld = any(map(os.path.lexists, _FIREWALLD))
+    return [name for name, found in (("ufw", ufw), ("firewalld", firewalld)) if found]
+
+
+def names(directory: str) -> list[str]:
+    return os.listdir(directory) if os.path.isdir(directory) else []
 
 
 def inspect(module: AnsibleModule) -> dict:
@@ -106,37 +135,46 @@ def inspect(module: AnsibleModule) -> dict:
     kernel = os.uname()
     addresses = _command.output(module, "ip", "-json", "-4", "address", "show")
     runtime = _runtime.of_kubelet(readable(_places.KUBELET_YAML))
+    interfaces = sorted(name for name in os.listdir("/sys/class/net") if not name.startswith("veth"))
+    services = module.params["services"]
     return {
         "addresses": _host.interface_addresses(addresses),
         "architecture": _host.ARCHITECTURES.get(kernel.machine, kernel.machine),
         "bounded": not _host.has_capability(readable("/proc/1/status"), _host.CAP_SYS_RESOURCE),
         "cgroup_version": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
+        "cni_before": _host.earlier(names(_places.CNI_DIRECTORY), os.path.basename(_places.CNI_CONFLIST)),
         "containerd": containerd_version(module) if module.params["containerd"] else "",
         "crictl": module.get_bin_path("crictl") is not None,
         "distribution": release.get("ID", ""),
         "distribution_version": release.get("VERSION_ID", ""),
         "etcd_state": etcd_state(),
         "firewall": os.path.exists(_nft.UNIT_PATH),
+        "firewalls": firewalls(),
         "foreign_listeners": _sockets.foreign_listeners(
             module.params["ports"], os.path.realpath(_places.RELEASES), udp_ports(module)
         ),
+        "foreign_units": {name: path for name in services for path in [_unit_files.foreign(name)] if path},
         "free_mb": {path: free_mb(path) for path in module.params["directories"]},
         "hostname": kernel.nodename,
         "installed": installed(),
         "installed_versions": installed_versions(),
-        "interfaces": sorted(name for name in os.listdir("/sys/class/net") if not name.startswith("veth")),
+        "interfaces": interfaces,
         "kernel": kernel.release,
+        "leftovers": leftovers(module, interfaces),
         "linked": {
             path: os.path.realpath(path) for path in module.params["service_directories"] if os.path.islink(path)
         },
         "leases": _leases.of_this_host(module),
         "machine_id": (_files.read("/etc/machine-id") or "").strip(),
         "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
+        "name_servers": _resolver.name_servers(_resolver.path()),
+        "networkmanager": os.path.isdir(_NETWORK_MANAGER),
         "networks": networks(module, addresses),
         "nftables": _host.nftables_usable(kernel.release, _command.output(module, "nft", "--version")),
         "pki": _pki.inspect(_pki.DIRECTORY, _pki.FILES),
         "pod_bridge": _runtime.pod_bridge(runtime, readable(_places.CNI_CONFLIST)),
-        "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
+        "replaced_commands": _unit_files.replaced_commands(services),
+        "resolv_conf": _resolver.path(),
         "runtime": runtime,
         "runtime_change": runtime_changes(module),
         "services": sorted(
@@ -159,6 +197,7 @@ def main() -> None:
             "ports": {"type": "list", "elements": "int", "default": []},
             "udp_ports": {"type": "list", "elements": "int", "default": []},
             "directories": {"type": "list", "elements": "path", "default": []},
+            "services": {"type": "list", "elements": "str", "default": []},
             "service_directories": {"type": "list", "elements": "path", "default": []},
             "containerd": {"type": "bool", "default": False},
             "resolve": {"type": "list", "elements": "str", "default": []},

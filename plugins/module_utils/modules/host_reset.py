@@ -27,6 +27,8 @@ OURS = (
     "/etc/sysctl.d/60-plainkube*.conf",  # of an earlier version
     "/etc/modules-load.d/plainkube.conf",
     "/etc/tmpfiles.d/plainkube.conf",
+    "/etc/systemd/network/00-plainkube.network",
+    "/etc/NetworkManager/conf.d/plainkube.conf",
     f"{SYSUSERS}/plainkube-*.conf",
     _places.ETCD_FIRST_START,
     _state.PATH,

@@ -22,7 +22,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.host import _com
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _api
-from ansible_collections.plainkube.cluster.plugins.module_utils.network import _nft, _overlay
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _nft, _overlay, _resolver
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _images
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp, _systemd
@@ -167,6 +167,11 @@ def inspect_disks(directories: list[str]) -> list[dict]:
             inodes = 100 * counts.f_favail // counts.f_files if counts.f_files else 100
             found.setdefault(there.st_dev, {"path": path, "space": space, "inodes": inodes})
     return list(found.values())
+
+
+def inspect_resolver(module: AnsibleModule) -> list[_status.Problem]:
+    fault = _resolver.fault(_files.read(_places.KUBELET_YAML) or "") if module.params["node"]["resolver"] else ""
+    return [_status.Problem(fault)] if fault else []
 
 
 def inspect_pause(module: AnsibleModule) -> list[_status.Problem]:
@@ -344,7 +349,7 @@ def inspect(module: AnsibleModule) -> Inspection:
     if etcd:
         problems += _status.etcd_problems(etcd.result())
     if node and pause:
-        problems += _status.node_problems(node.result()) + pause.result()
+        problems += _status.node_problems(node.result()) + pause.result() + inspect_resolver(module)
     problems += inspect_bridge(module) + inspect_sysctls()
     # Either of these is why Services do not respond.
     unreachable = (node and node.result()["error"]) or any(deployment["error"] for deployment in deployments)
@@ -401,6 +406,7 @@ def main() -> None:
                     "kubeconfig": {"type": "path", "required": True},
                     "directories": {"type": "list", "elements": "path", "default": []},
                     "pause_image": {"type": "str", "default": ""},
+                    "resolver": {"type": "bool", "default": False},
                     "runtime": {"type": "str", "choices": [*_images.RUNTIMES], "default": "docker"},
                 },
             },

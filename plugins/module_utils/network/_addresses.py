@@ -35,6 +35,14 @@ def is_unicast(text: t.Any) -> bool:
     return not (address.is_loopback or address.is_unspecified or address.is_multicast or address.is_reserved)
 
 
+def is_loopback(text: t.Any) -> bool:
+    """Whether a text is an address at which a host, or a pod, reaches only itself."""
+    if not is_ip(text):
+        return False
+    address = ipaddress.ip_address(str(text))
+    return address.is_loopback or address.is_unspecified
+
+
 def resolved(name: str) -> list[str]:
     """The IPv4 addresses of a DNS name on this machine; none where it does not resolve."""
     try:

@@ -68,7 +68,7 @@ def owned_units(units: t.Mapping[str, str]) -> list[str]:
 def configuration(units: t.Iterable[str]) -> set[str]:
     """The files below /etc in units' trailers, without drop-ins, which an administrator may have written."""
     paths = (path for text in units for path in _stamp.split(text)[1])
-    return {path for path in paths if path.startswith("/etc/") and ".service.d/" not in path}
+    return {path for path in paths if path.startswith("/etc/") and "service.d/" not in path}
 
 
 def is_ours(path: str) -> bool:

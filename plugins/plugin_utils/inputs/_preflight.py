@@ -8,11 +8,14 @@ import difflib
 import fnmatch
 import ipaddress
 import itertools
+import os
 import re
 import typing as t
 
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses, _firewall, _flannel_network
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _flags
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _formats
 
 # The tested systems, by ID of os-release(5), and the minimum version of each.
@@ -31,6 +34,8 @@ NO_HOME = (
 )
 # The minimum upstream versions, by variable.
 LEAST_UPSTREAM = {"cluster_containerd_version": "2.0.0", "cluster_cni_plugins_version": "1.1.1"}
+# What memorySwap.swapBehavior in the kubelet's configuration can be; the first is the default. The kubelet exits for anything else.
+SWAP_BEHAVIORS = ("", "NoSwap", "LimitedSwap")
 # Older versions leak data past their access control (GHSA-q8m4-xhhv-38mg, GHSA-rfx7-8w68-q57q, GHSA-xg4h-6gfc-h4m8).
 LEAST_ETCD: dict[tuple[int, ...], tuple[int, ...]] = {(3, 6): (3, 6, 14), (3, 7): (3, 7, 1)}
 
@@ -273,8 +278,20 @@ def kubelet_problems(facts: t.Mapping[str, t.Any], host: str, kubelet_config: t.
     problems = []
     if facts["swap"] and kubelet_config.get("failSwapOn", True):
         problems.append(
-            f"{host} uses swap, which the kubelet refuses: disable it (swapoff -a, and in /etc/fstab), "
-            "or set failSwapOn: false in node_kubelet_config."
+            f"{host} uses swap ({', '.join(facts['swap'])}), which the kubelet refuses: disable it (swapoff -a; and in /etc/fstab, or the package that "
+            "sets up zram), or set failSwapOn: false in node_kubelet_config."
+        )
+    swap = kubelet_config.get("memorySwap")
+    behavior = swap.get("swapBehavior", "") if isinstance(swap, t.Mapping) else ""
+    if behavior not in SWAP_BEHAVIORS:
+        problems.append(
+            f"{host} has memorySwap.swapBehavior {behavior!r} in node_kubelet_config, which the kubelet does not know: use NoSwap, with which no pod uses "
+            "swap (the default), or LimitedSwap."
+        )
+    if behavior == "LimitedSwap" and facts["cgroup_version"] == 1:
+        problems.append(
+            f"{host} has memorySwap.swapBehavior 'LimitedSwap' in node_kubelet_config, and cgroup v1, with which the kubelet refuses that: use NoSwap, or "
+            "boot it with cgroup v2 (systemd's default)."
         )
     if facts["cgroup_version"] == 1 and kubelet_config.get("failCgroupV1", True):
         problems.append(
@@ -285,7 +302,7 @@ def kubelet_problems(facts: t.Mapping[str, t.Any], host: str, kubelet_config: t.
 
 
 def space_problems(facts: t.Mapping[str, t.Any], host: str, memory_mb: int, disk_mb: int) -> list[str]:
-    """Too little memory, or too little disk space if nothing is installed yet: a host whose disk has filled up since must remain repairable."""
+    """Too little memory or disk space."""
     problems = []
     if facts["memory_mb"] < memory_mb:
         problems.append(
@@ -293,7 +310,7 @@ def space_problems(facts: t.Mapping[str, t.Any], host: str, memory_mb: int, disk
             "add memory, or lower preflight_memory_mb."
         )
     short = {path: free for path, free in facts["free_mb"].items() if free < disk_mb}
-    if short and not facts["installed"]:
+    if short:
         problems.append(
             f"{host} has {min(short.values())} MiB of free disk for {' and '.join(short)} and preflight_disk_mb requires {disk_mb}: "
             "free some space or add a larger disk, or lower preflight_disk_mb."
@@ -308,6 +325,74 @@ def overlap_problems(facts: t.Mapping[str, t.Any], host: str, networks: t.Mappin
         for name, network in networks.items()
         for there in facts["networks"]
         if ipaddress.IPv4Network(network).overlaps(ipaddress.IPv4Network(there["network"]))
+    ]
+
+
+def _removal(path: str) -> str:
+    """How to remove a file of systemd that somebody else has written."""
+    return (
+        f"remove its package, which `dpkg -S {path}` names"
+        if path.startswith("/usr/lib/")
+        else f"remove it (rm {path}; systemctl daemon-reload)"
+    )
+
+
+def unit_problems(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+    """Services of others with the names of ours, and drop-ins that would make our services run another command."""
+    problems = [
+        f"{host} has another {name}.service ({path}), in whose place ours would run: {_removal(path)}."
+        for name, path in facts.get("foreign_units", {}).items()
+    ]
+    for path, services in facts.get("replaced_commands", {}).items():
+        variables = [_flags.VARIABLES[name] for name in services if name in _flags.VARIABLES]
+        flags = f", and set flags with {' and '.join(variables)}" if variables else ""
+        problems.append(
+            f"{host} has the drop-in {path}, which replaces the command of {' and '.join(services)} (ExecStart=): {_removal(path)}{flags}."
+        )
+    return problems
+
+
+def leftover_problems(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+    """Interfaces and rules of an earlier cluster, which would take the traffic of this one."""
+    found = facts.get("leftovers", [])
+    if not found:
+        return []
+    return [
+        f"{host} still has {', '.join(found)} of another cluster: remove them with what installed that cluster (such as kubeadm reset), and reboot the host."
+    ]
+
+
+def cni_problems(facts: t.Mapping[str, t.Any], host: str, runtime: t.Mapping[str, t.Any]) -> list[str]:
+    """CNI configurations that containerd would use instead of ours."""
+    return [
+        f"{host} has {_places.CNI_DIRECTORY}/{name}, which containerd prefers to {os.path.basename(_places.CNI_CONFLIST)}, so that pods would not be in "
+        "cluster_pod_network: remove it, or give it a name that is sorted after that one."
+        for name in (facts.get("cni_before", []) if runtime["name"] == "containerd" else [])
+    ]
+
+
+def resolver_problems(
+    facts: t.Mapping[str, t.Any], host: str, kubelet_config: t.Mapping[str, t.Any], upstream: t.Sequence[str]
+) -> list[str]:
+    """Name servers that no pod can reach, if CoreDNS uses the node's."""
+    servers = facts.get("name_servers", [])
+    if "resolvConf" in kubelet_config or not any(one.startswith("/") for one in upstream):
+        return []
+    if not all(_addresses.is_loopback(one) for one in servers):
+        return []
+    what = f"only name servers on loopback ({', '.join(servers)})" if servers else "no name server"
+    return [
+        f"{host} has {what} in {facts['resolv_conf']}, from which CoreDNS cannot resolve names outside the cluster: set addons_dns_upstream to resolvers "
+        "that pods can reach ([] for none), or correct that file."
+    ]
+
+
+def foreign_firewall_problems(facts: t.Mapping[str, t.Any], host: str, accepted: bool) -> list[str]:
+    """Firewall managers that drop the cluster's traffic, as far as they are not told of it."""
+    return [
+        f"{host} has {name} enabled, which drops the cluster's traffic unless it is told of it: disable it (role firewall can take its place), or let that "
+        f"traffic through and set preflight_foreign_firewall to true."
+        for name in ([] if accepted else facts.get("firewalls", []))
     ]
 
 
@@ -467,16 +552,40 @@ def pull_problems(host: str, digests: t.Mapping[str, str]) -> list[str]:
     ]
 
 
+def _surroundings(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str, t.Any]) -> list[str]:
+    """Problems with what else is on a host, and with the host itself, that do not keep our services from starting."""
+    config, runtime = needs["kubelet_config"], needs.get("runtime")
+    return [
+        *space_problems(facts, host, needs["memory_mb"], needs["disk_mb"]),
+        *overlap_problems(facts, host, needs["networks"]),
+        *leftover_problems(facts, host),
+        *(cni_problems(facts, host, runtime) if runtime else []),
+        *(resolver_problems(facts, host, config, needs.get("dns_upstream", [])) if config is not None else []),
+        *foreign_firewall_problems(facts, host, needs.get("foreign_firewall", False)),
+    ]
+
+
+def _gets_runtime(facts: t.Mapping[str, t.Any], runtime: t.Mapping[str, t.Any]) -> bool:
+    return facts["installed"] and facts.get("runtime") != runtime["name"]
+
+
+def host_warnings(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str, t.Any]) -> list[str]:
+    """What would keep a bare host out of the cluster. A host of the cluster runs with it, or it came later: no reason not to renew its certificates."""
+    return _surroundings(facts, host, needs) if facts["installed"] else []
+
+
 def host_problems(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str, t.Any]) -> list[str]:
     """Why a host, with these facts of module host_facts, cannot be part of a cluster."""
     config, runtime = needs["kubelet_config"], needs.get("runtime")
     return [
+        *(_surroundings(facts, host, needs) if not facts["installed"] else []),
+        # A host of the cluster that becomes a node, or whose runtime changes.
+        *(cni_problems(facts, host, runtime) if runtime and _gets_runtime(facts, runtime) else []),
         *system_problems(facts, host),
         *(runtime_problems(facts, host, runtime) if runtime else []),
         *(docker_part_problems(host, runtime, needs["networks"]["cluster_pod_network"]) if runtime else []),
         *(kubelet_problems(facts, host, config) if config is not None else []),
-        *space_problems(facts, host, needs["memory_mb"], needs["disk_mb"]),
-        *overlap_problems(facts, host, needs["networks"]),
+        *unit_problems(facts, host),
         *filter(None, [address_problem(host, {**facts, **needs["address"]})] if "address" in needs else []),
         *endpoint_problems(facts, host),
         *link_problems(facts, host),

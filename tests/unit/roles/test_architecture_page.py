@@ -27,6 +27,7 @@ FACTS = {
     "runtime": "",
     "pod_bridge": "",
     "runtime_change": False,
+    "networkmanager": False,
 }
 FACTS |= {"architecture": "amd64", "distribution_version": "13", "cgroup_version": 2, "services": [], "crictl": False}
 

@@ -32,13 +32,16 @@ GOOD = {
     "architecture": "amd64",
     "bounded": False,
     "cgroup_version": 2,
+    "cni_before": [],
     "containerd": "",
     "crictl": False,
     "distribution": "debian",
     "distribution_version": "13",
     "etcd_state": "none",
     "firewall": False,
+    "firewalls": [],
     "foreign_listeners": [],
+    "foreign_units": {},
     "free_mb": {},
     "hostname": "n1",
     "installed": False,
@@ -46,19 +49,23 @@ GOOD = {
     "interfaces": ["lo", "eth0"],
     "kernel": "6.12",
     "leases": [{"subnet": "10.244.5.0/24", "address": "192.0.2.7", "mac": "0a:00:00:00:00:05"}],
+    "leftovers": [],
     "linked": {},
     "machine_id": "a",
     "memory_mb": 1800,
+    "name_servers": ["192.0.2.53"],
+    "networkmanager": False,
     "networks": [],
     "nftables": True,
     "pki": {"public": {}, "secret": [], "encryption": None},
     "pod_bridge": "",
+    "replaced_commands": {},
     "resolv_conf": "/etc/resolv.conf",
     "runtime": "",
     "runtime_change": False,
     "services": [],
     "settled": {},
-    "swap": False,
+    "swap": [],
     "systemd": True,
     "unresolved": [],
 }
@@ -122,21 +129,27 @@ def test_a_host_that_does_not_tell_the_time(monkeypatch):
         host.offset()
 
 
-@pytest.mark.parametrize(("memory", "refused"), [(1800, False), (900, True)])
-def test_a_host_that_falls_short_is_refused(monkeypatch, memory, refused):
+@pytest.mark.parametrize(
+    ("memory", "installed", "refused"), [(1800, False, False), (900, False, True), (900, True, False)]
+)
+def test_a_host_that_falls_short_is_refused(monkeypatch, memory, installed, refused):
     host = Host(monkeypatch, 0, 1, 1)
     asked = []
 
     def answer(module_args, **dummy):
         asked.append(module_args)
-        return {"changed": False, "found": {**GOOD, "memory_mb": memory}, "time": host.clock(1)}
+        found = {**GOOD, "memory_mb": memory, "installed": installed}
+        return {"changed": False, "found": found, "time": host.clock(1)}
 
+    warned = []
+    monkeypatch.setattr(host_facts.display, "warning", warned.append)
     monkeypatch.setattr(host.plugin, "_execute_module", answer)
     monkeypatch.setattr(Task, "args", {"ports": [1], "needs": NEEDS})
     result = host.plugin.run(task_vars={"inventory_hostname": "n1"})
     assert asked == [{"ports": [1]}]
     assert result.get("failed", False) == refused
     assert not refused or result["msg"].startswith("n1 has 900 MiB of memory")
+    assert [line.startswith("n1 has 900 MiB of memory") for line in warned] == [True] * installed
 
 
 def test_an_unreachable_host_is_told_in_a_sentence(monkeypatch):

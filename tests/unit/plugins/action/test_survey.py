@@ -20,6 +20,7 @@ FACTS = {
     "resolv_conf": "/etc/resolv.conf",
     "crictl": False,
     "cgroup_version": 2,
+    "networkmanager": False,
 }
 
 

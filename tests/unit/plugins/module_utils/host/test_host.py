@@ -49,14 +49,80 @@ def test_nftables(kernel, nft, usable):
 @pytest.mark.parametrize(
     ("text", "swaps"),
     [
-        ("Filename\tType\tSize\n", False),
-        ("Filename\tType\tSize\n/dev/sda2 partition 1\n", True),
-        ("Filename\tType\tSize\n/dev/zram0 partition 1\n", False),
-        ("", False),
+        ("Filename\tType\tSize\n", []),
+        ("Filename\tType\tSize\n/dev/sda2 partition 1\n", ["/dev/sda2"]),
+        # The kubelet compares nothing but the number of lines (container_manager_linux.go, validateSwapConfiguration).
+        ("Filename\tType\tSize\n/dev/zram0 partition 1\n/swapfile file 1\n\n", ["/dev/zram0", "/swapfile"]),
+        ("", []),
     ],
 )
 def test_swaps(text, swaps):
-    assert _host.swaps(text) is swaps
+    assert _host.swaps(text) == swaps
+
+
+def test_cni_configurations_that_containerd_prefers():
+    names = [
+        "05-other.conflist",
+        "1-a.json",
+        "10-plainkube.conflist",
+        "10-a.conf",
+        "87-podman-bridge.conflist",
+        "00-b.conf.bak",
+        ".plainkube-cni",
+    ]
+    assert _host.earlier(names, "10-plainkube.conflist") == ["05-other.conflist", "1-a.json", "10-a.conf"]
+
+
+def test_interfaces_of_other_clusters():
+    own = ["lo", "eth0", "docker0", "br-0123456789ab", "wg0", "tunl0", "cni-podman0", "calm0"]
+    others = [
+        "cali0123456789a",
+        "cilium_host",
+        "cni0",
+        "flannel-wg",
+        "flannel.1",
+        "kube-ipvs0",
+        "nodelocaldns",
+        "vxlan.calico",
+    ]
+    assert _host.of_kubernetes([*others, *own]) == ["cali0123456789a", *others[1:]]
+
+
+NFT = """\
+table ip nat {
+	chain DOCKER {
+	}
+	chain PREROUTING {
+		type nat hook prerouting priority dstnat; policy accept;
+	}
+	chain KUBE-SERVICES {
+	}
+	chain KUBE-POSTROUTING {
+	}
+	chain FLANNEL-POSTRTG {
+	}
+}
+table ip kube-proxy {
+	chain services {
+	}
+}
+table inet kube-proxy-mine {
+}
+"""
+LEGACY = "*nat\n:PREROUTING ACCEPT [0:0]\n:KUBE-SVC-NPX46M4PTMTKRN6Y - [0:0]\n-A PREROUTING -j KUBE-SERVICES\nCOMMIT\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        (NFT, ["the chains FLANNEL-*", "the chains KUBE-*", "the table kube-proxy"]),
+        (LEGACY, ["the chains KUBE-*"]),
+        ("table ip filter {\n\tchain CNI-FORWARD {\n\t}\n\tchain MY-KUBE-RULES {\n\t}\n}\n", []),
+        ("", []),
+    ],
+)
+def test_rules_of_other_clusters(text, kinds):
+    assert _host.rules_of_kubernetes(text) == kinds
 
 
 ADDRESSES = """[

@@ -12,7 +12,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import component
-from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp, _unit_files
 
 OWNER = pwd.getpwuid(os.getuid()).pw_name
 GROUP = grp.getgrgid(os.getgid()).gr_name
@@ -57,6 +57,7 @@ def systemd(tmp_path, monkeypatch):
     units.mkdir()
     fake = Systemd(units)
     monkeypatch.setattr(component, "UNITS", str(units))
+    monkeypatch.setattr(_unit_files, "DIRECTORIES", (str(units), str(tmp_path / "vendor")))
     monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **kwargs: fake.run(command))
     monkeypatch.setattr(_stamp, "of_process", lambda pid: fake.stamp if pid else "")
     return fake
@@ -238,6 +239,30 @@ def test_a_drop_in_of_the_administrator_is_an_input_and_stays(apply, systemd):
     assert "restart" in calls
     assert (directory / "own.conf").read_text() == "[Service]\nNice=5\n"
     assert apply()[0]["changed"] is False
+
+
+def test_a_drop_in_of_a_package_is_an_input_too(apply, systemd, tmp_path):
+    apply()
+    directory = tmp_path / "vendor/service.d"
+    directory.mkdir(parents=True)
+    (directory / "10-vendor.conf").write_text("[Service]\nTimeoutStopFailureMode=abort\n")
+    assert apply()[1] == ["daemon-reload", "restart"]
+    assert apply()[0]["changed"] is False
+
+
+@pytest.mark.parametrize(("active", "reads"), [(True, ["reload-or-restart"]), (False, [])])
+def test_networkd_reads_a_file_before_the_service_that_needs_it_starts(
+    apply, systemd, monkeypatch, tmp_path, active, reads
+):
+    """Also if an earlier run has written the file, and has died before it told networkd."""
+    monkeypatch.setattr(component, "_READERS", {str(tmp_path): "systemd-networkd.service"})
+    states = {"x.service": {}, "systemd-networkd.service": {"ActiveState": "active" if active else "inactive"}}
+    show = component._systemd.show
+    monkeypatch.setattr(component._systemd, "show", lambda module, unit: states[unit] or show(module, unit))
+    assert apply()[1] == ["enable", "daemon-reload", *reads, "restart"]
+    systemd.stamp = "before"
+    assert apply()[1] == [*reads, "restart"]
+    assert apply()[1] == []
 
 
 def test_a_secret_is_not_in_the_diff(apply, tmp_path):

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _member
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import etcd_member
@@ -20,7 +19,7 @@ def member(run_module, etcd_fleet, monkeypatch):
         path = etcd_fleet.host(name)
         monkeypatch.setattr(_places, "ETCD_DATA", str(path / "data"))
         monkeypatch.setattr(_places, "ETCD_FIRST_START", str(path / "first-start"))
-        monkeypatch.setattr(_member, "UNIT", str(path / "etcd.service"))
+        monkeypatch.setattr(_places, "UNITS", str(path))
         return run_module(etcd_member, **{**etcd_fleet.options(name, *others), **more})
 
     return run

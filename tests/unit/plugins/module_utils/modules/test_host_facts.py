@@ -12,6 +12,7 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _certificates, _encryption, _pki
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import host_facts
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _resolver
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker_api
 
 
@@ -192,6 +193,62 @@ def test_a_change_of_the_runtime_is_in_the_hosts_state(run_module, monkeypatch, 
     state.write_text("{", encoding="utf-8")
     assert run_module(host_facts)["msg"].startswith(f"{state} is damaged, so")
     assert run_module(host_facts)["msg"].endswith("; remove it.")
+
+
+def test_an_etcd_of_others_is_no_member_that_lost_its_data(run_module, monkeypatch, tmp_path):
+    monkeypatch.setattr(host_facts._places, "UNITS", str(tmp_path))
+    monkeypatch.setattr(host_facts._unit_files, "DIRECTORIES", (str(tmp_path),))
+    (tmp_path / "etcd.service").write_text("[Service]\nExecStart=/usr/bin/etcd\n")
+    found = run_module(host_facts, services=["etcd", "kubelet"])["found"]
+    assert found["etcd_state"] == "none"
+    assert found["foreign_units"] == {"etcd": str(tmp_path / "etcd.service")}
+    stamp = host_facts._unit_files._stamp
+    (tmp_path / "etcd.service").write_text(stamp.append("[Service]\n", [], stamp.Stamp("0" * 64, "1")))
+    found = run_module(host_facts, services=["etcd", "kubelet"])["found"]
+    assert (found["etcd_state"], found["foreign_units"]) == ("lost", {})
+
+
+def test_what_other_clusters_left_matters_only_where_nothing_is_installed(run_module, monkeypatch, tmp_path):
+    chains = "table ip nat {\n\tchain KUBE-SERVICES {\n\t}\n}\n"
+    output = host_facts._command.output
+
+    def said(module, *command):
+        return chains if command[:2] == ("nft", "list") else output(module, *command)
+
+    monkeypatch.setattr(host_facts._command, "output", said)
+    monkeypatch.setattr(host_facts._places, "RELEASES", str(tmp_path / "opt"))
+    assert "the chains KUBE-*" in run_module(host_facts, services=["kubelet"])["found"]["leftovers"]
+    # Only read from a host that becomes part of the cluster.
+    assert run_module(host_facts)["found"]["leftovers"] == []
+    (tmp_path / "opt/etcd").mkdir(parents=True)
+    assert run_module(host_facts, services=["kubelet"])["found"]["leftovers"] == []
+
+
+def test_firewalls_that_are_enabled(run_module, monkeypatch, tmp_path):
+    def found():
+        return run_module(host_facts)["found"]["firewalls"]
+
+    ufw = tmp_path / "ufw.conf"
+    monkeypatch.setattr(host_facts, "_UFW", str(ufw))
+    link, cgroup = tmp_path / "firewalld.service", tmp_path / "cgroup"
+    monkeypatch.setattr(host_facts, "_FIREWALLD", (str(link), str(cgroup)))
+    assert found() == []
+    ufw.write_text("# ENABLED=yes\nENABLED=no\n")
+    assert found() == []
+    ufw.write_text("ENABLED=yes\nLOGLEVEL=low\n")
+    cgroup.mkdir()
+    assert found() == ["ufw", "firewalld"]
+    # Enabled, and stopped.
+    cgroup.rmdir()
+    link.symlink_to("/nowhere")
+    assert found() == ["ufw", "firewalld"]
+
+
+def test_the_name_servers_of_pods(run_module, monkeypatch, tmp_path):
+    (tmp_path / "etc").write_text("nameserver 192.0.2.53\n")
+    monkeypatch.setattr(_resolver, "OWN", str(tmp_path / "etc"))
+    found = run_module(host_facts)["found"]
+    assert (found["resolv_conf"], found["name_servers"]) == (str(tmp_path / "etc"), ["192.0.2.53"])
 
 
 def test_links_where_systemd_makes_a_directory(run_module, tmp_path):

@@ -25,7 +25,7 @@ HOST = {
     "systemd": True,
     "architecture": "amd64",
     "memory_mb": 2000,
-    "swap": False,
+    "swap": [],
     "cgroup_version": 2,
     "machine_id": "c048e1357f6a4c91825a84bc03619a06",
     "free_mb": {"/opt/plainkube": 5000, "/var/lib/docker": 5000},
@@ -33,6 +33,10 @@ HOST = {
     "networks": [{"name": "the interface eth0", "network": "192.0.2.0/24"}],
     "foreign_listeners": [],
     "clock_offset": 0.0,
+    "containerd": "",
+    "runtime": "",
+    "resolv_conf": "/etc/resolv.conf",
+    "name_servers": ["192.0.2.53"],
 }
 NEEDS = {
     "memory_mb": 900,
@@ -378,17 +382,140 @@ def test_clocks_that_are_apart_from_each_other():
     ]
 
 
-@pytest.mark.parametrize("changes", [{"clock_offset": 2.0}, {"installed": True, "free_mb": {"/opt/plainkube": 0}}])
-def test_what_is_borne(changes):
-    assert _preflight.host_problems({**HOST, **changes}, "n1", NEEDS) == []
+def test_what_is_borne():
+    assert _preflight.host_problems({**HOST, "clock_offset": 2.0}, "n1", NEEDS) == []
+
+
+NODE = {**NEEDS, "kubelet_config": {}, "dns_upstream": ["/etc/resolv.conf"]}
+CONTAINERD = {"name": "containerd", "docker": False, "containerd_version": "2.2.9", "docker_part": "", "pod_range": ""}
+OTHERS = [
+    (
+        {"networks": [{"name": "the interface nodelocaldns", "network": "10.96.0.10/32"}]},
+        "cluster_service_network (10.96.0.0/16) overlaps 10.96.0.10/32 of the interface nodelocaldns on n1: choose another network for "
+        "cluster_service_network.",
+    ),
+    (
+        {"memory_mb": 512},
+        "n1 has 512 MiB of memory and preflight_memory_mb requires 900: add memory, or lower preflight_memory_mb.",
+    ),
+    (
+        {"free_mb": {"/opt/plainkube": 0}},
+        "n1 has 0 MiB of free disk for /opt/plainkube and preflight_disk_mb requires 2000: free some space or add a larger disk, or lower "
+        "preflight_disk_mb.",
+    ),
+    (
+        {"leftovers": ["flannel.1", "the chains KUBE-*"]},
+        "n1 still has flannel.1, the chains KUBE-* of another cluster: remove them with what installed that cluster (such as kubeadm reset), and "
+        "reboot the host.",
+    ),
+    (
+        {"cni_before": ["05-other.conflist"]},
+        "n1 has /etc/cni/net.d/05-other.conflist, which containerd prefers to 10-plainkube.conflist, so that pods would not be in "
+        "cluster_pod_network: remove it, or give it a name that is sorted after that one.",
+    ),
+    (
+        {"name_servers": ["127.0.0.1", "::1"]},
+        "n1 has only name servers on loopback (127.0.0.1, ::1) in /etc/resolv.conf, from which CoreDNS cannot resolve names outside the cluster: set "
+        "addons_dns_upstream to resolvers that pods can reach ([] for none), or correct that file.",
+    ),
+    (
+        {"name_servers": []},
+        "n1 has no name server in /etc/resolv.conf, from which CoreDNS cannot resolve names outside the cluster: set addons_dns_upstream to "
+        "resolvers that pods can reach ([] for none), or correct that file.",
+    ),
+    (
+        {"firewalls": ["ufw"]},
+        "n1 has ufw enabled, which drops the cluster's traffic unless it is told of it: disable it (role firewall can take its place), or let that "
+        "traffic through and set preflight_foreign_firewall to true.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "sentence"), OTHERS)
+def test_what_keeps_a_bare_host_out_is_a_warning_on_a_host_of_the_cluster(changes, sentence):
+    needs = {**NODE, "runtime": CONTAINERD}
+    bare, live = {**HOST, **changes}, {**HOST, **changes, "installed": True, "runtime": "containerd"}
+    assert (_preflight.host_problems(bare, "n1", needs), _preflight.host_warnings(bare, "n1", needs)) == (
+        [sentence],
+        [],
+    )
+    assert (_preflight.host_problems(live, "n1", needs), _preflight.host_warnings(live, "n1", needs)) == (
+        [],
+        [sentence],
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "needs"),
+    [
+        # Pods on docker0 need no CNI.
+        ({"cni_before": ["05-other.conflist"]}, {"runtime": {**CONTAINERD, "name": "docker", "docker": True}}),
+        ({"cni_before": ["05-other.conflist"]}, {"runtime": None}),
+        ({"firewalls": ["ufw", "firewalld"]}, {"foreign_firewall": True}),
+        ({"name_servers": ["127.0.0.53"]}, {"dns_upstream": ["192.0.2.53"]}),
+        ({"name_servers": ["127.0.0.53"]}, {"dns_upstream": []}),
+        ({"name_servers": ["127.0.0.53"]}, {"kubelet_config": {"resolvConf": "/etc/resolv-pods.conf"}}),
+        # No pods.
+        ({"name_servers": ["127.0.0.53"]}, {"kubelet_config": None}),
+        # The other one answers.
+        ({"name_servers": ["127.0.0.1", "192.0.2.53"]}, {}),
+    ],
+)
+def test_what_does_not_matter_on_a_host(facts, needs):
+    assert _preflight.host_problems({**HOST, **facts}, "n1", {**NODE, **needs}) == []
+
+
+def test_a_node_that_changes_to_containerd_is_like_a_bare_one():
+    facts = {**HOST, "installed": True, "runtime": "docker", "cni_before": ["05-other.conflist"]}
+    assert len(_preflight.host_problems(facts, "n1", {**NODE, "runtime": CONTAINERD})) == 1
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_units_and_drop_ins_of_others(installed):
+    kubeadm = "/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf"
+    facts = {
+        **HOST,
+        "installed": installed,
+        "foreign_units": {
+            "etcd": "/etc/systemd/system/etcd.service",
+            "kubelet": "/usr/lib/systemd/system/kubelet.service",
+        },
+        "replaced_commands": {
+            kubeadm: ["kubelet"],
+            "/etc/systemd/system/kube-.service.d/a.conf": ["kube-proxy", "kube-scheduler"],
+        },
+    }
+    assert _preflight.host_problems(facts, "n1", NODE) == [
+        "n1 has another etcd.service (/etc/systemd/system/etcd.service), in whose place ours would run: remove it "
+        "(rm /etc/systemd/system/etcd.service; systemctl daemon-reload).",
+        "n1 has another kubelet.service (/usr/lib/systemd/system/kubelet.service), in whose place ours would run: remove its package, which "
+        "`dpkg -S /usr/lib/systemd/system/kubelet.service` names.",
+        f"n1 has the drop-in {kubeadm}, which replaces the command of kubelet (ExecStart=): remove its package, which `dpkg -S {kubeadm}` names, "
+        "and set flags with node_kubelet_flags.",
+        "n1 has the drop-in /etc/systemd/system/kube-.service.d/a.conf, which replaces the command of kube-proxy and kube-scheduler (ExecStart=): "
+        "remove it (rm /etc/systemd/system/kube-.service.d/a.conf; systemctl daemon-reload), and set flags with node_kube_proxy_flags and "
+        "control_plane_kube_scheduler_flags.",
+    ]
 
 
 @pytest.mark.parametrize(
     ("changes", "config", "words"),
     [
-        ({"swap": True}, {}, ["n1 uses swap"]),
-        ({"swap": True}, {"failSwapOn": False}, []),
-        ({"swap": True}, None, []),
+        ({"swap": ["/dev/zram0"]}, {}, ["n1 uses swap (/dev/zram0)"]),
+        ({"swap": ["/dev/sda2", "/swapfile"]}, {}, ["n1 uses swap (/dev/sda2, /swapfile)"]),
+        ({"swap": ["/dev/sda2"]}, {"failSwapOn": False}, []),
+        ({"swap": ["/dev/sda2"]}, {"failSwapOn": False, "memorySwap": {"swapBehavior": "LimitedSwap"}}, []),
+        (
+            {"swap": ["/dev/sda2"]},
+            {"failSwapOn": False, "memorySwap": {"swapBehavior": "UnlimitedSwap"}},
+            ["n1 has memorySwap.swapBehavior 'UnlimitedSwap' in node_kubelet_config"],
+        ),
+        (
+            {"cgroup_version": 1},
+            {"failCgroupV1": False, "memorySwap": {"swapBehavior": "LimitedSwap"}},
+            ["n1 has memorySwap.swapBehavior 'LimitedSwap' in node_kubelet_config, and cgroup v1, with"],
+        ),
+        ({"swap": ["/dev/sda2"]}, None, []),
         ({"cgroup_version": 1}, {}, ["n1 has cgroup v1"]),
         ({"cgroup_version": 1}, {"failCgroupV1": False}, []),
     ],
