@@ -26,6 +26,7 @@ OURS = (
     "/etc/sysctl.d/60-plainkube*.conf",
     "/etc/modules-load.d/plainkube.conf",
     "/etc/tmpfiles.d/plainkube.conf",
+    "/etc/systemd/logind.conf.d/*plainkube.conf",
     f"{SYSUSERS}/plainkube-*.conf",
     _places.ETCD_FIRST_START,
     _state.PATH,

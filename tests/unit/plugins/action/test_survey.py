@@ -20,6 +20,8 @@ FACTS = {
     "resolv_conf": "/etc/resolv.conf",
     "crictl": False,
     "cgroup_version": 2,
+    "docker_root": "/var/lib/docker",
+    "memory_mb": 2000,
 }
 
 
