@@ -26,7 +26,7 @@ OURS = (
     "/etc/sysctl.d/60-plainkube*.conf",
     "/etc/modules-load.d/plainkube.conf",
     "/etc/tmpfiles.d/plainkube.conf",
-    "/etc/systemd/logind.conf.d/*plainkube.conf",
+    "/etc/systemd/logind.conf.d/zz-plainkube.conf",
     f"{SYSUSERS}/plainkube-*.conf",
     _places.ETCD_FIRST_START,
     _state.PATH,
@@ -53,6 +53,7 @@ SHARED = {
         f"{PLUGINS}/kubelet-plugins/volume",
         f"{PLUGINS}/kubelet-plugins",
         PLUGINS,
+        "/etc/systemd/logind.conf.d",
     ],
     "kube-apiserver": ["/root/.kube"],
 }
