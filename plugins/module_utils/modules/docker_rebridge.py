@@ -81,7 +81,9 @@ def live_bridge(module: AnsibleModule, active: bool) -> _bridge.Bridge:
     ends = tuple((name, interface_mtu(name)) for name in ports if name.startswith("veth"))
     described = _docker_api.call("GET", "/networks/bridge") if active else None
     network, network_mtu, addresses = _bridge.parse_network(described) if described else ("", 0, "")
-    return _bridge.Bridge(address, mtu, len(ports), network, network_mtu, addresses, tuple(end for end in ends if end[1]))
+    return _bridge.Bridge(
+        address, mtu, len(ports), network, network_mtu, addresses, tuple(end for end in ends if end[1])
+    )
 
 
 def interface_mtu(name: str) -> int:

@@ -58,9 +58,7 @@ def docker_settings(module: AnsibleModule) -> tuple[dict[str, _docker.Setting], 
     return settings, _docker_settings.problems(settings, options, wanted["runs_pods"]) if wanted else []
 
 
-def networks(
-    module: AnsibleModule, addresses: str, docker: dict[str, _docker.Setting]
-) -> list[dict[str, t.Any]]:
+def networks(module: AnsibleModule, addresses: str, docker: dict[str, _docker.Setting]) -> list[dict[str, t.Any]]:
     found = _host.host_networks(_host.interface_networks(addresses), docker_networks(module))
     return found + [{"name": name, "network": network} for name, network in _docker.pools(docker)]
 

@@ -125,7 +125,11 @@ def other_mtus(subnet: Subnet, bridge: Bridge) -> dict[str, str]:
     there = {_places.DOCKER_BRIDGE: bridge.mtu, **dict(bridge.ends)}
     if bridge.address != subnet.address or bridge.network_mtu not in (0, subnet.mtu):
         return {}
-    return {name: f"{name} has an MTU of {mtu}, flannel's is {subnet.mtu}" for name, mtu in there.items() if mtu != subnet.mtu}
+    return {
+        name: f"{name} has an MTU of {mtu}, flannel's is {subnet.mtu}"
+        for name, mtu in there.items()
+        if mtu != subnet.mtu
+    }
 
 
 def part_reasons(wanted: str, bridge: Bridge) -> list[str]:

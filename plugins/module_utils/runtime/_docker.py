@@ -45,7 +45,9 @@ class Needed(t.NamedTuple):
 
     values: tuple[str, ...]
     reason: str
-    for_all: bool  # also on a host where Docker runs only containers of its own, on the bridge that it shares with the pods
+    for_all: (
+        bool  # also on a host where Docker runs only containers of its own, on the bridge that it shares with the pods
+    )
 
 
 _ON = ("true", "1", "t")
@@ -246,7 +248,9 @@ def is_plain_path(path: str) -> bool:
     return bool(_PLAIN_PATH.fullmatch(path))
 
 
-def problems(settings: t.Mapping[str, Setting], options: t.Collection[str], runs_pods: bool, root: str, swarm: bool) -> list[str]:
+def problems(
+    settings: t.Mapping[str, Setting], options: t.Collection[str], runs_pods: bool, root: str, swarm: bool
+) -> list[str]:
     """Why pods would not work with these settings and this state of Docker, as sentences without their period.
 
     `options` names the settings in docker_options; `runs_pods` says whether Docker is the runtime of the pods; `root` is Docker's data root, without
@@ -254,11 +258,15 @@ def problems(settings: t.Mapping[str, Setting], options: t.Collection[str], runs
     found = []
     ours = sorted({*options} & {*_OWNED, "allow-direct-routing"})
     if ours:
-        found.append(f"docker_options contains {', '.join(ours)}, which docker_rebridge sets from flannel's subnet: remove it")
+        found.append(
+            f"docker_options contains {', '.join(ours)}, which docker_rebridge sets from flannel's subnet: remove it"
+        )
     for name, needed in NEEDED.items():
         setting = settings.get(name)
         if setting and setting.text.lower() not in needed.values and (runs_pods or needed.for_all):
-            found.append(f"Docker's {name} is {setting.text} in {setting.source}, but {needed.reason}: remove the setting")
+            found.append(
+                f"Docker's {name} is {setting.text} in {setting.source}, but {needed.reason}: remove the setting"
+            )
     live_restore = settings.get("live-restore")
     if swarm and live_restore and live_restore.holds:
         found.append(
@@ -266,7 +274,9 @@ def problems(settings: t.Mapping[str, Setting], options: t.Collection[str], runs
             "or set live-restore to false in docker_options"
         )
     if not is_plain_path(root):
-        found.append(f"Docker's data root is {root!r}, which cri-dockerd's unit cannot contain: use a path of letters, digits and . _ + @ -")
+        found.append(
+            f"Docker's data root is {root!r}, which cri-dockerd's unit cannot contain: use a path of letters, digits and . _ + @ -"
+        )
     return found
 
 

@@ -40,7 +40,14 @@ def test_a_control_plane_is_tainted_where_there_are_other_nodes(control_planes, 
     assert Templar(DataLoader(), variables=variables).template(trust_as_template(text)) == taints
 
 
-FACTS = {"installed": True, "firewall": False, "nftables": True, "runtime_change": False, "runtime": "", "pod_bridge": ""}
+FACTS = {
+    "installed": True,
+    "firewall": False,
+    "nftables": True,
+    "runtime_change": False,
+    "runtime": "",
+    "pod_bridge": "",
+}
 FACTS |= {"architecture": "amd64", "distribution_version": "13", "cgroup_version": 2, "services": [], "crictl": False}
 FACTS |= {"resolv_conf": "/etc/resolv.conf", "bounded": False}
 
@@ -64,14 +71,19 @@ def installed(monkeypatch, action_plugin):
         host["hostvars"] = {"n1": host, "k1": {"ansible_facts": {"plainkube_address": "192.0.2.11"}}}
         asked = []
         monkeypatch.setattr(
-            ActionBase, "_execute_module", lambda plugin, **options: asked.append(options["module_args"]) or {"answers": {}}
+            ActionBase,
+            "_execute_module",
+            lambda plugin, **options: asked.append(options["module_args"]) or {"answers": {}},
         )
         plugin = action_plugin(survey)
         plugin._task.action, plugin._task.delegate_to = "plainkube.cluster.survey", None
         plugin.run(task_vars=host)
         (node,) = [step["options"] for step in asked[0]["steps"] if step["name"] == "node"]
         found = {f"{one['name']}.service": one["unit"] for one in node["components"]}
-        return {**found, **{pathlib.Path(file["path"]).name: file["content"] for one in node["components"] for file in one["files"]}}
+        return {
+            **found,
+            **{pathlib.Path(file["path"]).name: file["content"] for one in node["components"] for file in one["files"]},
+        }
 
     return files
 
@@ -80,7 +92,7 @@ def installed(monkeypatch, action_plugin):
     ("memory_mb", "groups", "kubernetes", "system"),
     [
         (64000, ("node",), {"cpu": "100m", "memory": "512Mi"}, "256Mi"),
-        (64000, ("node", "control_plane"), {"cpu": "300m", "memory": "2048Mi"}, "256Mi"),
+        (64000, ("node", "control_plane"), {"cpu": "300m", "memory": "1536Mi"}, "256Mi"),
         (3900, ("node", "control_plane"), {"cpu": "300m", "memory": "960Mi"}, "256Mi"),
         # The smallest host that preflight accepts.
         (900, ("node",), {"cpu": "100m", "memory": "192Mi"}, "96Mi"),
@@ -105,11 +117,18 @@ def test_logs_are_rotated_once(installed):
     [
         ({}, ["InhibitDelayMaxSec=60s"]),
         ({"shutdownGracePeriod": "2m30s"}, ["InhibitDelayMaxSec=2m30s"]),
-        ({"shutdownGracePeriod": "0s", "shutdownGracePeriodByPodPriority": [{"priority": 0}]}, []),
+        ({"shutdownGracePeriod": "0s"}, []),
+        # The kubelet tells logind.
+        ({"shutdownGracePeriodByPodPriority": [{"priority": 0, "shutdownGracePeriodSeconds": 90}]}, []),
     ],
 )
 def test_logind_waits_as_long_as_the_kubelet_needs(installed, settings, line):
-    text = installed(node_kubelet_config=settings)["zz-plainkube.conf"]
+    files = installed(node_kubelet_config=settings)
+    text = files["zz-plainkube.conf"]
+    # The kubelet refuses to start with some combinations.
+    default = {"shutdownGracePeriod": "60s", "shutdownGracePeriodCriticalPods": "20s"}
+    config = yaml.safe_load(files["kubelet.yaml"])
+    assert {name: value for name, value in config.items() if name.startswith("shutdown")} == (settings or default)
     assert [one for one in text.splitlines() if one and not one.startswith("#")] == ["[Login]", *line]
 
 

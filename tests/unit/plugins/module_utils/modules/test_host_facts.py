@@ -105,7 +105,9 @@ def docker(tmp_path, monkeypatch):
 
 
 def test_docker_settings_are_checked_before_docker_is_installed(run_module, docker, tmp_path):
-    docker.write_text('{"icc": false, "iptables": false, "default-address-pools": [{"base": "10.0.0.0/8", "size": 24}]}')
+    docker.write_text(
+        '{"icc": false, "iptables": false, "default-address-pools": [{"base": "10.0.0.0/8", "size": 24}]}'
+    )
     # A drop-in for the unit of a package that is not there yet.
     (tmp_path / "units/docker.service.d").mkdir(parents=True)
     (tmp_path / "units/docker.service.d/proxy.conf").write_text("[Service]\nEnvironment=A=1\n")

@@ -211,7 +211,12 @@ def test_settings_with_which_pods_do_not_work(name, value, text):
         {"bridge": "", "icc": True, "iptables": "TRUE", "log-driver": "json-file", "ip": "0.0.0.0"},
         {"userns-remap": "", "firewall-backend": "iptables", "default-gateway": ""},
         # Tolerated: docs/operations.md says what they do.
-        {"no-new-privileges": True, "live-restore": False, "exec-opts": ["native.cgroupdriver=systemd"], "ip-forward": False},
+        {
+            "no-new-privileges": True,
+            "live-restore": False,
+            "exec-opts": ["native.cgroupdriver=systemd"],
+            "ip-forward": False,
+        },
         {"data-root": "/home/docker.d/data_1", "default-ulimits": {"nofile": {"Hard": 1}}, "mtu": 9000},
     ],
 )
@@ -231,7 +236,9 @@ def test_options_that_the_bridge_needs_are_refused():
     ]
 
 
-@pytest.mark.parametrize(("live_restore", "refused"), [({"live-restore": True}, 1), ({"live-restore": False}, 0), ({}, 0)])
+@pytest.mark.parametrize(
+    ("live_restore", "refused"), [({"live-restore": True}, 1), ({"live-restore": False}, 0), ({}, 0)]
+)
 def test_a_swarm_excludes_live_restore(live_restore, refused):
     found = problems(live_restore, swarm=True)
     assert len(found) == refused
@@ -248,7 +255,10 @@ def test_a_data_root_that_no_unit_can_contain(path):
 @pytest.mark.parametrize(
     ("value", "networks"),
     [
-        ([{"base": "10.0.0.0/8", "size": 24}, {"base": "192.168.0.0/16", "size": 24}], ["10.0.0.0/8", "192.168.0.0/16"]),
+        (
+            [{"base": "10.0.0.0/8", "size": 24}, {"base": "192.168.0.0/16", "size": 24}],
+            ["10.0.0.0/8", "192.168.0.0/16"],
+        ),
         ("base=10.0.0.0/8,size=24", ["10.0.0.0/8"]),
         ([{"base": "fd00::/8", "size": 64}, {"base": "nonsense"}, 7], []),
         ({"base": "10.0.0.0/8"}, []),
