@@ -8,7 +8,7 @@ import contextlib
 import os
 import typing as t
 
-from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _places, _state
+from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker
 
 SERVICE = "docker.service"

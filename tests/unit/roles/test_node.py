@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 import yaml
-from ansible.plugins.action import ActionBase
 from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.action import ActionBase
 from ansible.template import Templar, trust_as_template
 from ansible_collections.plainkube.cluster.plugins.action import survey
 
