@@ -413,8 +413,6 @@ SPEC = {
 
 def run(module: AnsibleModule) -> dict:
     state = _systemd.show(module, SERVICE)
-    if state.get("LoadState") == "masked":
-        module.fail_json(msg="docker.service is masked: run `systemctl unmask docker.service` first.")
     try:
         plan = make_plan(module, state)
     except (ValueError, OSError) as error:

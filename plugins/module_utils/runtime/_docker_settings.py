@@ -71,6 +71,8 @@ def read(subnet_file: str = _places.SUBNET_FILE) -> Found:
     """Raises ValueError with a sentence if dockerd would not start with it."""
     paths = unit_paths(SERVICE)
     units = read_all(paths)
+    if paths and os.path.realpath(paths[0]) == os.devnull:
+        raise ValueError(f"{SERVICE} is masked ({paths[0]}): run `systemctl unmask {SERVICE}` first")
     # There may be drop-ins and a daemon.json before Docker is installed.
     command = _docker.start_command(units) if paths and paths[0].endswith(f"/{SERVICE}") else ""
     extra = _environment_files(units, subnet_file)

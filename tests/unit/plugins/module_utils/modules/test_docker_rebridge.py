@@ -420,6 +420,12 @@ def test_without_the_state_nothing_in_daemon_json_is_ours(host, run):
     assert json.loads(_files.read(host.json)) == OPTIONS
 
 
+def test_a_masked_docker_is_refused(host, run):
+    os.symlink("/dev/null", f"{host.etc}/docker.service")
+    assert "docker.service is masked" in run()["msg"]
+    assert host.commands == []
+
+
 def test_an_old_docker_is_refused(host, run):
     host.version = "19.03.15"
     assert "19.3.15; 20.10 or later" in run()["msg"]
