@@ -372,6 +372,8 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
         _systemd.systemctl(module, "enable", "--quiet", "--no-reload", SERVICE)
     # No restart is needed for that, and if another one is, it would not change it.
     for name in plan.mtus:
+        if not os.path.isdir(f"{os.path.dirname(_bridge.INTERFACE)}/{name}"):
+            continue  # the container has just ended
         _command.check(module, "ip", "link", "set", "dev", name, "mtu", str(t.cast(_bridge.Subnet, plan.subnet).mtu))
     if plan.reasons:
         restart_around_containers(module, plan)

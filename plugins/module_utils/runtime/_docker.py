@@ -41,13 +41,11 @@ _SHORT = {"-b": "--bridge"}
 
 
 class Needed(t.NamedTuple):
-    """The values of a setting with which pods work (in lower case; the first or none is the default), and why."""
+    """The values of a setting with which pods work, in lower case, and why. `for_all`: also pods that Docker does not run, on the bridge that it shares."""
 
     values: tuple[str, ...]
     reason: str
-    for_all: (
-        bool  # also on a host where Docker runs only containers of its own, on the bridge that it shares with the pods
-    )
+    for_all: bool
 
 
 _ON = ("true", "1", "t")
@@ -273,7 +271,7 @@ def problems(
             "Docker is part of a swarm, and does not start with both a swarm and live-restore: leave the swarm (docker swarm leave --force), "
             "or set live-restore to false in docker_options"
         )
-    if not is_plain_path(root):
+    if runs_pods and not is_plain_path(root):
         found.append(
             f"Docker's data root is {root!r}, which cri-dockerd's unit cannot contain: use a path of letters, digits and . _ + @ -"
         )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _places
@@ -63,7 +64,8 @@ class Found(t.NamedTuple):
 
     def source_of(self, flag: str) -> str:
         """The last file with a flag."""
-        found = [path for path, text in zip(self.inputs, read_all(self.inputs)) if f"--{flag}" in text]
+        pattern = rf"--{re.escape(flag)}(?![\w-])"
+        found = [path for path, text in zip(self.inputs, read_all(self.inputs)) if re.search(pattern, text)]
         return found[-1] if found else SERVICE
 
 

@@ -359,6 +359,7 @@ def test_refused_before_anything_is_changed(host, run, text, sentence):
 def test_a_refusal_names_the_file_of_a_flag_and_the_options(host, run):
     drop_in = f"{host.etc}/docker.service.d/10-more.conf"
     host.write(drop_in, "[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd --icc=false\n")
+    host.write(f"{host.etc}/docker.service.d/20-like.conf", "[Service]\nEnvironment=A=--icc-like=1\n")
     assert run()["msg"].startswith(f"Docker's icc is false in {drop_in}, but ")
     os.unlink(drop_in)
     host.write(f"{host.directory}/default", 'DOCKER_OPTS="--iptables=false"\n')
