@@ -67,7 +67,7 @@ class CallbackModule(CallbackBase):
             action=result._task.action,
             changed=bool(answer.get("changed")),
             skipped=bool(answer.get("skipped")),
-            msg=str(answer.get("msg", ""))[:2000],
+            msg=str(answer.get("msg", ""))[:8000],
             restarts=_plan.restarts(answer),
             installed=_plan.installed(answer),
             written=_plan.written(answer),

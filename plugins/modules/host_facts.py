@@ -50,6 +50,21 @@ options:
     description: Whether to get the version of the installed containerd, which takes 30 milliseconds.
     type: bool
     default: false
+  docker:
+    description:
+      - How the node uses Docker Engine - C(options), settings to add to C(daemon.json), as in
+        O(plainkube.cluster.docker_rebridge#module:docker_options), and C(runs_pods), whether Docker is the runtime of the pods.
+      - With it, the fact C(docker_problems) tells which of Docker's settings are incompatible with pods.
+    type: dict
+    suboptions:
+      options:
+        description: Settings to add to C(daemon.json).
+        type: dict
+        default: {}
+      runs_pods:
+        description: Whether Docker is the runtime of the pods.
+        type: bool
+        default: true
   resolve:
     description: DNS names that must resolve on the host. A failed lookup takes as long as the host's resolvers do.
     type: list
@@ -124,6 +139,13 @@ ansible_facts:
         distribution_version:
           description: The C(VERSION_ID) of os-release(5).
           type: str
+        docker_problems:
+          description: Why pods would not work with Docker's settings, as sentences; empty without O(docker).
+          type: list
+          elements: str
+        docker_root:
+          description: Where Docker keeps its data, without symbolic links, if Docker is installed or will be.
+          type: str
         etcd_state:
           description:
             - State of etcd. V(none), V(member) if the host has a member's data, or V(lost) if etcd ran and its data is gone.
@@ -142,7 +164,7 @@ ansible_facts:
           description: Those of O(services) of which the host has another service's unit file, with its path.
           type: dict
         free_mb:
-          description: Free disk space in MiB for each of O(directories).
+          description: Free disk space in MiB for each of O(directories), and for Docker's data root in place of C(/var/lib/docker).
           type: dict
         hostname:
           description: The kernel's host name.

@@ -103,6 +103,22 @@ echo 'import time; now = time.time; time.time = lambda: now() + 3600' > /tmp/ahe
 PYTHONPATH=/tmp/ahead exec /usr/bin/python3 "$@\""""
 
 
+# What a hardening guide, and an earlier life of the host, leave in Docker Engine.
+DOCKER_OF_OTHERS = """mkdir -p /etc/docker /var/lib/docker/swarm
+cp -p /etc/docker/daemon.json /tmp/daemon.json || echo '{{}}' > /etc/docker/daemon.json
+touch /var/lib/docker/swarm/docker-state.json
+python3 -c '
+import json
+path = "/etc/docker/daemon.json"
+found = json.load(open(path))
+found.update({{"icc": False, "iptables": False, "userns-remap": "default", "default-address-pools": [{{"base": "10.244.8.0/22", "size": 24}}]}})
+json.dump(found, open(path, "w"))'
+"""
+DOCKER_AS_BEFORE = """rm /var/lib/docker/swarm/docker-state.json
+if [ -e /tmp/daemon.json ]; then mv /tmp/daemon.json /etc/docker/daemon.json; else rm /etc/docker/daemon.json; fi
+"""
+
+
 def services_on_the_hosts_network(lab, tmp, stack):
     """The unused half of the hosts' network."""
     subnet = ipaddress.ip_network(network.subnet_and_gateway(network.find(lab.client, lab.name))[0])
@@ -424,6 +440,16 @@ WRONG = {
         ),
         r"n1 has /etc/cni/net\.d/05-other\.conflist, which containerd prefers to 10-plainkube\.conflist, so that pods would not be in .*: remove it",
     ),
+    "settings of Docker with which pods do not work": Wrong(
+        on_n1(DOCKER_OF_OTHERS, DOCKER_AS_BEFORE),
+        (
+            r"n1: Docker's icc is false in /etc/docker/daemon\.json, but pods on one node must reach each other: remove the setting\.",
+            r"n1: Docker's iptables is false in /etc/docker/daemon\.json, but hostPorts need Docker's rules: remove the setting\.",
+            r"n1: Docker's userns-remap is default in /etc/docker/daemon\.json, but pods could not read their tokens and volumes: remove",
+            r"cluster_pod_network \(10\.244\.0\.0/16\) overlaps 10\.244\.8\.0/22 of default-address-pools in /etc/docker/daemon\.json on n1",
+            r"n1: Docker is part of a swarm, .*: leave the swarm \(docker swarm leave --force\), or set live-restore to false in docker_options",
+        ),
+    ),
     "labels that no Node can have": Wrong(
         variables(node_labels={"a b": "c", "gpu": True}),
         (
@@ -541,6 +567,7 @@ TOGETHER = [
         "an earlier cluster's interface and rules",
         "a firewall that knows nothing of the cluster",
         "resolvers on loopback",
+        "settings of Docker with which pods do not work",
         "labels that no Node can have",
         "an address that the host has not",
         "an endpoint that only the control node can resolve",

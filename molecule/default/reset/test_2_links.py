@@ -28,7 +28,7 @@ LINKS = {
     "n2": {
         "/var/lib/kubelet": "/disk/kubelet",
         "/disk/kubelet/pods": "/disk/pods",
-        "/var/lib/docker": "/disk/docker",
+        "/var/lib/docker": "/home/docker",
         "/var/lib/containerd": "/disk/containerd",
         "/var/lib/cri-dockerd": "/disk/cri-dockerd",
         "/var/log": "/disk/log",
@@ -81,7 +81,7 @@ find LINKS -maxdepth 0 -printf '%p %l %i\n'
 """
 # The paths of our files, and all others with our names. Docker's and containerd's own data does not count.
 LEFT = r"""
-find /disk -mindepth 2 \( -path /disk/docker -o -path /disk/containerd -o -path /disk/lib/docker -o -path /disk/lib/containerd \
+find /disk -mindepth 2 \( -path /disk/containerd -o -path /disk/lib/docker -o -path /disk/lib/containerd \
   -o -path '*/journal' \) -prune -o \( -iname '*kube*' -o -iname '*etcd*' -o -iname '*flannel*' -o -iname '*cri-dockerd*' -o -name cni \) -print
 for directory in /disk/kubelet /disk/pods /disk/cri-dockerd /disk/kubernetes /disk/plainkube; do
   ! test -d $directory || find $directory -mindepth 1 ! -path /disk/kubelet/pods
@@ -219,6 +219,9 @@ def test_pods_with_volumes_of_users_run(lab, cluster):
             "~local-volume/local",
         ):
             assert part in mounts, (node, part)
+    # Docker's data is below /home, where cri-dockerd must write the pods' resolv.conf.
+    path = "$(docker inspect --format '{{.ResolvConfPath}}' $(docker ps --quiet --filter name=k8s_one_n2))"
+    assert "search links.svc.cluster.local" in shell(lab, "n2", f"cat {path}")
 
 
 def test_what_is_not_ours_behind_a_link_is_told_of_before_any_change(lab, inventory):

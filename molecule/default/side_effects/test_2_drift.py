@@ -40,6 +40,8 @@ HANDS = [
     ),
     ("n2", "kill -STOP $(pidof flanneld) && systemctl kill -s KILL flanneld", None, None),
     ("k1", "systemctl disable kube-apiserver", None, "would not start at boot"),
+    # Repaired in place, without a restart.
+    ("n2", "ip link set dev docker0 mtu 1500", None, None),
     # As after a run that was killed between writing the unit and reloading systemd.
     ("n1", "touch /etc/systemd/system/flanneld.service", None, "^flanneld.*systemd has not loaded it"),
 ]
@@ -61,13 +63,20 @@ def test_status_finds_it(site, hands):
             assert any(re.search(said, one) for one in problems), (command, found["hosts"][host]["problems"])
 
 
-def test_the_plan_announces_what_has_to_be_mended_and_the_run_mends_it(site, hands):
+def test_the_plan_announces_what_has_to_be_mended_and_the_run_mends_it(site, hands, lab):
+    wrong = lab.demand("n2", "cat", "/sys/class/net/docker0/mtu").strip()
     plan = site.plan()
     planned = {f"{host}/{unit}" for host, services in plan.restarts.items() for unit in services}
     run, started = site.apply()
     assert planned == hands
     assert run.restarts == plan.restarts
     assert started == hands
+    assert wrong == "1500"
+    assert (
+        lab.demand("n2", "cat", "/sys/class/net/docker0/mtu").strip()
+        == lab.demand("n1", "cat", "/sys/class/net/docker0/mtu").strip()
+        != wrong
+    )
 
 
 def test_all_is_well_then_and_nothing_is_left_to_do(site, hands):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -95,6 +96,27 @@ def test_the_kubelet_mounts_where_containers_see_it(host, kind):
         with host.sudo():
             spaces = host.check_output("readlink /proc/1/ns/mnt /proc/$(pidof kubelet)/ns/mnt").split()
         assert len(set(spaces)) == 1
+
+
+def test_what_the_kubelet_says_about_its_settings(kind, name, cluster):
+    if kind == "node":
+        config = json.loads(cluster.kubectl("get", "--raw", f"/api/v1/nodes/{name}/proxy/configz"))["kubeletconfig"]
+        # Docker rotates logs. The lab's own thresholds are merged with the default ones.
+        assert config["containerLogMaxSize"] == "-1"
+        assert config["mergeDefaultEvictionSettings"] is True
+        status = json.loads(cluster.kubectl("get", "node", name, "--output=json"))["status"]
+        memory = {key: int(status[key]["memory"].removesuffix("Ki")) // 1024 for key in ("capacity", "allocatable")}
+        assert memory["capacity"] - memory["allocatable"] == 512 + 256
+
+
+def test_a_shutdown_waits_for_pods(host, kind):
+    if kind == "node":
+        with host.sudo():
+            assert re.search(
+                r"^kubelet .* shutdown .* delay$", host.check_output("systemd-inhibit --list"), re.MULTILINE
+            )
+            asked = "org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager InhibitDelayMaxUSec"
+            assert host.check_output(f"busctl get-property {asked}") == "t 60000000"
 
 
 def test_keys_are_roots_alone(host):

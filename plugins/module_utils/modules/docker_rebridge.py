@@ -19,6 +19,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
     _docker,
     _docker_api,
     _docker_service,
+    _docker_settings,
 )
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import (
     _environment,
@@ -27,16 +28,8 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.services import 
     _units,
 )
 
-SERVICE = _docker_service.SERVICE
+SERVICE = _docker_settings.SERVICE
 NAME = SERVICE.removesuffix(".service")
-# systemd's unit directories; the first one with the unit wins.
-UNIT_DIRECTORIES = (
-    _places.UNITS,
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-)
 STOP_SECONDS = 10
 # Stands for the drop-in until Docker is installed: it extends a command that only Docker's package has.
 UNKNOWN = (
@@ -51,6 +44,7 @@ class Plan(t.NamedTuple):
     stale: list[str]  # files of an earlier run, to be removed
     found: dict[str, _files.Found | None]
     subnet: _bridge.Subnet | None
+    mtus: dict[str, str]  # interfaces with a wrong MTU -> what is wrong
     reasons: list[str]  # to restart it
     runs: bool
     rebuild: bool  # of docker0
@@ -63,23 +57,8 @@ class Plan(t.NamedTuple):
 # --- inspection -------------------------------------------------------------------------------------------------------
 
 
-def unit_paths(unit: str) -> list[str]:
-    """The files of a unit in systemd's order: its own, then its drop-ins, except ours."""
-    main = [path for path in (f"{directory}/{unit}" for directory in UNIT_DIRECTORIES) if os.path.exists(path)]
-    drop_ins: dict[str, str] = {}
-    for directory in reversed(UNIT_DIRECTORIES):
-        with contextlib.suppress(OSError):
-            names = [name for name in os.listdir(f"{directory}/{unit}.d") if name.endswith(".conf")]
-            drop_ins.update({name: f"{directory}/{unit}.d/{name}" for name in names})
-    return main[:1] + [path for name, path in sorted(drop_ins.items()) if name != _places.DOCKER_DROP_IN]
-
-
 def drop_in_path(unit: str) -> str:
-    return f"{UNIT_DIRECTORIES[0]}/{unit}.d/{_places.DOCKER_DROP_IN}"
-
-
-def read_all(paths: t.Sequence[str]) -> list[str]:
-    return [_files.read(path) or "" for path in paths]
+    return f"{_docker_settings.UNIT_DIRECTORIES[0]}/{unit}.d/{_places.DOCKER_DROP_IN}"
 
 
 def dockerd_version(module: AnsibleModule, program: str) -> _docker.Version:
@@ -97,12 +76,20 @@ def live_bridge(module: AnsibleModule, active: bool) -> _bridge.Bridge:
     out = _command.output(module, "ip", "-json", "-4", "address", "show")
     address, mtu = _bridge.parse_addresses(out).get(_places.DOCKER_BRIDGE, ("", 0))
     try:
-        ports = len(os.listdir(f"{_bridge.INTERFACE}/brif"))
+        ports = sorted(os.listdir(f"{_bridge.INTERFACE}/brif"))
     except OSError:
-        ports = 0
+        ports = []
+    ends = tuple((name, interface_mtu(name)) for name in ports if name.startswith("veth"))
     described = _docker_api.call("GET", "/networks/bridge") if active else None
     network, network_mtu, addresses = _bridge.parse_network(described) if described else ("", 0, "")
-    return _bridge.Bridge(address, mtu, ports, network, network_mtu, addresses)
+    return _bridge.Bridge(
+        address, mtu, len(ports), network, network_mtu, addresses, tuple(end for end in ends if end[1])
+    )
+
+
+def interface_mtu(name: str) -> int:
+    """0: it has just disappeared."""
+    return int(_files.read(f"{os.path.dirname(_bridge.INTERFACE)}/{name}/mtu") or 0)
 
 
 def wanted_part(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
@@ -126,11 +113,6 @@ def lease(module: AnsibleModule) -> _bridge.Subnet | None:
     if module.check_mode:
         return None
     raise found
-
-
-def environment_files(units: t.Sequence[str], subnet_file: str) -> list[str]:
-    paths = [path.lstrip("-") for path in _docker.settings(units, "EnvironmentFile")]
-    return [path for path in paths if path != subnet_file and "*" not in path]
 
 
 class Wanted(t.NamedTuple):
@@ -180,41 +162,34 @@ def file_entry(path: str, content: str) -> dict[str, t.Any]:
 
 def make_wanted(module: AnsibleModule) -> Wanted:
     params = module.params
-    paths = unit_paths(SERVICE)
-    units = read_all(paths)
-    if not units and not module.check_mode:
+    found = _docker_settings.read(params["subnet_file"])
+    if not found.command and not module.check_mode:
         raise ValueError(
             "docker.service is not on this host; install Docker Engine first (package docker.io or docker-ce)"
         )
     # In check mode, this run may be the one that installs Docker.
-    command = _docker.start_command(units) if units else ""
-    program = _docker.binary(command) if units else ""
-    version = dockerd_version(module, program) if units else _docker.OLDEST
-    extra_files = environment_files(units, params["subnet_file"])
-    variables = {name: value for text in read_all(extra_files) for name, value in _docker.environment(text).items()}
-    flags = _docker.flag_settings(command, variables)
-
-    json_path = os.path.realpath(flags.get("config-file", _docker.DAEMON_JSON))
-    before = _files.read(json_path)
-    current = _docker.parse_daemon_json(before, json_path)
+    program = _docker.binary(found.command) if found.command else ""
+    version = dockerd_version(module, program) if program else _docker.OLDEST
+    json_path, before, current = found.json_path, found.json_text, found.current
     on_disk = _files.read(drop_in_path(SERVICE))
     options = params["docker_options"]
     state = _state.read()
-    merged, ours = _docker.merge(current, _docker.recorded(state).settings, options, flags, version)
-    problem = _docker.problem(merged, flags, options)
-    if problem:
-        raise ValueError(problem)
+    recorded = _docker.recorded(state).settings
+    problems = _docker_settings.problems(found.settings(recorded, options), options, not params["pod_range"])
+    if problems:
+        raise ValueError(problems[0])
+    merged, ours = _docker.merge(current, recorded, options, found.flags, version)
 
     bounded = not _host.has_capability(_files.read("/proc/1/status") or "", _host.CAP_SYS_RESOURCE)
     variables_file = _environment.path(NAME) if params["environment"] else ""
-    body = _docker.drop_in(command, version, bounded, params["subnet_file"], params["fixed_cidr"], variables_file)
-    body = body if units else UNKNOWN
-    containerd = _docker.containerd_drop_in(read_all(unit_paths("containerd.service")), bounded)
+    body = _docker.drop_in(found.command, version, bounded, params["subnet_file"], params["fixed_cidr"], variables_file)
+    body = body if program else UNKNOWN
+    containerd_units = _docker_settings.read_all(_docker_settings.unit_paths("containerd.service"))
+    containerd = _docker.containerd_drop_in(containerd_units, bounded)
     after = _docker.render_daemon_json(before, current, merged)
     state = _state.changed(state, _state.DOCKER, _docker.Record(json_path, ours)._asdict())
     wanted = Wanted(program, body, json_path, before, after, state, containerd, params["environment"])
-    inputs = [json_path, *paths, *extra_files]
-    text = _stamp.wanted_unit(body, inputs, wanted.contents, on_disk, wanted.repaired)
+    text = _stamp.wanted_unit(body, [json_path, *found.inputs], wanted.contents, on_disk, wanted.repaired)
     return wanted._replace(drop_in=text)
 
 
@@ -248,11 +223,12 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
     files = wanted.files()
     found = {file["path"]: _files.inspect(file["path"]) for file in files}
     active = state.get("ActiveState") == "active"
-    bridge_reasons, part_reasons = ["flannel has no subnet yet"], []
+    bridge_reasons, part_reasons, mtus = ["flannel has no subnet yet"], [], {}
     if subnet:
         part, bridge = wanted_part(module, subnet), live_bridge(module, active)
         bridge_reasons = _bridge.reasons(subnet, bridge)
         part_reasons = _bridge.part_reasons(part, bridge)
+        mtus = {} if bridge_reasons else _bridge.other_mtus(subnet, bridge)
     network_reasons = bridge_reasons or part_reasons
     process = _stamp.Process.of(state, wanted.program)
     on_disk = _files.read(drop_in_path(SERVICE)) or ("" if wanted.program else None)
@@ -271,6 +247,7 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
         stale=_environment.left_over(NAME, module.params["environment"]),
         found=found,
         subnet=subnet,
+        mtus=mtus,
         reasons=reasons,
         runs=process.runs,
         # Pods of another runtime are on it and would be disconnected. Docker also changes the address of an existing bridge.
@@ -310,6 +287,7 @@ def problem_with(module: AnsibleModule, subnet: _bridge.Subnet) -> str:
     if not bridge.address:
         return f"there is no {_places.DOCKER_BRIDGE}"
     wrong = _bridge.reasons(subnet, bridge) or _bridge.part_reasons(wanted_part(module, subnet), bridge)
+    wrong = wrong or [*_bridge.other_mtus(subnet, bridge).values()]
     if wrong:
         return wrong[0]
     rules = _command.output(module, "iptables", "-w", "-t", "nat", "-S")
@@ -395,6 +373,11 @@ def restart_around_containers(module: AnsibleModule, plan: Plan) -> None:
 def apply(module: AnsibleModule, plan: Plan) -> None:
     if plan.enable:
         _systemd.systemctl(module, "enable", "--quiet", "--no-reload", SERVICE)
+    # No restart is needed for that, and if another one is, it would not change it.
+    for name in plan.mtus:
+        if not os.path.isdir(f"{os.path.dirname(_bridge.INTERFACE)}/{name}"):
+            continue  # the container has just ended
+        _command.check(module, "ip", "link", "set", "dev", name, "mtu", str(t.cast(_bridge.Subnet, plan.subnet).mtu))
     if plan.reasons:
         restart_around_containers(module, plan)
     elif plan.files or plan.enable:
@@ -409,11 +392,13 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
 
 def plan_actions(plan: Plan) -> list[Action]:
     found = [*_actions.written(plan.files), *_actions.removals(plan.stale)]
+    found += [Action("apply", f"MTU of {name}", reason) for name, reason in plan.mtus.items()]
     return found + _actions.starts(NAME, plan.reasons, plan.runs, plan.enable)
 
 
 def plan_diff(plan: Plan, state: dict[str, str]) -> list[dict[str, str]]:
     diff = [_files.diff(plan.found[file["path"]], file) for file in plan.files] + _files.removal_diff(plan.stale)
+    diff += [{"prepared": f"{reason}\n"} for reason in plan.mtus.values()]
     more = [f"container {name}: stopped, and started again" for name in sorted(plan.foreign.values())]
     if plan.owned:
         more.append(f"containers of Kubernetes stopped, which the kubelet recreates: {len(plan.owned)}")
@@ -433,8 +418,6 @@ SPEC = {
 
 def run(module: AnsibleModule) -> dict:
     state = _systemd.show(module, SERVICE)
-    if state.get("LoadState") == "masked":
-        module.fail_json(msg="docker.service is masked: run `systemctl unmask docker.service` first.")
     try:
         plan = make_plan(module, state)
     except (ValueError, OSError) as error:

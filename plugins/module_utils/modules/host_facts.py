@@ -17,7 +17,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.host import _com
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses, _nft, _resolver
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _runtime
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker, _docker_settings, _runtime
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _unit_files
 
 _DOCKER_PID = "/run/docker.pid"
@@ -51,8 +51,24 @@ def docker_networks(module: AnsibleModule) -> list[dict[str, t.Any]]:
         return []
 
 
-def networks(module: AnsibleModule, addresses: str) -> list[dict[str, str]]:
-    return _host.host_networks(_host.interface_networks(addresses), docker_networks(module))
+def docker_settings(module: AnsibleModule) -> tuple[dict[str, _docker.Setting], list[str]]:
+    """Docker's settings, and why pods would not work with them, as far as the caller needs Docker."""
+    wanted = module.params["docker"]
+    options = wanted["options"] if wanted else {}
+    try:
+        # What an earlier run has added changes with the options.
+        recorded = _docker.recorded(_state.read()).settings if wanted else {}
+        settings = _docker_settings.read().settings(recorded, options)
+    except PermissionError:  # this is not root
+        return {}, []
+    except ValueError as error:
+        return {}, [str(error)] if wanted else []
+    return settings, _docker_settings.problems(settings, options, wanted["runs_pods"]) if wanted else []
+
+
+def networks(module: AnsibleModule, addresses: str, docker: dict[str, _docker.Setting]) -> list[dict[str, t.Any]]:
+    found = _host.host_networks(_host.interface_networks(addresses), docker_networks(module))
+    return found + [{"name": name, "network": network} for name, network in _docker.pools(docker)]
 
 
 def readable(path: str) -> str:
@@ -137,6 +153,9 @@ def inspect(module: AnsibleModule) -> dict:
     runtime = _runtime.of_kubelet(readable(_places.KUBELET_YAML))
     interfaces = sorted(name for name in os.listdir("/sys/class/net") if not name.startswith("veth"))
     services = module.params["services"]
+    docker, docker_problems = docker_settings(module)
+    docker_root = _docker_settings.data_root(docker)
+    directories = [docker_root if path == _docker.DATA_ROOT else path for path in module.params["directories"]]
     return {
         "addresses": _host.interface_addresses(addresses),
         "architecture": _host.ARCHITECTURES.get(kernel.machine, kernel.machine),
@@ -147,6 +166,9 @@ def inspect(module: AnsibleModule) -> dict:
         "crictl": module.get_bin_path("crictl") is not None,
         "distribution": release.get("ID", ""),
         "distribution_version": release.get("VERSION_ID", ""),
+        # A path that no unit can contain is a problem, which preflight reports.
+        "docker_root": docker_root if _docker.is_plain_path(docker_root) else _docker.DATA_ROOT,
+        "docker_problems": docker_problems,
         "etcd_state": etcd_state(),
         "firewall": os.path.exists(_nft.UNIT_PATH),
         "firewalls": firewalls(),
@@ -154,7 +176,7 @@ def inspect(module: AnsibleModule) -> dict:
             module.params["ports"], os.path.realpath(_places.RELEASES), udp_ports(module)
         ),
         "foreign_units": {name: path for name in services for path in [_unit_files.foreign(name)] if path},
-        "free_mb": {path: free_mb(path) for path in module.params["directories"]},
+        "free_mb": {path: free_mb(path) for path in directories},
         "hostname": kernel.nodename,
         "installed": installed(),
         "installed_versions": installed_versions(),
@@ -169,7 +191,7 @@ def inspect(module: AnsibleModule) -> dict:
         "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
         "name_servers": _resolver.name_servers(_resolver.path()),
         "networkmanager": os.path.isdir(_NETWORK_MANAGER),
-        "networks": networks(module, addresses),
+        "networks": networks(module, addresses, docker),
         "nftables": _host.nftables_usable(kernel.release, _command.output(module, "nft", "--version")),
         "pki": _pki.inspect(_pki.DIRECTORY, _pki.FILES),
         "pod_bridge": _runtime.pod_bridge(runtime, readable(_places.CNI_CONFLIST)),
@@ -200,6 +222,13 @@ def main() -> None:
             "services": {"type": "list", "elements": "str", "default": []},
             "service_directories": {"type": "list", "elements": "path", "default": []},
             "containerd": {"type": "bool", "default": False},
+            "docker": {
+                "type": "dict",
+                "options": {
+                    "options": {"type": "dict", "default": {}},
+                    "runs_pods": {"type": "bool", "default": True},
+                },
+            },
             "resolve": {"type": "list", "elements": "str", "default": []},
             # Used by the action plugin.
             "address": {"type": "str"},

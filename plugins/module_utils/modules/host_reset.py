@@ -29,6 +29,7 @@ OURS = (
     "/etc/tmpfiles.d/plainkube.conf",
     "/etc/systemd/network/00-plainkube.network",
     "/etc/NetworkManager/conf.d/plainkube.conf",
+    "/etc/systemd/logind.conf.d/zz-plainkube.conf",
     f"{SYSUSERS}/plainkube-*.conf",
     _places.ETCD_FIRST_START,
     _state.PATH,
@@ -55,6 +56,7 @@ SHARED = {
         f"{PLUGINS}/kubelet-plugins/volume",
         f"{PLUGINS}/kubelet-plugins",
         PLUGINS,
+        "/etc/systemd/logind.conf.d",
     ],
     "kube-apiserver": ["/root/.kube"],
 }

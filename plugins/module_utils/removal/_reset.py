@@ -45,6 +45,8 @@ DATA = {
         ),
         "/var/log/pods": r"[^_]+_[^_]+_[0-9a-f-]{32,36}",
         "/var/log/containers": r".+\.log",
+        # What it writes if logind would not wait for pods at a shutdown.
+        "/etc/systemd/logind.conf.d/99-kubelet.conf": "",
     },
 }
 KUBECTL_CACHE = "/root/.kube/cache"

@@ -37,6 +37,7 @@ class Bridge(t.NamedTuple):
     network: str = ""  # Docker's subnet; empty: Docker is not running
     network_mtu: int = 0
     addresses: str = ""  # the range of the addresses that Docker assigns; empty: the whole subnet
+    ends: tuple[tuple[str, int], ...] = ()  # the containers' interfaces on it (veth), with their MTU
 
 
 HALVES = ("lower", "upper")
@@ -116,9 +117,19 @@ def reasons(subnet: Subnet, bridge: Bridge) -> list[str]:
         return [f"Docker assigns addresses of {bridge.network}, flannel's subnet is {subnet.network}"]
     if bridge.network_mtu != subnet.mtu:
         return [f"Docker sets an MTU of {bridge.network_mtu}, flannel's is {subnet.mtu}"]
-    if bridge.mtu != subnet.mtu:
-        return [f"{_places.DOCKER_BRIDGE} has an MTU of {bridge.mtu}, flannel's is {subnet.mtu}"]
     return []
+
+
+def other_mtus(subnet: Subnet, bridge: Bridge) -> dict[str, str]:
+    """docker0 and its containers' interfaces with another MTU than Docker gave them -> what is wrong, as text. The kernel can change it in place."""
+    there = {_places.DOCKER_BRIDGE: bridge.mtu, **dict(bridge.ends)}
+    if bridge.address != subnet.address or bridge.network_mtu not in (0, subnet.mtu):
+        return {}
+    return {
+        name: f"{name} has an MTU of {mtu}, flannel's is {subnet.mtu}"
+        for name, mtu in there.items()
+        if mtu != subnet.mtu
+    }
 
 
 def part_reasons(wanted: str, bridge: Bridge) -> list[str]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 import typing as t
@@ -14,6 +15,9 @@ Version = tuple[int, ...]
 
 OLDEST = (20, 10)
 DAEMON_JSON = "/etc/docker/daemon.json"
+DATA_ROOT = "/var/lib/docker"
+# In the data root, while Docker is part of a swarm.
+SWARM = "swarm/docker-state.json"
 # dockerd exits if a setting is both a flag and in daemon.json; these are always flags, whatever daemon.json contains.
 _OWNED = ("bip", "mtu", "ip-masq", "userland-proxy", "fixed-cidr")
 # Flags with a different name in daemon.json.
@@ -32,6 +36,32 @@ _PLURALS = {
     "storage-opt": "storage-opts",
 }
 _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+# Short flags of settings that matter here.
+_SHORT = {"-b": "--bridge"}
+
+
+class Needed(t.NamedTuple):
+    """The values of a setting with which pods work, in lower case, and why. `for_all`: also pods that Docker does not run, on the bridge that it shares."""
+
+    values: tuple[str, ...]
+    reason: str
+    for_all: bool
+
+
+_ON = ("true", "1", "t")
+# docs/operations.md says what happens with all other settings.
+NEEDED = {
+    "bridge": Needed(("",), "pods are on docker0", True),
+    "default-gateway": Needed(("",), "docker0 is the gateway of pods", False),
+    "firewall-backend": Needed(("iptables", ""), "flannel needs iptables", True),
+    "icc": Needed(_ON, "pods on one node must reach each other", True),
+    "ip": Needed(("0.0.0.0", "::", ""), "hostPorts must be open on every address of the host", False),
+    "iptables": Needed(_ON, "hostPorts need Docker's rules", False),
+    "log-driver": Needed(("json-file", ""), "kubelet and kubectl logs read json-file only", False),
+    "userns-remap": Needed(("",), "pods could not read their tokens and volumes", False),
+}
+# Characters that mean the same in a path and in a systemd unit.
+_PLAIN_PATH = re.compile(r"(?:/[\w.+@-]+)+", re.ASCII)
 
 
 def parse_version(text: str) -> Version:
@@ -86,6 +116,7 @@ def binary(command: str) -> str:
 def _flags(words: t.Sequence[str]) -> t.Iterator[tuple[str, str, int]]:
     """Name and value of each long flag, and its number of words."""
     for position, word in enumerate(words):
+        word = _SHORT.get(word, word)
         if not word.startswith("--"):
             continue
         name, equals, value = word[2:].partition("=")
@@ -196,22 +227,73 @@ def unmerge(current: t.Mapping[str, t.Any], recorded: t.Mapping[str, t.Any]) -> 
     return {name: value for name, value in current.items() if name not in recorded or recorded[name] != value}
 
 
-def problem(merged: t.Mapping[str, t.Any], flags: t.Mapping[str, str], options: t.Mapping[str, t.Any]) -> str:
-    """Why these settings are incompatible with pods, in a sentence; empty if they are compatible."""
-    both = {**merged, **flags}
-    ours = sorted(set(options) & {*_OWNED, "allow-direct-routing"})
+class Setting(t.NamedTuple):
+    """The value of one of Docker's settings, and the file or variable that sets it."""
+
+    value: t.Any
+    source: str
+
+    @property
+    def text(self) -> str:
+        return self.value if isinstance(self.value, str) else json.dumps(self.value)
+
+    @property
+    def holds(self) -> bool:
+        return self.text.lower() in _ON
+
+
+def is_plain_path(path: str) -> bool:
+    return bool(_PLAIN_PATH.fullmatch(path))
+
+
+def problems(
+    settings: t.Mapping[str, Setting], options: t.Collection[str], runs_pods: bool, root: str, swarm: bool
+) -> list[str]:
+    """Why pods would not work with these settings and this state of Docker, as sentences without their period.
+
+    `options` names the settings in docker_options; `runs_pods` says whether Docker is the runtime of the pods; `root` is Docker's data root, without
+    symbolic links."""
+    found = []
+    ours = sorted({*options} & {*_OWNED, "allow-direct-routing"})
     if ours:
-        return f"docker_options contains {', '.join(ours)}, which docker_rebridge sets from flannel's subnet; remove it"
-    driver = both.get("log-driver", "json-file")
-    if driver != "json-file":
-        return f"Docker's log-driver is {driver}, but kubelet and kubectl logs read json-file only; remove the setting"
-    if both.get("bridge"):
-        return f"Docker's bridge is {both['bridge']}, but pods are on docker0; remove the setting"
-    if both.get("firewall-backend", "iptables") != "iptables":
-        return (
-            f"Docker's firewall-backend is {both['firewall-backend']}, but flannel needs iptables; remove the setting"
+        found.append(
+            f"docker_options contains {', '.join(ours)}, which docker_rebridge sets from flannel's subnet: remove it"
         )
-    return ""
+    for name, needed in NEEDED.items():
+        setting = settings.get(name)
+        if setting and setting.text.lower() not in needed.values and (runs_pods or needed.for_all):
+            found.append(
+                f"Docker's {name} is {setting.text} in {setting.source}, but {needed.reason}: remove the setting"
+            )
+    live_restore = settings.get("live-restore")
+    if swarm and live_restore and live_restore.holds:
+        found.append(
+            "Docker is part of a swarm, and does not start with both a swarm and live-restore: leave the swarm (docker swarm leave --force), "
+            "or set live-restore to false in docker_options"
+        )
+    if runs_pods and not is_plain_path(root):
+        found.append(
+            f"Docker's data root is {root!r}, which cri-dockerd's unit cannot contain: use a path of letters, digits and . _ + @ -"
+        )
+    return found
+
+
+def pools(settings: t.Mapping[str, Setting]) -> list[tuple[str, str]]:
+    """The networks from which Docker takes those of its users, with a description. Docker's default ones avoid whatever has a route."""
+    pool = settings.get("default-address-pools")
+    if not pool:
+        return []
+    bases = re.findall(r"base=([^,]+)", pool.text) or [
+        str(one.get("base")) for one in (pool.value if isinstance(pool.value, list) else []) if isinstance(one, dict)
+    ]
+    return [(f"default-address-pools in {pool.source}", base) for base in bases if _is_network(base)]
+
+
+def _is_network(text: str) -> bool:
+    try:
+        return bool(ipaddress.IPv4Network(text))
+    except ValueError:
+        return False
 
 
 def render_daemon_json(text: str | None, current: t.Mapping[str, t.Any], merged: t.Mapping[str, t.Any]) -> str | None:

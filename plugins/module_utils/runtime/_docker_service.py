@@ -10,12 +10,11 @@ import typing as t
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.host._wait import poll
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime._docker_settings import SERVICE
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _systemd
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
-
-SERVICE = "docker.service"
 
 
 def stop(module: AnsibleModule, rebuild: bool) -> None:

@@ -10,6 +10,7 @@ import re
 import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _addresses
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _answers
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
@@ -47,6 +48,9 @@ SHAPE: dict[str, t.Any] = {
     "crictl": bool,
     "distribution": str,
     "distribution_version": str,
+    "docker_problems": [str],
+    # A part of cri-dockerd's unit.
+    "docker_root": _answers.Passing(_docker.is_plain_path),
     "etcd_state": str,
     "firewall": bool,
     "firewalls": [str],

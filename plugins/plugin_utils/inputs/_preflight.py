@@ -541,6 +541,11 @@ def docker_part_problems(host: str, runtime: t.Mapping[str, t.Any], pod_network:
     ]
 
 
+def docker_problems(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+    """Settings of Docker Engine with which pods would not work, by the host's own account (_docker.problems)."""
+    return [f"{host}: {problem}." for problem in facts.get("docker_problems", [])]
+
+
 def pull_problems(host: str, digests: t.Mapping[str, str]) -> list[str]:
     """Images that would be pulled by tag although each download must be pinned. `digests` contains each image of the host."""
     without = [name for name, digest in digests.items() if not digest]
@@ -584,6 +589,7 @@ def host_problems(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str,
         *system_problems(facts, host),
         *(runtime_problems(facts, host, runtime) if runtime else []),
         *(docker_part_problems(host, runtime, needs["networks"]["cluster_pod_network"]) if runtime else []),
+        *docker_problems(facts, host),
         *(kubelet_problems(facts, host, config) if config is not None else []),
         *unit_problems(facts, host),
         *filter(None, [address_problem(host, {**facts, **needs["address"]})] if "address" in needs else []),

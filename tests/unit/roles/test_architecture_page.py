@@ -30,6 +30,7 @@ FACTS = {
     "networkmanager": False,
 }
 FACTS |= {"architecture": "amd64", "distribution_version": "13", "cgroup_version": 2, "services": [], "crictl": False}
+FACTS |= {"docker_root": "/var/lib/docker", "memory_mb": 2000}
 
 
 def section():

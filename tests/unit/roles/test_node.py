@@ -8,7 +8,9 @@ import subprocess
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.action import ActionBase
 from ansible.template import Templar, trust_as_template
+from ansible_collections.plainkube.cluster.plugins.action import survey
 
 ROLE = pathlib.Path(__file__).parents[3] / "roles" / "node"
 CLUSTER = ROLE.parent / "cluster"
@@ -36,6 +38,103 @@ def test_a_control_plane_is_tainted_where_there_are_other_nodes(control_planes, 
         "__cluster_overall": {name: trust_as_template(value) for name, value in overall.items()},
     }
     assert Templar(DataLoader(), variables=variables).template(trust_as_template(text)) == taints
+
+
+FACTS = {
+    "installed": True,
+    "firewall": False,
+    "nftables": True,
+    "runtime_change": False,
+    "runtime": "",
+    "pod_bridge": "",
+}
+FACTS |= {"architecture": "amd64", "distribution_version": "13", "cgroup_version": 2, "services": [], "crictl": False}
+FACTS |= {"resolv_conf": "/etc/resolv.conf", "bounded": False}
+
+
+@pytest.fixture
+def installed(monkeypatch, action_plugin):
+    """A function that returns the files of a node that is also a control plane, by name, and its units."""
+
+    def files(memory_mb=16000, groups=("node",), docker_root="/var/lib/docker", **variables):
+        host = {
+            "inventory_hostname": "n1",
+            "group_names": [*groups],
+            "groups": {"control_plane": ["k1"], "node": ["n1"]},
+            "ansible_facts": {
+                "plainkube": {**FACTS, "memory_mb": memory_mb, "docker_root": docker_root},
+                "plainkube_address": "192.0.2.21",
+            },
+            **dict.fromkeys(("ansible_play_hosts_all", "ansible_play_hosts", "ansible_play_batch"), ["k1", "n1"]),
+            **variables,
+        }
+        host["hostvars"] = {"n1": host, "k1": {"ansible_facts": {"plainkube_address": "192.0.2.11"}}}
+        asked = []
+        monkeypatch.setattr(
+            ActionBase,
+            "_execute_module",
+            lambda plugin, **options: asked.append(options["module_args"]) or {"answers": {}},
+        )
+        plugin = action_plugin(survey)
+        plugin._task.action, plugin._task.delegate_to = "plainkube.cluster.survey", None
+        plugin.run(task_vars=host)
+        (node,) = [step["options"] for step in asked[0]["steps"] if step["name"] == "node"]
+        found = {f"{one['name']}.service": one["unit"] for one in node["components"]}
+        return {
+            **found,
+            **{pathlib.Path(file["path"]).name: file["content"] for one in node["components"] for file in one["files"]},
+        }
+
+    return files
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "groups", "kubernetes", "system"),
+    [
+        (64000, ("node",), {"cpu": "100m", "memory": "512Mi"}, "256Mi"),
+        (64000, ("node", "control_plane"), {"cpu": "300m", "memory": "1536Mi"}, "256Mi"),
+        (3900, ("node", "control_plane"), {"cpu": "300m", "memory": "960Mi"}, "256Mi"),
+        # The smallest host that preflight accepts.
+        (900, ("node",), {"cpu": "100m", "memory": "192Mi"}, "96Mi"),
+    ],
+)
+def test_what_pods_do_not_get(installed, memory_mb, groups, kubernetes, system):
+    config = yaml.safe_load(installed(memory_mb, groups)["kubelet.yaml"])
+    assert config["kubeReserved"] == kubernetes
+    assert config["systemReserved"] == {"cpu": "100m", "memory": system}
+    assert config["mergeDefaultEvictionSettings"] is True
+
+
+def test_logs_are_rotated_once(installed):
+    docker = yaml.safe_load(installed()["kubelet.yaml"])
+    containerd = yaml.safe_load(installed(cluster_runtime="containerd")["kubelet.yaml"])
+    assert docker["containerLogMaxSize"] == "-1"
+    assert "containerLogMaxSize" not in containerd
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({}, ["InhibitDelayMaxSec=60s"]),
+        ({"shutdownGracePeriod": "2m30s"}, ["InhibitDelayMaxSec=2m30s"]),
+        ({"shutdownGracePeriod": "0s"}, []),
+        # The kubelet tells logind.
+        ({"shutdownGracePeriodByPodPriority": [{"priority": 0, "shutdownGracePeriodSeconds": 90}]}, []),
+    ],
+)
+def test_logind_waits_as_long_as_the_kubelet_needs(installed, settings, line):
+    files = installed(node_kubelet_config=settings)
+    text = files["zz-plainkube.conf"]
+    # The kubelet refuses to start with some combinations.
+    default = {"shutdownGracePeriod": "60s", "shutdownGracePeriodCriticalPods": "20s"}
+    config = yaml.safe_load(files["kubelet.yaml"])
+    assert {name: value for name, value in config.items() if name.startswith("shutdown")} == (settings or default)
+    assert [one for one in text.splitlines() if one and not one.startswith("#")] == ["[Login]", *line]
+
+
+def test_cri_dockerd_may_write_where_docker_keeps_its_data(installed):
+    unit = installed(docker_root="/home/docker")["cri-dockerd.service"]
+    assert "ProtectHome=read-only\nReadWritePaths=-/home/docker\n" in unit
 
 
 @pytest.fixture(scope="module")

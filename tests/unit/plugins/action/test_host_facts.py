@@ -38,6 +38,8 @@ GOOD = {
     "distribution": "debian",
     "distribution_version": "13",
     "etcd_state": "none",
+    "docker_problems": [],
+    "docker_root": "/var/lib/docker",
     "firewall": False,
     "firewalls": [],
     "foreign_listeners": [],

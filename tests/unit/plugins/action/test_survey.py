@@ -21,6 +21,8 @@ FACTS = {
     "crictl": False,
     "cgroup_version": 2,
     "networkmanager": False,
+    "docker_root": "/var/lib/docker",
+    "memory_mb": 2000,
 }
 
 

@@ -38,7 +38,7 @@ class Host:
         self.states = {"docker.service": "inactive", "kubelet.service": "active"}
         self.enabled = False
         self.version = "26.1.5"
-        self.address, self.mtu, self.stamp = "", 0, ""
+        self.address, self.mtu, self.network_mtu, self.stamp = "", 0, 0, ""
         self.part = ""  # of its network that Docker gives out
         self.containers, self.live_restore = [], True
         self.commands, self.calls = [], []
@@ -77,7 +77,7 @@ class Host:
         self.part = f"{subnet}.{'0' if 'lower' in halves else '128'}/25" if halves else ""
         ours = "--bip=${FLANNEL_SUBNET}" in text
         self.address = values["FLANNEL_SUBNET"] if ours else "172.17.0.1/16"
-        self.mtu = int(values["FLANNEL_MTU"]) if ours else 1500
+        self.mtu = self.network_mtu = int(values["FLANNEL_MTU"]) if ours else 1500
         os.makedirs(self.interface, exist_ok=True)
 
     def systemctl(self, verb, *arguments):
@@ -102,7 +102,11 @@ class Host:
             return 0, self.systemctl(*arguments), ""
         if command[-1] == "--version":
             return 0, f"Docker version {self.version}, build 1", ""
-        if command[:2] == ["ip", "link"]:
+        if command[:3] == ["ip", "link", "set"]:
+            self.commands.append(" ".join(command))
+            self.mtu = int(command[-1]) if command[4] == "docker0" else self.mtu
+            self.write(f"{os.path.dirname(self.interface)}/{command[4]}/mtu", f"{command[-1]}\n")
+        elif command[:2] == ["ip", "link"]:
             self.commands.append(" ".join(command))
             shutil.rmtree(self.interface)
             self.address = ""
@@ -122,7 +126,7 @@ class Host:
             network = "172.17.0.0/16" if self.address.startswith("172") else network
             return {
                 "IPAM": {"Config": [{"Subnet": network, "IPRange": self.part}]},
-                "Options": {"com.docker.network.driver.mtu": self.mtu},
+                "Options": {"com.docker.network.driver.mtu": self.network_mtu},
             }
         if path == "/info":
             return {"LiveRestoreEnabled": self.live_restore}
@@ -136,7 +140,7 @@ class Host:
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     fake = Host(str(tmp_path))
-    monkeypatch.setattr(docker_rebridge, "UNIT_DIRECTORIES", (fake.etc, fake.units))
+    monkeypatch.setattr(docker_rebridge._docker_settings, "UNIT_DIRECTORIES", (fake.etc, fake.units))
     monkeypatch.setattr(_bridge, "INTERFACE", fake.interface)
     monkeypatch.setattr(_docker, "DAEMON_JSON", fake.json)
     monkeypatch.setattr(_state, "PATH", fake.state)
@@ -247,6 +251,24 @@ def test_another_lease(host, run):
     assert not run()["changed"]
 
 
+def test_an_mtu_that_somebody_changed_is_repaired_without_a_restart(host, run):
+    run()
+    host.mtu = 1500
+    for name, mtu in (("veth1", 1500), ("veth2", 1450), ("tap1", 1500)):
+        os.makedirs(f"{host.interface}/brif/{name}")
+        host.write(f"{os.path.dirname(host.interface)}/{name}/mtu", f"{mtu}\n")
+    host.containers = [MINE, POD]
+    told = run(_ansible_check_mode=True)
+    assert host.commands == []
+    assert told["actions"] == [
+        ("apply", "MTU of docker0", "docker0 has an MTU of 1500, flannel's is 1450"),
+        ("apply", "MTU of veth1", "veth1 has an MTU of 1500, flannel's is 1450"),
+    ]
+    assert run() == told
+    assert host.commands == ["ip link set dev docker0 mtu 1450", "ip link set dev veth1 mtu 1450"]
+    assert not run()["changed"]
+
+
 def test_a_changed_daemon_json_keeps_the_bridge(host, run):
     run()
     host.write(host.json, json.dumps({**OPTIONS, "debug": True}))
@@ -336,16 +358,45 @@ def test_a_bridge_that_masquerades_is_rolled_back(host, run):
     ("text", "sentence"),
     [
         ("{,}", "is not JSON"),
-        ('{"log-driver": "journald"}', "log-driver is journald"),
-        ('{"bridge": "br0"}', "bridge is br0"),
+        ('{"log-driver": "journald"}', "Docker's log-driver is journald in {json}, but "),
+        ('{"bridge": "br0"}', "Docker's bridge is br0 in {json}, but "),
     ],
 )
 def test_refused_before_anything_is_changed(host, run, text, sentence):
     host.write(host.json, text)
     result = run()
-    assert sentence in result["msg"]
+    assert sentence.format(json=host.json) in result["msg"]
     assert _files.read(host.json) == text
     assert host.commands == []
+
+
+def test_a_refusal_names_the_file_of_a_flag_and_the_options(host, run):
+    drop_in = f"{host.etc}/docker.service.d/10-more.conf"
+    host.write(drop_in, "[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd --icc=false\n")
+    host.write(f"{host.etc}/docker.service.d/20-like.conf", "[Service]\nEnvironment=A=--icc-like=1\n")
+    assert run()["msg"].startswith(f"Docker's icc is false in {drop_in}, but ")
+    os.unlink(drop_in)
+    host.write(f"{host.directory}/default", 'DOCKER_OPTS="--iptables=false"\n')
+    host.write(f"{host.units}/docker.service", f"{UNIT}EnvironmentFile=-{host.directory}/default\n")
+    assert run()["msg"].startswith(f"Docker's iptables is false in {host.directory}/default, but ")
+    os.unlink(f"{host.directory}/default")
+    assert run(docker_options={"icc": False})["msg"].startswith("Docker's icc is false in docker_options, but ")
+    # What an earlier version added, this run removes.
+    host.write(host.json, '{"icc": false}')
+    host.write(host.state, json.dumps({"docker": {"daemon_json": host.json, "settings": {"icc": False}}}))
+    assert "msg" not in run()
+    assert json.loads(_files.read(host.json)) == OPTIONS
+    assert host.commands[-1] == RESTART[-1]
+
+
+def test_a_swarm_is_found_in_the_data_root(host, run):
+    host.write(host.json, json.dumps({"data-root": f"{host.directory}/link"}))
+    os.makedirs(f"{host.directory}/data")
+    os.symlink(f"{host.directory}/data", f"{host.directory}/link")
+    host.write(f"{host.directory}/data/swarm/docker-state.json", "{}")
+    assert "Docker is part of a swarm" in run()["msg"]
+    assert host.commands == []
+    assert "msg" not in run(docker_options={})
 
 
 def test_our_settings_are_in_the_state_and_changed_ones_are_not(host, run):
@@ -382,6 +433,12 @@ def test_without_the_state_nothing_in_daemon_json_is_ours(host, run):
     assert host.commands == []
     run(docker_options={})
     assert json.loads(_files.read(host.json)) == OPTIONS
+
+
+def test_a_masked_docker_is_refused(host, run):
+    os.symlink("/dev/null", f"{host.etc}/docker.service")
+    assert "docker.service is masked" in run()["msg"]
+    assert host.commands == []
 
 
 def test_an_old_docker_is_refused(host, run):

@@ -13,7 +13,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _certificates, _encryption, _pki
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import host_facts
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _resolver
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker_api
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker, _docker_api, _docker_settings
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +93,63 @@ def test_what_waits_to_be_installed_is_not_installed(run_module, monkeypatch, tm
     assert installed() is False
     (tmp_path / "opt/etcd").mkdir()
     assert installed() is True
+
+
+@pytest.fixture
+def docker(tmp_path, monkeypatch):
+    """A host without Docker, and the path of its daemon.json."""
+    monkeypatch.setattr(_docker_settings, "UNIT_DIRECTORIES", (str(tmp_path / "units"),))
+    monkeypatch.setattr(_docker, "DAEMON_JSON", str(tmp_path / "daemon.json"))
+    monkeypatch.setattr(_docker, "DATA_ROOT", str(tmp_path / "docker"))
+    monkeypatch.setattr(host_facts._state, "PATH", str(tmp_path / "state.json"))
+    return tmp_path / "daemon.json"
+
+
+def test_docker_settings_are_checked_before_docker_is_installed(run_module, docker, tmp_path):
+    docker.write_text(
+        '{"icc": false, "iptables": false, "default-address-pools": [{"base": "10.0.0.0/8", "size": 24}]}'
+    )
+    # A drop-in for the unit of a package that is not there yet.
+    (tmp_path / "units/docker.service.d").mkdir(parents=True)
+    (tmp_path / "units/docker.service.d/proxy.conf").write_text("[Service]\nEnvironment=A=1\n")
+    found = run_module(host_facts, docker={"runs_pods": True})["found"]
+    assert [problem.split(", but")[0] for problem in found["docker_problems"]] == [
+        f"Docker's icc is false in {docker}",
+        f"Docker's iptables is false in {docker}",
+    ]
+    assert {"name": f"default-address-pools in {docker}", "network": "10.0.0.0/8"} in found["networks"]
+    assert len(run_module(host_facts, docker={"runs_pods": False})["found"]["docker_problems"]) == 1
+    assert run_module(host_facts)["found"]["docker_problems"] == []
+    docker.write_text("{,}")
+    assert "is not JSON" in run_module(host_facts, docker={})["found"]["docker_problems"][0]
+    assert run_module(host_facts)["found"]["docker_problems"] == []
+
+
+def test_what_an_earlier_run_added_to_daemon_json_follows_the_options(run_module, docker, tmp_path):
+    docker.write_text('{"icc": false}')
+    (tmp_path / "state.json").write_text('{"docker": {"settings": {"icc": false}}}')
+    assert run_module(host_facts, docker={})["found"]["docker_problems"] == []
+    problems = run_module(host_facts, docker={"options": {"icc": False}})["found"]["docker_problems"]
+    assert problems[0].startswith("Docker's icc is false in docker_options, ")
+
+
+def test_dockers_data_root(run_module, docker, tmp_path):
+    def root(**options):
+        found = run_module(host_facts, docker={"options": options}, directories=[_docker.DATA_ROOT, "/opt"])["found"]
+        assert [*found["free_mb"]] == [found["docker_root"], "/opt"]
+        return found["docker_root"]
+
+    (tmp_path / "docker").symlink_to("home/docker")
+    assert root() == f"{tmp_path}/home/docker"
+    assert root(**{"data-root": "/data/docker"}) == "/data/docker"
+    docker.write_text('{"data-root": "/srv/docker"}')
+    assert root(**{"data-root": "/data/docker"}) == "/srv/docker"
+    docker.write_text('{"data-root": "/srv//docker/"}')
+    assert root() == "/srv/docker"
+    docker.write_text('{"data-root": "/my docker"}')
+    found = run_module(host_facts, docker={})["found"]
+    assert found["docker_root"] == _docker.DATA_ROOT
+    assert "data root is '/my docker'" in found["docker_problems"][0]
 
 
 def test_a_host_with_a_firewall_of_ours(run_module, monkeypatch, tmp_path):

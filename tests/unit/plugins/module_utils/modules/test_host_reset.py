@@ -38,6 +38,8 @@ OURS = {
     "/etc/network-environment": "HOST_ADDRESS=192.0.2.21\n",
     "/etc/sysctl.d/zz-plainkube-kubelet.conf": "# Written by plainkube.cluster.\n",
     "/etc/sysctl.d/zz-plainkube.conf": "# Written by plainkube.cluster.\n",
+    "/etc/systemd/logind.conf.d/zz-plainkube.conf": "# Written by plainkube.cluster.\n",
+    "/etc/systemd/logind.conf.d/99-kubelet.conf": "[Login]\n",
     "/etc/modules-load.d/plainkube.conf": "br_netfilter\n",
     "/etc/modules-load.d/.plainkube-abc": "br_net",
     "/etc/sysusers.d/plainkube-etcd.conf": "u",

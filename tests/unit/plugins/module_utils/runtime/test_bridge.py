@@ -118,13 +118,31 @@ def test_another_part_is_a_reason():
         (GOOD._replace(address="10.244.5.1/16"), "docker0 has 10.244.5.1/16"),
         (GOOD._replace(network="172.17.0.0/16"), "addresses of 172.17.0.0/16"),
         (GOOD._replace(network_mtu=1500), "an MTU of 1500"),
-        (GOOD._replace(mtu=1500), "docker0 has an MTU of 1500"),
+        (GOOD._replace(mtu=1500), None),
     ],
 )
 def test_reasons(bridge, reason):
     found = _bridge.reasons(SUBNET, bridge)
     assert len(found) == (1 if reason else 0)
     assert not reason or reason in found[0]
+
+
+@pytest.mark.parametrize(
+    ("bridge", "others"),
+    [
+        (GOOD, []),
+        (GOOD._replace(mtu=1500, network="", network_mtu=0), ["docker0"]),
+        (GOOD._replace(mtu=1500, ends=(("veth1", 1450), ("veth2", 1500))), ["docker0", "veth2"]),
+        # Docker must be restarted anyway, and gives them all its new MTU.
+        (GOOD._replace(mtu=1500, network_mtu=1500), []),
+        (GOOD._replace(mtu=1500, address="172.17.0.1/16"), []),
+        (Bridge(), []),
+    ],
+)
+def test_mtus_that_the_kernel_can_change_in_place(bridge, others):
+    found = _bridge.other_mtus(SUBNET, bridge)
+    assert [*found] == others
+    assert all(text == f"{name} has an MTU of 1500, flannel's is 1450" for name, text in found.items())
 
 
 MINE = {"Id": "1" * 64, "Names": ["/mine"], "Labels": {"app": "x"}}

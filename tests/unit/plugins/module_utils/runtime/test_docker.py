@@ -86,6 +86,7 @@ def test_environment():
             {"log-driver": "journald", "log-opts": "max-size=5m", "mtu": "1400", "debug": "true", "icc": "false"},
         ),
         ("/d --debug $OPTS", {}, {"debug": "true"}),
+        ("/d -b none -H fd://", {}, {"bridge": "none"}),
     ],
 )
 def test_flag_settings(command, variables, settings):
@@ -175,22 +176,98 @@ def test_allow_direct_routing_is_ours_from_28_2_on():
     assert _docker.merge(current, {}, {}, {}, NEW)[0] == {}
 
 
+def problems(values, source="/etc/docker/daemon.json", options=(), runs_pods=True, root="/var/lib/docker", swarm=False):
+    settings = {name: _docker.Setting(value, source) for name, value in values.items()}
+    return _docker.problems(settings, options, runs_pods, root, swarm)
+
+
 @pytest.mark.parametrize(
-    ("merged", "flags", "options", "sentence"),
+    ("name", "value", "text"),
     [
-        ({}, {}, {}, ""),
-        ({"log-driver": "json-file"}, {}, {}, ""),
-        ({"log-driver": "journald"}, {}, {}, "log-driver is journald"),
-        ({}, {"log-driver": "syslog"}, {}, "log-driver is syslog"),
-        ({"bridge": "br0"}, {}, {}, "bridge is br0"),
-        ({"firewall-backend": "nftables"}, {}, {}, "firewall-backend is nftables"),
-        ({}, {}, {"bip": "1.2.3.4/24"}, "docker_options contains bip"),
+        ("bridge", "none", "none"),
+        ("bridge", "br0", "br0"),
+        ("default-gateway", "10.244.5.254", "10.244.5.254"),
+        ("firewall-backend", "nftables", "nftables"),
+        ("icc", False, "false"),
+        ("icc", "false", "false"),  # a flag
+        ("ip", "127.0.0.1", "127.0.0.1"),
+        ("iptables", False, "false"),
+        ("iptables", "0", "0"),
+        ("log-driver", "local", "local"),
+        ("userns-remap", "default", "default"),
     ],
 )
-def test_problem(merged, flags, options, sentence):
-    found = _docker.problem(merged, flags, options)
-    assert sentence in found
-    assert bool(found) == bool(sentence)
+def test_settings_with_which_pods_do_not_work(name, value, text):
+    found = problems({name: value, "debug": True})
+    assert len(found) == 1
+    assert found[0].startswith(f"Docker's {name} is {text} in /etc/docker/daemon.json, but ")
+    assert found[0].endswith(": remove the setting")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"bridge": "", "icc": True, "iptables": "TRUE", "log-driver": "json-file", "ip": "0.0.0.0"},
+        {"userns-remap": "", "firewall-backend": "iptables", "default-gateway": ""},
+        # Tolerated: docs/operations.md says what they do.
+        {
+            "no-new-privileges": True,
+            "live-restore": False,
+            "exec-opts": ["native.cgroupdriver=systemd"],
+            "ip-forward": False,
+        },
+        {"data-root": "/home/docker.d/data_1", "default-ulimits": {"nofile": {"Hard": 1}}, "mtu": 9000},
+    ],
+)
+def test_settings_with_which_pods_work(values):
+    assert problems(values) == []
+
+
+def test_only_the_bridge_matters_if_docker_does_not_run_the_pods():
+    others = {"iptables": False, "log-driver": "journald", "userns-remap": "default", "ip": "127.0.0.1"}
+    assert problems(others, runs_pods=False) == []
+    assert len(problems({"icc": False, "bridge": "none", **others}, runs_pods=False)) == 2
+
+
+def test_options_that_the_bridge_needs_are_refused():
+    assert problems({}, options=["bip", "debug"]) == [
+        "docker_options contains bip, which docker_rebridge sets from flannel's subnet: remove it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("live_restore", "refused"), [({"live-restore": True}, 1), ({"live-restore": False}, 0), ({}, 0)]
+)
+def test_a_swarm_excludes_live_restore(live_restore, refused):
+    found = problems(live_restore, swarm=True)
+    assert len(found) == refused
+    assert not found or "docker swarm leave --force" in found[0]
+    assert problems(live_restore) == []
+
+
+@pytest.mark.parametrize("path", ["/my docker", "/", "/a%b", '/a"b', "/a:b", "/a\\b", "/ä", "/a\n"])
+def test_a_data_root_that_no_unit_can_contain(path):
+    assert not _docker.is_plain_path(path)
+    assert problems({}, root=path)[0].startswith(f"Docker's data root is {path!r}, ")
+
+
+@pytest.mark.parametrize(
+    ("value", "networks"),
+    [
+        (
+            [{"base": "10.0.0.0/8", "size": 24}, {"base": "192.168.0.0/16", "size": 24}],
+            ["10.0.0.0/8", "192.168.0.0/16"],
+        ),
+        ("base=10.0.0.0/8,size=24", ["10.0.0.0/8"]),
+        ([{"base": "fd00::/8", "size": 64}, {"base": "nonsense"}, 7], []),
+        ({"base": "10.0.0.0/8"}, []),
+    ],
+)
+def test_pools(value, networks):
+    settings = {"default-address-pools": _docker.Setting(value, "daemon.json")}
+    assert _docker.pools(settings) == [("default-address-pools in daemon.json", network) for network in networks]
+    assert _docker.pools({}) == []
 
 
 def test_render_daemon_json_keeps_every_byte():

@@ -151,6 +151,10 @@ def test_a_good_host_is_no_problem():
         ({"distribution": "fedora"}, "n1 runs fedora 13"),
         ({"systemd": False}, "n1 does not run systemd as init"),
         ({"architecture": "riscv64"}, "n1 is riscv64"),
+        (
+            {"docker_problems": ["Docker's icc is false in F, but why: remove it"]},
+            "n1: Docker's icc is false in F, but why: remove it.",
+        ),
         ({"memory_mb": 512}, "n1 has 512 MiB of memory and preflight_memory_mb requires 900"),
         ({"machine_id": ""}, "n1 has no /etc/machine-id: create it"),
         (
