@@ -79,7 +79,7 @@ def main(options: argparse.Namespace) -> None:
         if options.etcd:
             artifacts.ensure_etcd()
         else:
-            artifacts.ensure(artifacts.UPSTREAM_CONTAINERD)
+            artifacts.ensure()
     elif options.verb == "rebuild":
         rebuild.main(options.all)
     elif options.verb == "demo":

@@ -23,18 +23,14 @@ from plugins.module_utils.host import _host
 UPSTREAM = ("https://dl.k8s.io/release/stable.txt", "https://registry.k8s.io/v2/", "https://github.com/etcd-io/etcd")
 
 
-# In addition to what the roles install by default: for nodes of scenario runtimes.
-UPSTREAM_CONTAINERD = {"cluster_containerd_version": "2.2.9", "cluster_cni_plugins_version": "1.9.1"}
-
-
 def built() -> bool:
     """Whether the lab's hosts install from the mirror. They do unless `ensure` has found the upstream downloads."""
     path = cache("artifacts-source")
     return not path.exists() or path.read_text(encoding="utf-8") == "mirror"
 
 
-def ensure(more: t.Mapping[str, str] | None = None) -> None:
-    """Decide, and build missing artifacts on the mirror, with these versions set. Once built, a mirror stays in use, because it has its own checksums."""
+def ensure() -> None:
+    """Decide, and build missing artifacts on the mirror. Once built, a mirror stays in use, because it has its own checksums."""
     path = cache("artifacts-source")
     if not path.exists() or not built():
         unreachable = unanswered(UPSTREAM)
@@ -44,7 +40,7 @@ def ensure(more: t.Mapping[str, str] | None = None) -> None:
             return
         say(f"building the binaries here{': no response from ' + ', '.join(unreachable) if unreachable else ''}")
     machine.install("gcc", "libc6-dev")
-    playbook("build.yml", "-e", json.dumps({"build_directory": str(mirror.directory()), **(more or {})}))
+    playbook("build.yml", "-e", json.dumps({"build_directory": str(mirror.directory())}))
     path.write_text("mirror", encoding="utf-8")
 
 

@@ -32,6 +32,7 @@ ROLES = [
     "docker.io",
     "containerd",
     "containernetworking-plugins",
+    "runc",
     "iptables",
     "nftables",
     "conntrack",

@@ -68,9 +68,10 @@ def free_mb(directory: str) -> int:
     return shutil.disk_usage(directory).free >> 20
 
 
-def containerd_version(module: AnsibleModule) -> str:
-    """The version in `containerd github.com/containerd/containerd 1.7.24~ds1 …`."""
-    return ".".join(map(str, _host.parse_version(_command.output(module, "containerd", "--version"))))
+def containerd_version(module: AnsibleModule, program: str) -> str:
+    """The version in the path of upstream's containerd, or in the output of a package's: `containerd github.com/containerd/containerd 1.7.24~ds1 …`."""
+    version = _status.version_of(os.path.realpath(program), os.path.realpath(_places.RELEASES))
+    return version or ".".join(map(str, _host.parse_version(_command.output(module, program, "--version"))))
 
 
 def installed() -> bool:
@@ -106,12 +107,18 @@ def inspect(module: AnsibleModule) -> dict:
     kernel = os.uname()
     addresses = _command.output(module, "ip", "-json", "-4", "address", "show")
     runtime = _runtime.of_kubelet(readable(_places.KUBELET_YAML))
+    unit = readable(f"{_places.UNITS}/containerd.service") if runtime == _runtime.CONTAINERD else ""
+    runs, packaged = _runtime.containerd_of(unit), _places.PACKAGED_CONTAINERD if module.params["containerd"] else ""
+    versions = {program: containerd_version(module, program) for program in {runs, packaged} - {""}}
     return {
         "addresses": _host.interface_addresses(addresses),
         "architecture": _host.ARCHITECTURES.get(kernel.machine, kernel.machine),
         "bounded": not _host.has_capability(readable("/proc/1/status"), _host.CAP_SYS_RESOURCE),
         "cgroup_version": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
-        "containerd": containerd_version(module) if module.params["containerd"] else "",
+        "containerd": versions.get(packaged, ""),
+        "containerd_files": {
+            path: _runtime.config_version(readable(path)) for path in glob.glob("/etc/containerd/conf.d/*.toml")
+        },
         "crictl": module.get_bin_path("crictl") is not None,
         "distribution": release.get("ID", ""),
         "distribution_version": release.get("VERSION_ID", ""),
@@ -138,6 +145,7 @@ def inspect(module: AnsibleModule) -> dict:
         "resolv_conf": next((path for path in _RESOLV_CONF if os.path.exists(path)), _RESOLV_CONF[-1]),
         "runtime": runtime,
         "runtime_change": runtime_changes(module),
+        "runtime_version": versions.get(runs, ""),
         "services": sorted(
             os.path.basename(path)[: -len(".service")] for path in glob.glob(f"{_places.UNITS}/plainkube-*.service")
         ),

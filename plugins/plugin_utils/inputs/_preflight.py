@@ -77,7 +77,7 @@ def upstream_problems(versions: t.Mapping[str, str]) -> list[str]:
     if wanted and empty:
         said = ", ".join(f"{name} is {version!r}" for name, version in wanted.items())
         return [
-            f"{said} and {' and '.join(empty)} is empty: set both to use upstream's (like 2.2.9 and 1.9.1), or neither to use the distribution's."
+            f"{said} and {' and '.join(empty)} is empty: set neither to use upstream's default versions, or both to '' to use the distribution's packages."
         ]
     return [
         f"{name} is {version!r}, which is too old: use {LEAST_UPSTREAM[name]} or newer."
@@ -428,8 +428,21 @@ def runtime_problems(facts: t.Mapping[str, t.Any], host: str, runtime: t.Mapping
     if runtime["containerd_version"] or not found or _version(found) >= OLDEST_CONTAINERD:
         return []
     return [
-        f"{host} has cluster_runtime containerd, and its distribution's containerd is {found}, too old for the kubelet: use upstream's "
-        "(cluster_containerd_version, like 2.2.0, and cluster_cni_plugins_version, like 1.9.0), or set cluster_runtime to docker."
+        f"{host} has cluster_containerd_version '', and its distribution's containerd is {found}, too old for the kubelet: use upstream's, the default "
+        "(remove cluster_containerd_version and cluster_cni_plugins_version), or set cluster_runtime to docker."
+    ]
+
+
+def containerd_file_problems(facts: t.Mapping[str, t.Any], host: str, runtime: t.Mapping[str, t.Any]) -> list[str]:
+    """The operator's configuration files that containerd would read in part."""
+    config = runtime["config"]
+    if runtime["name"] != "containerd":
+        return []
+    return [
+        f"{host} has {path} with version = {version}, and its containerd has a configuration of version {config}, beside which it would ignore parts of "
+        f"that file: convert the file to version = {config} (https://github.com/containerd/containerd/blob/main/docs/cri/config.md), or remove it."
+        for path, version in facts["containerd_files"].items()
+        if version not in (0, config)
     ]
 
 
@@ -473,6 +486,7 @@ def host_problems(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str,
     return [
         *system_problems(facts, host),
         *(runtime_problems(facts, host, runtime) if runtime else []),
+        *(containerd_file_problems(facts, host, runtime) if runtime else []),
         *(docker_part_problems(host, runtime, needs["networks"]["cluster_pod_network"]) if runtime else []),
         *(kubelet_problems(facts, host, config) if config is not None else []),
         *space_problems(facts, host, needs["memory_mb"], needs["disk_mb"]),

@@ -33,6 +33,8 @@ HOST = {
     "networks": [{"name": "the interface eth0", "network": "192.0.2.0/24"}],
     "foreign_listeners": [],
     "clock_offset": 0.0,
+    "containerd": "",
+    "containerd_files": {},
 }
 NEEDS = {
     "memory_mb": 900,
@@ -95,11 +97,11 @@ def test_good_inputs_are_no_problem():
         ),
         (
             {"upstream_versions": {**GOOD["upstream_versions"], "cluster_containerd_version": "2.2.9"}},
-            "cluster_containerd_version is '2.2.9' and cluster_cni_plugins_version is empty: set both",
+            "cluster_containerd_version is '2.2.9' and cluster_cni_plugins_version is empty: set neither to use upstream's default",
         ),
         (
             {"upstream_versions": {**GOOD["upstream_versions"], "cluster_cni_plugins_version": "1.9.1"}},
-            "cluster_cni_plugins_version is '1.9.1' and cluster_containerd_version is empty: set both",
+            "cluster_cni_plugins_version is '1.9.1' and cluster_containerd_version is empty: set neither to use upstream's default",
         ),
         (
             {"upstream_versions": {**UPSTREAM, "cluster_containerd_version": "1.7.24"}},
@@ -494,9 +496,27 @@ def test_unknown_variables(name, said):
     ],
 )
 def test_runtimes_that_cannot_be(facts, runtime, words):
-    needs = {**NEEDS, "runtime": {"containerd_version": "", "docker_part": "", "pod_range": "", **runtime}}
-    problems = _preflight.host_problems({**HOST, "containerd": "", **facts}, "n1", needs)
+    needs = {**NEEDS, "runtime": {"containerd_version": "", "config": 2, "docker_part": "", "pod_range": "", **runtime}}
+    problems = _preflight.host_problems({**HOST, **facts}, "n1", needs)
     assert [words in problem for problem in problems] == ([True] if words else [])
+
+
+@pytest.mark.parametrize(
+    ("config", "files", "refused"),
+    [
+        (3, {}, []),
+        (3, {"a.toml": 3, "b.toml": 0}, []),
+        (3, {"a.toml": 2, "b.toml": 3}, ["n1 has a.toml with version = 2, and its containerd has a configuration of version 3"]),
+        (2, {"a.toml": 2}, []),
+        (2, {"a.toml": 3, "b.toml": 1}, ["n1 has a.toml with version = 3", "convert the file to version = 2"]),
+    ],
+)
+@pytest.mark.parametrize("name", ["containerd", "docker"])
+def test_the_operators_files_have_the_version_of_ours(config, files, refused, name):
+    runtime = {"name": name, "docker": True, "containerd_version": "", "config": config, "docker_part": "", "pod_range": ""}
+    problems = _preflight.host_problems({**HOST, "containerd_files": files}, "n1", {**NEEDS, "runtime": runtime})
+    assert len(problems) == (len(refused) if name == "containerd" else 0)
+    assert all(words in problem for words, problem in zip(refused, problems))
 
 
 @pytest.mark.parametrize(
@@ -517,8 +537,8 @@ def test_runtimes_that_cannot_be(facts, runtime, words):
     ],
 )
 def test_parts_that_docker_cannot_have(part, pods, words):
-    runtime = {"name": "containerd", "docker": True, "containerd_version": "", "docker_part": part, "pod_range": pods}
-    problems = _preflight.host_problems({**HOST, "containerd": ""}, "n1", {**NEEDS, "runtime": runtime})
+    runtime = {"name": "containerd", "docker": True, "containerd_version": "", "config": 2, "docker_part": part, "pod_range": pods}
+    problems = _preflight.host_problems(HOST, "n1", {**NEEDS, "runtime": runtime})
     assert [words in problem for problem in problems] == ([True] if words else [])
     without = {**NEEDS, "runtime": {**runtime, "docker": False}}
-    assert _preflight.host_problems({**HOST, "containerd": ""}, "n1", without) == []
+    assert _preflight.host_problems(HOST, "n1", without) == []
