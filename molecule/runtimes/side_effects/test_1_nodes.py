@@ -11,7 +11,7 @@ import time
 import pytest
 
 from lab import programs, runs
-from lab.base import CHECKOUT
+from lab.base import CHECKOUT, LabError
 
 RUNTIMES = {"n1": "docker", "n2": "containerd", "n3": "containerd"}
 BRIDGES = {"n1": "docker0", "n2": "docker0", "n3": "cni0"}
@@ -121,8 +121,8 @@ def test_an_image_is_a_volume(hello, host):
     """Read-only, with the image's files. cri-dockerd has none of these."""
     mode = hello.kubectl("exec", host, "--", "/agnhost", "mounttest", "--file_mode=/image/agnhost", "--fs_type=/image")
     assert 'mode of file "/image/agnhost": -rwxr-xr-x' in mode
-    wrote = hello.kubectl("exec", host, "--", "/agnhost", "mounttest", "--new_file_0644=/image/new")
-    assert "read-only file system" in wrote
+    with pytest.raises(LabError, match="open /image/new: read-only file system"):
+        hello.kubectl("exec", host, "--", "/agnhost", "mounttest", "--new_file_0644=/image/new")
 
 
 def test_pods_have_the_same_limit_of_open_files_with_each_runtime(lab, hello):
@@ -135,7 +135,7 @@ def test_pods_have_the_same_limit_of_open_files_with_each_runtime(lab, hello):
         limits[host] = next(line.split()[3:5] for line in lines if line.startswith("Max open files"))
     print("open files:", limits)
     assert len({tuple(limit) for limit in limits.values()}) == 1
-    assert int(limits["n1"][0]) >= 1 << 20
+    assert int(limits["n1"][0]) > 1024
 
 
 @pytest.fixture(scope="module")
