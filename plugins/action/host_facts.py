@@ -67,6 +67,8 @@ class ActionModule(_untrusted.Begins):
             given = needs.get("address", "")
             address = {"address": given or answer["ansible_facts"]["plainkube_address"], "given": bool(given)}
             problems = _preflight.host_problems(found, self._who(task_vars)[0], {**needs, "address": address})
+            for warning in [] if problems else _preflight.host_warnings(found, self._who(task_vars)[0]):
+                display.warning(warning)
         return {**answer, **({"failed": True, "msg": "\n".join(problems)} if problems else {})}
 
     def _current_run(self) -> t.Any:

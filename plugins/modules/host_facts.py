@@ -50,7 +50,7 @@ options:
     default: []
   needs:
     description:
-      - Requirements of role preflight for the host's roles in the cluster - C(memory_mb), C(disk_mb) (for O(directories), as long as
+      - Requirements of role preflight for the host's roles in the cluster - C(untested_systems), C(memory_mb), C(disk_mb) (for O(directories), as long as
         nothing is installed), C(networks) by the name of their variable, C(address) (C(cluster_address), by default the one that the control node
         connects to), which must be one of the host's own, C(components) with C(name),
         C(ports) and C(udp_ports), and for a Node C(kubelet_config) and C(runtime) with C(name), C(docker), C(containerd_version),

@@ -353,7 +353,8 @@ WRONG = {
             "printf 'ID=fedora\\nVERSION_ID=44\\n' > /tmp/release; mount --bind /tmp/release /usr/lib/os-release",
             "umount /usr/lib/os-release",
         ),
-        r"n1 runs fedora 44: use Debian 12 or newer",
+        r"n1 runs fedora 44, on which plainkube\.cluster is not tested: use Debian 12 or Debian 13 or Ubuntu 24\.04, or set "
+        r"preflight_untested_systems to true",
     ),
     "a containerd that is too old": Wrong(
         variables(cluster_runtime="containerd", cluster_containerd_version="", cluster_cni_plugins_version=""),

@@ -15,8 +15,10 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.network import _
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _formats
 
-# The tested systems, by ID of os-release(5), and the minimum version of each.
-DISTRIBUTIONS = {"debian": (12,)}
+# The systems on which CI runs this collection (.github/workflows): VERSION_ID by ID of os-release(5).
+SYSTEMS = {"debian": ("12", "13"), "ubuntu": ("24.04",)}
+# The containerd of a distribution that is too old for the kubelet, if it is not installed yet.
+OLD_CONTAINERD = {("debian", "12"): "1.6"}
 ARCHITECTURES = ("amd64", "arm64")
 # The minor versions of Kubernetes that this collection's units and configurations support.
 KUBERNETES = ((1, 35), (1, 37))
@@ -398,12 +400,22 @@ def clock_problems(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
     ]
 
 
-def system_problems(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
-    """An unsupported operating system or architecture."""
-    problems = []
+def systems() -> str:
+    """The systems on which CI runs this collection, as a sentence names them."""
+    return " or ".join(f"{name.capitalize()} {version}" for name, versions in SYSTEMS.items() for version in versions)
+
+
+def untested_systems(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+    """The beginning of a sentence if this collection was never run on the host's system."""
     name, version = facts["distribution"], facts["distribution_version"]
-    if name not in DISTRIBUTIONS or _version(version) < DISTRIBUTIONS[name]:
-        problems.append(f"{host} runs {name} {version}: use Debian 12 or newer.")
+    if version in SYSTEMS.get(name, ()):
+        return []
+    return [f"{host} runs {name} {version}, on which plainkube.cluster is not tested:"]
+
+
+def system_problems(facts: t.Mapping[str, t.Any], host: str, untested: bool) -> list[str]:
+    """An unsupported operating system or architecture."""
+    problems = [] if untested else [f"{one} use {systems()}, or set preflight_untested_systems to true." for one in untested_systems(facts, host)]
     if not facts["systemd"]:
         problems.append(f"{host} does not run systemd as init, which all components need: use a host that does.")
     if facts["architecture"] not in ARCHITECTURES:
@@ -422,9 +434,7 @@ def runtime_problems(facts: t.Mapping[str, t.Any], host: str, runtime: t.Mapping
             f"{host} has cluster_runtime docker and docker_enabled false, so pods would have no runtime: "
             "set docker_enabled to true, or cluster_runtime to containerd."
         ]
-    # If containerd is not installed yet, the distribution's version is known.
-    old = facts["distribution"] == "debian" and _version(facts["distribution_version"]) < (13,)
-    found = facts["containerd"] or ("1.6" if old else "")
+    found = facts["containerd"] or OLD_CONTAINERD.get((facts["distribution"], facts["distribution_version"]), "")
     if runtime["containerd_version"] or not found or _version(found) >= OLDEST_CONTAINERD:
         return []
     return [
@@ -484,7 +494,7 @@ def host_problems(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str,
     """Why a host, with these facts of module host_facts, cannot be part of a cluster."""
     config, runtime = needs["kubelet_config"], needs.get("runtime")
     return [
-        *system_problems(facts, host),
+        *system_problems(facts, host, needs["untested_systems"]),
         *(runtime_problems(facts, host, runtime) if runtime else []),
         *(containerd_file_problems(facts, host, runtime) if runtime else []),
         *(docker_part_problems(host, runtime, needs["networks"]["cluster_pod_network"]) if runtime else []),
@@ -500,6 +510,11 @@ def host_problems(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str,
         *pull_problems(host, needs.get("image_digests", {})),
         *step_problems(facts, host, needs.get("versions", {})),
     ]
+
+
+def host_warnings(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+    """What is accepted, and may not work."""
+    return [f"{one} try everything that you need there." for one in untested_systems(facts, host)]
 
 
 def unreachable(host: str, address: str, error: str) -> str:

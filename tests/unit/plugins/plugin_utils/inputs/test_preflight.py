@@ -37,6 +37,7 @@ HOST = {
     "containerd_files": {},
 }
 NEEDS = {
+    "untested_systems": False,
     "memory_mb": 900,
     "disk_mb": 2000,
     "networks": GOOD["networks"],
@@ -144,9 +145,11 @@ def test_a_good_host_is_no_problem():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"distribution_version": "11"}, "n1 runs debian 11"),
-        ({"distribution": "ubuntu", "distribution_version": "24.04"}, "n1 runs ubuntu 24.04"),
-        ({"distribution": "fedora"}, "n1 runs fedora 13"),
+        ({"distribution_version": "11"}, "n1 runs debian 11, on which"),
+        ({"distribution_version": "14"}, "or set preflight_untested_systems to true."),
+        ({"distribution_version": ""}, "n1 runs debian , on which"),
+        ({"distribution": "ubuntu", "distribution_version": "24.10"}, "n1 runs ubuntu 24.10, on which"),
+        ({"distribution": "fedora"}, "n1 runs fedora 13, on which plainkube.cluster is not tested: use Debian 12 or"),
         ({"systemd": False}, "n1 does not run systemd as init"),
         ({"architecture": "riscv64"}, "n1 is riscv64"),
         ({"memory_mb": 512}, "n1 has 512 MiB of memory and preflight_memory_mb requires 900"),
@@ -476,6 +479,17 @@ def test_unknown_variables(name, said):
     problems = _preflight.unknown_variables([name], KNOWN, roles, ["node_foreign_*"])
     assert len(problems) == bool(said)
     assert said in "".join(problems)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "warned"),
+    [("debian", "12", False), ("debian", "13", False), ("ubuntu", "24.04", False), ("debian", "14", True), ("mint", "22", True)],
+)
+def test_untested_systems_are_accepted_with_a_warning(name, version, warned):
+    facts = {**HOST, "distribution": name, "distribution_version": version}
+    assert _preflight.host_problems(facts, "n1", {**NEEDS, "untested_systems": True}) == []
+    warnings = _preflight.host_warnings(facts, "n1")
+    assert [f"n1 runs {name} {version}, on which plainkube.cluster is not tested: " in one for one in warnings] == [True] * warned
 
 
 @pytest.mark.parametrize(
