@@ -29,8 +29,8 @@ def built() -> bool:
     return not path.exists() or path.read_text(encoding="utf-8") == "mirror"
 
 
-def ensure() -> None:
-    """Decide, and build missing artifacts on the mirror. Once built, a mirror stays in use, because it has its own checksums."""
+def ensure(more: t.Mapping[str, str] | None = None) -> None:
+    """Decide, and build missing artifacts on the mirror, with these versions set. Once built, a mirror stays in use, because it has its own checksums."""
     path = cache("artifacts-source")
     if not path.exists() or not built():
         unreachable = unanswered(UPSTREAM)
@@ -40,7 +40,7 @@ def ensure() -> None:
             return
         say(f"building the binaries here{': no response from ' + ', '.join(unreachable) if unreachable else ''}")
     machine.install("gcc", "libc6-dev")
-    playbook("build.yml", "-e", json.dumps({"build_directory": str(mirror.directory())}))
+    playbook("build.yml", "-e", json.dumps({"build_directory": str(mirror.directory()), **(more or {})}))
     path.write_text("mirror", encoding="utf-8")
 
 
@@ -66,10 +66,16 @@ def ensure_etcd() -> None:
         )
 
 
+def default(variable: str) -> str:
+    """A default version of role cluster."""
+    settings = (CHECKOUT / "roles" / "cluster" / "defaults" / "main.yml").read_text(encoding="utf-8")
+    (version,) = re.findall(rf"^{variable}: \"?([\d.]+)\"?$", settings, re.MULTILINE)
+    return version
+
+
 def etcd_archive() -> pathlib.Path:
     """Its path on the mirror."""
-    settings = (CHECKOUT / "roles" / "cluster" / "defaults" / "main.yml").read_text(encoding="utf-8")
-    (version,) = re.findall(r"^cluster_etcd_version: \"?([\d.]+)\"?$", settings, re.MULTILINE)
+    version = default("cluster_etcd_version")
     downloads = mirror.directory() / "github.com/etcd-io/etcd/releases/download"
     return downloads / f"v{version}" / f"etcd-v{version}-linux-{_host.ARCHITECTURES[platform.machine()]}.tar.gz"
 
