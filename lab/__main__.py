@@ -49,7 +49,9 @@ def arguments(command: list[str]) -> argparse.Namespace:
         default=",".join(torture.HOSTS),
         help="k1 and n1 among them (%(default)s); with k2 and k3, the load balancer's tasks are covered as well",
     )
-    smoke_verb = verbs.add_parser("smoke", help="install and test a cluster with a version of Kubernetes that is not supported yet")
+    smoke_verb = verbs.add_parser(
+        "smoke", help="install and test a cluster with a version of Kubernetes that is not supported yet"
+    )
     smoke_verb.add_argument("version", help="such as 1.38.0-beta.0")
     down = verbs.add_parser("down", help="remove a lab completely")
     verbs.add_parser("list", help="list the labs and their hosts")

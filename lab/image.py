@@ -72,7 +72,11 @@ class Definition:
     def packages(self) -> list[str]:
         """The packages, without their dependencies."""
         # Debian installs apt in any case.
-        return BARE + ["apt"] * (self.suite in UBUNTU) + (ROLES + ROLES_OF_SUITE.get(self.suite, []) if self.prepared else [])
+        return (
+            BARE
+            + ["apt"] * (self.suite in UBUNTU)
+            + (ROLES + ROLES_OF_SUITE.get(self.suite, []) if self.prepared else [])
+        )
 
     @property
     def environment(self) -> dict[str, str]:

@@ -37,5 +37,7 @@ def main(version: str) -> None:
         say(f"{name}.yml with Kubernetes {version}: {run.seconds:.0f} s")
     again = runs.playbook("site", str(inventory), *given).demand()
     if again.changed:
-        raise LabError(f"a second run of site.yml with Kubernetes {version} changes {again.changed} tasks:\n{again.output}")
+        raise LabError(
+            f"a second run of site.yml with Kubernetes {version} changes {again.changed} tasks:\n{again.output}"
+        )
     lab.down()

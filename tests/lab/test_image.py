@@ -14,7 +14,12 @@ from ansible.template import Templar, trust_as_template
 from lab import image, sums
 from lab.base import LabError
 
-SUITES = {"bookworm": ("debian", "12"), "trixie": ("debian", "13"), "noble": ("ubuntu", "24.04"), "resolute": ("ubuntu", "26.04")}
+SUITES = {
+    "bookworm": ("debian", "12"),
+    "trixie": ("debian", "13"),
+    "noble": ("ubuntu", "24.04"),
+    "resolute": ("ubuntu", "26.04"),
+}
 BASE = image.Definition("trixie", False, "http://m/debian", ('Acquire::http::Proxy "http://p";',), True, True)
 
 

@@ -21,7 +21,9 @@ def template(text, **more):
     return Templar(DataLoader(), variables=known).template(trust_as_template(text))
 
 
-@pytest.mark.parametrize(("more", "accepted"), [(smoke.variables(VERSION), True), ({"cluster_version": VERSION}, False)])
+@pytest.mark.parametrize(
+    ("more", "accepted"), [(smoke.variables(VERSION), True), ({"cluster_version": VERSION}, False)]
+)
 def test_preflight_accepts_the_version_of_the_smoke_test_only_there(more, accepted):
     # The loader finds the collection only once a test runs.
     from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _formats, _preflight  # noqa: PLC0415

@@ -44,7 +44,8 @@ LEFT = {
     "docker": "ls -d /etc/containerd/plainkube.toml /etc/systemd/system/containerd.service /etc/systemd/system/plainkube-cni.* "
     "/etc/cni/net.d/10-plainkube.conflist /var/lib/cni/networks/plainkube /sys/class/net/cni0 /run/netns/cni-* /etc/kubernetes/plainkube-cni* "
     "2>/dev/null; iptables-save | grep CNI-; ctr -n k8s.io containers list -q; ctr -n k8s.io images list -q",
-    "containerd": f"{SANDBOXES}; ls -d /etc/systemd/system/cri-dockerd.service /run/cri-dockerd.sock /var/lib/cri-dockerd /usr/local/bin/cri-dockerd 2>/dev/null; "
+    "containerd": f"{SANDBOXES}; "
+    "ls -d /etc/systemd/system/cri-dockerd.service /run/cri-dockerd.sock /var/lib/cri-dockerd /usr/local/bin/cri-dockerd 2>/dev/null; "
     "if pidof dockerd > /dev/null; then docker ps -aq; docker images -q; "
     "else ls -d /sys/class/net/docker0 /etc/systemd/system/docker.service.d 2>/dev/null; fi",
 }
@@ -79,7 +80,9 @@ def test_a_node_is_changed(lab, site, load, node, crictl, host_variables, pace, 
     assert crictl(host) == variables["cluster_runtime"]
     if node(host)[0] == "containerd":
         version = json.loads(lab.kubectl("k1", "get", "node", host, "--output=json"))["status"]["nodeInfo"]
-        assert version["containerRuntimeVersion"].startswith("containerd://1.7." if variables == PACKAGED else "containerd://2.")
+        assert version["containerRuntimeVersion"].startswith(
+            "containerd://1.7." if variables == PACKAGED else "containerd://2."
+        )
     assert {name for name in started if not name.startswith(f"{host}/")} == set()
     assert lab.run(host, "sh", "-c", LEFT[variables["cluster_runtime"]])[1].split() == []
     assert run.seconds <= CHANGE_SECONDS + CHANGE_UNITS * pace()

@@ -49,7 +49,9 @@ class Node(DockerHost, ContainerdHost):
         self.to_docker = module.params["runtime"] == _runtime.DOCKER
         bridge = _runtime.bridge_of(_files.read(at(_places.CNI_CONFLIST)) or "")
         # containerd stays, and its pods are on another bridge, or another major version of it follows.
-        self.leaves_pods = not self.to_docker and bridge != "" and (bridge != module.params["bridge"] or module.params["replaced"])
+        self.leaves_pods = (
+            not self.to_docker and bridge != "" and (bridge != module.params["bridge"] or module.params["replaced"])
+        )
 
     def parts(self) -> list[Part]:
         """In the order of removal."""

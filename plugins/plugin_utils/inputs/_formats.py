@@ -338,7 +338,8 @@ SOURCE = _matching(
 )
 VERSION = _matching(r"[0-9]+\.[0-9]+\.[0-9]+", "which is not a full version: write it like 1.37.2, without a leading v")
 KUBERNETES = _matching(
-    r"[0-9]+\.[0-9]+\.[0-9]+(?:-(?:alpha|beta|rc)\.[0-9]+)?", "which is not a full version: write it like 1.37.2, without a leading v"
+    r"[0-9]+\.[0-9]+\.[0-9]+(?:-(?:alpha|beta|rc)\.[0-9]+)?",
+    "which is not a full version: write it like 1.37.2, without a leading v",
 )
 SHA256 = _matching(r"[0-9A-Fa-f]{64}", "which is not a SHA-256 checksum: write its 64 hexadecimal digits")
 DIGEST = _matching(r"sha256:[0-9a-f]{64}", "which is not a digest: write sha256: and its 64 hexadecimal digits")

@@ -415,7 +415,14 @@ def untested_systems(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
 
 def system_problems(facts: t.Mapping[str, t.Any], host: str, untested: bool) -> list[str]:
     """An unsupported operating system or architecture."""
-    problems = [] if untested else [f"{one} use {systems()}, or set preflight_untested_systems to true." for one in untested_systems(facts, host)]
+    problems = (
+        []
+        if untested
+        else [
+            f"{one} use {systems()}, or set preflight_untested_systems to true."
+            for one in untested_systems(facts, host)
+        ]
+    )
     if not facts["systemd"]:
         problems.append(f"{host} does not run systemd as init, which all components need: use a host that does.")
     if facts["architecture"] not in ARCHITECTURES:

@@ -28,7 +28,14 @@ FACTS = {
     "pod_bridge": "",
     "runtime_change": False,
 }
-FACTS |= {"architecture": "amd64", "distribution": "debian", "distribution_version": "13", "cgroup_version": 2, "services": [], "crictl": False}
+FACTS |= {
+    "architecture": "amd64",
+    "distribution": "debian",
+    "distribution_version": "13",
+    "cgroup_version": 2,
+    "services": [],
+    "crictl": False,
+}
 
 
 def section():

@@ -62,9 +62,7 @@ def test_a_build_has_it_unless_it_is_the_distributions(more, built):
 
 
 def test_archives_have_what_is_taken_out_of_them():
-    archives = [
-        one for one in template("{{ __artifacts_catalogue }}") if any(one.get("binaries", {}).values())
-    ]
+    archives = [one for one in template("{{ __artifacts_catalogue }}") if any(one.get("binaries", {}).values())]
     assert {one["component"] for one in archives} == {"etcd", "flannel", "cri-dockerd", "containerd", "cni-plugins"}
     for archive in archives:
         recipe = template(f"{{{{ __build_recipes['{archive['component']}'] }}}}")

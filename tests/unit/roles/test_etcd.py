@@ -152,7 +152,10 @@ def test_a_watch_does_not_hold_up_a_real_etcd(tmp_path, etcd_binaries, reserved_
     command = [f"{etcd_binaries}/etcd", "--data-dir=data", f"--listen-metrics-urls=http://127.0.0.1:{metrics}"]
     command += [f"--{kind}-client-urls=http://127.0.0.1:{client}" for kind in ("listen", "advertise")]
     command += [f"--listen-peer-urls=http://127.0.0.1:{peer}", f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}"]
-    command += [f"--initial-cluster=default=http://127.0.0.1:{peer}", f"--listen-client-http-urls=http://127.0.0.1:{web}"]
+    command += [
+        f"--initial-cluster=default=http://127.0.0.1:{peer}",
+        f"--listen-client-http-urls=http://127.0.0.1:{web}",
+    ]
 
     def run():
         with open(tmp_path / "log", "w", encoding="utf-8") as log:

@@ -4,15 +4,22 @@
 
 from __future__ import annotations
 
-import tomllib
-
 import pytest
+import tomllib
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 PACKAGED = {"cluster_containerd_version": "", "cluster_cni_plugins_version": ""}
-FACTS = {"runtime": "", "runtime_version": "", "runtime_change": False, "pod_bridge": "", "containerd": "", "bounded": False, "cgroup_version": 2}
+FACTS = {
+    "runtime": "",
+    "runtime_version": "",
+    "runtime_change": False,
+    "pod_bridge": "",
+    "containerd": "",
+    "bounded": False,
+    "cgroup_version": 2,
+}
 RUNS = {"runtime": "containerd", "pod_bridge": "cni0"}
 
 
@@ -43,7 +50,11 @@ def template(text, facts, **more):
         ({**RUNS, "runtime_version": "2.2.9", "containerd": "2.1.5"}, PACKAGED, False),
         ({**RUNS, "runtime_version": "2.2.9"}, PACKAGED, True),
         ({**RUNS, "runtime_version": "2.2.9"}, {"cluster_runtime": "docker"}, True),
-        ({"runtime": "docker", "pod_bridge": "docker0"}, {"cluster_runtime": "docker", "__cluster_has_docker": True}, False),
+        (
+            {"runtime": "docker", "pod_bridge": "docker0"},
+            {"cluster_runtime": "docker", "__cluster_has_docker": True},
+            False,
+        ),
         ({**RUNS, "runtime_version": "2.2.9", "runtime_change": True}, {}, True),
         # Not running yet.
         ({**RUNS, "runtime_version": ""}, {}, False),
@@ -74,7 +85,10 @@ def test_the_configuration_of_each_containerd(bounded):
     assert (images["pinned_images"], runtime["cni"]["bin_dirs"]) == ({"sandbox": pause}, ["/opt/cni/bin"])
     assert images["registry"] == cri["registry"] == {"config_path": "/etc/containerd/certs.d"}
     assert runtime["containerd"] == cri["containerd"]
-    assert runtime["containerd"]["runtimes"]["runc"]["options"] == {"SystemdCgroup": True, "BinaryName": "/usr/local/sbin/runc"}
+    assert runtime["containerd"]["runtimes"]["runc"]["options"] == {
+        "SystemdCgroup": True,
+        "BinaryName": "/usr/local/sbin/runc",
+    }
     assert runtime["cni"]["conf_dir"] == cri["cni"]["conf_dir"]
     assert runtime.get("restrict_oom_score_adj", False) is cri.get("restrict_oom_score_adj", False) is bounded
     assert "io.containerd.grpc.v1.cri" not in new["plugins"]

@@ -63,7 +63,14 @@ GOOD = {
     "systemd": True,
     "unresolved": [],
 }
-NEEDS = {"untested_systems": False, "memory_mb": 1700, "disk_mb": 0, "networks": {}, "components": [], "kubelet_config": None}
+NEEDS = {
+    "untested_systems": False,
+    "memory_mb": 1700,
+    "disk_mb": 0,
+    "networks": {},
+    "components": [],
+    "kubelet_config": None,
+}
 
 
 class Host:

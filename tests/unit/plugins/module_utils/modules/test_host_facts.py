@@ -207,7 +207,10 @@ def node(monkeypatch, tmp_path):
         (tmp_path / "kubelet.yaml").write_text(f"containerRuntimeEndpoint: unix:///run/{runtime}\n")
         (tmp_path / "UNITS" / "containerd.service").write_text(f"ExecStart={tmp_path / program} --config=/x\n")
         upstream = tmp_path / "RELEASES" / "containerd" / "2.2.9"
-        for directory, text in ((upstream, "exit 1"), (tmp_path / "usr", "echo containerd github.com/x/y 1.7.24~ds1 1.7")):
+        for directory, text in (
+            (upstream, "exit 1"),
+            (tmp_path / "usr", "echo containerd github.com/x/y 1.7.24~ds1 1.7"),
+        ):
             directory.mkdir(parents=True, exist_ok=True)
             (directory / "containerd").write_text(f"#!/bin/sh\n{text}\n")
             (directory / "containerd").chmod(0o755)
@@ -222,7 +225,9 @@ def node(monkeypatch, tmp_path):
     ("program", "version"), [("BINARIES/containerd", "2.2.9"), ("usr/containerd", "1.7.24"), ("none/containerd", "")]
 )
 @pytest.mark.parametrize(("asked", "packaged"), [(False, ""), (True, "1.7.24")])
-def test_the_version_of_a_nodes_containerd_and_of_the_distributions(run_module, node, program, version, asked, packaged):
+def test_the_version_of_a_nodes_containerd_and_of_the_distributions(
+    run_module, node, program, version, asked, packaged
+):
     node(program)
     found = run_module(host_facts, containerd=asked)["found"]
     assert (found["runtime_version"], found["containerd"]) == (version, packaged)

@@ -29,7 +29,10 @@ def test_the_runtime_of_a_kubelet(text, runtime):
     ("unit", "program"),
     [
         ("", ""),
-        ("[Service]\nExecStartPre=-/sbin/modprobe overlay\nExecStart=/usr/bin/containerd --config=/x\n", "/usr/bin/containerd"),
+        (
+            "[Service]\nExecStartPre=-/sbin/modprobe overlay\nExecStart=/usr/bin/containerd --config=/x\n",
+            "/usr/bin/containerd",
+        ),
         ("ExecStart=/usr/local/bin/containerd --config=/x\n", "/usr/local/bin/containerd"),
         ("ExecStart=/usr/bin/containerd\n", "/usr/bin/containerd"),
         ("ExecStart=/usr/bin/other --with=/usr/bin/containerd\n", ""),

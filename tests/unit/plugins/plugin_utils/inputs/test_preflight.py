@@ -483,13 +483,21 @@ def test_unknown_variables(name, said):
 
 @pytest.mark.parametrize(
     ("name", "version", "warned"),
-    [("debian", "12", False), ("debian", "13", False), ("ubuntu", "24.04", False), ("debian", "14", True), ("mint", "22", True)],
+    [
+        ("debian", "12", False),
+        ("debian", "13", False),
+        ("ubuntu", "24.04", False),
+        ("debian", "14", True),
+        ("mint", "22", True),
+    ],
 )
 def test_untested_systems_are_accepted_with_a_warning(name, version, warned):
     facts = {**HOST, "distribution": name, "distribution_version": version}
     assert _preflight.host_problems(facts, "n1", {**NEEDS, "untested_systems": True}) == []
     warnings = _preflight.host_warnings(facts, "n1")
-    assert [f"n1 runs {name} {version}, on which plainkube.cluster is not tested: " in one for one in warnings] == [True] * warned
+    assert [f"n1 runs {name} {version}, on which plainkube.cluster is not tested: " in one for one in warnings] == [
+        True
+    ] * warned
 
 
 @pytest.mark.parametrize(
@@ -520,14 +528,25 @@ def test_runtimes_that_cannot_be(facts, runtime, words):
     [
         (3, {}, []),
         (3, {"a.toml": 3, "b.toml": 0}, []),
-        (3, {"a.toml": 2, "b.toml": 3}, ["n1 has a.toml with version = 2, and its containerd has a configuration of version 3"]),
+        (
+            3,
+            {"a.toml": 2, "b.toml": 3},
+            ["n1 has a.toml with version = 2, and its containerd has a configuration of version 3"],
+        ),
         (2, {"a.toml": 2}, []),
         (2, {"a.toml": 3, "b.toml": 1}, ["n1 has a.toml with version = 3", "convert the file to version = 2"]),
     ],
 )
 @pytest.mark.parametrize("name", ["containerd", "docker"])
 def test_the_operators_files_have_the_version_of_ours(config, files, refused, name):
-    runtime = {"name": name, "docker": True, "containerd_version": "", "config": config, "docker_part": "", "pod_range": ""}
+    runtime = {
+        "name": name,
+        "docker": True,
+        "containerd_version": "",
+        "config": config,
+        "docker_part": "",
+        "pod_range": "",
+    }
     problems = _preflight.host_problems({**HOST, "containerd_files": files}, "n1", {**NEEDS, "runtime": runtime})
     assert len(problems) == (len(refused) if name == "containerd" else 0)
     assert all(words in problem for words, problem in zip(refused, problems))
@@ -551,7 +570,14 @@ def test_the_operators_files_have_the_version_of_ours(config, files, refused, na
     ],
 )
 def test_parts_that_docker_cannot_have(part, pods, words):
-    runtime = {"name": "containerd", "docker": True, "containerd_version": "", "config": 2, "docker_part": part, "pod_range": pods}
+    runtime = {
+        "name": "containerd",
+        "docker": True,
+        "containerd_version": "",
+        "config": 2,
+        "docker_part": part,
+        "pod_range": pods,
+    }
     problems = _preflight.host_problems(HOST, "n1", {**NEEDS, "runtime": runtime})
     assert [words in problem for problem in problems] == ([True] if words else [])
     without = {**NEEDS, "runtime": {**runtime, "docker": False}}
