@@ -21,7 +21,7 @@ SANITY ?=
 SHELL_FILES := grep -rIlE --exclude-dir='.?*' '^\#!.*\b(ba)?sh\b' .
 REFERENCE := antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --output-format simplified-rst
 
-.PHONY: help setup etcd turn unit lint sums docs sanity package artifacts rebuild converge verify destroy molecule scenario torture test benchmark benchmark-scale demo demo-down clean
+.PHONY: help setup etcd turn unit lint sums docs sanity package artifacts rebuild converge verify destroy molecule scenario torture smoke test benchmark benchmark-scale demo demo-down clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -109,6 +109,12 @@ test: turn artifacts ## all tests of the current turn, and a sample of torture. 
 	  $(MAKE) --jobs=2 --output-sync=target sanity unit lint package rebuild SANITY=--turn && \
 	  $(MAKE) molecule && \
 	  $(MAKE) torture SAMPLE=1 SEED=$$SEED
+
+# The beta of the next minor version; the nightly workflow runs it.
+SMOKE ?= 1.38.0-beta.0
+
+smoke: setup ## a cluster with a version of Kubernetes that is not supported yet: SMOKE=1.38.0-beta.0. Building it takes half an hour
+	@$(RUN) -m lab smoke $(SMOKE)
 
 benchmark: artifacts ## site.yml against a plain script and kubeadm, three rounds on an idle machine; writes docs/benchmark.md. AGAINST=COMMIT: against that commit
 	@$(RUN) -m benchmarks $(if $(AGAINST),--against $(AGAINST))

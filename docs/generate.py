@@ -194,6 +194,7 @@ def versions() -> list[str]:
         "Kubernetes": "",
         "etcd": "etcd_",
         "flannel": "flannel_",
+        "containerd": "containerd_",
         "cri-dockerd": "cri_dockerd_",
         "CoreDNS": "coredns_",
     }

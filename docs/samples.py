@@ -39,7 +39,7 @@ def certificates(count: int, first: str) -> list[dict[str, t.Any]]:
 
 def control_plane(name: str, address: str, versions: t.Mapping[str, str]) -> dict[str, t.Any]:
     kubernetes, etcd = versions["cluster_version"], versions["cluster_etcd_version"]
-    clients = ("127.0.0.1:2379", "127.0.0.1:2381", f"{address}:2379", f"{address}:2380")
+    clients = ("127.0.0.1:2379", "127.0.0.1:2381", "127.0.0.1:2382", f"{address}:2379", f"{address}:2380")
     member = {
         "id": "8e9e05c52164694d",
         "name": name,

@@ -8,7 +8,7 @@ import argparse
 import pathlib
 import sys
 
-from lab import artifacts, demo, engine, hosts, image, network, rebuild, torture
+from lab import artifacts, demo, engine, hosts, image, network, rebuild, smoke, torture
 from lab.base import LabError, say
 from lab.lab import HOSTS, Lab
 
@@ -49,6 +49,10 @@ def arguments(command: list[str]) -> argparse.Namespace:
         default=",".join(torture.HOSTS),
         help="k1 and n1 among them (%(default)s); with k2 and k3, the load balancer's tasks are covered as well",
     )
+    smoke_verb = verbs.add_parser(
+        "smoke", help="install and test a cluster with a version of Kubernetes that is not supported yet"
+    )
+    smoke_verb.add_argument("version", help="such as 1.38.0-beta.0")
     down = verbs.add_parser("down", help="remove a lab completely")
     verbs.add_parser("list", help="list the labs and their hosts")
     inventory = verbs.add_parser("inventory", help="print a lab's inventory")
@@ -79,13 +83,15 @@ def main(options: argparse.Namespace) -> None:
         if options.etcd:
             artifacts.ensure_etcd()
         else:
-            artifacts.ensure(artifacts.UPSTREAM_CONTAINERD)
+            artifacts.ensure()
     elif options.verb == "rebuild":
         rebuild.main(options.all)
     elif options.verb == "demo":
         demo.main(options.started)
     elif options.verb == "torture":
         torture.main(options.sample, options.seed, options.hosts.split(","))
+    elif options.verb == "smoke":
+        smoke.main(options.version)
     elif options.verb == "up":
         lab = Lab(options.name)
         lab.up(options.hosts.split(","), options.prepared, options.suite, options.closed)

@@ -23,10 +23,6 @@ from plugins.module_utils.host import _host
 UPSTREAM = ("https://dl.k8s.io/release/stable.txt", "https://registry.k8s.io/v2/", "https://github.com/etcd-io/etcd")
 
 
-# In addition to what the roles install by default: for nodes of scenario runtimes.
-UPSTREAM_CONTAINERD = {"cluster_containerd_version": "2.2.9", "cluster_cni_plugins_version": "1.9.1"}
-
-
 def built() -> bool:
     """Whether the lab's hosts install from the mirror. They do unless `ensure` has found the upstream downloads."""
     path = cache("artifacts-source")
@@ -70,10 +66,16 @@ def ensure_etcd() -> None:
         )
 
 
+def default(variable: str) -> str:
+    """A default version of role cluster."""
+    settings = (CHECKOUT / "roles" / "cluster" / "defaults" / "main.yml").read_text(encoding="utf-8")
+    (version,) = re.findall(rf"^{variable}: \"?([\d.]+)\"?$", settings, re.MULTILINE)
+    return version
+
+
 def etcd_archive() -> pathlib.Path:
     """Its path on the mirror."""
-    settings = (CHECKOUT / "roles" / "cluster" / "defaults" / "main.yml").read_text(encoding="utf-8")
-    (version,) = re.findall(r"^cluster_etcd_version: \"?([\d.]+)\"?$", settings, re.MULTILINE)
+    version = default("cluster_etcd_version")
     downloads = mirror.directory() / "github.com/etcd-io/etcd/releases/download"
     return downloads / f"v{version}" / f"etcd-v{version}-linux-{_host.ARCHITECTURES[platform.machine()]}.tar.gz"
 

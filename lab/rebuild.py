@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import typing as t
 
-from lab import artifacts, machine
+from lab import machine
 from lab.base import LabError, playbook, say
 from plugins.module_utils.artifacts import _sums
 
@@ -45,7 +45,6 @@ def build(place: pathlib.Path, kinds: t.Sequence[str]) -> dict[str, str]:
     variables: dict[str, t.Any] = {
         "build_directory": str(place / "mirror"),
         "build_work_directory": str(place / "work"),
-        **artifacts.UPSTREAM_CONTAINERD,
     }
     if kinds:
         variables["__build_artifacts"] = selection(kinds)

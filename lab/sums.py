@@ -30,7 +30,7 @@ def downloads() -> dict[str, str]:
     found: dict[str, str] = {}
     for architecture in ARCHITECTURES:
         templar = Templar(DataLoader(), variables={**_roles.variables(), "__cluster_architecture": architecture})
-        for one in templar.template(trust_as_template("{{ __artifacts_downloads }}")):
+        for one in templar.template(trust_as_template("{{ __artifacts_downloads + __artifacts_runtime_downloads }}")):
             found[one["url"]] = one["sums_url"]
     return found
 

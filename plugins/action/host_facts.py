@@ -68,7 +68,7 @@ class ActionModule(_untrusted.Begins):
             address = {"address": given or answer["ansible_facts"]["plainkube_address"], "given": bool(given)}
             host, needs = self._who(task_vars)[0], {**needs, "address": address}
             problems = _preflight.host_problems(found, host, needs)
-            for warning in _preflight.host_warnings(found, host, needs):
+            for warning in [] if problems else _preflight.host_warnings(found, host, needs):
                 display.warning(warning)
         return {**answer, **({"failed": True, "msg": "\n".join(problems)} if problems else {})}
 

@@ -47,7 +47,7 @@ options:
     elements: path
     default: []
   containerd:
-    description: Whether to get the version of the installed containerd, which takes 30 milliseconds.
+    description: Whether to get the version of the distribution's containerd, which takes 30 milliseconds.
     type: bool
     default: false
   docker:
@@ -72,12 +72,12 @@ options:
     default: []
   needs:
     description:
-      - Requirements of role preflight for the host's roles in the cluster - C(memory_mb), C(disk_mb) (for O(directories)), C(networks) by the name of
-        their variable, C(address) (C(cluster_address), by default the one that the control node connects to), which must be one of the host's own,
-        C(components) with C(name), C(ports) and C(udp_ports), and for a Node C(kubelet_config) and C(runtime) with C(name), C(docker),
-        C(containerd_version), C(docker_part) and C(pod_range), and C(node_labels); also C(versions), with C(variable) and C(version) for each program
-        of the fact C(installed_versions) that the host needs; C(dns_upstream), CoreDNS's upstream resolvers; and C(foreign_firewall), whether ufw
-        and firewalld are accepted.
+      - Requirements of role preflight for the host's roles in the cluster - C(untested_systems), C(memory_mb), C(disk_mb) (for O(directories)),
+        C(networks) by the name of their variable, C(address) (C(cluster_address), by default the one that the control node connects to), which must
+        be one of the host's own, C(components) with C(name), C(ports) and C(udp_ports), and for a Node C(kubelet_config) and C(runtime) with C(name),
+        C(docker), C(containerd_version), C(config), C(docker_part) and C(pod_range), and C(node_labels); also C(versions), with C(variable) and
+        C(version) for each program of the fact C(installed_versions) that the host needs; C(dns_upstream), CoreDNS's upstream resolvers; and
+        C(foreign_firewall), whether ufw and firewalld are accepted.
       - If something is installed already, problems with the host's surroundings, which do not keep a service from starting, are warnings.
       - The module fails if the host does not meet a requirement, with one sentence for each that names the host, what was found, and what to do.
       - By default, there are no requirements.
@@ -128,8 +128,11 @@ ansible_facts:
           type: list
           elements: str
         containerd:
-          description: Version of the installed containerd; empty without one, or without O(containerd).
+          description: Version of the distribution's containerd, or Docker's package; empty without one, or without O(containerd).
           type: str
+        containerd_files:
+          description: The operator's configuration files of containerd, with the version of each; V(0) if it has none.
+          type: dict
         crictl:
           description: Whether crictl is installed.
           type: bool
@@ -231,6 +234,9 @@ ansible_facts:
         runtime_change:
           description: Whether a change of the runtime is in progress.
           type: bool
+        runtime_version:
+          description: Version of the node's containerd; empty for any other runtime, and without a kubelet.
+          type: str
         services:
           description: Names of optional services, which begin with C(plainkube-).
           type: list

@@ -10,7 +10,7 @@ version_added: 1.0.0
 description:
   - If there is anything to remove, stops the kubelet, and removes Kubernetes' containers, their images and their network from the previous runtime,
     and the runtime's service (cri-dockerd, or this collection's containerd) with its files.
-  - For O(runtime=containerd) with a new bridge, removes only the pods' containers and network.
+  - For O(runtime=containerd) with a new bridge, or with O(replaced=true), removes only the pods' containers and network.
   - With O(docker=true), Docker Engine and its own containers keep running. Otherwise, it is stopped and disabled, and its default bridge
     and settings are restored; its images, containers and volumes stay.
   - For a drained node; whatever still runs on it is stopped. You can kill the module and run it again.
@@ -36,6 +36,14 @@ options:
     description:
       - Whether the node keeps Docker Engine. If not, and Docker runs containers that Kubernetes does not own, the module fails before it changes anything.
     type: bool
+  replaced:
+    description: Whether another major version of containerd follows.
+    type: bool
+    default: false
+  packaged:
+    description: Whether the node's containerd is the distribution's from now on, so that the binaries of upstream's are removed.
+    type: bool
+    default: false
   images:
     description: Names of images to remove from Docker, in addition to those of pods' containers. An image that another container uses stays.
     type: list

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
 import pathlib
 
 import pytest
@@ -10,28 +12,35 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
 from lab import image, sums
+from lab.base import LabError
 
+SUITES = {
+    "bookworm": ("debian", "12"),
+    "trixie": ("debian", "13"),
+    "noble": ("ubuntu", "24.04"),
+    "resolute": ("ubuntu", "26.04"),
+}
 BASE = image.Definition("trixie", False, "http://m/debian", ('Acquire::http::Proxy "http://p";',), True, True)
 
 
 def installed(suite, **more):
-    """The packages that role artifacts installs on hosts of all kinds with this Debian, with every option."""
+    """The packages that role artifacts installs on hosts of all kinds with this system, with every option."""
     kinds = ("is_control_plane", "is_node", "has_docker", "has_load_balancer", "has_virtual_ip")
     known = {**sums._roles.variables(), **{f"__cluster_{kind}": True for kind in kinds}}
-    known["__cluster_facts"] = {"distribution_version": {"bookworm": "12", "trixie": "13"}[suite]}
+    known["__cluster_facts"] = {"distribution": SUITES[suite][0], "distribution_version": SUITES[suite][1]}
     text = trust_as_template("{{ __artifacts_packages }}")
     found = Templar(DataLoader(), variables={**known, "firewall_enabled": True, **more}).template(text)
     return {package.partition("|")[0] for package in found}
 
 
-@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+@pytest.mark.parametrize("suite", SUITES)
 def test_a_bare_host_has_nothing_that_the_roles_install(suite):
     bare = {*dataclasses.replace(BASE, suite=suite).packages}
     # A minimal Debian has no CAs, so it could not download anything.
     assert bare & installed(suite) == {"ca-certificates"}
 
 
-@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+@pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize("runtime", ["docker", "containerd"])
 def test_a_prepared_host_has_all_of_it(suite, runtime):
     prepared = {*dataclasses.replace(BASE, suite=suite, prepared=True).packages}
@@ -72,6 +81,34 @@ def test_command():
     assert command[0] == "mmdebstrap"
     assert command[-3:] == ["trixie", "/tmp/out.tar", "deb http://m/debian trixie main"]
     assert '--aptopt=Acquire::http::Proxy "http://p"' in command
+
+
+def test_ubuntu_has_its_own_archive_with_updates_and_its_own_keys():
+    command = dataclasses.replace(BASE, suite="noble", mirror="http://u/ubuntu").command("out")
+    suites = ("noble", "noble-updates", "noble-security")
+    assert command[-5:] == ["noble", "out", *(f"deb http://u/ubuntu {suite} main universe" for suite in suites)]
+    assert f"--keyring={image.UBUNTU_KEYRING}" in command
+    assert not any("keyring" in word for word in BASE.command("out"))
+    assert image.definition(suite="noble").mirror in image.UBUNTU_ARCHIVES.values()
+
+
+@pytest.fixture
+def archive(monkeypatch, tmp_path):
+    """Ubuntu's archive with this package of its keys."""
+
+    def give(content, expected):
+        monkeypatch.setattr(image, "UBUNTU_KEYRING", tmp_path / "keys.gpg")
+        monkeypatch.setattr(image, "UBUNTU_KEYRING_SUM", hashlib.sha256(expected).hexdigest())
+        monkeypatch.setattr(image.urllib.request, "urlopen", lambda url, timeout: io.BytesIO(content))
+
+    return give
+
+
+def test_other_keys_than_ubuntus_are_refused(archive):
+    archive(b"other", b"keys")
+    with pytest.raises(LabError, match="it is not what Ubuntu published"):
+        image.ensure_keyring()
+    assert not image.UBUNTU_KEYRING.exists()
 
 
 def test_without_a_mirror_of_its_own_mmdebstrap_takes_debians():

@@ -21,8 +21,8 @@ def test_each_sum_is_of_a_download_of_the_default_versions():
     known, wanted = json.loads(sums.FILE.read_text(encoding="utf-8")), sums.downloads()
     assert known.keys() <= {path(url) for url in wanted}
     assert all(re.fullmatch(r"[0-9a-f]{64}", one) for one in known.values())
-    assert len(wanted) == 18
-    assert sum("/arm64/" in url or "arm64." in url for url in wanted) == 9
+    assert len(wanted) == 22
+    assert sum("/arm64/" in url or "arm64." in url or "-arm64" in url for url in wanted) == 11
 
 
 @pytest.fixture

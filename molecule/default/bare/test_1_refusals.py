@@ -81,6 +81,10 @@ def on_n1(do, undo, host="n1"):
     return make
 
 
+def all_of(*faults):
+    return lambda *given: [argument for make in faults for argument in make(*given)]
+
+
 def shell(lab, script, host="n1"):
     lab.demand(host, "sh", "-euc", script)
 
@@ -366,12 +370,24 @@ WRONG = {
             "printf 'ID=fedora\\nVERSION_ID=44\\n' > /tmp/release; mount --bind /tmp/release /usr/lib/os-release",
             "umount /usr/lib/os-release",
         ),
-        r"n1 runs fedora 44: use Debian 12 or newer",
+        r"n1 runs fedora 44, on which plainkube\.cluster is not tested: use Debian 12 or Debian 13 or Ubuntu 24\.04, or set "
+        r"preflight_untested_systems to true",
     ),
     "a containerd that is too old": Wrong(
-        variables(cluster_runtime="containerd"),
-        r"n1 has cluster_runtime containerd, and its distribution's containerd is 1\.6, too old for the kubelet: use upstream's "
-        r"\(cluster_containerd_version, like [\d.]+, and cluster_cni_plugins_version, like [\d.]+\), or set cluster_runtime to docker",
+        variables(cluster_runtime="containerd", cluster_containerd_version="", cluster_cni_plugins_version=""),
+        r"n1 has cluster_containerd_version '', and its distribution's containerd is 1\.6, too old for the kubelet: use upstream's, the default "
+        r"\(remove cluster_containerd_version and cluster_cni_plugins_version\), or set cluster_runtime to docker",
+    ),
+    "a file of containerd's configuration with another version": Wrong(
+        all_of(
+            variables(cluster_runtime="containerd"),
+            on_n1(
+                "mkdir -p /etc/containerd/conf.d; echo 'version = 2' > /etc/containerd/conf.d/old.toml",
+                "rm /etc/containerd/conf.d/old.toml; rmdir --parents --ignore-fail-on-non-empty /etc/containerd/conf.d",
+            ),
+        ),
+        r"n1 has /etc/containerd/conf\.d/old\.toml with version = 2, and its containerd has a configuration of version 3, beside which it would "
+        r"ignore parts of that file: convert the file to version = 3",
     ),
     "an unsupported architecture": Wrong(
         interpreter('exec setarch i686 /usr/bin/python3 "$@"'), r"n1 is i686: use a host that is amd64 or arm64"

@@ -71,6 +71,17 @@ def test_flannel_has_a_lease_for_every_host(host, cluster):
     assert len(done.stdout.split()) == len({*cluster.control_planes, *cluster.nodes})
 
 
+def test_http_is_apart_from_grpc(host):
+    """On one port, HTTP would starve watches, and etcd warns about it at its start."""
+    root = f"--cacert {PKI}/etcd/ca.crt --cert {PKI}/etcd/root.crt --key {PKI}/etcd/root.key"
+    with host.sudo():
+        assert "single port" not in host.check_output("journalctl --unit=etcd --output=cat")
+        curl = "curl --silent --show-error --http1.1 --max-time 5"
+        assert "etcdserver" in host.check_output(f"{curl} {root} https://127.0.0.1:2382/version")
+        assert "etcdserver" not in host.run(f"{curl} {root} https://127.0.0.1:2379/version").stdout
+        assert host.run(f"{curl} --cacert {PKI}/etcd/ca.crt https://127.0.0.1:2382/version").rc != 0
+
+
 @pytest.mark.parametrize(("name", "accepted"), [("peer", True), ("flannel", False), ("server", False)])
 def test_only_members_speak_as_members(host, name, accepted):
     """Access control does not apply to messages between members, and every node has a certificate of the same CA."""

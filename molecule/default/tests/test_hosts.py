@@ -23,7 +23,8 @@ BOTH = {("sshd", "all", 22), ("flanneld", "loopback", 8471)}
 BOTH |= {("kube-proxy", "loopback", 10249), ("kube-proxy", "loopback", 10256)}
 LISTENERS = {
     "control_plane": BOTH
-    | {("etcd", "loopback", 2379), ("etcd", "loopback", 2381), ("etcd", "own", 2379), ("etcd", "own", 2380)}
+    | {("etcd", "loopback", 2379), ("etcd", "loopback", 2381), ("etcd", "loopback", 2382)}
+    | {("etcd", "own", 2379), ("etcd", "own", 2380)}
     | {("kube-apiserver", "all", 6443), ("kube-controller", "loopback", 10257), ("kube-scheduler", "loopback", 10259)},
     "node": BOTH
     | {("kubelet", "loopback", 10248), ("kubelet", "own", 10250)}

@@ -39,6 +39,10 @@ class Pods:
             "resizePolicy": [{"resourceName": name, "restartPolicy": "NotRequired"} for name in quantities],
         }
         spec = {"nodeName": node, "terminationGracePeriodSeconds": 1, "containers": [container]}
+        # An image as a volume, where the runtime has that.
+        if node != "n1":
+            spec["volumes"] = [{"name": "image", "image": {"reference": self.image, "pullPolicy": "IfNotPresent"}}]
+            container["volumeMounts"] = [{"name": "image", "mountPath": "/image"}]
         return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": node}, "spec": spec}
 
     def create(self):

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from lab import programs, runs
-from lab.base import CHECKOUT
+from lab.base import CHECKOUT, LabError
 
 RUNTIMES = {"n1": "docker", "n2": "containerd", "n3": "containerd"}
 BRIDGES = {"n1": "docker0", "n2": "docker0", "n3": "cni0"}
@@ -55,10 +55,11 @@ def test_crictl_finds_the_runtime_where_somebody_installs_it(lab, site, crictl):
     assert {host: crictl(host) for host in RUNTIMES} == RUNTIMES
 
 
-def test_upstreams_containerd_is_what_runs_on_n3(lab):
-    """On Debian 12, whose own containerd is too old."""
-    assert "bookworm" in lab.run("n3", "cat", "/etc/os-release")[1]
-    output = lab.demand("n3", "sh", "-c", "/proc/$(pidof containerd)/exe --version; ls /opt/cni/bin")
+@pytest.mark.parametrize("host", ["n2", "n3"])
+def test_upstreams_containerd_is_the_default(lab, host):
+    """Also on Debian 12, whose own containerd is too old, and beside Docker Engine, whose package brings containerd 1.7."""
+    assert ("bookworm" in lab.run(host, "cat", "/etc/os-release")[1]) == (host == "n3")
+    output = lab.demand(host, "sh", "-c", "/proc/$(pidof containerd)/exe --version; ls /opt/cni/bin")
     assert "containerd/v2 v2." in output
     assert {"bridge", "host-local", "loopback", "portmap"} <= {*output.split()}
 
@@ -133,6 +134,28 @@ def test_host_ports_come_back_after_a_flush_of_the_packet_filters(lab, site, hel
     site.apply()
     assert served() == {host: host for host in RUNTIMES}
     assert pods() == before
+
+
+@pytest.mark.parametrize("host", ["n2", "n3"])
+def test_an_image_is_a_volume(hello, host):
+    """Read-only, with the image's files. cri-dockerd has none of these."""
+    mode = hello.kubectl("exec", host, "--", "/agnhost", "mounttest", "--file_mode=/image/agnhost", "--fs_type=/image")
+    assert 'mode of file "/image/agnhost": -rwxr-xr-x' in mode
+    with pytest.raises(LabError, match="open /image/new: read-only file system"):
+        hello.kubectl("exec", host, "--", "/agnhost", "mounttest", "--new_file_0644=/image/new")
+
+
+def test_pods_have_the_same_limit_of_open_files_with_each_runtime(lab, hello):
+    """Containers inherit it. Programs that expect many open files fail at systemd's default, 1024."""
+    limits = {}
+    for host in RUNTIMES:
+        uid = hello.get(host)["metadata"]["uid"]
+        script = f"cat /proc/$(grep -ls pod{uid.replace('-', '.')} $(printf '/proc/%s/cgroup ' $(pidof agnhost)) | cut -d/ -f3)/limits"
+        lines = lab.demand(host, "sh", "-c", script).splitlines()
+        limits[host] = next(line.split()[3:5] for line in lines if line.startswith("Max open files"))
+    print("open files:", limits)
+    assert len({tuple(limit) for limit in limits.values()}) == 1
+    assert int(limits["n1"][0]) > 1024
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -17,24 +18,34 @@ CHANGE_SECONDS, CHANGE_UNITS = 30, 15
 WHOLE = os.environ.get("RUNTIMES_WHOLE") == "yes"
 DOCKER = {"cluster_runtime": "docker"}
 CONTAINERD = {"cluster_runtime": "containerd"}
+# Of Debian 13: containerd 1.7.
+PACKAGED = {**CONTAINERD, "cluster_containerd_version": "", "cluster_cni_plugins_version": ""}
 BOTH = {"cluster_runtime": "containerd", "docker_enabled": True}
 FEW_CHANGES = [
-    ("n1", CONTAINERD, "Docker → containerd"),
+    ("n1", PACKAGED, "Docker → containerd 1.7"),
+    ("n1", CONTAINERD, "containerd 1.7 → 2.x"),
     ("n1", DOCKER, "containerd → Docker"),
 ]
 MORE_CHANGES = [
     ("n1", BOTH, "Docker → containerd beside Docker"),
-    ("n1", CONTAINERD, "containerd beside Docker → containerd alone"),
+    ("n1", PACKAGED, "containerd 2.x beside Docker → containerd 1.7 alone"),
+    ("n1", CONTAINERD, "containerd 1.7 → 2.x"),
     ("n1", BOTH, "containerd alone → containerd beside Docker"),
     ("n1", DOCKER, "containerd beside Docker → Docker"),
 ]
 CHANGES = FEW_CHANGES + MORE_CHANGES * WHOLE
+# Shims of the other containerd: /proc/PID/exe of its programs is in another directory.
+SANDBOXES = (
+    "here=$(dirname $(readlink /proc/$(pidof containerd)/exe)); "
+    "for pid in $(pidof containerd-shim-runc-v2); do readlink /proc/$pid/exe | grep -v ^$here/; done"
+)
 # The remains of the other runtime on a node, by its current runtime.
 LEFT = {
     "docker": "ls -d /etc/containerd/plainkube.toml /etc/systemd/system/containerd.service /etc/systemd/system/plainkube-cni.* "
     "/etc/cni/net.d/10-plainkube.conflist /var/lib/cni/networks/plainkube /sys/class/net/cni0 /run/netns/cni-* /etc/kubernetes/plainkube-cni* "
     "2>/dev/null; iptables-save | grep CNI-; ctr -n k8s.io containers list -q; ctr -n k8s.io images list -q",
-    "containerd": "ls -d /etc/systemd/system/cri-dockerd.service /run/cri-dockerd.sock /var/lib/cri-dockerd /usr/local/bin/cri-dockerd 2>/dev/null; "
+    "containerd": f"{SANDBOXES}; "
+    "ls -d /etc/systemd/system/cri-dockerd.service /run/cri-dockerd.sock /var/lib/cri-dockerd /usr/local/bin/cri-dockerd 2>/dev/null; "
     "if pidof dockerd > /dev/null; then docker ps -aq; docker images -q; "
     "else ls -d /sys/class/net/docker0 /etc/systemd/system/docker.service.d 2>/dev/null; fi",
 }
@@ -67,6 +78,11 @@ def test_a_node_is_changed(lab, site, load, node, crictl, host_variables, pace, 
     assert outcomes.problems == []
     assert node(host) == (variables["cluster_runtime"], True, [])
     assert crictl(host) == variables["cluster_runtime"]
+    if node(host)[0] == "containerd":
+        version = json.loads(lab.kubectl("k1", "get", "node", host, "--output=json"))["status"]["nodeInfo"]
+        assert version["containerRuntimeVersion"].startswith(
+            "containerd://1.7." if variables == PACKAGED else "containerd://2."
+        )
     assert {name for name in started if not name.startswith(f"{host}/")} == set()
     assert lab.run(host, "sh", "-c", LEFT[variables["cluster_runtime"]])[1].split() == []
     assert run.seconds <= CHANGE_SECONDS + CHANGE_UNITS * pace()

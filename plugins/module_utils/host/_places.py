@@ -29,6 +29,8 @@ VXLAN_PORT = 8472
 # Container runtimes. The drop-in is sorted after override.conf, which `systemctl edit` creates: its command repeats and extends the others.
 CRI_DOCKERD_SOCKET = "/run/cri-dockerd.sock"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
+# That of the distribution's package and of Docker's.
+PACKAGED_CONTAINERD = "/usr/bin/containerd"
 DOCKER_DROP_IN = "zz-plainkube.conf"
 # containerd's pod network, and the program that configures it, with its units.
 CNI_DIRECTORY = "/etc/cni/net.d"

@@ -92,9 +92,10 @@ def free_mb(directory: str) -> int:
     return shutil.disk_usage(directory).free >> 20
 
 
-def containerd_version(module: AnsibleModule) -> str:
-    """The version in `containerd github.com/containerd/containerd 1.7.24~ds1 …`."""
-    return ".".join(map(str, _host.parse_version(_command.output(module, "containerd", "--version"))))
+def containerd_version(module: AnsibleModule, program: str) -> str:
+    """The version in the path of upstream's containerd, or in the output of a package's: `containerd github.com/containerd/containerd 1.7.24~ds1 …`."""
+    version = _status.version_of(os.path.realpath(program), os.path.realpath(_places.RELEASES))
+    return version or ".".join(map(str, _host.parse_version(_command.output(module, program, "--version"))))
 
 
 def installed() -> bool:
@@ -156,13 +157,19 @@ def inspect(module: AnsibleModule) -> dict:
     docker, docker_problems = docker_settings(module)
     docker_root = _docker_settings.data_root(docker)
     directories = [docker_root if path == _docker.DATA_ROOT else path for path in module.params["directories"]]
+    unit = readable(f"{_places.UNITS}/containerd.service") if runtime == _runtime.CONTAINERD else ""
+    runs, packaged = _runtime.containerd_of(unit), _places.PACKAGED_CONTAINERD if module.params["containerd"] else ""
+    versions = {program: containerd_version(module, program) for program in {runs, packaged} - {""}}
     return {
         "addresses": _host.interface_addresses(addresses),
         "architecture": _host.ARCHITECTURES.get(kernel.machine, kernel.machine),
         "bounded": not _host.has_capability(readable("/proc/1/status"), _host.CAP_SYS_RESOURCE),
         "cgroup_version": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
         "cni_before": _host.earlier(names(_places.CNI_DIRECTORY), os.path.basename(_places.CNI_CONFLIST)),
-        "containerd": containerd_version(module) if module.params["containerd"] else "",
+        "containerd": versions.get(packaged, ""),
+        "containerd_files": {
+            path: _runtime.config_version(readable(path)) for path in glob.glob("/etc/containerd/conf.d/*.toml")
+        },
         "crictl": module.get_bin_path("crictl") is not None,
         "distribution": release.get("ID", ""),
         "distribution_version": release.get("VERSION_ID", ""),
@@ -199,6 +206,7 @@ def inspect(module: AnsibleModule) -> dict:
         "resolv_conf": _resolver.path(),
         "runtime": runtime,
         "runtime_change": runtime_changes(module),
+        "runtime_version": versions.get(runs, ""),
         "services": sorted(
             os.path.basename(path)[: -len(".service")] for path in glob.glob(f"{_places.UNITS}/plainkube-*.service")
         ),

@@ -32,6 +32,8 @@ SPEC: dict[str, t.Any] = {
     "runtime": {"type": "str", "choices": [_runtime.DOCKER, _runtime.CONTAINERD]},
     "bridge": {"type": "str"},
     "docker": {"type": "bool"},
+    "replaced": {"type": "bool", "default": False},
+    "packaged": {"type": "bool", "default": False},
     "images": {"type": "list", "elements": "str", "default": []},
     "wait": {"type": "int", "default": 60},
 }
@@ -46,20 +48,23 @@ class Node(DockerHost, ContainerdHost):
         super().__init__(module)
         self.to_docker = module.params["runtime"] == _runtime.DOCKER
         bridge = _runtime.bridge_of(_files.read(at(_places.CNI_CONFLIST)) or "")
-        # containerd stays, and its pods are on another bridge.
-        self.leaves_bridge = not self.to_docker and bridge not in ("", module.params["bridge"])
+        # containerd stays, and its pods are on another bridge, or another major version of it follows.
+        self.leaves_pods = (
+            not self.to_docker and bridge != "" and (bridge != module.params["bridge"] or module.params["replaced"])
+        )
 
     def parts(self) -> list[Part]:
         """In the order of removal."""
+        # The artifacts that only nodes with upstream's containerd have.
+        upstream = self.binary_parts(*(f"{_places.RELEASES}/{name}" for name in ("containerd", "cni-plugins")))
         if self.to_docker:
-            # The artifacts that only nodes with containerd have.
-            artifacts = [f"{_places.RELEASES}/{name}" for name in ("containerd", "cni-plugins")]
-            return [*self.containerd_parts(), *self.binary_parts(*artifacts)]
+            return [*self.containerd_parts(), *upstream]
         # The unit identifies the rest as ours.
         return [
             Part("service", lambda: self.started([SHIM]), self.stop_services, (SHIM,)),
             *self.container_parts((SHIM,)),
-            *([self.pod_container_part(), *self.network_parts()] if self.leaves_bridge else []),
+            *([self.pod_container_part(), *self.network_parts()] if self.leaves_pods else []),
+            *(upstream if self.module.params["packaged"] else []),
             *([] if self.module.params["docker"] else self.bridge_parts(self.docker_process, runs=False)),
             *self.tree_parts("data", lambda: [*_reset.DATA[SHIM]], (SHIM,)),
             *self.binary_parts(f"{_places.RELEASES}/{SHIM}"),
@@ -69,7 +74,7 @@ class Node(DockerHost, ContainerdHost):
     def wake(self) -> None:
         if not self.to_docker and self.has(SHIM):
             self.wake_docker()
-        if self.to_docker or self.leaves_bridge:
+        if self.to_docker or self.leaves_pods:
             self.wake_containerd()
 
     def inspect(self) -> Found:

@@ -23,6 +23,18 @@ def of_kubelet(text: str) -> str:
     return _SOCKETS.get(found.group(1), "") if found else ""
 
 
+def containerd_of(unit: str) -> str:
+    """The program in a unit of containerd; empty if there is none."""
+    found = re.search(r"^ExecStart=(/\S+/containerd)(?=\s)", unit, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def config_version(text: str) -> int:
+    """The version of a configuration of containerd; 0 if it has none, which every containerd reads."""
+    found = re.search(r"^version\s*=\s*(\d+)\s*(?:#.*)?$", f"\n{text}".partition("\n[")[0], re.MULTILINE)
+    return int(found.group(1)) if found else 0
+
+
 def bridge_of(conflist: str) -> str:
     """The bridge in a CNI configuration; empty if there is none."""
     try:

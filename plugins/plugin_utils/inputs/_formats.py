@@ -337,6 +337,10 @@ SOURCE = _matching(
     r"[-0-9A-Za-z_.:/]+", "which is neither an IP address, nor a network in CIDR notation, nor a group of hosts"
 )
 VERSION = _matching(r"[0-9]+\.[0-9]+\.[0-9]+", "which is not a full version: write it like 1.37.2, without a leading v")
+KUBERNETES = _matching(
+    r"[0-9]+\.[0-9]+\.[0-9]+(?:-(?:alpha|beta|rc)\.[0-9]+)?",
+    "which is not a full version: write it like 1.37.2, without a leading v",
+)
 SHA256 = _matching(r"[0-9A-Fa-f]{64}", "which is not a SHA-256 checksum: write its 64 hexadecimal digits")
 DIGEST = _matching(r"sha256:[0-9a-f]{64}", "which is not a digest: write sha256: and its 64 hexadecimal digits")
 NAMESPACE = _matching(_LABEL, "which is not the name of a namespace: use lowercase letters, digits and dashes")
@@ -377,7 +381,7 @@ FORMATS: dict[str, Format] = {
     "cluster_pause_version": VERSION,
     "cluster_pod_network": network,
     "cluster_service_network": service_network,
-    "cluster_version": VERSION,
+    "cluster_version": KUBERNETES,
     "cluster_virtual_ip": optional(address),
     "cluster_virtual_ip_interface": optional(INTERFACE),
     "containerd_runc_path": optional(ABSOLUTE_PATH),

@@ -18,8 +18,10 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _flags
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _formats
 
-# The tested systems, by ID of os-release(5), and the minimum version of each.
-DISTRIBUTIONS = {"debian": (12,)}
+# The systems on which CI runs this collection (.github/workflows): VERSION_ID by ID of os-release(5).
+SYSTEMS = {"debian": ("12", "13"), "ubuntu": ("24.04",)}
+# The containerd of a distribution that is too old for the kubelet, if it is not installed yet.
+OLD_CONTAINERD = {("debian", "12"): "1.6"}
 ARCHITECTURES = ("amd64", "arm64")
 # The minor versions of Kubernetes that this collection's units and configurations support.
 KUBERNETES = ((1, 35), (1, 37))
@@ -82,7 +84,7 @@ def upstream_problems(versions: t.Mapping[str, str]) -> list[str]:
     if wanted and empty:
         said = ", ".join(f"{name} is {version!r}" for name, version in wanted.items())
         return [
-            f"{said} and {' and '.join(empty)} is empty: set both to use upstream's (like 2.2.9 and 1.9.1), or neither to use the distribution's."
+            f"{said} and {' and '.join(empty)} is empty: set neither to use upstream's default versions, or both to '' to use the distribution's packages."
         ]
     return [
         f"{name} is {version!r}, which is too old: use {LEAST_UPSTREAM[name]} or newer."
@@ -483,12 +485,29 @@ def clock_problems(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
     ]
 
 
-def system_problems(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
-    """An unsupported operating system or architecture."""
-    problems = []
+def systems() -> str:
+    """The systems on which CI runs this collection, as a sentence names them."""
+    return " or ".join(f"{name.capitalize()} {version}" for name, versions in SYSTEMS.items() for version in versions)
+
+
+def untested_systems(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
+    """The beginning of a sentence if this collection was never run on the host's system."""
     name, version = facts["distribution"], facts["distribution_version"]
-    if name not in DISTRIBUTIONS or _version(version) < DISTRIBUTIONS[name]:
-        problems.append(f"{host} runs {name} {version}: use Debian 12 or newer.")
+    if version in SYSTEMS.get(name, ()):
+        return []
+    return [f"{host} runs {name} {version}, on which plainkube.cluster is not tested:"]
+
+
+def system_problems(facts: t.Mapping[str, t.Any], host: str, untested: bool) -> list[str]:
+    """An unsupported operating system or architecture."""
+    problems = (
+        []
+        if untested
+        else [
+            f"{one} use {systems()}, or set preflight_untested_systems to true."
+            for one in untested_systems(facts, host)
+        ]
+    )
     if not facts["systemd"]:
         problems.append(f"{host} does not run systemd as init, which all components need: use a host that does.")
     if facts["architecture"] not in ARCHITECTURES:
@@ -507,14 +526,25 @@ def runtime_problems(facts: t.Mapping[str, t.Any], host: str, runtime: t.Mapping
             f"{host} has cluster_runtime docker and docker_enabled false, so pods would have no runtime: "
             "set docker_enabled to true, or cluster_runtime to containerd."
         ]
-    # If containerd is not installed yet, the distribution's version is known.
-    old = facts["distribution"] == "debian" and _version(facts["distribution_version"]) < (13,)
-    found = facts["containerd"] or ("1.6" if old else "")
+    found = facts["containerd"] or OLD_CONTAINERD.get((facts["distribution"], facts["distribution_version"]), "")
     if runtime["containerd_version"] or not found or _version(found) >= OLDEST_CONTAINERD:
         return []
     return [
-        f"{host} has cluster_runtime containerd, and its distribution's containerd is {found}, too old for the kubelet: use upstream's "
-        "(cluster_containerd_version, like 2.2.0, and cluster_cni_plugins_version, like 1.9.0), or set cluster_runtime to docker."
+        f"{host} has cluster_containerd_version '', and its distribution's containerd is {found}, too old for the kubelet: use upstream's, the default "
+        "(remove cluster_containerd_version and cluster_cni_plugins_version), or set cluster_runtime to docker."
+    ]
+
+
+def containerd_file_problems(facts: t.Mapping[str, t.Any], host: str, runtime: t.Mapping[str, t.Any]) -> list[str]:
+    """The operator's configuration files that containerd would read in part."""
+    config = runtime["config"]
+    if runtime["name"] != "containerd":
+        return []
+    return [
+        f"{host} has {path} with version = {version}, and its containerd has a configuration of version {config}, beside which it would ignore parts of "
+        f"that file: convert the file to version = {config} (https://github.com/containerd/containerd/blob/main/docs/cri/config.md), or remove it."
+        for path, version in facts["containerd_files"].items()
+        if version not in (0, config)
     ]
 
 
@@ -575,8 +605,10 @@ def _gets_runtime(facts: t.Mapping[str, t.Any], runtime: t.Mapping[str, t.Any]) 
 
 
 def host_warnings(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str, t.Any]) -> list[str]:
-    """What would keep a bare host out of the cluster. A host of the cluster runs with it, or it came later: no reason not to renew its certificates."""
-    return _surroundings(facts, host, needs) if facts["installed"] else []
+    """What is accepted, and may not work: a system that is not tested, and on a host of the cluster what would keep a bare one out. The host runs with
+    it, or it came later: no reason not to renew its certificates."""
+    untested = [f"{one} try everything that you need there." for one in untested_systems(facts, host)]
+    return untested + (_surroundings(facts, host, needs) if facts["installed"] else [])
 
 
 def host_problems(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str, t.Any]) -> list[str]:
@@ -586,8 +618,9 @@ def host_problems(facts: t.Mapping[str, t.Any], host: str, needs: t.Mapping[str,
         *(_surroundings(facts, host, needs) if not facts["installed"] else []),
         # A host of the cluster that becomes a node, or whose runtime changes.
         *(cni_problems(facts, host, runtime) if runtime and _gets_runtime(facts, runtime) else []),
-        *system_problems(facts, host),
+        *system_problems(facts, host, needs["untested_systems"]),
         *(runtime_problems(facts, host, runtime) if runtime else []),
+        *(containerd_file_problems(facts, host, runtime) if runtime else []),
         *(docker_part_problems(host, runtime, needs["networks"]["cluster_pod_network"]) if runtime else []),
         *docker_problems(facts, host),
         *(kubelet_problems(facts, host, config) if config is not None else []),

@@ -29,7 +29,14 @@ FACTS = {
     "runtime_change": False,
     "networkmanager": False,
 }
-FACTS |= {"architecture": "amd64", "distribution_version": "13", "cgroup_version": 2, "services": [], "crictl": False}
+FACTS |= {
+    "architecture": "amd64",
+    "distribution": "debian",
+    "distribution_version": "13",
+    "cgroup_version": 2,
+    "services": [],
+    "crictl": False,
+}
 FACTS |= {"docker_root": "/var/lib/docker", "memory_mb": 2000}
 
 

@@ -18,7 +18,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.artifacts import
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 ROLES = pathlib.Path(__file__).parents[3] / "roles"
-UPSTREAM = {"cluster_containerd_version": "2.2.9", "cluster_cni_plugins_version": "1.9.1"}
+PACKAGED = {"cluster_containerd_version": "", "cluster_cni_plugins_version": ""}
 
 
 def template(text, **more):
@@ -34,7 +34,7 @@ def node(**more):
 
 
 def test_upstreams_containerd_and_plugins():
-    pieces = {piece.link: piece for piece in node(cluster_runtime="containerd", **UPSTREAM)}
+    pieces = {piece.link: piece for piece in node(cluster_runtime="containerd")}
     releases = "https://github.com/{}/releases/download/{}"
     containerd = releases.format("containerd/containerd", "v2.2.9/containerd-2.2.9-linux-amd64.tar.gz")
     plugins = releases.format("containernetworking/plugins", "v1.9.1/cni-plugins-linux-amd64-v1.9.1.tgz")
@@ -48,26 +48,24 @@ def test_upstreams_containerd_and_plugins():
         assert piece.path == f"/opt/plainkube/cni-plugins/1.9.1/{name}"
 
 
-@pytest.mark.parametrize("more", [{"cluster_runtime": "containerd"}, {"cluster_runtime": "docker", **UPSTREAM}])
+@pytest.mark.parametrize("more", [{"cluster_runtime": "containerd", **PACKAGED}, {"cluster_runtime": "docker"}])
 def test_only_where_it_is_asked_for_and_used(more):
     components = {piece.directory.split("/")[3] for piece in node(**more)}
     assert not components & {"containerd", "cni-plugins"}
     assert "kubernetes" in components
 
 
-@pytest.mark.parametrize(("more", "built"), [({}, False), (UPSTREAM, True)])
-def test_a_default_build_does_not_build_it(more, built):
+@pytest.mark.parametrize(("more", "built"), [({}, True), (PACKAGED, False)])
+def test_a_build_has_it_unless_it_is_the_distributions(more, built):
     components = {artifact["component"] for artifact in template("{{ __build_artifacts }}", **more)}
     assert ({"containerd", "cni-plugins"} <= components) is built
 
 
 def test_archives_have_what_is_taken_out_of_them():
-    archives = [
-        one for one in template("{{ __artifacts_catalogue }}", **UPSTREAM) if any(one.get("binaries", {}).values())
-    ]
+    archives = [one for one in template("{{ __artifacts_catalogue }}") if any(one.get("binaries", {}).values())]
     assert {one["component"] for one in archives} == {"etcd", "flannel", "cri-dockerd", "containerd", "cni-plugins"}
     for archive in archives:
-        recipe = template(f"{{{{ __build_recipes['{archive['component']}'] }}}}", **UPSTREAM)
+        recipe = template(f"{{{{ __build_recipes['{archive['component']}'] }}}}")
         packed = {program["member"] for program in recipe["programs"]}
         assert {*archive["binaries"].values()} <= packed
         assert recipe["format"] == "archive"

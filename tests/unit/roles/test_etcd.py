@@ -148,11 +148,14 @@ def test_etcd_may_have_ended_before(start):
 
 def test_a_watch_does_not_hold_up_a_real_etcd(tmp_path, etcd_binaries, reserved_port):
     """etcd alone waits 7 s for it. What it has acknowledged is there afterwards."""
-    client, peer, metrics = (reserved_port() for dummy in range(3))
+    client, peer, metrics, web = (reserved_port() for dummy in range(4))
     command = [f"{etcd_binaries}/etcd", "--data-dir=data", f"--listen-metrics-urls=http://127.0.0.1:{metrics}"]
     command += [f"--{kind}-client-urls=http://127.0.0.1:{client}" for kind in ("listen", "advertise")]
     command += [f"--listen-peer-urls=http://127.0.0.1:{peer}", f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}"]
-    command += [f"--initial-cluster=default=http://127.0.0.1:{peer}"]
+    command += [
+        f"--initial-cluster=default=http://127.0.0.1:{peer}",
+        f"--listen-client-http-urls=http://127.0.0.1:{web}",
+    ]
 
     def run():
         with open(tmp_path / "log", "w", encoding="utf-8") as log:
@@ -166,12 +169,12 @@ def test_a_watch_does_not_hold_up_a_real_etcd(tmp_path, etcd_binaries, reserved_
 
     def ask(path, **request):
         body = json.dumps(request).encode()
-        with urllib.request.urlopen(f"http://127.0.0.1:{client}/v3/{path}", body, timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{web}/v3/{path}", body, timeout=10) as answer:
             return json.load(answer)
 
     process = run()
     try:
-        watch = http.client.HTTPConnection("127.0.0.1", client, timeout=10)
+        watch = http.client.HTTPConnection("127.0.0.1", web, timeout=10)
         watch.request("POST", "/v3/watch", json.dumps({"create_request": {"key": "YQ=="}}))
         assert b'"created":true' in watch.getresponse().readline()
         ask("kv/put", key="YQ==", value="Yg==")
@@ -187,6 +190,7 @@ def test_a_watch_does_not_hold_up_a_real_etcd(tmp_path, etcd_binaries, reserved_
         assert result(stop(process.pid, metrics)) == (0, "")
         assert process.wait(timeout=60) == -signal.SIGKILL
         assert "closed etcd server" not in (tmp_path / "log").read_text(encoding="utf-8")
+        assert "http and grpc server on single port" not in (tmp_path / "log").read_text(encoding="utf-8")
         process = run()
         assert ask("kv/range", key="YQ==")["kvs"][0]["value"] == "Yg=="
     finally:

@@ -34,6 +34,7 @@ GOOD = {
     "cgroup_version": 2,
     "cni_before": [],
     "containerd": "",
+    "containerd_files": {},
     "crictl": False,
     "distribution": "debian",
     "distribution_version": "13",
@@ -65,13 +66,21 @@ GOOD = {
     "resolv_conf": "/etc/resolv.conf",
     "runtime": "",
     "runtime_change": False,
+    "runtime_version": "",
     "services": [],
     "settled": {},
     "swap": [],
     "systemd": True,
     "unresolved": [],
 }
-NEEDS = {"memory_mb": 1700, "disk_mb": 0, "networks": {}, "components": [], "kubelet_config": None}
+NEEDS = {
+    "untested_systems": False,
+    "memory_mb": 1700,
+    "disk_mb": 0,
+    "networks": {},
+    "components": [],
+    "kubelet_config": None,
+}
 
 
 class Host:

@@ -16,6 +16,7 @@ FACTS = {
     "pod_bridge": "docker0",
     "services": [],
     "architecture": "amd64",
+    "distribution": "debian",
     "distribution_version": "13",
     "resolv_conf": "/etc/resolv.conf",
     "crictl": False,

@@ -49,7 +49,7 @@ def test_an_old_nft_means_no_nftables_mode(run_module, monkeypatch):
     said = {
         "nft": "nftables v0.9.8 (E.D.S.)\n",
         "ip": "[]",
-        "containerd": "containerd github.com/containerd/containerd 1.7.24~ds1\n",
+        "/usr/bin/containerd": "containerd github.com/containerd/containerd 1.7.24~ds1\n",
     }
     monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **dummy: (0, said[command[0]], ""))
     facts = run_module(host_facts, containerd=True)["found"]
@@ -306,6 +306,47 @@ def test_the_name_servers_of_pods(run_module, monkeypatch, tmp_path):
     monkeypatch.setattr(_resolver, "OWN", str(tmp_path / "etc"))
     found = run_module(host_facts)["found"]
     assert (found["resolv_conf"], found["name_servers"]) == (str(tmp_path / "etc"), ["192.0.2.53"])
+
+
+@pytest.fixture
+def node(monkeypatch, tmp_path):
+    """A node with containerd in these units and programs."""
+
+    def make(program, runtime="containerd/containerd.sock"):
+        for name in ("UNITS", "RELEASES", "BINARIES"):
+            (tmp_path / name).mkdir(exist_ok=True)
+            monkeypatch.setattr(host_facts._places, name, str(tmp_path / name))
+        monkeypatch.setattr(host_facts._places, "KUBELET_YAML", str(tmp_path / "kubelet.yaml"))
+        monkeypatch.setattr(host_facts._places, "PACKAGED_CONTAINERD", str(tmp_path / "usr" / "containerd"))
+        (tmp_path / "kubelet.yaml").write_text(f"containerRuntimeEndpoint: unix:///run/{runtime}\n")
+        (tmp_path / "UNITS" / "containerd.service").write_text(f"ExecStart={tmp_path / program} --config=/x\n")
+        upstream = tmp_path / "RELEASES" / "containerd" / "2.2.9"
+        for directory, text in (
+            (upstream, "exit 1"),
+            (tmp_path / "usr", "echo containerd github.com/x/y 1.7.24~ds1 1.7"),
+        ):
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / "containerd").write_text(f"#!/bin/sh\n{text}\n")
+            (directory / "containerd").chmod(0o755)
+        link = tmp_path / "BINARIES" / "containerd"
+        link.unlink(missing_ok=True)
+        link.symlink_to(upstream / "containerd")
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("program", "version"), [("BINARIES/containerd", "2.2.9"), ("usr/containerd", "1.7.24"), ("none/containerd", "")]
+)
+@pytest.mark.parametrize(("asked", "packaged"), [(False, ""), (True, "1.7.24")])
+def test_the_version_of_a_nodes_containerd_and_of_the_distributions(
+    run_module, node, program, version, asked, packaged
+):
+    node(program)
+    found = run_module(host_facts, containerd=asked)["found"]
+    assert (found["runtime_version"], found["containerd"]) == (version, packaged)
+    node(program, runtime="cri-dockerd.sock")
+    assert run_module(host_facts, containerd=asked)["found"]["runtime_version"] == ""
 
 
 def test_links_where_systemd_makes_a_directory(run_module, tmp_path):

@@ -213,6 +213,29 @@ def test_from_one_bridge_to_the_other(node, run):
     assert not {"/sys/class/net/cni0/mtu", "/etc/cni/net.d/10-plainkube.conflist", "/run/netns/cni-1"} & {*node.files()}
 
 
+def with_upstreams_binaries(node):
+    node.write("/opt/plainkube/containerd/2/containerd-shim-runc-v2")
+    node.link("/usr/local/bin/containerd-shim-runc-v2", "/opt/plainkube/containerd/2/containerd-shim-runc-v2")
+
+
+@pytest.mark.parametrize(("bridge", "wanted"), [("cni0", ALONE), ("docker0", BOTH)])
+@pytest.mark.parametrize("packaged", [False, True])
+def test_to_another_major_version_of_containerd(node, run, bridge, wanted, packaged):
+    """On the same bridge: the pods go with their sandboxes, and their images stay. A package's containerd would find upstream's shim."""
+    with_containerd(node, bridge)
+    with_upstreams_binaries(node)
+    assert not run(wanted)["changed"]
+    done = there_and_nothing_again(node, run, {**wanted, "replaced": True, "packaged": packaged})
+    assert (node.pods, node.pod_images) == ([], [PAUSE, "pulled:1"])
+    assert "systemctl stop containerd" in done
+    files = {*node.files()}
+    assert {"/etc/systemd/system/containerd.service", "/etc/containerd/plainkube.toml"} <= files
+    assert not {"/run/netns/cni-1", "/var/lib/cni/networks/plainkube/10.244.5.130"} & files
+    assert ("/opt/plainkube/containerd/2/containerd-shim-runc-v2" in files) is not packaged
+    assert os.path.islink(f"{node.root}/usr/local/bin/containerd-shim-runc-v2") is not packaged
+    assert node.states["docker"] == ("active" if bridge == "docker0" else "inactive")
+
+
 def test_nothing_to_do_on_the_desired_bridge(node, run):
     with_containerd(node, "docker0")
     before = node.files()

@@ -26,6 +26,39 @@ def test_the_runtime_of_a_kubelet(text, runtime):
 
 
 @pytest.mark.parametrize(
+    ("unit", "program"),
+    [
+        ("", ""),
+        (
+            "[Service]\nExecStartPre=-/sbin/modprobe overlay\nExecStart=/usr/bin/containerd --config=/x\n",
+            "/usr/bin/containerd",
+        ),
+        ("ExecStart=/usr/local/bin/containerd --config=/x\n", "/usr/local/bin/containerd"),
+        ("ExecStart=/usr/bin/containerd\n", "/usr/bin/containerd"),
+        ("ExecStart=/usr/bin/other --with=/usr/bin/containerd\n", ""),
+        ("# ExecStart=/usr/bin/containerd\n", ""),
+    ],
+)
+def test_the_program_of_containerd(unit, program):
+    assert _runtime.containerd_of(unit) == program
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("", 0),
+        ("version = 3\n", 3),
+        ("# for GPUs\nversion=2 # old\nroot = '/x'\n[plugins]\n", 2),
+        ("[plugins.x]\nversion = 4\n", 0),
+        ("root = '/x'\n[plugins.x]\nversion = 4\n", 0),
+        ("versions = 3\nother_version = 4\n", 0),
+    ],
+)
+def test_the_version_of_a_configuration(text, version):
+    assert _runtime.config_version(text) == version
+
+
+@pytest.mark.parametrize(
     ("runtime", "conflist", "bridge"),
     [
         ("docker", CONFLIST, "docker0"),

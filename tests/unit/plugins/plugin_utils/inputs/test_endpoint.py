@@ -98,7 +98,7 @@ def test_bad_inputs(changes, words):
 
 
 PORTS = {
-    "etcd": [2379, 2380, 2381],
+    "etcd": [2379, 2380, 2381, 2382],
     "kube-apiserver": [6443],
     "plainkube-load-balancer": [16443, 16444],
     "kube-controller-manager": [10257],

@@ -218,6 +218,8 @@ def test_right_values(name, value):
         ("cluster_api_balancers", ["balancer.example.org"], "cluster_api_balancers[0] is 'balancer.example.org', which is not an IPv4"),
         ("cluster_version", "v1.37.2", "cluster_version is 'v1.37.2', which is not a full version: write it like 1.37.2"),
         ("cluster_version", "1.37", "which is not a full version"),
+        ("cluster_version", "1.38.0-beta", "which is not a full version"),
+        ("cluster_version", "1.38.0-beta.0/../x", "which is not a full version"),
         ("cluster_etcd_version", "latest", "which is not a full version"),
         ("cluster_pause_version", "3.10", "which is not a full version"),
         ("cluster_containerd_version", "2.2", "which is not a full version"),

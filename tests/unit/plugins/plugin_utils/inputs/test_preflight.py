@@ -37,8 +37,10 @@ HOST = {
     "runtime": "",
     "resolv_conf": "/etc/resolv.conf",
     "name_servers": ["192.0.2.53"],
+    "containerd_files": {},
 }
 NEEDS = {
+    "untested_systems": False,
     "memory_mb": 900,
     "disk_mb": 2000,
     "networks": GOOD["networks"],
@@ -99,11 +101,11 @@ def test_good_inputs_are_no_problem():
         ),
         (
             {"upstream_versions": {**GOOD["upstream_versions"], "cluster_containerd_version": "2.2.9"}},
-            "cluster_containerd_version is '2.2.9' and cluster_cni_plugins_version is empty: set both",
+            "cluster_containerd_version is '2.2.9' and cluster_cni_plugins_version is empty: set neither to use upstream's default",
         ),
         (
             {"upstream_versions": {**GOOD["upstream_versions"], "cluster_cni_plugins_version": "1.9.1"}},
-            "cluster_cni_plugins_version is '1.9.1' and cluster_containerd_version is empty: set both",
+            "cluster_cni_plugins_version is '1.9.1' and cluster_containerd_version is empty: set neither to use upstream's default",
         ),
         (
             {"upstream_versions": {**UPSTREAM, "cluster_containerd_version": "1.7.24"}},
@@ -146,9 +148,11 @@ def test_a_good_host_is_no_problem():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"distribution_version": "11"}, "n1 runs debian 11"),
-        ({"distribution": "ubuntu", "distribution_version": "24.04"}, "n1 runs ubuntu 24.04"),
-        ({"distribution": "fedora"}, "n1 runs fedora 13"),
+        ({"distribution_version": "11"}, "n1 runs debian 11, on which"),
+        ({"distribution_version": "14"}, "or set preflight_untested_systems to true."),
+        ({"distribution_version": ""}, "n1 runs debian , on which"),
+        ({"distribution": "ubuntu", "distribution_version": "24.10"}, "n1 runs ubuntu 24.10, on which"),
+        ({"distribution": "fedora"}, "n1 runs fedora 13, on which plainkube.cluster is not tested: use Debian 12 or"),
         ({"systemd": False}, "n1 does not run systemd as init"),
         ({"architecture": "riscv64"}, "n1 is riscv64"),
         (
@@ -608,6 +612,25 @@ def test_unknown_variables(name, said):
 
 
 @pytest.mark.parametrize(
+    ("name", "version", "warned"),
+    [
+        ("debian", "12", False),
+        ("debian", "13", False),
+        ("ubuntu", "24.04", False),
+        ("debian", "14", True),
+        ("mint", "22", True),
+    ],
+)
+def test_untested_systems_are_accepted_with_a_warning(name, version, warned):
+    facts = {**HOST, "distribution": name, "distribution_version": version}
+    assert _preflight.host_problems(facts, "n1", {**NEEDS, "untested_systems": True}) == []
+    warnings = _preflight.host_warnings({**facts, "installed": False}, "n1", NEEDS)
+    assert [f"n1 runs {name} {version}, on which plainkube.cluster is not tested: " in one for one in warnings] == [
+        True
+    ] * warned
+
+
+@pytest.mark.parametrize(
     ("facts", "runtime", "words"),
     [
         ({}, {"name": "docker", "docker": True}, ""),
@@ -625,9 +648,38 @@ def test_unknown_variables(name, said):
     ],
 )
 def test_runtimes_that_cannot_be(facts, runtime, words):
-    needs = {**NEEDS, "runtime": {"containerd_version": "", "docker_part": "", "pod_range": "", **runtime}}
-    problems = _preflight.host_problems({**HOST, "containerd": "", **facts}, "n1", needs)
+    needs = {**NEEDS, "runtime": {"containerd_version": "", "config": 2, "docker_part": "", "pod_range": "", **runtime}}
+    problems = _preflight.host_problems({**HOST, **facts}, "n1", needs)
     assert [words in problem for problem in problems] == ([True] if words else [])
+
+
+@pytest.mark.parametrize(
+    ("config", "files", "refused"),
+    [
+        (3, {}, []),
+        (3, {"a.toml": 3, "b.toml": 0}, []),
+        (
+            3,
+            {"a.toml": 2, "b.toml": 3},
+            ["n1 has a.toml with version = 2, and its containerd has a configuration of version 3"],
+        ),
+        (2, {"a.toml": 2}, []),
+        (2, {"a.toml": 3, "b.toml": 1}, ["n1 has a.toml with version = 3", "convert the file to version = 2"]),
+    ],
+)
+@pytest.mark.parametrize("name", ["containerd", "docker"])
+def test_the_operators_files_have_the_version_of_ours(config, files, refused, name):
+    runtime = {
+        "name": name,
+        "docker": True,
+        "containerd_version": "",
+        "config": config,
+        "docker_part": "",
+        "pod_range": "",
+    }
+    problems = _preflight.host_problems({**HOST, "containerd_files": files}, "n1", {**NEEDS, "runtime": runtime})
+    assert len(problems) == (len(refused) if name == "containerd" else 0)
+    assert all(words in problem for words, problem in zip(refused, problems))
 
 
 @pytest.mark.parametrize(
@@ -648,8 +700,15 @@ def test_runtimes_that_cannot_be(facts, runtime, words):
     ],
 )
 def test_parts_that_docker_cannot_have(part, pods, words):
-    runtime = {"name": "containerd", "docker": True, "containerd_version": "", "docker_part": part, "pod_range": pods}
-    problems = _preflight.host_problems({**HOST, "containerd": ""}, "n1", {**NEEDS, "runtime": runtime})
+    runtime = {
+        "name": "containerd",
+        "docker": True,
+        "containerd_version": "",
+        "config": 2,
+        "docker_part": part,
+        "pod_range": pods,
+    }
+    problems = _preflight.host_problems(HOST, "n1", {**NEEDS, "runtime": runtime})
     assert [words in problem for problem in problems] == ([True] if words else [])
     without = {**NEEDS, "runtime": {**runtime, "docker": False}}
-    assert _preflight.host_problems({**HOST, "containerd": ""}, "n1", without) == []
+    assert _preflight.host_problems(HOST, "n1", without) == []
