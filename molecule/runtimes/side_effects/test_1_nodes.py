@@ -88,7 +88,7 @@ def test_exec_logs_and_port_forward(lab, hello, host):
     hello.kubectl("exec", host, "--", "/agnhost", "connect", "127.0.0.1:8080", "--timeout=5s")
     assert "Started HTTP server on port 8080" in hello.kubectl("logs", host)
     kubectl = "kubectl --kubeconfig=/etc/kubernetes/admin.conf --namespace=runtimes"
-    forward = f"{kubectl} port-forward pod/{host} 18080:8080 >/dev/null & trap \"kill $!\" EXIT"
+    forward = f'{kubectl} port-forward pod/{host} 18080:8080 >/dev/null & trap "kill $!" EXIT'
     ask = "curl --silent --fail --retry 9 --retry-connrefused --retry-delay 1 http://127.0.0.1:18080/hostname"
     assert lab.demand("k1", "sh", "-ec", f"{forward}; {ask}").strip() == host
 

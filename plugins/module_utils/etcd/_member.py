@@ -154,7 +154,9 @@ def refuse_two_clusters(found: t.Mapping[int, t.Sequence[str]], directory: str) 
         )
 
 
-def moved(live: Live, me: Host, hosts: t.Sequence[Host], identity: int | None, responds: t.Callable[[str], bool]) -> Member | None:
+def moved(
+    live: Live, me: Host, hosts: t.Sequence[Host], identity: int | None, responds: t.Callable[[str], bool]
+) -> Member | None:
     """The member whose data this host has, if it has another address than the host now.
 
     By its ID, if etcd runs on this host. Otherwise by its name, unless something responds at the member's address: another host may have the name, too.

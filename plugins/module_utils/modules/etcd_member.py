@@ -67,7 +67,9 @@ def healthy(module: AnsibleModule, view: View) -> list[str]:
     if not view.answering:
         return []
     return [
-        entry["endpoint"] for entry in ctl(module, [*view.answering]).of_each("endpoint", "health") if entry.get("health")
+        entry["endpoint"]
+        for entry in ctl(module, [*view.answering]).of_each("endpoint", "health")
+        if entry.get("health")
     ]
 
 

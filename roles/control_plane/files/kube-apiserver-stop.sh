@@ -7,6 +7,7 @@
 
 responds() {
   local place=${1#https://}
+  # shellcheck disable=SC2016 # $0 and $1 belong to the other bash
   timeout 2 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "${place%:*}" "${place##*:}" 2>/dev/null
 }
 

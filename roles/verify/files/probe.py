@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import functools
 import http.client
 import ipaddress
 import json
@@ -132,9 +133,7 @@ class Tests:
 
     # From the host
 
-    def _host(
-        self, what: str, target: str, hint: str, host: str, wanted: t.Container[str], port: int
-    ) -> Test:
+    def _host(self, what: str, target: str, hint: str, host: str, wanted: t.Container[str], port: int) -> Test:
         return Test(
             self.name, what, f"{target} ({host}:{port})", hint, lambda: compare(get(host, "/hostname", port)[1], wanted)
         )
@@ -143,10 +142,15 @@ class Tests:
         if self.own:
             yield self._host("does not reach", "its own pod", "bridge", self.own[0], {self.first(self.name)}, self.port)
         for node in self.after(self.nodes, PEERS):
-            yield self._host("does not reach", f"the pod on {node}", "network", self.pods[node][0], {self.first(node)}, self.port)
+            yield self._host(
+                "does not reach", f"the pod on {node}", "network", self.pods[node][0], {self.first(node)}, self.port
+            )
 
     def _services(self) -> t.Iterator[Test]:
-        for name, what, wanted in (("hello", "the Service of the pods", self.everyone), ("api", "the Service of the API", {WITHOUT_TLS})):
+        for name, what, wanted in (
+            ("hello", "the Service of the pods", self.everyone),
+            ("api", "the Service of the API", {WITHOUT_TLS}),
+        ):
             service = self.services[name]
             yield self._host("does not reach", what, "service", service["ip"], wanted, service["port"])
 
@@ -154,12 +158,21 @@ class Tests:
         others = list(self.addresses)
         for node in self.after(others, 1) or others:
             port = self.services["hello"]["node_port"]
-            yield self._host("does not reach", f"a NodePort of {node}", "node port", self.addresses[node], self.everyone, port)
+            yield self._host(
+                "does not reach", f"a NodePort of {node}", "node port", self.addresses[node], self.everyone, port
+            )
         for node in self.after(others, 1) if self.name in others else []:
             yield self._local(node, self.addresses[node], self.services["local"]["node_port"])
         for node in self.after(self.nodes, 1) or self.nodes:
             wanted = {self.first(node)}
-            yield self._host("does not reach", f"the hostPort on {node}", "host port", self.addresses[node], wanted, self.settings["host_port"])
+            yield self._host(
+                "does not reach",
+                f"the hostPort on {node}",
+                "host port",
+                self.addresses[node],
+                wanted,
+                self.settings["host_port"],
+            )
 
     def _local(self, node: str, address: str, port: int) -> Test:
         """Service `local` has a pod on every second node; the others must not respond."""
@@ -170,7 +183,9 @@ class Tests:
                 run=lambda: self._kept_address(node, address, port),
             )
         said = "gets a response, although no pod of the Service is there, from"
-        return Test(self.name, said, f"{what} ({address}:{port})", "node port", lambda: silence(address, port), late=True)
+        return Test(
+            self.name, said, f"{what} ({address}:{port})", "node port", lambda: silence(address, port), late=True
+        )
 
     def freed(self) -> t.Iterator[Test]:
         """Whether the hostPorts of the deleted pods are free."""
@@ -178,7 +193,13 @@ class Tests:
         for node in self.nodes:
             address = self.addresses[node]
             said = "still gets a response, although the pod is deleted, from"
-            yield Test(self.name, said, f"the hostPort on {node} ({address}:{port})", "host port", lambda address=address: silence(address, port))  # type: ignore[misc]
+            yield Test(
+                self.name,
+                said,
+                f"the hostPort on {node} ({address}:{port})",
+                "host port",
+                functools.partial(silence, address, port),
+            )
 
     def _kept_address(self, node: str, address: str, port: int) -> None:
         """What externalTrafficPolicy Local is for: the pod sees the client's address, not one of its node."""
@@ -211,10 +232,16 @@ class Tests:
         own, api, hello = self.services["own"], self.services["api"], self.services["hello"]
         mine = {self.first(self.name)}
         number = self.nodes.index(self.name)
-        yield self._dialed("does not reach", "the second pod on the same node", "same node", self.own[1], {f"b-{number}"}, self.port)
+        yield self._dialed(
+            "does not reach", "the second pod on the same node", "same node", self.own[1], {f"b-{number}"}, self.port
+        )
         for node in self.after(self.nodes, PEERS):
-            yield self._dialed("does not reach", f"the pod on {node}", "network", self.pods[node][0], {self.first(node)}, self.port)
-        yield self._dialed("does not reach", "the Service of the pods", "service", hello["ip"], self.everyone, hello["port"])
+            yield self._dialed(
+                "does not reach", f"the pod on {node}", "network", self.pods[node][0], {self.first(node)}, self.port
+            )
+        yield self._dialed(
+            "does not reach", "the Service of the pods", "service", hello["ip"], self.everyone, hello["port"]
+        )
         yield self._dialed("does not reach", "the Service of the API", "service", api["ip"], {WITHOUT_TLS}, api["port"])
         yield self._dialed("does not reach", "itself through its Service", "hairpin", own["ip"], mine, own["port"])
         for name in ("own", f"own.{self.settings['namespace']}.svc.{self.settings['domain']}"):
@@ -225,7 +252,14 @@ class Tests:
         yield self._sticky(self.services["sticky"])
         name = self.settings["external"]
         if name:
-            yield Test(self.pod, "does not resolve", f"{name}, which {self.name} resolves", "external", lambda: self._resolve(name), from_pod=True)
+            yield Test(
+                self.pod,
+                "does not resolve",
+                f"{name}, which {self.name} resolves",
+                "external",
+                lambda: self._resolve(name),
+                from_pod=True,
+            )
 
     def _resolve(self, name: str) -> None:
         """With DNS: a name in /etc/hosts is not for pods."""
@@ -267,9 +301,13 @@ class Tests:
                 ("gets no log (kubectl logs) of", "kubelet", self._logs),
                 ("cannot run a program (kubectl exec) in", "kubelet", self._execute),
                 ("cannot forward a port (kubectl port-forward) to", "kubelet", self._forward),
-                ("does not reach, through the API server (kubectl proxy, aggregated APIs and webhooks go this way),", "pod proxy", self._proxy),
+                (
+                    "does not reach, through the API server (kubectl proxy, aggregated APIs and webhooks go this way),",
+                    "pod proxy",
+                    self._proxy,
+                ),
             ):
-                yield Test(self.name, what, target, hint, lambda run=run, pod=pod: run(pod))  # type: ignore[misc]
+                yield Test(self.name, what, target, hint, functools.partial(run, pod))
 
     def _logs(self, pod: str) -> None:
         if f"Started HTTP server on port {self.port}" not in self.kubectl("logs", pod):
@@ -288,7 +326,8 @@ class Tests:
             timer = threading.Timer(20, forward.kill)
             timer.start()
             try:
-                assert forward.stdout and forward.stderr
+                assert forward.stdout
+                assert forward.stderr
                 # Forwarding from 127.0.0.1:PORT -> 8080
                 words = forward.stdout.readline().split()
                 if len(words) < 3:

@@ -23,7 +23,11 @@ def said(events: t.Sequence[Object], name: str) -> str:
     about = [event for event in events if event["involvedObject"]["name"] == name]
     about.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
     warnings = [event for event in about if event.get("type") == "Warning"] or about
-    return " ".join(warnings[-1].get("message", "").split())[:300].rstrip(".") if warnings else "there is no event about it"
+    return (
+        " ".join(warnings[-1].get("message", "").split())[:300].rstrip(".")
+        if warnings
+        else "there is no event about it"
+    )
 
 
 def sentence(pod: Object, events: t.Sequence[Object], seconds: str) -> str:
@@ -66,7 +70,11 @@ def main() -> None:
     def items(kinds: str) -> list[Object]:
         return json.loads(output("get", kinds, "--output=json"))["items"]
 
-    subprocess.run([*kubectl, "wait", "pods", "--all", "--for=condition=Ready", f"--timeout={seconds}s"], capture_output=True, check=False)
+    subprocess.run(
+        [*kubectl, "wait", "pods", "--all", "--for=condition=Ready", f"--timeout={seconds}s"],
+        capture_output=True,
+        check=False,
+    )
     objects = items("pods,services")
     pods = [one for one in objects if one["kind"] == "Pod"]
     late = [pod for pod in pods if not is_ready(pod)]

@@ -182,7 +182,8 @@ SENTENCES = [
     ({"responses": {(SERVICES["sticky"], "pod"): ["b-0", "a-1"]}},
      ["The pod on n1 does not stay with one pod of a Service with sessionAffinity ClientIP (127.8.0.4:"]),
     # The Service leads to another node's pod.
-    ({"responses": {(SERVICES["own"], "pod"): ["a-1"]}}, ["The pod on n1 does not reach itself through its Service (", "The pod on n1 does not reach its Service by name ("]),
+    ({"responses": {(SERVICES["own"], "pod"): ["a-1"]}},
+     ["The pod on n1 does not reach itself through its Service (", "The pod on n1 does not reach its Service by name ("]),
 ]  # fmt: skip
 
 
