@@ -239,7 +239,7 @@ def quorum(voters: int) -> int:
 
 def spare_problems(live: Live, me: Member, healthy: t.Collection[str]) -> str:
     """Why etcd would lose its quorum without this member; empty if it would not. `healthy` has the healthy endpoints."""
-    others = [member for member in live.voters if member != me]
+    others = [member for member in live.voters if member.id != me.id]
     if me.learner or not others:
         return ""
     ill = [member for member in others if not set(member.client_urls) & set(healthy)]
@@ -252,5 +252,5 @@ def spare_problems(live: Live, me: Member, healthy: t.Collection[str]) -> str:
 def successor(live: Live, me: Member, hosts: t.Sequence[Host], healthy: t.Collection[str]) -> Member | None:
     """The new leader in place of this member: the first healthy voter in the inventory's order, which is the order of restarts."""
     order = {host.peer_url: number for number, host in enumerate(hosts)}
-    able = [member for member in live.voters if member != me and set(member.client_urls) & set(healthy)]
+    able = [member for member in live.voters if member.id != me.id and set(member.client_urls) & set(healthy)]
     return min(able, key=lambda member: min(order.get(url, len(order)) for url in member.peer_urls), default=None)

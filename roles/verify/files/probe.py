@@ -38,6 +38,7 @@ FAILED = 3
 # Printed if this host does not resolve it.
 UNRESOLVED = "external name unresolved"
 # Processes of kubectl at the same time.
+KUBECTL_TIMEOUT = 10
 KUBECTL = threading.BoundedSemaphore(8)
 
 HINTS = {
@@ -53,6 +54,10 @@ HINTS = {
     "kubelet": "port 10250 there (`journalctl -u kubelet`)",
     "pod proxy": "flannel and kube-proxy on the control planes (`journalctl -u flanneld`, `journalctl -u kube-proxy`)",
 }
+
+
+# Tests that cannot succeed without those of the network, and say nothing about their own causes then.
+DERIVED = ("service", "dns", "external", "node port", "pod proxy")
 
 
 class Wrong(Exception):
@@ -213,12 +218,12 @@ class Tests:
     def dial(self, host: str, port: int, request: str = "hostname", tries: int = 1) -> list[str]:
         """What agnhost in the pod on this host gets: the responses to its requests. Without tries, it only resolves the name."""
         query = urllib.parse.urlencode({"host": host, "port": port, "request": request, "tries": tries})
-        status, text = get(self.own[0], f"/dial?{query}", self.port, TIMEOUT * max(1, tries))
+        status, text = get(self.own[0], f"/dial?{query}", self.port, TIMEOUT + tries / 5)
         if status != 200:
             raise Wrong(text[:200])
         found = json.loads(text)
         if found.get("errors"):
-            raise Wrong(found["errors"][0][:200])
+            raise Wrong(found["errors"][0].rpartition('": ')[2][:200])
         return found.get("responses", [])
 
     def _dialed(self, what: str, target: str, hint: str, host: str, wanted: t.Container[str], port: int) -> Test:
@@ -286,10 +291,14 @@ class Tests:
         with KUBECTL:
             try:
                 done = subprocess.run(
-                    [*self.settings["kubectl"], *arguments], capture_output=True, text=True, timeout=20, check=False
+                    [*self.settings["kubectl"], *arguments],
+                    capture_output=True,
+                    text=True,
+                    timeout=KUBECTL_TIMEOUT,
+                    check=False,
                 )
             except subprocess.TimeoutExpired as error:
-                raise Wrong("kubectl gets no response in 20 s") from error
+                raise Wrong(f"kubectl gets no response in {KUBECTL_TIMEOUT} s") from error
         if done.returncode != 0:
             raise Wrong((done.stderr.strip() or f"kubectl ends with {done.returncode}").splitlines()[-1][:200])
         return done.stdout
@@ -323,7 +332,7 @@ class Tests:
     def _forward(self, pod: str) -> None:
         command = [*self.settings["kubectl"], "port-forward", f"pod/{pod}", f":{self.port}"]
         with KUBECTL, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as forward:
-            timer = threading.Timer(20, forward.kill)
+            timer = threading.Timer(KUBECTL_TIMEOUT, forward.kill)
             timer.start()
             try:
                 assert forward.stdout
@@ -362,11 +371,12 @@ def run(tests: t.Sequence[Test], end: float) -> dict[Test, str]:
 
 
 def sentences(failed: dict[Test, str], here: str) -> list[str]:
-    """One for each kind of failure, with all of its targets. A pod that its own host does not reach says nothing about other targets."""
+    """One for each kind of failure, with all of its targets, but without consequences of others."""
     groups: dict[tuple[str, str, str], list[Test]] = {}
-    lost = any(test.hint == "bridge" for test in failed)
+    lost = {test.source for test in failed if test.hint == "network"}
+    silent = any(test.hint == "bridge" for test in failed)
     for test in failed:
-        if not (lost and test.from_pod):
+        if not (test.source in lost and test.hint in DERIVED) and not (silent and test.from_pod):
             groups.setdefault((test.source, test.what, test.hint), []).append(test)
     texts = [
         f"{source} {what} {', '.join(test.target for test in group)}: {failed[group[0]].rstrip('.')}; check {HINTS[hint].format(here=here)}."

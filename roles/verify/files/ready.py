@@ -11,6 +11,7 @@ import sys
 import typing as t
 
 Object = dict[str, t.Any]
+LONGEST = 300
 
 
 def is_ready(pod: Object) -> bool:
@@ -23,11 +24,11 @@ def said(events: t.Sequence[Object], name: str) -> str:
     about = [event for event in events if event["involvedObject"]["name"] == name]
     about.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
     warnings = [event for event in about if event.get("type") == "Warning"] or about
-    return (
-        " ".join(warnings[-1].get("message", "").split())[:300].rstrip(".")
-        if warnings
-        else "there is no event about it"
-    )
+    if not warnings:
+        return "there is no event about it"
+    text = " ".join(warnings[-1].get("message", "").split()).rstrip(".")
+    # The end of a chain of errors is its cause.
+    return text if len(text) <= LONGEST else f"...{text[-LONGEST:]}"
 
 
 def sentence(pod: Object, events: t.Sequence[Object], seconds: str) -> str:

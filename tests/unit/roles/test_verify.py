@@ -187,6 +187,18 @@ SENTENCES = [
 ]  # fmt: skip
 
 
+def test_consequences_are_not_reported(probe, network):
+    """Without the other node, there is no NodePort of it, and the Service reaches half of its pods."""
+    for place in (("127.9.2.1", "pod"), ("127.7.0.2", "hello"), (SERVICES["hello"], "pod")):
+        network.close(*place)
+    code, lines = probe()
+    assert code == 3
+    assert [line.partition(" (")[0] for line in lines] == [
+        "n1 does not reach the pod on n2",
+        "The pod on n1 does not reach the pod on n2",
+    ]
+
+
 @pytest.mark.parametrize(("wrong", "expected"), SENTENCES, ids=lambda value: "")
 def test_a_sentence_says_from_where_to_where(probe, network, wrong, expected):
     for place in wrong.get("closed", []):
@@ -346,14 +358,19 @@ def test_a_sentence_for_each_pod_that_is_not_ready(ready):
     events = [
         event("b-1", "an older one"),
         event("b-1", "Failed to create pod sandbox: no chain\nby that name.", at="2026-01-01T00:00:09Z"),
+        event("a-1", f"{'x' * 400}: iptables: No chain by that name."),
         event("b-1", "Scheduled", kind="Normal", at="2026-01-01T00:00:10Z"),
         event("a-0", "0/2 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."),
     ]
-    code, output = ready([pod("a-0", "n1", False, False), pod("b-1", "n2", False), pod("b-0", "n1")], events)
+    code, output = ready(
+        [pod("a-0", "n1", False, False), pod("a-1", "n2", False), pod("b-1", "n2", False), pod("b-0", "n1")], events
+    )
     assert code == 1
     assert output.splitlines() == [
         "Pod a-0 on n1 is not ready after 7 s: 0/2 nodes are available: 1 node(s) didn't have free ports for the requested pod ports; "
         "set verify_host_port to a port that is free on every node.",
+        f"Pod a-1 on n2 is not ready after 7 s: ...{'x' * 267}: iptables: No chain by that name; "
+        "see `journalctl -u kubelet`, and the container runtime's journal, on n2.",
         "Pod b-1 on n2 is not ready after 7 s: Failed to create pod sandbox: no chain by that name; "
         "see `journalctl -u kubelet`, and the container runtime's journal, on n2.",
     ]
