@@ -67,4 +67,7 @@ def test_verify_says_from_where_to_where(lab, site, name):
     said = " ".join(run.output.split())
     for sentence in sentences:
         assert re.search(sentence, said), said
+
+
+def test_nothing_is_left_of_them(site):
     site.run(playbook="verify").demand()

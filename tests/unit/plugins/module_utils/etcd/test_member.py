@@ -129,6 +129,19 @@ def test_a_member_whose_host_has_another_address(how):
     assert decide("k2", STATES, THREE, has_data=True, moved=True).action == "keep"
 
 
+def test_a_member_with_a_new_address_is_not_another_one():
+    """Once the members know the address, and before etcd has restarted there."""
+    (old,), (new,) = ELSEWHERE.members[1].peer_urls, THREE.members[1].peer_urls
+    before, after = ELSEWHERE.members[1], ELSEWHERE.members[1]._replace(peer_urls=(new,))
+    assert old != new
+    assert _member.spare_problems(live(after), before, []) == ""
+    healthy = [url("k1", 2379), url("old", 2379)]
+    view = live(THREE.members[0], after, THREE.members[2])
+    assert _member.spare_problems(view, before, healthy) == "k3 of the 2 other members is not healthy"
+    assert _member.successor(view, before, hosts(k1="member", k2="member", k3="member"), healthy).name == "k1"
+    assert _member.successor(live(after), before, hosts(k2="member"), healthy) is None
+
+
 def test_the_new_address_of_a_member_without_a_quorum():
     """The other members learn it once there is one."""
     assert decide("k2", STATES, None, has_data=True, moved=True) == ("move", "at https://k2:2380")
