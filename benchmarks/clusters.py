@@ -39,7 +39,7 @@ FILES = [
         f"etc/kubernetes/{name}.yaml"
         for name in ("admission", "audit-policy", "authentication", "kubelet", "kube-proxy")
     ),
-    *(f"etc/kubernetes/{name}" for name in ("etcd-stop", "kubelet-certificate-check")),
+    *(f"etc/kubernetes/{name}" for name in ("etcd-stop", "kube-apiserver-stop", "kubelet-certificate-check")),
     *(f"etc/kubernetes/{name}.conf" for name in ("admin", "controller-manager", "scheduler", "kubelet", "kube-proxy")),
 ]
 

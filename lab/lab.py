@@ -189,6 +189,17 @@ class Lab:
         self.run(name, "mkdir", "-p", directory)
         self.host(name).put_archive(directory, archive.getvalue())
 
+    def readdress(self, name: str, old: str, new: str) -> None:
+        """Give the host another address instead of this one, as DHCP does. The lab itself still knows the first one."""
+        net = network.find(self.client, self.name)
+        if net is None:
+            raise LabError(f"there is no lab {self.name}: `python -m lab up {self.name}` creates it.")
+        subnet, gateway = network.subnet_and_gateway(net)
+        length = subnet.partition("/")[2]
+        # The first address of a network takes the others with it.
+        change = f"ip address delete {old}/{length} dev eth0; ip address add {new}/{length} dev eth0"
+        self.demand(name, "sh", "-ec", f"{change}; ip route replace default via {gateway}")
+
     # Faults and their reversal: pause and unpause, kill and start, cut_off and rejoin.
 
     def pause(self, name: str) -> None:

@@ -16,6 +16,8 @@ description:
   - Adds a new member as a learner, which has no vote until it is in sync. There is one learner at a time.
   - The environment file C(/etc/kubernetes/etcd-first-start) has the bootstrap settings of a member. The unit removes it once etcd is ready. Its content
     does not cause a restart, so adding a member does not affect the others.
+  - If the host's address has changed, tells the other members before etcd restarts, or once there is a quorum. Its member is the one that runs on the
+    host, or else the one with its name, if nothing responds at that member's address.
   - Prepares a running member for a restart. The module waits until the others have a quorum without
     it, fails if they do not reach one, and moves the leadership to another member.
   - Refuses whatever could bootstrap a second cluster or lose the quorum - data of another cluster, members of
@@ -38,7 +40,7 @@ options:
         type: str
         required: true
       peer_url:
-        description: URL on which it listens for other members. It identifies the member.
+        description: URL on which it listens for other members. It identifies the member, as long as the host's address does not change.
         type: str
         required: true
       client_url:
@@ -54,7 +56,7 @@ options:
   state:
     description:
       - V(prepared) is for use before etcd starts or restarts.
-      - V(voting) is for use after that. A learner is promoted once it is in sync, and the member serves.
+      - V(voting) is for use after that. A learner is promoted once it is in sync, the members know this one's address, and it serves.
     type: str
     choices: [prepared, voting]
     default: prepared
@@ -93,12 +95,12 @@ actions:
     - {verb: join, subject: "etcd as a learner of k1", reason: ""}
 action:
   description:
-    - The action with O(state=prepared). V(keep) for a host with data, V(bootstrap) for a new cluster, V(add) for a new member of an
-      existing cluster, V(replace) for a member that lost its data, V(resume) for a member that was added but never started.
+    - The action with O(state=prepared). V(keep) for a host with data, V(move) for one whose address has changed, V(bootstrap) for a new cluster,
+      V(add) for a new member of an existing cluster, V(replace) for a member that lost its data, V(resume) for a member that was added but never started.
   type: str
   returned: with O(state=prepared)
 live:
-  description: Whether a member with a quorum responded. Not checked if there is only one member.
+  description: Whether a member with a quorum responded. Not checked if there is only one member, whose address has not changed.
   type: bool
   returned: with O(state=prepared)
 answers:

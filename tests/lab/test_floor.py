@@ -46,7 +46,9 @@ def test_the_script_has_what_the_units_read(unit):
 
 
 def test_the_units_read_files():
-    assert "/etc/kubernetes/admission.yaml" in read_by("control_plane/kube-apiserver")
+    assert {"/etc/kubernetes/admission.yaml", "/etc/kubernetes/kube-apiserver-stop"} <= read_by(
+        "control_plane/kube-apiserver"
+    )
     assert "/etc/kubernetes/pki/ca-signer.crt" in read_by("control_plane/kube-controller-manager")
     assert "/etc/kubernetes/pki/etcd/server.key" in read_by("etcd/etcd")
     assert "/etc/kubernetes/etcd-first-start" in read_by("etcd/etcd")

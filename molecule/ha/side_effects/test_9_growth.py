@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import pathlib
 
@@ -58,6 +59,33 @@ def test_no_key_lies_about_on_a_host(lab, needles):
     assert places == []
 
 
+@pytest.fixture
+def moves(lab, etcd, pods):
+    """Change a host's address as DHCP does, and then in the inventory; one run must do. Then take both back, and another run must do."""
+
+    def check(host, inventory):
+        inventory, running = pathlib.Path(inventory), pods()
+        old = lab.address(host)
+        new = str(ipaddress.ip_address(old) + 50)
+        moved = inventory.with_name("moved.ini")
+        text = inventory.read_text(encoding="utf-8")
+        moved.write_text(text.replace(f"ansible_host={old}", f"ansible_host={new}"), encoding="utf-8")
+        for path, before, after in ((moved, old, new), (inventory, new, old)):
+            lab.readdress(host, before, after)
+            run = runs.playbook("site", path).demand()
+            print(f"  site.yml, when {host} has {after} instead of {before}: {run.seconds:.1f} s")
+            members = json.loads(etcd.ctl(host, "member list --write-out=json"))["members"]
+            assert [one["peerURLs"] for one in members if one["name"] == host] == [[f"https://{after}:2380"]]
+            assert runs.playbook("site", path).demand().changed == 0
+        assert pods() == running
+
+    return check
+
+
+def test_the_only_control_plane_has_another_address(moves, small, installed):
+    moves("k1", small)
+
+
 def test_keys_that_lie_about_are_found(lab, needles):
     """The search itself works."""
     key = sorted(needles)[0]
@@ -97,6 +125,10 @@ def test_one_control_plane_becomes_three(lab, site, small, etcd, pods, nodes, pa
     assert nodes() == ready
     again, started = site.apply()
     assert (again.changed, started) == (0, set())
+
+
+def test_one_of_three_control_planes_has_another_address(moves, inventory):
+    moves("k2", inventory)
 
 
 def test_the_three_are_what_the_probers_find_by_the_balancer(lab, site):

@@ -88,14 +88,10 @@ def test_exec_logs_and_port_forward(lab, hello, host):
     # Its response is empty.
     hello.kubectl("exec", host, "--", "/agnhost", "connect", "127.0.0.1:8080", "--timeout=5s")
     assert "Started HTTP server on port 8080" in hello.kubectl("logs", host)
-    forward = (
-        (CHECKOUT / "roles" / "verify" / "files" / "port_forward.py")
-        .read_bytes()
-        .replace(b"pod/hello", f"pod/{host}".encode())
-    )
-    lab.put("k1", "/root", {"forward.py": (forward, 0o600)})
-    kubectl = ("/usr/local/bin/kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "--namespace=runtimes")
-    assert lab.demand("k1", "python3", "/root/forward.py", *kubectl).strip() == host
+    kubectl = "kubectl --kubeconfig=/etc/kubernetes/admin.conf --namespace=runtimes"
+    forward = f'{kubectl} port-forward pod/{host} 18080:8080 >/dev/null & trap "kill $!" EXIT'
+    ask = "curl --silent --fail --retry 9 --retry-connrefused --retry-delay 1 http://127.0.0.1:18080/hostname"
+    assert lab.demand("k1", "sh", "-ec", f"{forward}; {ask}").strip() == host
 
 
 @pytest.mark.parametrize("host", ["n2", "n3"])

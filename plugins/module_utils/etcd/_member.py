@@ -63,10 +63,18 @@ class Live(t.NamedTuple):
         return [member for member in self.members if not member.learner]
 
 
+class Data(t.NamedTuple):
+    """This host's etcd data."""
+
+    directory: str
+    member: Member | None  # whose data it is
+    moved: bool  # whether etcd was last started with another address
+
+
 class Plan(t.NamedTuple):
     """What to do before etcd starts."""
 
-    action: str  # keep, bootstrap, add, replace (remove and add), resume (an interrupted add)
+    action: str  # keep, move (another address), bootstrap, add, replace (remove and add), resume (an interrupted add)
     words: str = ""
 
 
@@ -143,18 +151,33 @@ def refuse_two_clusters(found: t.Mapping[int, t.Sequence[str]], directory: str) 
         )
 
 
-def decide(me: Host, has_data: bool, hosts: t.Sequence[Host], live: Live | None, silence: str, directory: str) -> Plan:
+def moved(
+    live: Live, me: Host, hosts: t.Sequence[Host], identity: int | None, responds: t.Callable[[str], bool]
+) -> Member | None:
+    """The member whose data this host has, if it has another address than the host now.
+
+    By its ID, if etcd runs on this host. Otherwise by its name, unless something responds at the member's address: another host may have the name, too.
+    """
+    if identity is not None:
+        return next((member for member in live.members if member.id == identity), None)
+    named = (member for member in foreign(live, hosts) if member.name == me.name)
+    return next((member for member in named if not any(map(responds, member.client_urls))), None)
+
+
+def decide(me: Host, data: Data | None, hosts: t.Sequence[Host], live: Live | None, silence: str) -> Plan:
     """What to do on this host before etcd starts; raises Refusal.
 
     `live` is None if no member with a quorum responds; `silence` says how that was determined.
     """
-    if has_data:
-        if live and not live.find(me):
+    if data:
+        if data.member and me.peer_url not in data.member.peer_urls:
+            return Plan("move", f"at {me.peer_url} instead of {', '.join(data.member.peer_urls)}")
+        if live and not data.member:
             raise Refusal(
-                f"{me.name} has etcd data of another cluster, or of a member that was removed, in {directory}: the current members are "
+                f"{me.name} has etcd data of another cluster, or of a member that was removed, in {data.directory}: the current members are "
                 f"{names(live.members)}; move that directory away, and run plainkube.cluster.site again, so that {me.name} joins them"
             )
-        return KEEP
+        return Plan("move", f"at {me.peer_url}") if data.moved and not live else KEEP
     return _join(me, hosts, live) if live else _found(me, hosts, silence)
 
 
@@ -213,7 +236,7 @@ def quorum(voters: int) -> int:
 
 def spare_problems(live: Live, me: Member, healthy: t.Collection[str]) -> str:
     """Why etcd would lose its quorum without this member; empty if it would not. `healthy` has the healthy endpoints."""
-    others = [member for member in live.voters if member != me]
+    others = [member for member in live.voters if member.id != me.id]
     if me.learner or not others:
         return ""
     ill = [member for member in others if not set(member.client_urls) & set(healthy)]
@@ -226,5 +249,5 @@ def spare_problems(live: Live, me: Member, healthy: t.Collection[str]) -> str:
 def successor(live: Live, me: Member, hosts: t.Sequence[Host], healthy: t.Collection[str]) -> Member | None:
     """The new leader in place of this member: the first healthy voter in the inventory's order, which is the order of restarts."""
     order = {host.peer_url: number for number, host in enumerate(hosts)}
-    able = [member for member in live.voters if member != me and set(member.client_urls) & set(healthy)]
+    able = [member for member in live.voters if member.id != me.id and set(member.client_urls) & set(healthy)]
     return min(able, key=lambda member: min(order.get(url, len(order)) for url in member.peer_urls), default=None)

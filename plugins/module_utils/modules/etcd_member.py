@@ -8,6 +8,7 @@ import glob
 import os
 import shutil
 import typing as t
+import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.etcd import _etcdctl, _member
@@ -28,7 +29,7 @@ class View(t.NamedTuple):
     """The members' responses."""
 
     live: Live | None
-    answering: tuple[str, ...]  # client URLs
+    answering: dict[str, int]  # client URL -> the member's ID
     silence: str  # why there is no live cluster
 
 
@@ -38,19 +39,19 @@ def ctl(module: AnsibleModule, endpoints: t.Sequence[str]) -> _etcdctl.Etcdctl:
     return etcd
 
 
-def inspect(module: AnsibleModule, hosts: t.Sequence[Host]) -> View:
+def inspect(module: AnsibleModule, urls: t.Sequence[str]) -> View:
     """Query all reachable members. A member without quorum, or a learner, cannot list the members."""
-    problems = {host.client_url: _etcdctl.dial(host.client_url) for host in hosts}
+    problems = {url: _etcdctl.dial(url) for url in urls}
     listening = [url for url, problem in problems.items() if not problem]
     silence = "; ".join(f"{url}: {problem}" for url, problem in problems.items() if problem)
     if not listening:
-        return View(None, (), silence)
+        return View(None, {}, silence)
     try:
         status = ctl(module, listening).of_each("endpoint", "status")
     except _etcdctl.Unreachable as error:
-        return View(None, (), str(error))
+        return View(None, {}, str(error))
     _member.refuse_two_clusters(_member.clusters(status), _places.ETCD_DATA)
-    answering = tuple(entry["Endpoint"] for entry in status)
+    answering = {entry["Endpoint"]: entry["Status"]["header"]["member_id"] for entry in status}
     for entry in status:
         if entry["Status"].get("leader") and not entry["Status"].get("isLearner"):
             try:
@@ -66,7 +67,9 @@ def healthy(module: AnsibleModule, view: View) -> list[str]:
     if not view.answering:
         return []
     return [
-        entry["endpoint"] for entry in ctl(module, view.answering).of_each("endpoint", "health") if entry.get("health")
+        entry["endpoint"]
+        for entry in ctl(module, [*view.answering]).of_each("endpoint", "health")
+        if entry.get("health")
     ]
 
 
@@ -91,7 +94,30 @@ class Task:
         return bool(glob.glob(os.path.join(_places.ETCD_DATA, _member.WAL)))
 
     def inspect(self) -> View:
-        return inspect(self.module, self.hosts)
+        urls = [self.endpoint if host == self.me else host.client_url for host in self.hosts]
+        return inspect(self.module, urls)
+
+    @property
+    def endpoint(self) -> str:
+        """Where etcd on this host responds, if it runs: until it restarts after a change of the host's address, only on loopback."""
+        url = self.me.client_url
+        local = f"https://127.0.0.1:{urllib.parse.urlsplit(url).port}"
+        return local if self.has_data and _etcdctl.dial(url) and not _etcdctl.dial(local) else url
+
+    def mine(self, view: View) -> Member | None:
+        """This host's member in the running cluster."""
+        if view.live is None:
+            return None
+        found = view.live.find(self.me)
+        if found or not self.has_data:
+            return found
+        identity = view.answering.get(self.endpoint)
+        return _member.moved(view.live, self.me, self.hosts, identity, lambda url: not _etcdctl.dial(url))
+
+    def has_moved(self) -> bool:
+        """Whether etcd on this host was last started with another address."""
+        unit = _files.read(_member.UNIT)
+        return self.has_data and unit is not None and self.me.peer_url not in unit
 
     def patiently(self, attempt: t.Callable[[], str]) -> str:
         """Retry until there is no problem; returns the remaining one."""
@@ -102,7 +128,7 @@ class Task:
 
         def attempt() -> str:
             try:
-                ctl(self.module, view.answering).call("member", *arguments)
+                ctl(self.module, [*view.answering]).call("member", *arguments)
             except _etcdctl.EtcdError as error:
                 if not any(sign in str(error) for sign in _PASSING):
                     raise
@@ -113,12 +139,22 @@ class Task:
         if problem:
             raise _etcdctl.EtcdError(problem)
 
+    def change_now(self, endpoints: t.Sequence[str], *arguments: str) -> str:
+        """A membership change; returns why it is not possible yet."""
+        try:
+            ctl(self.module, endpoints).call("member", *arguments)
+        except _etcdctl.EtcdError as error:
+            if not isinstance(error, _etcdctl.Unreachable) and not any(sign in str(error) for sign in _PASSING):
+                raise
+            return str(error)
+        return ""
+
     # Before etcd starts
 
     def decide(self) -> tuple[View, Plan]:
         """On a host without data, wait for the members that this run has just started."""
-        if self.has_data and len(self.hosts) == 1:
-            return View(None, (), ""), _member.KEEP
+        if self.has_data and len(self.hosts) == 1 and not self.has_moved():
+            return View(None, {}, ""), _member.KEEP
         waits = not self.has_data and any(host.state == _member.MEMBER for host in self.hosts)
         view = poll(
             self.inspect, lambda view: view.live is not None or not (waits or view.answering), self.patience(waits), 0.5
@@ -126,7 +162,8 @@ class Task:
         if waits and view.live is None and self.module.check_mode:
             return view, Plan("add", "as a learner")
         directory = _places.ETCD_DATA
-        return view, _member.decide(self.me, self.has_data, self.hosts, view.live, view.silence, directory)
+        data = _member.Data(directory, self.mine(view), self.has_moved()) if self.has_data else None
+        return view, _member.decide(self.me, data, self.hosts, view.live, view.silence)
 
     def patience(self, waits: bool) -> float:
         """Seconds to wait for a cluster with a quorum. Members that have just lost their leader elect a new one."""
@@ -138,13 +175,13 @@ class Task:
     def prepare(self) -> dict[str, t.Any]:
         """Everything that must happen before etcd is started or restarted."""
         view, plan = self.decide()
-        mine = view.live.find(self.me) if view.live else None
+        mine = self.mine(view)
         content = self.content(view.live, plan)
         if not self.module.check_mode:
             self.act(view, plan, mine, content)
         path = _places.ETCD_FIRST_START
         actions = _actions.writes([path]) if content != self.first_start else []
-        if plan.action in ("add", "replace") or (plan.action != "bootstrap" and actions):
+        if plan.action in ("add", "replace", "move") or (plan.action != "bootstrap" and actions):
             actions.insert(0, Action("join", f"etcd {plan.words}"))
         if mine and mine.learner:
             actions.append(Action("wait", "etcd", f"{self.me.name} is a learner and must be promoted"))
@@ -152,7 +189,7 @@ class Task:
             **_actions.result(actions),
             "action": plan.action,
             "live": view.live is not None,
-            "answers": self.me.client_url in view.answering,
+            "answers": self.endpoint in view.answering,
             "leader": bool(mine and view.live and view.live.leader == mine.id),
             "learner": bool(mine and mine.learner),
             "diff": _diff(path, self.first_start, content),
@@ -160,15 +197,17 @@ class Task:
 
     def content(self, live: Live | None, plan: Plan) -> str | None:
         """The environment file of the first start."""
-        if plan.action == "keep":
+        if plan.action in ("keep", "move"):
             return self.first_start
         if plan.action == "bootstrap":
             return _member.environment([(host.name, host.peer_url) for host in self.hosts], new=True)
         return _member.environment(_member.joined(live, self.me, self.hosts), new=False)
 
     def act(self, view: View, plan: Plan, mine: Member | None, content: str | None) -> None:
-        if plan.action == "keep":
-            if mine and self.me.client_url in view.answering:
+        if plan.action in ("keep", "move"):
+            if mine and plan.action == "move":
+                self.change(view, *self.update(mine))
+            if mine and self.endpoint in view.answering:
                 self.step_aside(mine)
             return
         if plan.action == "replace" and mine:
@@ -182,6 +221,10 @@ class Task:
             path = _places.ETCD_FIRST_START
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             _files.write(self.module, {"path": path, "content": content, "mode": "0644", **_files.me()})
+
+    def update(self, mine: Member) -> list[str]:
+        """etcdctl's arguments that tell the members this host's address."""
+        return ["update", f"{mine.id:x}", f"--peer-urls={self.me.peer_url}"]
 
     def clear(self) -> None:
         """Before a first start: no process writes to the data directory, and it contains no remains, such as a database without its log."""
@@ -201,10 +244,10 @@ class Task:
             return
         successor = _member.successor(view.live, mine, self.hosts, able)
         if successor:
-            ctl(self.module, [self.me.client_url]).call("move-leader", f"{successor.id:x}")
+            ctl(self.module, [self.endpoint]).call("move-leader", f"{successor.id:x}")
 
     def see_that_it_can_be_spared(self, mine: Member, otherwise: str) -> tuple[View, list[str]]:
-        seen: tuple[View, list[str]] = (View(None, (), ""), [])
+        seen: tuple[View, list[str]] = (View(None, {}, ""), [])
 
         def attempt() -> str:
             nonlocal seen
@@ -222,26 +265,26 @@ class Task:
     # After it has started
 
     def vote(self) -> dict[str, t.Any]:
-        """Promote the learner as soon as it is in sync, and wait until it serves."""
+        """Promote the learner as soon as it is in sync, or tell the members the host's new address, and wait until it serves."""
         if self.module.check_mode:
-            return {**self.voting(True), "diff": []}
+            return {**self.voting(not self.has_moved()), "diff": []}
         promoted = False
 
         def attempt() -> str:
             nonlocal promoted
             view = self.inspect()
-            mine = view.live.find(self.me) if view.live else None
+            mine = self.mine(view)
             if view.live is None or mine is None:
                 return view.silence or f"{self.me.name} is not in the member list"
-            if mine.learner:
-                voters = [url for member in view.live.voters for url in member.client_urls if url in view.answering]
-                try:
-                    ctl(self.module, voters).call("member", "promote", f"{mine.id:x}")
-                    promoted = True
-                except _etcdctl.EtcdError as error:
-                    if not isinstance(error, _etcdctl.Unreachable) and not any(one in str(error) for one in _PASSING):
-                        raise
-                    return str(error)
+            voters = [url for member in view.live.voters for url in member.client_urls if url in view.answering]
+            problem = ""
+            if self.me.peer_url not in mine.peer_urls:
+                problem = self.change_now(voters, *self.update(mine))
+            elif mine.learner:
+                problem = self.change_now(voters, "promote", f"{mine.id:x}")
+                promoted = not problem
+            if problem:
+                return problem
             return "" if self.me.client_url in healthy(self.module, view) else f"{self.me.client_url} is not healthy"
 
         problem = self.patiently(attempt)

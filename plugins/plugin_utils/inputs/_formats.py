@@ -430,7 +430,9 @@ FORMATS: dict[str, Format] = {
     "reset_wait": SECONDS,
     "status_certificate_days": DAYS,
     "status_wait": SECONDS,
+    "verify_external_name": optional(domain),
     "verify_host_port": PORT,
+    "verify_nodes": whole(1),
     "verify_wait": SECONDS,
 }
 # Lists that must not be empty, and why.

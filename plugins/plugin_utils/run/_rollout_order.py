@@ -75,8 +75,11 @@ def etcd(hosts: t.Sequence[Host], total: int) -> RolloutOrder:
     ]
     # Members that do not respond are repaired before healthy ones change; the leader comes last.
     running.sort(key=lambda host: (bool(host.answer("etcd_member").get("answers")), _leads(host)))
-    first = [host.name for host in busy if host not in joining and host not in running]
-    return RolloutOrder(first, [host.name for host in (*joining, *running)])
+    # New members reach the others at the addresses in etcd's member list.
+    moving = [host for host in running if host.answer("etcd_member").get("action") == "move"]
+    running = [host for host in running if host not in moving]
+    then = [*moving, *joining, *running]
+    return RolloutOrder([host.name for host in busy if host not in then], [host.name for host in then])
 
 
 def _leads(host: Host) -> bool:

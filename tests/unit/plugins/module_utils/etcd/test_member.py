@@ -23,10 +23,12 @@ def live(*members, leader=1):
     return Live(members, leader)
 
 
-def decide(me, states, view=None, has_data=False):
+def decide(me, states, view=None, has_data=False, moved=False, identity=None, responds=bool):
     found = hosts(**states)
     mine = next(host for host in found if host.name == me)
-    return _member.decide(mine, has_data, found, view, "nobody listens", "/data")
+    own = view and (view.find(mine) or _member.moved(view, mine, found, identity, responds))
+    data = _member.Data("/data", own, moved) if has_data else None
+    return _member.decide(mine, data, found, view, "nobody listens")
 
 
 def refusal(*arguments, **more):
@@ -105,6 +107,50 @@ def test_places_in_a_live_cluster():
     assert decide("k2", {**STATES, "k2": "none"}, live(member("k1", 1))).action == "add"
     unstarted = member("k2", 2, started=False, learner=True)
     assert decide("k2", {**STATES, "k2": "joining"}, live(member("k1", 1), unstarted)).action == "resume"
+
+
+ELSEWHERE = live(member("k1", 1), Member(2, "k2", (url("old"),), (url("old", 2379),), False), member("k3", 3))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"identity": 2},
+        # etcd does not run on the host: nothing responds at the member's address.
+        {"responds": lambda dummy: False},
+    ],
+)
+def test_a_member_whose_host_has_another_address(how):
+    plan = decide("k2", STATES, ELSEWHERE, has_data=True, moved=True, **how)
+    assert plan == ("move", "at https://k2:2380 instead of https://old:2380")
+    # As after a run that was killed before the other members knew the address.
+    assert decide("k2", STATES, ELSEWHERE, has_data=True, **how) == plan
+    # And as after one that was killed later.
+    assert decide("k2", STATES, THREE, has_data=True, moved=True).action == "keep"
+
+
+def test_a_member_with_a_new_address_is_not_another_one():
+    """Once the members know the address, and before etcd has restarted there."""
+    (old,), (new,) = ELSEWHERE.members[1].peer_urls, THREE.members[1].peer_urls
+    before, after = ELSEWHERE.members[1], ELSEWHERE.members[1]._replace(peer_urls=(new,))
+    assert old != new
+    assert _member.spare_problems(live(after), before, []) == ""
+    healthy = [url("k1", 2379), url("old", 2379)]
+    view = live(THREE.members[0], after, THREE.members[2])
+    assert _member.spare_problems(view, before, healthy) == "k3 of the 2 other members is not healthy"
+    assert _member.successor(view, before, hosts(k1="member", k2="member", k3="member"), healthy).name == "k1"
+    assert _member.successor(live(after), before, hosts(k2="member"), healthy) is None
+
+
+def test_the_new_address_of_a_member_without_a_quorum():
+    """The other members learn it once there is one."""
+    assert decide("k2", STATES, None, has_data=True, moved=True) == ("move", "at https://k2:2380")
+
+
+@pytest.mark.parametrize("how", [{"identity": 9}, {"responds": lambda address: address == url("old", 2379)}])
+def test_data_of_no_member_take_nobodys_place(how):
+    """Another member has the host's name, and runs; or etcd on the host runs, and is not that member."""
+    assert "data of another cluster" in refusal("k2", STATES, ELSEWHERE, has_data=True, moved=True, **how)
 
 
 def test_a_founder_that_never_started_is_replaced():

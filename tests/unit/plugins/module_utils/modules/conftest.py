@@ -53,7 +53,7 @@ def _certificates(directory: str) -> None:
     ca = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign"]
     _openssl(directory, "req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=etcd-ca", *ca)
     for name in ("server", "root", "flanneld", "kube-apiserver"):
-        extra = ["-addext", "subjectAltName=IP:127.0.0.1", "-CA", "ca.crt", "-CAkey", "ca.key"]
+        extra = ["-addext", "subjectAltName=IP:127.0.0.1,IP:127.0.0.3", "-CA", "ca.crt", "-CAkey", "ca.key"]
         files = ["-keyout", f"{name}.key", "-out", f"{name}.crt"]
         _openssl(directory, "req", "-x509", *key, *files, "-subj", f"/CN={name}", *extra)
 
@@ -107,7 +107,7 @@ class EtcdFleet:
         """All at once; without waiting for any, as systemctl --no-block."""
         for name in names:
             path, (peer, client) = self.host(name), self.urls[name]
-            (path / "etcd.service").touch()
+            (path / "etcd.service").write_text(f"--initial-advertise-peer-urls={peer} ")
             settings = {"ETCD_INITIAL_CLUSTER_STATE": "existing"}
             if (path / "first-start").exists():
                 settings.update(line.split("=", 1) for line in (path / "first-start").read_text().splitlines())
@@ -140,6 +140,11 @@ class EtcdFleet:
                 process.kill()
                 process.wait()
             (self.host(name) / "etcd.log").unlink(missing_ok=True)
+
+    def move(self, name: str) -> None:
+        """The host has another address; etcd does not know yet."""
+        peer, client = self.urls[name]
+        self.urls[name] = (peer.replace("127.0.0.1", "127.0.0.3"), client.replace("127.0.0.1", "127.0.0.3"))
 
     def lose(self, name: str) -> None:
         """The disk is empty; the unit, on another one, is still there."""
@@ -175,6 +180,10 @@ class EtcdFleet:
         """Who is in the cluster of this member, and who has a vote."""
         found = self.etcdctl(name, "member", "list")["members"]
         return {one.get("name", ""): not one.get("isLearner", False) for one in found}
+
+    def peer_urls(self, name: str) -> dict[str, list[str]]:
+        """Where the members reach each other, according to this one."""
+        return {one["name"]: one["peerURLs"] for one in self.etcdctl(name, "member", "list")["members"]}
 
     def cluster(self, name: str) -> int:
         return self.etcdctl(name, "member", "list")["header"]["cluster_id"]

@@ -227,3 +227,73 @@ def test_nobody_is_restarted_whom_the_quorum_needs(etcd_fleet, prepare, found):
     refused = prepare("k2", "k1", "k3", wait=1)
     assert refused["failed"]
     assert "without k2 etcd would have no quorum (k3 of the 2 other members is not healthy)" in refused["msg"]
+
+
+# A host's address changes
+
+
+@pytest.fixture
+def move(etcd_fleet, member, prepare):
+    """Run the module on a host with another address, restart its etcd, and run it again as the role does."""
+
+    def run(name, *others):
+        prepared = prepare(name, *others)
+        assert prepared["action"] == "move", prepared
+        assert prepared["changed"]
+        (action,) = prepared["actions"]
+        assert action[:2] == ("join", f"etcd at {etcd_fleet.urls[name][0]}") or action[1].startswith(
+            f"etcd at {etcd_fleet.urls[name][0]} instead of http://127.0.0.1:"
+        )
+        etcd_fleet.stop(name)
+        etcd_fleet.start(name)
+        voted = member(name, *others, state="voting")
+        assert not voted.get("failed"), voted
+        for one in (name, *others):
+            if one in etcd_fleet.processes:
+                assert etcd_fleet.peer_urls(one)[name] == [etcd_fleet.urls[name][0]]
+        again = prepare(name, *others)
+        assert (again["action"], again["changed"]) == ("keep", False)
+
+    return run
+
+
+@pytest.mark.parametrize("others", [(), ("k2", "k3")])
+@pytest.mark.parametrize("running", [True, False])
+def test_a_host_with_another_address(etcd_fleet, found, move, others, running):
+    """etcd still runs at the old address, or does not start any more because the host has lost it."""
+    found("k1", *others)
+    etcd_fleet.etcdctl("k1", "put", "a", "1")
+    cluster = etcd_fleet.cluster("k1")
+    if not running:
+        etcd_fleet.stop("k1")
+        for one in others[:1]:
+            etcd_fleet.serves(one)
+    etcd_fleet.move("k1")
+    move("k1", *others)
+    assert etcd_fleet.cluster("k1") == cluster
+    assert etcd_fleet.etcdctl("k1", "get", "a")["count"] == 1
+
+
+def test_another_address_after_a_power_failure(etcd_fleet, member, prepare, found):
+    """All members start together; then the others can learn the address."""
+    names = ("k1", "k2", "k3")
+    found(*names)
+    etcd_fleet.stop(*names)
+    etcd_fleet.move("k2")
+    actions = {name: prepare(name, *(set(names) - {name}), wait=0)["action"] for name in names}
+    assert actions == {"k1": "keep", "k2": "move", "k3": "keep"}
+    etcd_fleet.start(*names)
+    voted = member("k2", "k1", "k3", state="voting")
+    assert not voted.get("failed"), voted
+    assert etcd_fleet.peer_urls("k2")["k2"] == [etcd_fleet.urls["k2"][0]]
+
+
+def test_another_address_in_check_mode(etcd_fleet, member, found):
+    """The plan has one action, and the members do not hear of the address."""
+    found("k1")
+    etcd_fleet.move("k1")
+    plan = member("k1", _ansible_check_mode=True)
+    assert plan["actions"][0][1].startswith("etcd at http://127.0.0.3:")
+    assert member("k1", state="voting", _ansible_check_mode=True)["actions"] == []
+    etcd_fleet.urls["k1"] = tuple(url.replace("127.0.0.3", "127.0.0.1") for url in etcd_fleet.urls["k1"])
+    assert etcd_fleet.peer_urls("k1") == {"k1": [etcd_fleet.urls["k1"][0]]}

@@ -15,11 +15,12 @@ def host(
     answers=True,
     live=True,
     ready=True,
+    action="keep",
 ):
     """A host that was surveyed."""
     write = {"verb": "write", "subject": "/x", "reason": ""}
     component = {"components": {"x": {"running": running, "ready": ready}}, "actions": [write]}
-    member = {"live": live, "leader": leader, "answers": answers}
+    member = {"live": live, "leader": leader, "answers": answers, "action": action}
     return _rollout_order.Host(
         name, to_do, {"etcd_member": member, "etcd": component, "control_plane": component}, state
     )
@@ -53,6 +54,12 @@ def test_the_only_member_has_no_turn():
 
 def test_growth_joins_one_at_a_time_before_the_others_change():
     assert etcd(host("k1", leader=True), bare("k2"), bare("k3")) == ([], ["k2", "k3", "k1"])
+
+
+def test_a_member_with_another_address_comes_before_new_ones():
+    """They could not reach it."""
+    moved = host("k2", action="move", answers=False)
+    assert etcd(host("k1", leader=True), moved, bare("k3")) == ([], ["k2", "k3", "k1"])
 
 
 def test_a_lost_disk_joins_once_those_with_data_run():
