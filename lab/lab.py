@@ -135,6 +135,8 @@ class Lab:
         values = inventory.variables(self.name, url, machine.cgroup_version(), machine.lacks_sys_resource())
         if isolation.is_closed(self.name):
             values.update(isolation.variables(gateway))
+        if image.SUITE in image.UNTESTED:
+            values["preflight_untested_systems"] = True
         return inventory.render(self.name, addresses, values)
 
     def inventory_path(self) -> pathlib.Path:

@@ -9,7 +9,7 @@ import re
 import pytest
 import yaml
 
-from lab import turns
+from lab import image, turns
 from lab.base import CHECKOUT
 from tests import matrix
 
@@ -29,6 +29,12 @@ def test_a_job_for_each_scenario():
 
 def test_a_job_for_each_ansible_core():
     assert load("pull-request")["jobs"]["sanity"]["strategy"]["matrix"]["core"] == [*matrix.CORES]
+
+
+def test_a_job_for_each_ubuntu():
+    matrix_ = load("pull-request")["jobs"]["ubuntu"]["strategy"]["matrix"]
+    assert matrix_["suite"] == [*image.UBUNTU]
+    assert {*matrix_["scenario"]} <= {path.parent.name for path in CHECKOUT.glob("molecule/*/molecule.yml")}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

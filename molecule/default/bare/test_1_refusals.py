@@ -365,10 +365,13 @@ WRONG = {
         variables(cluster_version="latest"),
         r"cluster_version is 'latest', which is not a full version: write it like [\d.]+, without a leading v",
     ),
-    "an unsupported system": Wrong(
-        on_n1(
-            "printf 'ID=fedora\\nVERSION_ID=44\\n' > /tmp/release; mount --bind /tmp/release /usr/lib/os-release",
-            "umount /usr/lib/os-release",
+    "an untested system": Wrong(
+        all_of(
+            variables(preflight_untested_systems=False),
+            on_n1(
+                "printf 'ID=fedora\\nVERSION_ID=44\\n' > /tmp/release; mount --bind /tmp/release /usr/lib/os-release",
+                "umount /usr/lib/os-release",
+            ),
         ),
         r"n1 runs fedora 44, on which plainkube\.cluster is not tested: use Debian 12 or Debian 13 or Ubuntu 24\.04, or set "
         r"preflight_untested_systems to true",
