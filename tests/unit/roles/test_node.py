@@ -48,7 +48,15 @@ FACTS = {
     "runtime": "",
     "pod_bridge": "",
 }
-FACTS |= {"architecture": "amd64", "distribution_version": "13", "cgroup_version": 2, "services": [], "crictl": False, "networkmanager": False}
+FACTS |= {
+    "architecture": "amd64",
+    "distribution": "debian",
+    "distribution_version": "13",
+    "cgroup_version": 2,
+    "services": [],
+    "crictl": False,
+    "networkmanager": False,
+}
 FACTS |= {"resolv_conf": "/etc/resolv.conf", "bounded": False}
 
 

@@ -395,7 +395,14 @@ def test_what_is_borne():
 
 
 NODE = {**NEEDS, "kubelet_config": {}, "dns_upstream": ["/etc/resolv.conf"]}
-CONTAINERD = {"name": "containerd", "docker": False, "containerd_version": "2.2.9", "docker_part": "", "pod_range": ""}
+CONTAINERD = {
+    "name": "containerd",
+    "docker": False,
+    "containerd_version": "2.2.9",
+    "config": 3,
+    "docker_part": "",
+    "pod_range": "",
+}
 OTHERS = [
     (
         {"networks": [{"name": "the interface nodelocaldns", "network": "10.96.0.10/32"}]},
