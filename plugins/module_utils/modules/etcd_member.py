@@ -116,7 +116,7 @@ class Task:
 
     def has_moved(self) -> bool:
         """Whether etcd on this host was last started with another address."""
-        unit = _files.read(_member.UNIT)
+        unit = _files.read(f"{_places.UNITS}/etcd.service")
         return self.has_data and unit is not None and self.me.peer_url not in unit
 
     def patiently(self, attempt: t.Callable[[], str]) -> str:

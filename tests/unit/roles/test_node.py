@@ -57,7 +57,7 @@ FACTS |= {
     "crictl": False,
     "networkmanager": False,
 }
-FACTS |= {"resolv_conf": "/etc/resolv.conf", "bounded": False}
+FACTS |= {"runtime_version": "", "resolv_conf": "/etc/resolv.conf", "bounded": False}
 
 
 @pytest.fixture
