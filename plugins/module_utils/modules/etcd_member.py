@@ -206,7 +206,7 @@ class Task:
     def act(self, view: View, plan: Plan, mine: Member | None, content: str | None) -> None:
         if plan.action in ("keep", "move"):
             if mine and plan.action == "move":
-                self.change(view, *self.update(mine))
+                self.change(view._replace(answering=self.answering_others(view, mine)), *self.update(mine))
             if mine and self.endpoint in view.answering:
                 self.step_aside(mine)
             return
@@ -221,6 +221,12 @@ class Task:
             path = _places.ETCD_FIRST_START
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             _files.write(self.module, {"path": path, "content": content, "mode": "0644", **_files.me()})
+
+    @staticmethod
+    def answering_others(view: View, mine: Member) -> dict[str, int]:
+        """The other voters that respond: this host's member may be cut off from them, and then no change through it ends. Without others, itself."""
+        voters = {member.id for member in (view.live.voters if view.live else ())} - {mine.id}
+        return {url: identity for url, identity in view.answering.items() if identity in voters} or view.answering
 
     def update(self, mine: Member) -> list[str]:
         """etcdctl's arguments that tell the members this host's address."""
@@ -276,7 +282,7 @@ class Task:
             mine = self.mine(view)
             if view.live is None or mine is None:
                 return view.silence or f"{self.me.name} is not in the member list"
-            voters = [url for member in view.live.voters for url in member.client_urls if url in view.answering]
+            voters = [*self.answering_others(view, mine)]
             problem = ""
             if self.me.peer_url not in mine.peer_urls:
                 problem = self.change_now(voters, *self.update(mine))
