@@ -436,15 +436,12 @@ WRONG = {
         rf"n1 has the drop-in {KUBEADM}/10-kubeadm\.conf, which replaces the command of kubelet \(ExecStart=\): remove its package, which "
         rf"`dpkg -S {KUBEADM}/10-kubeadm\.conf` names, and set flags with node_kubelet_flags",
     ),
-    "an earlier cluster's interface and rules": Wrong(
-        on_n1(
-            "ip link add cni0 type bridge; iptables -t nat -N KUBE-SERVICES",
-            "ip link delete cni0; iptables -t nat -X KUBE-SERVICES",
-        ),
-        r"n1 still has cni0, the chains KUBE-\* of another cluster: remove them with what installed that cluster .*, and reboot the host",
+    "an earlier cluster's interface": Wrong(
+        on_n1("ip link add cni0 type bridge", "ip link delete cni0"),
+        r"n1 still has cni0 of another cluster: remove it with what installed that cluster .*, and reboot the host",
     ),
     "a firewall that knows nothing of the cluster": Wrong(
-        on_n1("mkdir /etc/ufw; echo ENABLED=yes > /etc/ufw/ufw.conf", "rm -r /etc/ufw"),
+        on_n1("mkdir -p /etc/ufw; echo ENABLED=yes > /etc/ufw/ufw.conf", "rm /etc/ufw/ufw.conf"),
         r"n1 has ufw enabled, which drops the cluster's traffic unless it is told of it: disable it .*set preflight_foreign_firewall to true",
     ),
     # Without the lab's resolvConf. The hosts' own resolver is Docker's.
@@ -581,15 +578,18 @@ TOGETHER = [
         "too little disk",
         "a port in use",
         "a UDP port in use",
-        "a stopped etcd of others",
-        "kubeadm's drop-in",
-        "an earlier cluster's interface and rules",
-        "a firewall that knows nothing of the cluster",
-        "resolvers on loopback",
-        "settings of Docker with which pods do not work",
         "labels that no Node can have",
         "an address that the host has not",
         "an endpoint that only the control node can resolve",
+    ),
+    # What others left on it.
+    (
+        "a stopped etcd of others",
+        "kubeadm's drop-in",
+        "an earlier cluster's interface",
+        "a firewall that knows nothing of the cluster",
+        "resolvers on loopback",
+        "settings of Docker with which pods do not work",
     ),
     ("a containerd that is too old", "a CNI configuration that comes before ours"),
 ]

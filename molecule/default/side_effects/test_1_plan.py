@@ -58,13 +58,13 @@ def newcomers(lab):
     """A Docker network of another application and a VPN on a running node, within the cluster's networks, and a firewall. What a run would say of them."""
     lab.demand("n1", "docker", "network", "create", "--subnet", "10.96.7.0/24", "backend")
     lab.demand("n1", "sh", "-ec", "ip link add vpn0 type bridge; ip address add 10.244.250.1/30 dev vpn0")
-    lab.demand("n1", "sh", "-ec", "mkdir /etc/ufw; echo ENABLED=yes > /etc/ufw/ufw.conf")
+    lab.demand("n1", "sh", "-ec", "mkdir -p /etc/ufw; echo ENABLED=yes > /etc/ufw/ufw.conf")
     yield [
         "cluster_service_network (10.96.0.0/16) overlaps 10.96.7.0/24 of the Docker network backend on n1",
         "cluster_pod_network (10.244.0.0/16) overlaps 10.244.250.0/30 of the interface vpn0 on n1",
         "n1 has ufw enabled, which drops the cluster's traffic unless it is told of it",
     ]
-    lab.demand("n1", "sh", "-ec", "docker network rm backend; ip link delete vpn0; rm -r /etc/ufw")
+    lab.demand("n1", "sh", "-ec", "docker network rm backend; ip link delete vpn0; rm /etc/ufw/ufw.conf")
 
 
 def refused(site, *arguments, playbook="site"):

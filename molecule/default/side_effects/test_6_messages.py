@@ -39,7 +39,7 @@ def test_a_host_that_failed_is_told_from_one_that_is_not_reached(lab, site):
     assert site.run().demand().changed == 0
 
 
-# apt tries five times before it gives up.
+# apt tries several times before it gives up.
 @pytest.mark.turn("default")
 def test_apt_gives_its_own_reason(lab, site):
     lab.demand("n1", "dpkg", "--purge", "--force-depends", "socat")

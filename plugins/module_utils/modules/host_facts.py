@@ -130,7 +130,8 @@ def leftovers(module: AnsibleModule, interfaces: t.Iterable[str]) -> list[str]:
     """What another cluster has left on a host that has nothing of ours: interfaces, and rules of packet filters."""
     if installed() or not module.params["services"]:
         return []
-    chains = _command.output(module, "nft", "list", "chains")
+    # A host may have iptables without nft.
+    chains = _command.output(module, "nft", "list", "chains") or _command.output(module, "iptables-save")
     if readable("/proc/net/ip_tables_names"):
         chains += _command.output(module, "iptables-legacy-save")
     return [*_host.of_kubernetes(interfaces), *_host.rules_of_kubernetes(chains)]

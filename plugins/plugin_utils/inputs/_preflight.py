@@ -359,8 +359,10 @@ def leftover_problems(facts: t.Mapping[str, t.Any], host: str) -> list[str]:
     found = facts.get("leftovers", [])
     if not found:
         return []
+    them = "it" if len(found) == 1 else "them"
     return [
-        f"{host} still has {', '.join(found)} of another cluster: remove them with what installed that cluster (such as kubeadm reset), and reboot the host."
+        f"{host} still has {', '.join(found)} of another cluster: remove {them} with what installed that cluster (such as kubeadm reset), and reboot "
+        "the host."
     ]
 
 

@@ -25,7 +25,7 @@ def host(tmp_path, monkeypatch):
 
 
 def test_drop_ins_are_those_of_systemd_in_its_order(host):
-    """As systemd.unit(5) says, and as `systemctl cat` shows them (molecule/default/tests/test_hosts.py)."""
+    """systemd.unit(5); compared with DropInPaths of `systemctl show` once, on Debian 12."""
     assert _unit_files.drop_ins("kube-apiserver") == []
     last = host("lib/service.d/90-all.conf")
     first = host("lib/kube-.service.d/05-kube.conf")
