@@ -139,11 +139,16 @@ def overlay_paths(module: AnsibleModule, network: str) -> dict[str, str]:
     return _overlay.paths(network, routes, neighbours, _overlay.parse_forwarding(forwarding))
 
 
-def public_address(pid: int) -> str:
-    """The address with which flanneld registers its host, from its command line."""
+def flag(pid: int, name: str) -> str:
+    """The value of a flag on the command line of a process; empty without it."""
     arguments = (_files.read(f"/proc/{pid}/cmdline") or "").split("\0")
-    found = [one.partition("=")[2] for one in arguments if re.match(r"--?public-ip=", one)]
+    found = [one.partition("=")[2] for one in arguments if re.match(rf"--?{name}=", one)]
     return found[-1] if found else ""
+
+
+def public_address(flanneld: int) -> str:
+    """The address with which flanneld registers its host."""
+    return flag(flanneld, "public-ip")
 
 
 def _flannel_faults(module: AnsibleModule, wanted: dict[str, t.Any], pid: int) -> list[str]:
@@ -191,8 +196,19 @@ def _service_fault(module: AnsibleModule, wanted: dict[str, t.Any]) -> list[str]
     return [] if there else [f"its {mode} rules for {address}:{port}, the API's Service, are gone"]
 
 
-def docker_faults(module: AnsibleModule) -> list[str]:
+def _writes_rules(dockerd: int) -> bool:
+    """Whether Docker writes rules at all. Only where it does not run the pods, the operator may turn that off."""
+    try:
+        settings = _docker.parse_daemon_json(_files.read(flag(dockerd, "config-file") or _docker.DAEMON_JSON))
+    except ValueError:
+        settings = {}  # Docker was started with another one
+    return flag(dockerd, "iptables") != "false" and settings.get("iptables", True) is True
+
+
+def docker_faults(module: AnsibleModule, dockerd: int) -> list[str]:
     """Docker's rules for published ports, which include the pods' hostPorts. Docker only writes them when it starts."""
+    if not _writes_rules(dockerd):
+        return []
     rules = _command.output(module, "iptables", "-w", "-t", "nat", "-S", "PREROUTING")
     return [] if "-j DOCKER" in rules else ["its iptables rules are gone, so hostPorts do not work"]
 
@@ -213,7 +229,7 @@ def faults(module: AnsibleModule, kernel: t.Mapping[str, t.Any] | None, pid: int
     wanted = {name: value for name, value in (kernel or {}).items() if value and seconds >= SETTLED[name]}
     found = _flannel_faults(module, wanted["flannel"], pid) if "flannel" in wanted else []
     found += _service_fault(module, wanted["services"]) if "services" in wanted else []
-    found += docker_faults(module) if "docker" in wanted else []
+    found += docker_faults(module, pid) if "docker" in wanted else []
     if "cni" in wanted:
         try:
             found += cni_faults(module)

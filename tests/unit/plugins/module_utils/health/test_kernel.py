@@ -113,6 +113,32 @@ def test_rules_of_docker(rules, said):
     assert _kernel.faults(Module(0, rules, ""), {"flannel": None, "services": None, "docker": True}, 1) == said
 
 
+@pytest.mark.parametrize(
+    ("settings", "flags", "written"),
+    [
+        ("{}", "", True),
+        (None, "", True),
+        ('{"iptables": true}', "--iptables=true", True),
+        ('{"iptables": false}', "", False),
+        ("{}", "--iptables=false", False),
+        ("no JSON", "", True),
+        ("{}", "--config-file=OTHER", False),
+    ],
+)
+def test_a_docker_that_writes_no_rules(tmp_path, monkeypatch, settings, flags, written):
+    (tmp_path / "other.json").write_text('{"iptables": false}', encoding="utf-8")
+    if settings is not None:
+        (tmp_path / "daemon.json").write_text(settings, encoding="utf-8")
+    command = f"/usr/sbin/dockerd {flags}".replace("OTHER", str(tmp_path / "other.json")).replace(" ", "\0")
+    (tmp_path / "cmdline").write_text(command, encoding="utf-8")
+    read = _kernel._files.read
+    monkeypatch.setattr(
+        _kernel._files, "read", lambda path: read(str(tmp_path / "cmdline") if path == "/proc/7/cmdline" else path)
+    )
+    monkeypatch.setattr(_kernel._docker, "DAEMON_JSON", str(tmp_path / "daemon.json"))
+    assert bool(_kernel.docker_faults(Module(0, "", ""), 7)) == written
+
+
 def test_a_component_that_maintains_nothing():
     assert _kernel.faults(Module(), None, 1) == []
 
