@@ -19,9 +19,12 @@ COMMANDS = (
     "systemctl restart nftables",
     f"echo net.ipv4.ip_forward=0 > {CIS} && sysctl --load={CIS} && sysctl net.bridge.bridge-nf-call-iptables=0",
     "ip link set docker0 mtu 1500",
+    # flanneld takes an existing interface as it is.
+    "ip link set flannel.1 mtu 1400",
 )
 SAID = (
     "flannel on this host: it has no route to ",
+    "flanneld on this host: flannel.1 has an MTU of 1400, not ",
     "kube-proxy on this host: its nftables rules for 10.96.0.1:443, the API's Service, are gone",
     "docker on this host: its iptables rules are gone",
     f"net.ipv4.ip_forward is 0, not 1 (see {CIS})",

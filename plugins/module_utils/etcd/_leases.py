@@ -13,8 +13,8 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.network import _
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-# From this member alone, so that it also responds without a leader.
-_GET = ("get", f"{_places.FLANNEL_PREFIX}/subnets/", "--prefix", "--consistency=s")
+# Linearizable: the leases of a member that is cut off from the others are old.
+_GET = ("get", f"{_places.FLANNEL_PREFIX}/subnets/", "--prefix")
 
 
 def read(etcdctl: _etcdctl.Etcdctl) -> list[dict[str, str]]:

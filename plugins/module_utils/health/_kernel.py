@@ -17,7 +17,7 @@ import typing as t
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _probe
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _command, _files, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _overlay
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _docker, _docker_settings
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -139,16 +139,11 @@ def overlay_paths(module: AnsibleModule, network: str) -> dict[str, str]:
     return _overlay.paths(network, routes, neighbours, _overlay.parse_forwarding(forwarding))
 
 
-def flag(pid: int, name: str) -> str:
-    """The value of a flag on the command line of a process; empty without it."""
-    arguments = (_files.read(f"/proc/{pid}/cmdline") or "").split("\0")
-    found = [one.partition("=")[2] for one in arguments if re.match(rf"--?{name}=", one)]
-    return found[-1] if found else ""
-
-
 def public_address(flanneld: int) -> str:
-    """The address with which flanneld registers its host."""
-    return flag(flanneld, "public-ip")
+    """The address with which flanneld registers its host, from its command line; empty if it does not run."""
+    arguments = (_files.read(f"/proc/{flanneld}/cmdline") or "").split("\0")
+    found = [one.partition("=")[2] for one in arguments if re.match(r"--?public-ip=", one)]
+    return found[-1] if found else ""
 
 
 def _flannel_faults(module: AnsibleModule, wanted: dict[str, t.Any], pid: int) -> list[str]:
@@ -166,11 +161,15 @@ def _flannel_faults(module: AnsibleModule, wanted: dict[str, t.Any], pid: int) -
         faults += _overlay.lease_faults(
             public_address(pid), found.network, mac, known, leases, wanted["direct"] or not wanted["tunnel"]
         )
-    if found.masquerade:
-        rules = _command.output(module, "iptables", "-w", "-t", "nat", "-S", "POSTROUTING")
-        tables = "" if "FLANNEL-POSTRTG" in rules else _command.output(module, "nft", "list", "tables")
-        faults += filter(None, [_bridge.masquerade_problem(found, rules, tables)])
     return faults
+
+
+def prepare(module: AnsibleModule, kernel: t.Mapping[str, t.Any] | None) -> None:
+    """Before a restart: flanneld takes an existing interface with another MTU as it is (0.28, pkg/backend/vxlan/device.go)."""
+    leased = subnet(kernel["flannel"]["subnet_file"]) if kernel and kernel["flannel"] else None
+    there = device()
+    if leased and there and kernel and kernel["flannel"]["tunnel"] and there.mtu != leased[0].mtu:
+        _command.run(module, ["ip", "link", "set", "dev", _overlay.DEVICE, "mtu", str(leased[0].mtu)], check_rc=True)
 
 
 # kube-proxy and Docker
@@ -186,31 +185,31 @@ def _service_fault(module: AnsibleModule, wanted: dict[str, t.Any]) -> list[str]
     if mode == "nftables":
         element = f"{{ {address} . tcp . {port} }}"
         code, dummy, err = _command.run(module, ["nft", "get", "element", "ip", "kube-proxy", "service-ips", element])
-        there = code == 0
-        if not there and not re.search(r"No such file or directory|does not exist", err):
-            return [f"its rules cannot be read: {' '.join(err.split())[:200]}"]
+        gone = code != 0 and bool(re.search(r"No such file or directory|does not exist", err))
     elif mode == "iptables":
-        there = f"-d {address}/32 " in _command.output(module, "iptables", "-w", "-t", "nat", "-S", "KUBE-SERVICES")
+        code, rules, err = _command.run(module, ["iptables", "-w", "-t", "nat", "-S", "KUBE-SERVICES"])
+        gone = f"-d {address}/32 " not in rules if code == 0 else bool(re.search(r"No chain|does not exist", err))
     else:
         return []
-    return [] if there else [f"its {mode} rules for {address}:{port}, the API's Service, are gone"]
+    # If they cannot be read, a restart would not help.
+    return [f"its {mode} rules for {address}:{port}, the API's Service, are gone"] if gone else []
 
 
-def _writes_rules(dockerd: int) -> bool:
+def _writes_rules() -> bool:
     """Whether Docker writes rules at all. Only where it does not run the pods, the operator may turn that off."""
     try:
-        settings = _docker.parse_daemon_json(_files.read(flag(dockerd, "config-file") or _docker.DAEMON_JSON))
+        setting = _docker_settings.read().settings({}, {}).get("iptables")
     except ValueError:
-        settings = {}  # Docker was started with another one
-    return flag(dockerd, "iptables") != "false" and settings.get("iptables", True) is True
+        return True  # Docker was started with other settings
+    return setting is None or setting.holds
 
 
-def docker_faults(module: AnsibleModule, dockerd: int) -> list[str]:
+def docker_faults(module: AnsibleModule) -> list[str]:
     """Docker's rules for published ports, which include the pods' hostPorts. Docker only writes them when it starts."""
-    if not _writes_rules(dockerd):
+    code, rules, dummy = _command.run(module, ["iptables", "-w", "-t", "nat", "-S", "PREROUTING"])
+    if code != 0 or "-j DOCKER" in rules or not _writes_rules():
         return []
-    rules = _command.output(module, "iptables", "-w", "-t", "nat", "-S", "PREROUTING")
-    return [] if "-j DOCKER" in rules else ["its iptables rules are gone, so hostPorts do not work"]
+    return ["its iptables rules are gone, so hostPorts do not work"]
 
 
 def cni_faults(module: AnsibleModule) -> list[str]:
@@ -229,7 +228,7 @@ def faults(module: AnsibleModule, kernel: t.Mapping[str, t.Any] | None, pid: int
     wanted = {name: value for name, value in (kernel or {}).items() if value and seconds >= SETTLED[name]}
     found = _flannel_faults(module, wanted["flannel"], pid) if "flannel" in wanted else []
     found += _service_fault(module, wanted["services"]) if "services" in wanted else []
-    found += docker_faults(module, pid) if "docker" in wanted else []
+    found += docker_faults(module) if "docker" in wanted else []
     if "cni" in wanted:
         try:
             found += cni_faults(module)

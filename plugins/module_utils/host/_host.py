@@ -19,7 +19,8 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 CAP_SYS_RESOURCE = 24
 
 # Interfaces whose networks follow the cluster's: docker0 and cni0 move to flannel's subnet, whatever their current network.
-OWN_INTERFACES = ("lo", _places.DOCKER_BRIDGE, _places.CNI_BRIDGE, "flannel.1")
+# kube-ipvs0 has the addresses of all Services.
+OWN_INTERFACES = ("lo", _places.DOCKER_BRIDGE, _places.CNI_BRIDGE, "flannel.1", "kube-ipvs0")
 
 # The interfaces of flannel, kube-proxy (IPVS), NodeLocal DNSCache, kube-router, Calico, Cilium and Weave; cni0 is of containerd and CRI-O.
 _KUBERNETES = re.compile(

@@ -227,6 +227,7 @@ def start(module: AnsibleModule, params: dict, plan: dict) -> None:
     """Start or restart a component if necessary, and check in any case that it is ready."""
     if plan["reasons"]:
         tell_readers(module, params)
+        _kernel.prepare(module, params["kernel"])
         _systemd.systemctl(module, "restart", "--no-block", f"{params['name']}.service")
     wait_until_ready(module, params, plan["stamp"])
 

@@ -235,7 +235,7 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
     reasons = _stamp.restart_reasons(wanted.drop_in, on_disk, wanted.contents, wanted.repaired, process)
     reasons += network_reasons
     if active and not reasons:
-        reasons += _kernel.docker_faults(module, process.pid)
+        reasons += _kernel.docker_faults(module)
     owned: list[t.Any] = []
     foreign: list[t.Any] = []
     if reasons and active:

@@ -273,7 +273,8 @@ class Task:
     def vote(self) -> dict[str, t.Any]:
         """Promote the learner as soon as it is in sync, or tell the members the host's new address, and wait until it serves."""
         if self.module.check_mode:
-            return {**self.voting(not self.has_moved()), "diff": []}
+            mine = self.mine(self.inspect())
+            return {**self.voting(not self.has_data or bool(mine and mine.learner)), "diff": []}
         promoted = False
 
         def attempt() -> str:

@@ -24,7 +24,12 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _pki
 from ansible_collections.plainkube.cluster.plugins.module_utils.kube import _api
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _nft, _overlay, _resolver
 from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _bridge, _images
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
+    _bridge,
+    _docker,
+    _docker_settings,
+    _images,
+)
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp, _systemd
 
 # Between two inspections, in seconds.
@@ -157,10 +162,20 @@ def inspect_node(module: AnsibleModule) -> dict:
     return {**state, "disks": inspect_disks(module.params["node"]["directories"])}
 
 
+def _moved(directory: str) -> str:
+    """Where the data of a directory is: Docker's can be anywhere."""
+    if directory != _docker.DATA_ROOT:
+        return directory
+    try:
+        return _docker_settings.data_root(_docker_settings.read().settings({}, {}))
+    except ValueError:
+        return directory
+
+
 def inspect_disks(directories: list[str]) -> list[dict]:
     """The file systems with these directories, each once: its first directory, and how much of its space and inodes is free."""
     found: dict[int, dict] = {}
-    for path in directories:
+    for path in map(_moved, directories):
         with contextlib.suppress(OSError):
             there, counts = os.stat(path), os.statvfs(path)
             space = 100 * counts.f_bavail // max(1, counts.f_blocks)

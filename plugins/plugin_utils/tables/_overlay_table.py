@@ -25,8 +25,8 @@ def _leases(hosts: Hosts) -> list[_overlay.Lease]:
 
 
 def _faults(network: t.Mapping[str, t.Any], leases: t.Sequence[_overlay.Lease]) -> list[str]:
-    if not network["subnet"]:
-        return []
+    if not network["subnet"] or not network["address"]:
+        return []  # flanneld does not run, or has no lease, which its component says
     # A direct route is only there if flannel may use it; module component checks that.
     return _overlay.lease_faults(
         network["address"], network["subnet"], network["mac"], network["paths"], leases, direct=True
@@ -52,7 +52,8 @@ def problems(hosts: Hosts) -> dict[str, list[str]]:
         # A host with another problem is the reason for its silence, and for that of the others.
         askers = [other for other, one in networks.items() if network["subnet"] in one["silent"] and other not in wrong]
         if askers and name not in wrong:
-            found[name] = [
-                f"its pod network {network['subnet']} does not respond to {', '.join(askers)}; let UDP port {_places.VXLAN_PORT} pass between the hosts"
-            ]
+            remedy = (
+                f"let UDP port {_places.VXLAN_PORT} pass between the hosts, and ICMP echo requests to {_overlay.DEVICE}"
+            )
+            found[name] = [f"its pod network {network['subnet']} does not respond to {', '.join(askers)}; {remedy}"]
     return found

@@ -158,12 +158,17 @@ def strangers(settings: Settings, pods: ipaddress.IPv4Network) -> dict[str, str]
     return found
 
 
+def running() -> set[str]:
+    """The sandboxes and containers that run."""
+    lines = output("ctr", "--namespace=k8s.io", "tasks", "list").splitlines()
+    return {line.split()[0] for line in lines if line.endswith("RUNNING")}
+
+
 def sandbox_steps(settings: Settings, found: Lease) -> Steps:
     outside = strangers(settings, pool(settings, found))
-    lines = output("ctr", "--namespace=k8s.io", "tasks", "list").splitlines() if outside else []
-    running = {line.split()[0] for line in lines if line.endswith("RUNNING")}
+    alive = running() if outside else set()
     for old, sandbox in outside.items():
-        if sandbox in running:
+        if sandbox in alive:
             # The kubelet notices, and recreates the pod.
             kill = act("ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", sandbox)
             yield f"a pod has the address {old}, which is outside this host's range", kill
@@ -175,11 +180,23 @@ def namespace(cached: dict[str, t.Any]) -> str:
     return str(cached.get("netns") or next(iter(inside), ""))
 
 
+def ipv4_ports(cached: dict[str, t.Any]) -> list[str]:
+    """The hostPorts of a sandbox that have rules. containerd writes the names of Go's fields."""
+    found = [
+        {key.lower(): value for key, value in one.items()}
+        for one in (cached.get("capabilityArgs") or {}).get("portMappings") or []
+    ]
+    return [str(one["hostport"]) for one in found if ":" not in (one.get("hostip") or "")]
+
+
 def forwarded(settings: Settings) -> t.Iterator[dict[str, t.Any]]:
     """What containerd remembers of running sandboxes with hostPorts (libcni, type cachedInfo)."""
     for name in sorted(os.listdir(settings.results)) if os.path.isdir(settings.results) else []:
-        cached = json.loads(read(os.path.join(settings.results, name)) or "{}")
-        ports = (cached.get("capabilityArgs") or {}).get("portMappings")
+        try:
+            cached = json.loads(read(os.path.join(settings.results, name)))
+        except ValueError:
+            continue  # libcni is writing it, or could not before a power failure
+        ports = ipv4_ports(cached)
         if ports and cached.get("networkName") == NETWORK and os.path.exists(namespace(cached)):
             yield cached
 
@@ -215,16 +232,13 @@ def port_steps(settings: Settings, dummy: Lease) -> Steps:
     # Both backends of the plugin put the ID of the sandbox into the rules' comments.
     rules = output("iptables", "-w", "-t", "nat", "-S", "CNI-HOSTPORT-DNAT") if sandboxes else ""
     rules += output("nft", "list", "table", "ip", "cni_hostport") if sandboxes else ""
-    for cached in sandboxes:
-        if cached["containerId"] not in rules:
-            # containerd writes the names of Go's fields.
-            ports = [
-                str(one.get("HostPort") or one.get("hostPort")) for one in cached["capabilityArgs"]["portMappings"]
-            ]
-            yield (
-                f"the rules of hostPort {', '.join(ports)} are gone",
-                functools.partial(forward, settings, cached),
-            )
+    lost = [cached for cached in sandboxes if cached["containerId"] not in rules]
+    alive = running() if lost else set()
+    for cached in lost:
+        # One that ends has no rules any more, and must not get new ones.
+        if cached["containerId"] in alive:
+            ports = ", ".join(ipv4_ports(cached))
+            yield f"the rules of hostPort {ports} are gone", functools.partial(forward, settings, cached)
 
 
 def main(arguments: list[str]) -> None:

@@ -98,7 +98,7 @@ class Host:
         (self.directory / "LEASES" / "last_reserved_ip.0").write_text(address, encoding="utf-8")
         self.know(tasks={**self.tasks, name: state})
 
-    def forward(self, sandbox, *ports, netns=True, network="plainkube"):
+    def forward(self, sandbox, *ports, netns=True, network="plainkube", address=""):
         """What libcni remembers of a sandbox with hostPorts."""
         (self.directory / "results").mkdir(exist_ok=True)
         space = self.directory / f"netns-{sandbox}"
@@ -111,7 +111,9 @@ class Host:
             "config": base64.b64encode(json.dumps(config).encode()).decode(),
             "ifName": "eth0",
             "networkName": network,
-            "capabilityArgs": {"portMappings": [{"HostPort": port} for port in ports]} if ports else None,
+            "capabilityArgs": {"portMappings": [{"HostPort": port, "HostIP": address} for port in ports]}
+            if ports
+            else None,
             "result": {
                 "ips": ["10.244.5.7/24"],
                 "interfaces": [{"name": "cni0"}, {"name": "eth0", "sandbox": str(space)}],
@@ -209,7 +211,11 @@ def test_rules_of_host_ports_that_are_gone_are_written_again(alone):
     alone.forward("none")
     alone.forward("ended", 81, netns=False)
     alone.forward("other", 82, network="cni-loopback")
-    alone.know(ports=[["sandbox-b", 8080]])
+    alone.forward("ending", 83)
+    alone.forward("ipv6", 84, address="::1")
+    (alone.directory / "results" / "plainkube-broken-eth0").write_text('{"kind": "cniCa', encoding="utf-8")
+    running = dict.fromkeys(["sandbox-a", "sandbox-b", "none", "other", "ipv6"], "RUNNING")
+    alone.know(ports=[["sandbox-b", 8080]], tasks={**running, "ending": "STOPPED"})
     lines = ["the rules of hostPort 80, 443 are gone"]
     assert alone.run("check") == lines
     assert alone.ports == [["sandbox-b", 8080]]

@@ -7,6 +7,8 @@ import time
 
 import pytest
 from ansible_collections.plainkube.cluster.plugins.module_utils.health import _kernel, _probe
+from ansible_collections.plainkube.cluster.plugins.module_utils.network import _overlay
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker_settings
 
 FILE = "# Comment\nnet.ipv4.ip_forward = 1\n-kernel.panic = 10\nnet.bridge.bridge-nf-call-iptables=1\n"
 SERVICE = {
@@ -19,7 +21,8 @@ SERVICE = {
 
 @pytest.fixture(autouse=True)
 def old(monkeypatch, request):
-    """Every process has run for a minute."""
+    """Every process has run for a minute, and Docker has its defaults."""
+    monkeypatch.setattr(_docker_settings, "read", lambda: _docker_settings.Found("", [], {}, "", None, {}))
     if "age" not in request.node.name:
         monkeypatch.setattr(_kernel, "age", lambda pid: 60)
 
@@ -84,7 +87,12 @@ def test_a_setting_of_a_module_that_is_not_loaded(kernel, tmp_path):
             (1, "", "Error: No such file or directory"),
             ["its nftables rules for 10.96.0.1:443, the API's Service, are gone"],
         ),
-        ("nftables", (1, "", "Operation not permitted"), ["its rules cannot be read: Operation not permitted"]),
+        ("nftables", (1, "", "Operation not permitted"), []),
+        (
+            "iptables",
+            (1, "", "iptables: No chain/target/match by that name."),
+            ["its iptables rules for 10.96.0.1:443, the API's Service, are gone"],
+        ),
         ("iptables", (0, "-A KUBE-SERVICES -d 10.96.0.1/32 -p tcp -j KUBE-SVC-X\n", ""), []),
         (
             "iptables",
@@ -114,29 +122,36 @@ def test_rules_of_docker(rules, said):
 
 
 @pytest.mark.parametrize(
-    ("settings", "flags", "written"),
-    [
-        ("{}", "", True),
-        (None, "", True),
-        ('{"iptables": true}', "--iptables=true", True),
-        ('{"iptables": false}', "", False),
-        ("{}", "--iptables=false", False),
-        ("no JSON", "", True),
-        ("{}", "--config-file=OTHER", False),
-    ],
+    ("setting", "written"),
+    [(None, True), (True, True), ("1", True), (False, False), ("0", False), ("F", False)],
 )
-def test_a_docker_that_writes_no_rules(tmp_path, monkeypatch, settings, flags, written):
-    (tmp_path / "other.json").write_text('{"iptables": false}', encoding="utf-8")
-    if settings is not None:
-        (tmp_path / "daemon.json").write_text(settings, encoding="utf-8")
-    command = f"/usr/sbin/dockerd {flags}".replace("OTHER", str(tmp_path / "other.json")).replace(" ", "\0")
-    (tmp_path / "cmdline").write_text(command, encoding="utf-8")
-    read = _kernel._files.read
-    monkeypatch.setattr(
-        _kernel._files, "read", lambda path: read(str(tmp_path / "cmdline") if path == "/proc/7/cmdline" else path)
-    )
-    monkeypatch.setattr(_kernel._docker, "DAEMON_JSON", str(tmp_path / "daemon.json"))
-    assert bool(_kernel.docker_faults(Module(0, "", ""), 7)) == written
+def test_a_docker_that_writes_no_rules(monkeypatch, setting, written):
+    current, flags = ({}, {"iptables": setting}) if isinstance(setting, str) else ({"iptables": setting}, {})
+    found = _docker_settings.Found("dockerd", [], flags, "daemon.json", None, current if setting is not None else {})
+    monkeypatch.setattr(_docker_settings, "read", lambda: found)
+    assert bool(_kernel.docker_faults(Module(0, "", ""))) == written
+    # If the rules cannot be read, a restart would not help.
+    assert _kernel.docker_faults(Module(1, "", "iptables: Permission denied")) == []
+
+
+def test_a_docker_with_settings_that_cannot_be_read(monkeypatch):
+    def read():
+        raise ValueError("daemon.json is not JSON")
+
+    monkeypatch.setattr(_docker_settings, "read", read)
+    assert len(_kernel.docker_faults(Module(0, "", ""))) == 1
+
+
+@pytest.mark.parametrize(
+    ("mtu", "done"), [(1450, []), (1400, [["ip", "link", "set", "dev", "flannel.1", "mtu", "1450"]])]
+)
+def test_an_interface_with_another_mtu_is_repaired_before_the_restart(tmp_path, monkeypatch, mtu, done):
+    (tmp_path / "subnet.env").write_text("FLANNEL_SUBNET=10.244.5.1/24\nFLANNEL_MTU=1450\n", encoding="utf-8")
+    monkeypatch.setattr(_kernel, "device", lambda: _overlay.Device("10.244.5.0", "0a:00:00:00:00:05", mtu, True))
+    module = Module(0, "", "")
+    wanted = {"subnet_file": f"{tmp_path}/subnet.env", "tunnel": True, "direct": False, "leases": []}
+    _kernel.prepare(module, {"flannel": wanted, "services": None, "docker": False})
+    assert module.commands == done
 
 
 def test_a_component_that_maintains_nothing():

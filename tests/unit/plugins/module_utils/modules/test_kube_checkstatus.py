@@ -57,7 +57,7 @@ class Host:
             units = [word for word in command if word.endswith(".service")]
             return 0, "\n".join(self.units[unit] for unit in units), ""
         if any("etcdctl" in word for word in command):
-            return self.etcd["leases" if command[-1] == "--consistency=s" else command[-1]]
+            return self.etcd["leases" if command[-1] == "--prefix" else command[-1]]
         if command == ["docker", "version"]:
             return 0, "26.1.5+dfsg1\n", ""
         raise AssertionError(f"unexpected command: {command}")

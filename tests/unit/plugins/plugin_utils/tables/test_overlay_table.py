@@ -51,7 +51,9 @@ def test_a_host_that_is_cut_off_does_not_blame_the_others():
 def test_a_network_that_drops_packets():
     found = problems(k1={"silent": ["10.244.3.0/24"]}, n1={"silent": ["10.244.3.0/24"]})
     assert found == {
-        "n2": ["its pod network 10.244.3.0/24 does not respond to k1, n1; let UDP port 8472 pass between the hosts"]
+        "n2": [
+            "its pod network 10.244.3.0/24 does not respond to k1, n1; let UDP port 8472 pass between the hosts, and ICMP echo requests to flannel.1"
+        ]
     }
 
 
@@ -62,6 +64,10 @@ def test_a_host_with_another_problem_is_why_it_is_silent():
 def test_a_lease_of_another_host():
     (said,) = problems(n2={"address": "192.0.2.9"})["n2"]
     assert said == f"flannel on this host: its subnet 10.244.3.0/24 is leased to 192.0.2.3; {SITE}"
+
+
+def test_a_stopped_flanneld_is_its_components_problem():
+    assert problems(n2={"address": ""}) == {}
 
 
 def test_many_faults_are_shortened():
