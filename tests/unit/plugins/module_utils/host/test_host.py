@@ -90,25 +90,25 @@ def test_interfaces_of_other_clusters():
 
 NFT = """\
 table ip nat {
-	chain DOCKER {
-	}
-	chain PREROUTING {
-		type nat hook prerouting priority dstnat; policy accept;
-	}
-	chain KUBE-SERVICES {
-	}
-	chain KUBE-POSTROUTING {
-	}
-	chain FLANNEL-POSTRTG {
-	}
+    chain DOCKER {
+    }
+    chain PREROUTING {
+        type nat hook prerouting priority dstnat; policy accept;
+    }
+    chain KUBE-SERVICES {
+    }
+    chain KUBE-POSTROUTING {
+    }
+    chain FLANNEL-POSTRTG {
+    }
 }
 table ip kube-proxy {
-	chain services {
-	}
+    chain services {
+    }
 }
 table inet kube-proxy-mine {
 }
-"""
+""".replace("    ", "\t")
 LEGACY = "*nat\n:PREROUTING ACCEPT [0:0]\n:KUBE-SVC-NPX46M4PTMTKRN6Y - [0:0]\n-A PREROUTING -j KUBE-SERVICES\nCOMMIT\n"
 
 

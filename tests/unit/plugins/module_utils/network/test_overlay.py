@@ -23,15 +23,15 @@ IP address       HW type     Flags       HW address            Mask     Device
 172.19.0.1       0x1         0x2         02:42:00:00:00:01     *        eth0
 10.244.99.0      0x1         0x0         00:00:00:00:00:00     *        flannel.1
 """
-FDB = [
+FDB = (
     {"mac": "0a:00:00:00:00:08", "ifname": "flannel.1", "dst": "172.19.0.11", "flags": ["self"], "state": "permanent"},
     {"mac": "0a:00:00:00:00:86", "ifname": "flannel.1", "dst": "172.19.0.13", "flags": ["self"], "state": "permanent"},
-]
-LEASES = [
+)
+LEASES = (
     _overlay.Lease("10.244.8.0/24", "172.19.0.11", "0a:00:00:00:00:08"),
     _overlay.Lease("10.244.41.0/24", "172.19.0.12", "0a:00:00:00:00:41"),
     _overlay.Lease("10.244.86.0/24", "172.19.0.13", "0a:00:00:00:00:86"),
-]
+)
 OWN = {"address": "172.19.0.12", "subnet": "10.244.41.0/24", "mac": "0a:00:00:00:00:41"}
 
 
