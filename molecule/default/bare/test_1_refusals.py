@@ -573,7 +573,7 @@ TOGETHER = [
     (
         "a network on the hosts' own",
         "a network on another interface's",
-        "an unsupported system",
+        "an untested system",
         "too little memory",
         "too little disk",
         "a port in use",
