@@ -71,6 +71,14 @@ def read(path: str) -> str | None:
         return None
 
 
+def readable(path: str) -> str:
+    """The text of a file; empty if it does not exist, or if only root may read it and this is not root."""
+    try:
+        return read(path) or ""
+    except PermissionError:
+        return ""
+
+
 def inspect(path: str) -> Found | None:
     """Content, owner, group and mode at path, following links; None if it does not exist."""
     try:

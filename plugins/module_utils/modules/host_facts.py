@@ -71,17 +71,9 @@ def networks(module: AnsibleModule, addresses: str, docker: dict[str, _docker.Se
     return found + [{"name": name, "network": network} for name, network in _docker.pools(docker)]
 
 
-def readable(path: str) -> str:
-    """The text of a file; empty if it does not exist, or if only root may read it and this is not root."""
-    try:
-        return _files.read(path) or ""
-    except PermissionError:
-        return ""
-
-
 def runtime_changes(module: AnsibleModule) -> bool:
     try:
-        return _state.RUNTIME_CHANGE in _state.parse(readable(_state.PATH))
+        return _state.RUNTIME_CHANGE in _state.parse(_files.readable(_state.PATH))
     except ValueError as error:
         return module.fail_json(msg=f"{error}.")
 
@@ -132,14 +124,14 @@ def leftovers(module: AnsibleModule, interfaces: t.Iterable[str]) -> list[str]:
         return []
     # A host may have iptables without nft.
     chains = _command.output(module, "nft", "list", "chains") or _command.output(module, "iptables-save")
-    if readable("/proc/net/ip_tables_names"):
+    if _files.readable("/proc/net/ip_tables_names"):
         chains += _command.output(module, "iptables-legacy-save")
     return [*_host.of_kubernetes(interfaces), *_host.rules_of_kubernetes(chains)]
 
 
 def firewalls() -> list[str]:
     """The host's firewall managers that are enabled, or run."""
-    ufw = "ENABLED=yes" in readable(_UFW).splitlines()
+    ufw = "ENABLED=yes" in _files.readable(_UFW).splitlines()
     firewalld = any(map(os.path.lexists, _FIREWALLD))
     return [name for name, found in (("ufw", ufw), ("firewalld", firewalld)) if found]
 
@@ -152,24 +144,24 @@ def inspect(module: AnsibleModule) -> dict:
     release = _host.parse_os_release(_files.read("/etc/os-release") or "")
     kernel = os.uname()
     addresses = _command.output(module, "ip", "-json", "-4", "address", "show")
-    runtime = _runtime.of_kubelet(readable(_places.KUBELET_YAML))
+    runtime = _runtime.of_kubelet(_files.readable(_places.KUBELET_YAML))
     interfaces = sorted(name for name in os.listdir("/sys/class/net") if not name.startswith("veth"))
     services = module.params["services"]
     docker, docker_problems = docker_settings(module)
     docker_root = _docker_settings.data_root(docker)
     directories = [docker_root if path == _docker.DATA_ROOT else path for path in module.params["directories"]]
-    unit = readable(f"{_places.UNITS}/containerd.service") if runtime == _runtime.CONTAINERD else ""
+    unit = _files.readable(f"{_places.UNITS}/containerd.service") if runtime == _runtime.CONTAINERD else ""
     runs, packaged = _runtime.containerd_of(unit), _places.PACKAGED_CONTAINERD if module.params["containerd"] else ""
     versions = {program: containerd_version(module, program) for program in {runs, packaged} - {""}}
     return {
         "addresses": _host.interface_addresses(addresses),
         "architecture": _host.ARCHITECTURES.get(kernel.machine, kernel.machine),
-        "bounded": not _host.has_capability(readable("/proc/1/status"), _host.CAP_SYS_RESOURCE),
+        "bounded": not _host.has_capability(_files.readable("/proc/1/status"), _host.CAP_SYS_RESOURCE),
         "cgroup_version": 2 if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
         "cni_before": _host.earlier(names(_places.CNI_DIRECTORY), os.path.basename(_places.CNI_CONFLIST)),
         "containerd": versions.get(packaged, ""),
         "containerd_files": {
-            path: _runtime.config_version(readable(path)) for path in glob.glob("/etc/containerd/conf.d/*.toml")
+            path: _runtime.config_version(_files.readable(path)) for path in glob.glob("/etc/containerd/conf.d/*.toml")
         },
         "crictl": module.get_bin_path("crictl") is not None,
         "distribution": release.get("ID", ""),
@@ -202,7 +194,7 @@ def inspect(module: AnsibleModule) -> dict:
         "networks": networks(module, addresses, docker),
         "nftables": _host.nftables_usable(kernel.release, _command.output(module, "nft", "--version")),
         "pki": _pki.inspect(_pki.DIRECTORY, _pki.FILES),
-        "pod_bridge": _runtime.pod_bridge(runtime, readable(_places.CNI_CONFLIST)),
+        "pod_bridge": _runtime.pod_bridge(runtime, _files.readable(_places.CNI_CONFLIST)),
         "replaced_commands": _unit_files.replaced_commands(services),
         "resolv_conf": _resolver.path(),
         "runtime": runtime,
@@ -212,9 +204,9 @@ def inspect(module: AnsibleModule) -> dict:
             os.path.basename(path)[: -len(".service")] for path in glob.glob(f"{_places.UNITS}/plainkube-*.service")
         ),
         "settled": _host.settled(
-            readable(f"{_places.UNITS}/kube-apiserver.service"),
-            readable(_places.SUBNET_FILE),
-            readable(_places.KUBELET_YAML),
+            _files.readable(f"{_places.UNITS}/kube-apiserver.service"),
+            _files.readable(_places.SUBNET_FILE),
+            _files.readable(_places.KUBELET_YAML),
         ),
         "swap": _host.swaps(_files.read("/proc/swaps") or ""),
         "systemd": os.path.isdir("/run/systemd/system"),

@@ -22,14 +22,6 @@ _PACKAGED = "containerd"
 _COMMAND = re.compile(r"^\s*ExecStart\s*=", re.MULTILINE)
 
 
-def _text(path: str) -> str:
-    """The text of a file; empty if only root may read it and this is not root."""
-    try:
-        return _files.read(path) or ""
-    except PermissionError:
-        return ""
-
-
 def _drop_in_directories(service: str) -> list[str]:
     """For kube-apiserver: kube-apiserver.service.d, kube-.service.d, and service.d, which is for all services."""
     parts = service.split("-")
@@ -52,7 +44,7 @@ def replaced_commands(services: t.Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for service in services:
         for path in drop_ins(service):
-            if _COMMAND.search(_text(path)):
+            if _COMMAND.search(_files.readable(path)):
                 found.setdefault(path, []).append(service)
     return found
 
@@ -61,7 +53,7 @@ def _is_ours(service: str) -> bool:
     """Whether a service is ours: its unit has our stamp, or our program is installed, so that a unit without a stamp has only lost it."""
     binary = os.path.realpath(os.path.join(_places.BINARIES, service))
     installed = binary.startswith(f"{os.path.realpath(_places.RELEASES)}/") or service.startswith("plainkube-")
-    return installed or _stamp.split(_text(f"{_places.UNITS}/{service}.service"))[2] is not None
+    return installed or _stamp.split(_files.readable(f"{_places.UNITS}/{service}.service"))[2] is not None
 
 
 def foreign(service: str) -> str:

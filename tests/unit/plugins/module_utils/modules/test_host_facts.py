@@ -375,7 +375,7 @@ def test_a_file_that_only_root_may_read_tells_nothing(monkeypatch):
         raise PermissionError(path)
 
     monkeypatch.setattr(host_facts._files, "read", denied)
-    assert host_facts.readable("/etc/systemd/system/etcd.service") == ""
+    assert host_facts._files.readable("/etc/systemd/system/etcd.service") == ""
 
 
 def test_interfaces_and_addresses_agree_with_the_kernel(run_module):
