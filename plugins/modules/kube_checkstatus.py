@@ -59,7 +59,7 @@ options:
         suboptions:
           flannel:
             description:
-              - flannel's interface, its route, neighbour entry and forwarding entry for each lease, and its masquerading.
+              - flannel's interface, and its route, neighbor entry and forwarding entry for each lease.
               - Checked from 10 seconds after the start of the process.
             type: dict
             suboptions:

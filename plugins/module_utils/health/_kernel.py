@@ -133,10 +133,10 @@ def subnet(path: str) -> tuple[_bridge.Subnet, str] | None:
 def overlay_paths(module: AnsibleModule, network: str) -> dict[str, str]:
     """Where the kernel sends packets for the pods of other hosts (_overlay.paths)."""
     routes = _overlay.parse_routes(_files.read("/proc/net/route") or "")
-    neighbours = _overlay.parse_neighbours(_files.read("/proc/net/arp") or "")
+    neighbors = _overlay.parse_neighbors(_files.read("/proc/net/arp") or "")
     tunnels = any(device == _overlay.DEVICE for device, dummy in routes.values())
     forwarding = _command.output(module, "bridge", "-json", "fdb", "show", "dev", _overlay.DEVICE) if tunnels else ""
-    return _overlay.paths(network, routes, neighbours, _overlay.parse_forwarding(forwarding))
+    return _overlay.paths(network, routes, neighbors, _overlay.parse_forwarding(forwarding))
 
 
 def public_address(flanneld: int) -> str:

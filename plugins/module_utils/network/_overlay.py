@@ -2,7 +2,7 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 """flannel's overlay: the leases in etcd, what a host's kernel knows of them, and the difference. No I/O.
 
-flanneld writes a route, a neighbour entry and a forwarding entry for each other lease when it changes, and never looks at them again
+flanneld writes a route, a neighbor entry and a forwarding entry for each other lease when it changes, and never looks at them again
 (flannel 0.28, pkg/backend/vxlan)."""
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def parse_routes(text: str) -> dict[str, tuple[str, str]]:
     return found
 
 
-def parse_neighbours(text: str, device: str = DEVICE) -> dict[str, str]:
+def parse_neighbors(text: str, device: str = DEVICE) -> dict[str, str]:
     """Address -> MAC address on a device, from /proc/net/arp."""
     rows = (line.split() for line in text.splitlines()[1:])
     return {row[0]: row[3].lower() for row in rows if len(row) > 5 and row[5] == device and int(row[2], 16)}
@@ -85,7 +85,7 @@ def parse_forwarding(text: str) -> dict[str, str]:
 def paths(
     network: str,
     routes: t.Mapping[str, tuple[str, str]],
-    neighbours: t.Mapping[str, str],
+    neighbors: t.Mapping[str, str],
     forwarding: t.Mapping[str, str],
 ) -> dict[str, str]:
     """Subnets inside the pod network -> where the kernel sends packets for them: `HOST MAC` through the tunnel, `HOST` directly."""
@@ -95,8 +95,8 @@ def paths(
         if gateway == "0.0.0.0" or not ipaddress.IPv4Network(subnet).subnet_of(pods):  # noqa: S104  # no gateway: the host's own subnet
             continue
         if device == DEVICE:
-            mac = neighbours.get(gateway, "")
-            found[subnet] = f"{forwarding.get(mac, 'no host')} {mac or 'no neighbour entry'}"
+            mac = neighbors.get(gateway, "")
+            found[subnet] = f"{forwarding.get(mac, 'no host')} {mac or 'no neighbor entry'}"
         else:
             found[subnet] = gateway
     return found

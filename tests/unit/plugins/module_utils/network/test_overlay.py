@@ -36,7 +36,7 @@ OWN = {"address": "172.19.0.12", "subnet": "10.244.41.0/24", "mac": "0a:00:00:00
 
 
 def paths(routes=ROUTES, arp=ARP, fdb=FDB):
-    known = _overlay.parse_routes(routes), _overlay.parse_neighbours(arp), _overlay.parse_forwarding(json.dumps(fdb))
+    known = _overlay.parse_routes(routes), _overlay.parse_neighbors(arp), _overlay.parse_forwarding(json.dumps(fdb))
     return _overlay.paths("10.244.0.0/16", *known)
 
 
@@ -66,7 +66,7 @@ def test_a_route_that_is_down_does_not_count():
 @pytest.mark.parametrize(
     ("changes", "path"),
     [
-        ({"arp": ARP.replace("10.244.86.0 ", "10.244.87.0 ")}, "no host no neighbour entry"),
+        ({"arp": ARP.replace("10.244.86.0 ", "10.244.87.0 ")}, "no host no neighbor entry"),
         ({"fdb": FDB[:1]}, "no host 0a:00:00:00:00:86"),
         ({"fdb": [FDB[0], {**FDB[1], "dst": "172.19.0.99"}]}, "172.19.0.99 0a:00:00:00:00:86"),
         ({"arp": ARP.replace("0A:00:00:00:00:86", "0a:00:00:00:00:87")}, "no host 0a:00:00:00:00:87"),
