@@ -66,7 +66,8 @@ class ActionModule(_untrusted.Begins):
         if needs:
             given = needs.get("address", "")
             address = {"address": given or answer["ansible_facts"]["plainkube_address"], "given": bool(given)}
-            host, needs = self._who(task_vars)[0], {**needs, "address": address}
+            host, components = self._who(task_vars)[0], arguments.get("components", [])
+            needs = {**needs, "address": address, "components": components}
             problems = _preflight.host_problems(found, host, needs)
             for warning in [] if problems else _preflight.host_warnings(found, host, needs):
                 display.warning(warning)

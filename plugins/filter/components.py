@@ -19,12 +19,10 @@ options:
     description:
       - V(checks) is a list for O(plainkube.cluster.kube_checkstatus#module:components).
       - V(rules) is a list for O(plainkube.cluster.firewall#module:accept).
-      - V(listeners) is a list of C(name), C(ports) and C(udp_ports) of the components that listen.
-      - V(directories) is a list of the directories that systemd creates.
-      - V(services) is a list of the components with a unit of this collection, which Docker has not.
+      - V(footprints) is a list for O(plainkube.cluster.host_facts#module:components).
       - V(ports) is a mapping of the names of all components, of this host or not, to their TCP ports.
     type: str
-    choices: [checks, rules, listeners, directories, services, ports]
+    choices: [checks, rules, footprints, ports]
     required: true
 """
 
@@ -61,25 +59,16 @@ def _rules(name: str, one: Component) -> list[dict[str, t.Any]]:
     ]
 
 
-def _listener(name: str, one: Component) -> list[dict[str, t.Any]]:
-    found = {key: [*one.get(key, {}).values()] for key in ("ports", "udp_ports")}
-    return [{"name": name, **found}] if any(found.values()) else []
-
-
-def _directories(name: str, one: Component) -> list[str]:
-    return [*one.get("directories", [])]
-
-
-def _service(name: str, one: Component) -> list[str]:
-    return [] if "stamped" in one else [name]
+def _footprint(name: str, one: Component) -> list[dict[str, t.Any]]:
+    """What the component occupies on the host. Docker has the distribution's unit."""
+    ports = {key: [*one.get(key, {}).values()] for key in ("ports", "udp_ports")}
+    return [{"name": name, **ports, "directories": [*one.get("directories", [])], "own_unit": "stamped" not in one}]
 
 
 SUBJECTS: dict[str, t.Callable[[str, Component], list[t.Any]]] = {
     "checks": _check,
     "rules": _rules,
-    "listeners": _listener,
-    "directories": _directories,
-    "services": _service,
+    "footprints": _footprint,
 }
 
 

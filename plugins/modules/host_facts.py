@@ -19,30 +19,39 @@ options:
       - The host's address, if the inventory has it and no other facts are needed. The host is then not contacted, and the fact C(plainkube) is empty.
       - By default, facts are gathered from the host.
     type: str
-  ports:
-    description: TCP ports that this collection's components need on the host. Other processes that listen on them are reported.
+  components:
+    description:
+      - What this collection runs on the host, and what that occupies there.
+      - With components, what other clusters have left is reported, on a host on which nothing is installed yet.
     type: list
-    elements: int
+    elements: dict
     default: []
-  udp_ports:
-    description: UDP ports that they need. Other processes that use them are reported.
-    type: list
-    elements: int
-    default: []
+    suboptions:
+      name:
+        description: Name of the component, and of its service.
+        type: str
+        required: true
+      ports:
+        description: TCP ports that it needs. Other processes that listen on them are reported.
+        type: list
+        elements: int
+        default: []
+      udp_ports:
+        description: UDP ports that it needs. Other processes that use them are reported.
+        type: list
+        elements: int
+        default: []
+      directories:
+        description: Directories that systemd creates for it (C(StateDirectory=), C(LogsDirectory=) in systemd.exec(5)), which must not be symbolic links.
+        type: list
+        elements: path
+        default: []
+      own_unit:
+        description: Whether this collection installs its unit. Unit files and drop-ins of others for it are then reported.
+        type: bool
+        default: true
   directories:
     description: Directories whose free space to report. For a directory that does not exist yet, its nearest existing parent is used.
-    type: list
-    elements: path
-    default: []
-  services:
-    description:
-      - Names of this collection's services on the host. Unit files and drop-ins of others for them are reported, and what other clusters have left
-        on a host on which nothing is installed yet.
-    type: list
-    elements: str
-    default: []
-  service_directories:
-    description: Directories that systemd creates for services (C(StateDirectory=), C(LogsDirectory=) in systemd.exec(5)), which must not be symbolic links.
     type: list
     elements: path
     default: []
@@ -74,7 +83,7 @@ options:
     description:
       - Requirements of role preflight for the host's roles in the cluster - C(untested_systems), C(memory_mb), C(disk_mb) (for O(directories)),
         C(networks) by the name of their variable, C(address) (C(cluster_address), by default the one that the control node connects to), which must
-        be one of the host's own, C(components) with C(name), C(ports) and C(udp_ports), and for a Node C(kubelet_config) and C(runtime) with C(name),
+        be one of the host's own, and for a Node C(kubelet_config) and C(runtime) with C(name),
         C(docker), C(containerd_version), C(config), C(docker_part) and C(pod_range), and C(node_labels); also C(versions), with C(variable) and
         C(version) for each program of the fact C(installed_versions) that the host needs; C(dns_upstream), CoreDNS's upstream resolvers; and
         C(foreign_firewall), whether ufw and firewalld are accepted.
@@ -91,7 +100,9 @@ attributes:
 EXAMPLES = r"""
 - name: Gather the host's facts
   plainkube.cluster.host_facts:
-    ports: [10250]
+    components:
+      - name: kubelet
+        ports: [10250]
     directories: [/opt/plainkube, /var/lib/docker]
 """
 

@@ -108,9 +108,14 @@ def installed_versions() -> dict[str, str]:
     return {name: version for name, version in found.items() if version}
 
 
+def of_all(module: AnsibleModule, what: str) -> list[t.Any]:
+    """The ports or directories of all components."""
+    return [one for component in module.params["components"] for one in component[what]]
+
+
 def udp_ports(module: AnsibleModule) -> list[int]:
     """The UDP ports to check; none if flannel's interface exists, which uses them."""
-    return [] if os.path.exists("/sys/class/net/flannel.1") else module.params["udp_ports"]
+    return [] if os.path.exists("/sys/class/net/flannel.1") else of_all(module, "udp_ports")
 
 
 def etcd_state() -> str:
@@ -120,7 +125,7 @@ def etcd_state() -> str:
 
 def leftovers(module: AnsibleModule, interfaces: t.Iterable[str]) -> list[str]:
     """What another cluster has left on a host that has nothing of ours: interfaces, and rules of packet filters."""
-    if installed() or not module.params["services"]:
+    if installed() or not module.params["components"]:
         return []
     # A host may have iptables without nft.
     chains = _command.output(module, "nft", "list", "chains") or _command.output(module, "iptables-save")
@@ -146,7 +151,7 @@ def inspect(module: AnsibleModule) -> dict:
     addresses = _command.output(module, "ip", "-json", "-4", "address", "show")
     runtime = _runtime.of_kubelet(_files.readable(_places.KUBELET_YAML))
     interfaces = sorted(name for name in os.listdir("/sys/class/net") if not name.startswith("veth"))
-    services = module.params["services"]
+    services = [component["name"] for component in module.params["components"] if component["own_unit"]]
     docker, docker_problems = docker_settings(module)
     docker_root = _docker_settings.data_root(docker)
     directories = [docker_root if path == _docker.DATA_ROOT else path for path in module.params["directories"]]
@@ -173,7 +178,7 @@ def inspect(module: AnsibleModule) -> dict:
         "firewall": os.path.exists(_nft.UNIT_PATH),
         "firewalls": firewalls(),
         "foreign_listeners": _sockets.foreign_listeners(
-            module.params["ports"], os.path.realpath(_places.RELEASES), udp_ports(module)
+            of_all(module, "ports"), os.path.realpath(_places.RELEASES), udp_ports(module)
         ),
         "foreign_units": {name: path for name in services for path in [_unit_files.foreign(name)] if path},
         "free_mb": {path: free_mb(path) for path in directories},
@@ -183,9 +188,7 @@ def inspect(module: AnsibleModule) -> dict:
         "interfaces": interfaces,
         "kernel": kernel.release,
         "leftovers": leftovers(module, interfaces),
-        "linked": {
-            path: os.path.realpath(path) for path in module.params["service_directories"] if os.path.islink(path)
-        },
+        "linked": {path: os.path.realpath(path) for path in of_all(module, "directories") if os.path.islink(path)},
         "leases": _leases.of_this_host(module),
         "machine_id": (_files.read("/etc/machine-id") or "").strip(),
         "memory_mb": _host.parse_memory_mb(_files.read("/proc/meminfo") or ""),
@@ -217,11 +220,19 @@ def inspect(module: AnsibleModule) -> dict:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "ports": {"type": "list", "elements": "int", "default": []},
-            "udp_ports": {"type": "list", "elements": "int", "default": []},
+            "components": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "ports": {"type": "list", "elements": "int", "default": []},
+                    "udp_ports": {"type": "list", "elements": "int", "default": []},
+                    "directories": {"type": "list", "elements": "path", "default": []},
+                    "own_unit": {"type": "bool", "default": True},
+                },
+            },
             "directories": {"type": "list", "elements": "path", "default": []},
-            "services": {"type": "list", "elements": "str", "default": []},
-            "service_directories": {"type": "list", "elements": "path", "default": []},
             "containerd": {"type": "bool", "default": False},
             "docker": {
                 "type": "dict",

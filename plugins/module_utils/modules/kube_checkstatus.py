@@ -27,8 +27,10 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.run import _run
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import (
     _bridge,
     _docker,
+    _docker_api,
     _docker_settings,
     _images,
+    _runtime,
 )
 from ansible_collections.plainkube.cluster.plugins.module_utils.services import _stamp, _systemd
 
@@ -189,19 +191,31 @@ def inspect_resolver(module: AnsibleModule) -> list[_status.Problem]:
     return [_status.Problem(fault)] if fault else []
 
 
+def has_image(module: AnsibleModule, runtime: str, image: str) -> bool:
+    """Whether the container runtime has an image; raises OSError if it does not respond."""
+    if runtime == _runtime.DOCKER:
+        try:
+            _docker_api.call("GET", f"/images/{image}/json", timeout=2)
+        except _docker_api.RefusedError as refused:
+            if refused.status == 404:
+                return False
+            raise
+        return True
+    commands = _images.RUNTIMES[runtime]
+    code, out, err = _command.run(module, commands.listing([image]), handle_exceptions=False)
+    if code != 0:
+        raise OSError(err)
+    return commands.listed(image) in out.split()
+
+
 def inspect_pause(module: AnsibleModule) -> list[_status.Problem]:
     """A pause image that is gone, such as after a manual cleanup: every new pod needs it."""
-    image, runtime = module.params["node"]["pause_image"], _images.RUNTIMES[module.params["node"]["runtime"]]
-    if not image:
-        return []
+    image = module.params["node"]["pause_image"]
     try:
-        code, out, err = _command.run(module, runtime.listing([image]), handle_exceptions=False)
+        if not image or has_image(module, module.params["node"]["runtime"], image):
+            return []
     except OSError:
-        return []  # the runtime is not installed, which is its component's problem
-    if code != 0 and "no such image" not in err.lower():
-        return []  # nor does it respond
-    if runtime.listed(image) in out.split():
-        return []
+        return []  # a runtime that does not respond is its component's problem
     text = f"the image {image} is not on this host, and every new pod needs it; run plainkube.cluster.site"
     return [_status.Problem(text)]
 
@@ -343,11 +357,13 @@ def inspect(module: AnsibleModule) -> Inspection:
         _systemd.show_all(module, [f"{one['name']}.service" for one in wanted], *_status.PROPERTIES) if wanted else []
     )
     sockets = listeners()
+    running = {one["name"] for one, state in zip(wanted, states) if state.get("ActiveState") == "active"}
     with concurrent.futures.ThreadPoolExecutor(max_workers=len(wanted) + 4) as pool:
         asked = [pool.submit(inspect_component, module, one, state, sockets) for one, state in zip(wanted, states)]
         etcd = pool.submit(inspect_etcd, module) if params["etcd"] else None
         node = pool.submit(inspect_node, module) if params["node"] else None
-        pause = pool.submit(inspect_pause, module) if params["node"] else None
+        # A request would start a stopped Docker.
+        pause = pool.submit(inspect_pause, module) if node and params["node"]["runtime"] in running else None
         flanneld = next(
             (int(state.get("MainPID") or 0) for one, state in zip(wanted, states) if one["name"] == "flanneld"), 0
         )
@@ -363,8 +379,10 @@ def inspect(module: AnsibleModule) -> Inspection:
         problems += found
     if etcd:
         problems += _status.etcd_problems(etcd.result())
-    if node and pause:
-        problems += _status.node_problems(node.result()) + pause.result() + inspect_resolver(module)
+    if node:
+        problems += _status.node_problems(node.result()) + inspect_resolver(module)
+    if pause:
+        problems += pause.result()
     problems += inspect_bridge(module) + inspect_sysctls()
     # Either of these is why Services do not respond.
     unreachable = (node and node.result()["error"]) or any(deployment["error"] for deployment in deployments)

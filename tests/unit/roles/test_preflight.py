@@ -32,6 +32,8 @@ def made_by_units(roles):
 def test_every_directory_that_systemd_makes_is_looked_at(part):
     known = {**_roles.variables(), **{name: name == part for name in PARTS}, "__cluster_facts": {}}
     templar = Templar(DataLoader(), variables={**known, "cluster_runtime": "docker", "groups": {}})
-    text = trust_as_template("{{ __preflight_service_directories }}")
-    assert {*templar.template(text)} == made_by_units(PARTS[part])
+    footprints = templar.template(
+        trust_as_template("{{ __cluster_catalogue | plainkube.cluster.components('footprints') }}")
+    )
+    assert {path for one in footprints for path in one["directories"]} == made_by_units(PARTS[part])
     assert made_by_units(PARTS[part])

@@ -78,7 +78,6 @@ NEEDS = {
     "memory_mb": 1700,
     "disk_mb": 0,
     "networks": {},
-    "components": [],
     "kubelet_config": None,
 }
 
@@ -155,12 +154,24 @@ def test_a_host_that_falls_short_is_refused(monkeypatch, memory, installed, refu
     warned = []
     monkeypatch.setattr(host_facts.display, "warning", warned.append)
     monkeypatch.setattr(host.plugin, "_execute_module", answer)
-    monkeypatch.setattr(Task, "args", {"ports": [1], "needs": NEEDS})
+    monkeypatch.setattr(Task, "args", {"components": [{"name": "a", "ports": [1]}], "needs": NEEDS})
     result = host.plugin.run(task_vars={"inventory_hostname": "n1"})
-    assert asked == [{"ports": [1]}]
+    assert asked == [{"components": [{"name": "a", "ports": [1]}]}]
     assert result.get("failed", False) == refused
     assert not refused or result["msg"].startswith("n1 has 900 MiB of memory")
     assert [line.startswith("n1 has 900 MiB of memory") for line in warned] == [True] * installed
+
+
+def test_a_component_whose_port_is_taken(monkeypatch):
+    host = Host(monkeypatch, 0, 1, 1)
+    taken = {"protocol": "tcp", "port": 2379, "address": "0.0.0.0:2379", "pid": 7, "process": "other"}
+    found = {**GOOD, "foreign_listeners": [taken]}
+    monkeypatch.setattr(
+        host.plugin, "_execute_module", lambda **dummy: {"changed": False, "found": found, "time": host.clock(1)}
+    )
+    monkeypatch.setattr(Task, "args", {"components": [{"name": "etcd", "ports": [2379]}], "needs": NEEDS})
+    said = host.plugin.run(task_vars={"inventory_hostname": "n1"})["msg"]
+    assert [word for word in ("etcd", "2379", "other") if word not in said] == []
 
 
 def test_an_unreachable_host_is_told_in_a_sentence(monkeypatch):

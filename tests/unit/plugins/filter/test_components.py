@@ -27,6 +27,7 @@ CATALOGUE = {
     "b": {"wanted": False, "ports": {"api": 3}, "directories": ["/var/lib/b"]},
     "c": {
         "wanted": True,
+        "stamped": "/etc/systemd/system/c.service.d/ours.conf",
         "udp_ports": {"packets": 4},
         "accepts": [
             {"name": "c's packets", "protocol": "udp", "ports": ["packets"], "sources": ["hosts"]},
@@ -42,7 +43,10 @@ CATALOGUE = {
     [
         (
             "checks",
-            [{"name": "a", "ports": [1, 2], "health_url": "http://127.0.0.1:2/", "version": "1"}, {"name": "c"}],
+            [
+                {"name": "a", "ports": [1, 2], "health_url": "http://127.0.0.1:2/", "version": "1"},
+                {"name": "c", "stamped": "/etc/systemd/system/c.service.d/ours.conf"},
+            ],
         ),
         (
             "rules",
@@ -52,8 +56,13 @@ CATALOGUE = {
                 {"name": "c's protocol", "protocol": "vrrp", "sources": ["hosts"]},
             ],
         ),
-        ("listeners", [{"name": "a", "ports": [1, 2], "udp_ports": []}, {"name": "c", "ports": [], "udp_ports": [4]}]),
-        ("directories", ["/var/lib/a"]),
+        (
+            "footprints",
+            [
+                {"name": "a", "ports": [1, 2], "udp_ports": [], "directories": ["/var/lib/a"], "own_unit": True},
+                {"name": "c", "ports": [], "udp_ports": [4], "directories": [], "own_unit": False},
+            ],
+        ),
         ("ports", {"a": [1, 2], "b": [3], "c": []}),
     ],
 )

@@ -69,10 +69,12 @@ def test_containerd_is_asked_only_where_its_version_matters(run_module, monkeypa
 def test_what_listens_on_a_port_that_is_needed(run_module, reserved_port):
     port = reserved_port()
     with socket.create_server(("127.0.0.1", port)):
-        found = run_module(host_facts, ports=[port])["found"]["foreign_listeners"]
+        found = run_module(host_facts, components=[{"name": "a", "ports": [port]}])["found"]["foreign_listeners"]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
             other.bind(("127.0.0.1", port))
-            both = run_module(host_facts, ports=[port], udp_ports=[port])["found"]["foreign_listeners"]
+            both = run_module(host_facts, components=[{"name": "a", "ports": [port], "udp_ports": [port]}])["found"][
+                "foreign_listeners"
+            ]
     assert [(one["port"], one["pid"]) for one in found] == [(port, os.getpid())]
     assert [(one["protocol"], one["pid"]) for one in both] == [("tcp", os.getpid()), ("udp", os.getpid())]
 
@@ -256,12 +258,14 @@ def test_an_etcd_of_others_is_no_member_that_lost_its_data(run_module, monkeypat
     monkeypatch.setattr(host_facts._places, "UNITS", str(tmp_path))
     monkeypatch.setattr(host_facts._unit_files, "DIRECTORIES", (str(tmp_path),))
     (tmp_path / "etcd.service").write_text("[Service]\nExecStart=/usr/bin/etcd\n")
-    found = run_module(host_facts, services=["etcd", "kubelet"])["found"]
+    found = run_module(host_facts, components=[{"name": "etcd"}, {"name": "kubelet"}])["found"]
     assert found["etcd_state"] == "none"
     assert found["foreign_units"] == {"etcd": str(tmp_path / "etcd.service")}
+    packaged = run_module(host_facts, components=[{"name": "etcd", "own_unit": False}])["found"]
+    assert packaged["foreign_units"] == {}
     stamp = host_facts._unit_files._stamp
     (tmp_path / "etcd.service").write_text(stamp.append("[Service]\n", [], stamp.Stamp("0" * 64, "1")))
-    found = run_module(host_facts, services=["etcd", "kubelet"])["found"]
+    found = run_module(host_facts, components=[{"name": "etcd"}, {"name": "kubelet"}])["found"]
     assert (found["etcd_state"], found["foreign_units"]) == ("lost", {})
 
 
@@ -274,11 +278,11 @@ def test_what_other_clusters_left_matters_only_where_nothing_is_installed(run_mo
 
     monkeypatch.setattr(host_facts._command, "output", said)
     monkeypatch.setattr(host_facts._places, "RELEASES", str(tmp_path / "opt"))
-    assert "the chains KUBE-*" in run_module(host_facts, services=["kubelet"])["found"]["leftovers"]
+    assert "the chains KUBE-*" in run_module(host_facts, components=[{"name": "kubelet"}])["found"]["leftovers"]
     # Only read from a host that becomes part of the cluster.
     assert run_module(host_facts)["found"]["leftovers"] == []
     (tmp_path / "opt/etcd").mkdir(parents=True)
-    assert run_module(host_facts, services=["kubelet"])["found"]["leftovers"] == []
+    assert run_module(host_facts, components=[{"name": "kubelet"}])["found"]["leftovers"] == []
 
 
 def test_firewalls_that_are_enabled(run_module, monkeypatch, tmp_path):
@@ -354,7 +358,7 @@ def test_links_where_systemd_makes_a_directory(run_module, tmp_path):
     (tmp_path / "etcd").symlink_to(tmp_path / "data")
     (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
     paths = [str(tmp_path / name) for name in ("etcd", "broken", "data", "none")]
-    found = run_module(host_facts, service_directories=paths)["found"]["linked"]
+    found = run_module(host_facts, components=[{"name": "etcd", "directories": paths}])["found"]["linked"]
     assert found == {paths[0]: paths[2], paths[1]: str(tmp_path / "nowhere")}
 
 

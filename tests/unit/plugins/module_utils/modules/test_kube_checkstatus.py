@@ -389,23 +389,59 @@ def test_node_without_kubeconfig(run_module):
     assert "/nonexistent on this host does not exist" in result["problems"][0]
 
 
+GONE = (
+    "the image registry.k8s.io/pause:3.10.2 is not on this host, and every new pod needs it; run plainkube.cluster.site"
+)
+
+
+def node_with_pause(runtime):
+    node = {"name": "n1", "kubeconfig": "/nonexistent", "pause_image": "registry.k8s.io/pause:3.10.2"}
+    return {**node, "runtime": runtime, "directories": ["/", "/proc", "/nonexistent"]}
+
+
+@pytest.mark.parametrize(
+    ("status", "active", "problems"),
+    [
+        (200, "active", []),
+        (404, "active", [GONE]),
+        (500, "active", []),
+        # It is not asked, because a request would start it.
+        (404, "inactive", []),
+    ],
+)
+def test_the_pause_image_of_docker(host, run_module, monkeypatch, status, active, problems):
+    host.unit("docker", active=active)
+    asked = []
+
+    def call(method, path, timeout):
+        asked.append((method, path))
+        if status != 200:
+            raise kube_checkstatus._docker_api.RefusedError("refused", status)
+
+    monkeypatch.setattr(kube_checkstatus, "ask_api", lambda *dummy: ({}, "no API"))
+    monkeypatch.setattr(kube_checkstatus._docker_api, "call", call)
+    result = run_module(kube_checkstatus, node=node_with_pause("docker"), components=[{"name": "docker"}])
+    assert [problem for problem in result["problems"] if "the image" in problem] == problems
+    assert asked == [("GET", "/images/registry.k8s.io/pause:3.10.2/json")] * (active == "active")
+    assert [disk["path"] for disk in result["node"]["disks"]] == ["/", "/proc"]
+
+
 @pytest.mark.parametrize(
     ("answer", "problems"),
     [
         ((0, "registry.k8s.io/pause:3.10.2\n", ""), []),
-        (
-            (1, "", "Error: No such image: registry.k8s.io/pause:3.10.2"),
-            [
-                "the image registry.k8s.io/pause:3.10.2 is not on this host, and every new pod needs it; run plainkube.cluster.site"
-            ],
-        ),
-        ((1, "", "Cannot connect to the Docker daemon"), []),
+        ((0, "registry.k8s.io/pause:3.10\n", ""), [GONE]),
+        ((1, "", "connection refused"), []),
     ],
 )
-def test_the_pause_image(run_module, monkeypatch, answer, problems):
+def test_the_pause_image_of_containerd(host, run_module, monkeypatch, answer, problems):
+    host.unit("containerd")
+    run = host.run_command
     monkeypatch.setattr(kube_checkstatus, "ask_api", lambda *dummy: ({}, "no API"))
-    monkeypatch.setattr(AnsibleModule, "run_command", lambda *dummy, **options: answer)
-    node = {"name": "n1", "kubeconfig": "/nonexistent", "pause_image": "registry.k8s.io/pause:3.10.2"}
-    result = run_module(kube_checkstatus, node={**node, "directories": ["/", "/proc", "/nonexistent"]})
-    assert result["problems"] == ["the state of node n1 is unknown: no API", *problems]
-    assert [disk["path"] for disk in result["node"]["disks"]] == ["/", "/proc"]
+    monkeypatch.setattr(
+        AnsibleModule,
+        "run_command",
+        lambda self, command, **options: answer if command[0] == "ctr" else run(command, **options),
+    )
+    result = run_module(kube_checkstatus, node=node_with_pause("containerd"), components=[{"name": "containerd"}])
+    assert [problem for problem in result["problems"] if "the image" in problem] == problems
