@@ -25,11 +25,11 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.services import 
     _environment,
     _stamp,
     _systemd,
+    _unit_files,
     _units,
 )
 
-SERVICE = _docker_settings.SERVICE
-NAME = SERVICE.removesuffix(".service")
+NAME, SERVICE = _docker_settings.NAME, _docker_settings.SERVICE
 STOP_SECONDS = 10
 # Stands for the drop-in until Docker is installed: it extends a command that only Docker's package has.
 UNKNOWN = (
@@ -58,7 +58,7 @@ class Plan(t.NamedTuple):
 
 
 def drop_in_path(unit: str) -> str:
-    return f"{_docker_settings.UNIT_DIRECTORIES[0]}/{unit}.d/{_places.DOCKER_DROP_IN}"
+    return f"{_unit_files.DIRECTORIES[0]}/{unit}.d/{_places.DOCKER_DROP_IN}"
 
 
 def dockerd_version(module: AnsibleModule, program: str) -> _docker.Version:
@@ -184,7 +184,7 @@ def make_wanted(module: AnsibleModule) -> Wanted:
     variables_file = _environment.path(NAME) if params["environment"] else ""
     body = _docker.drop_in(found.command, version, bounded, params["subnet_file"], params["fixed_cidr"], variables_file)
     body = body if program else UNKNOWN
-    containerd_units = _docker_settings.read_all(_docker_settings.unit_paths("containerd.service"))
+    containerd_units = _docker_settings.read_all(_docker_settings.unit_paths("containerd"))
     containerd = _docker.containerd_drop_in(containerd_units, bounded)
     after = _docker.render_daemon_json(before, current, merged)
     state = _state.changed(state, _state.DOCKER, _docker.Record(json_path, ours)._asdict())

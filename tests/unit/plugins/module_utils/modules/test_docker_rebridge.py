@@ -140,7 +140,7 @@ class Host:
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     fake = Host(str(tmp_path))
-    monkeypatch.setattr(docker_rebridge._docker_settings, "UNIT_DIRECTORIES", (fake.etc, fake.units))
+    monkeypatch.setattr(docker_rebridge._unit_files, "DIRECTORIES", (fake.etc, fake.units))
     monkeypatch.setattr(_bridge, "INTERFACE", fake.interface)
     monkeypatch.setattr(_docker, "DAEMON_JSON", fake.json)
     monkeypatch.setattr(_state, "PATH", fake.state)
@@ -478,6 +478,13 @@ def test_foreign_drop_ins_are_part_of_the_command(host, run):
     assert "ExecStart=/opt/dockerd --bip=${FLANNEL_SUBNET}" in _files.read(host.drop_in)
     host.write(f"{host.etc}/docker.service.d/10-vendor.conf", "[Service]\nLimitNOFILE=2\n")
     assert [*starts(run())] == ["restart"]
+
+
+def test_drop_ins_for_all_services_are_part_of_the_command(host, run):
+    run()
+    host.write(f"{host.units}/service.d/10-all.conf", "[Service]\nLimitNOFILE=1\n")
+    assert [*starts(run())] == ["restart"]
+    assert not run()["changed"]
 
 
 def test_a_stopped_docker_with_running_containers_is_started_to_list_them(host, run):
