@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 
 import pytest
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
@@ -25,7 +26,8 @@ class Task:
     async_val = 0
     delegate_to = None
     ignore_unreachable = False
-    args: dict = {}
+    # Docker's options are the variables of role docker otherwise.
+    args: dict = {"docker": None}
     vars: dict = {}
 
 
@@ -117,12 +119,55 @@ def test_a_host_that_falls_short_is_refused(make_host, facts, monkeypatch, memor
     warned = []
     monkeypatch.setattr(host_facts.display, "warning", warned.append)
     monkeypatch.setattr(host.plugin, "_execute_module", answer)
-    monkeypatch.setattr(Task, "args", {"ports": [1], "needs": NEEDS})
+    monkeypatch.setattr(Task, "args", {"ports": [1], "docker": None, "needs": NEEDS})
     result = host.plugin.run(task_vars={"inventory_hostname": "n1"})
-    assert asked == [{"ports": [1]}]
+    assert asked == [{"ports": [1], "docker": None}]
     assert result.get("failed", False) == refused
     assert not refused or result["msg"].startswith("n1 has 900 MiB of memory")
     assert [line.startswith("n1 has 900 MiB of memory") for line in warned] == [True] * installed
+
+
+DOCKER = {"options": {"data-root": "/srv/docker"}, "runs_pods": True}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "delegate_to", "sent"),
+    [
+        ({}, {}, None, {"docker": DOCKER}),
+        (
+            {},
+            {"cluster_runtime": "containerd", "docker_enabled": True},
+            None,
+            {"docker": {**DOCKER, "runs_pods": False}},
+        ),
+        ({}, {"cluster_runtime": "containerd"}, None, {"docker": None}),
+        ({}, {"group_names": ["control_plane"]}, None, {"docker": None}),
+        ({"docker": {"options": {}}}, {}, None, {"docker": {"options": {}}}),
+        # These are the variables of another host.
+        ({}, {}, "n2", {}),
+    ],
+)
+def test_a_node_is_asked_about_docker_with_the_variables_of_role_docker(
+    action_plugin, monkeypatch, facts, arguments, variables, delegate_to, sent
+):
+    """So a role that is used alone knows the same of Docker as site.yml, such as a data root that role docker is about to set."""
+    plugin = action_plugin(host_facts, arguments)
+    plugin._task.delegate_to, plugin._play_context, plugin._connection = delegate_to, Context(), Connection
+    plugin._task.ignore_unreachable = False
+    asked = []
+
+    def answer(module_args, **dummy):
+        asked.append(module_args)
+        return {"changed": False, "found": facts, "time": time.time()}
+
+    monkeypatch.setattr(plugin, "_execute_module", answer)
+    inventory = {
+        "inventory_hostname": "n1",
+        "group_names": ["node"],
+        "groups": {"control_plane": ["k1"], "node": ["n1"]},
+    }
+    plugin.run(task_vars={**inventory, "docker_options": DOCKER["options"], **variables})
+    assert asked == [sent]
 
 
 def test_an_unreachable_host_is_told_in_a_sentence(make_host, monkeypatch):
