@@ -11,6 +11,7 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.host import _hos
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts import _connected, _untrusted
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.hosts._facts import checked, facts
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.inputs import _preflight
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 display = Display()
 
@@ -25,7 +26,8 @@ def _confirmed(connected: t.Sequence[str], found: t.Mapping[str, t.Any]) -> str:
 
 
 class ActionModule(_untrusted.Begins):
-    """Runs the module, and adds what only the control node knows: the host's clock offset, its problems, and why it is unreachable."""
+    """Runs the module with role docker's variables, and adds what only the control node knows: the host's clock offset, its problems, and why it is
+    unreachable."""
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
@@ -33,6 +35,9 @@ class ActionModule(_untrusted.Begins):
         needs, address = arguments.pop("needs", None), arguments.pop("address", "")
         if address:
             return {**result, "changed": False, "ansible_facts": facts()}
+        # Of a delegated task, these would be another host's.
+        if "docker" not in arguments and not self._task.delegate_to:
+            arguments["docker"] = _roles.Scope(self._templar, task_vars).variable("__cluster_docker")
         connected = _connected.addresses(self._connection, self._who(task_vars)[1])
         try:
             answer = self._inspect(arguments, needs, task_vars, connected)

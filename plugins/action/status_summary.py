@@ -31,6 +31,7 @@ class ActionModule(ActionBase):
                 "results": {"type": "dict", "required": True},
                 "output": {"type": "str", "choices": ["text", "json"], "default": "text"},
                 "file": {"type": "path", "default": ""},
+                "wait": {"type": "int", "default": 0},
                 "directory": {"type": "path", "default": ""},
                 "control_planes": {"type": "list", "elements": "str", "default": []},
             }
@@ -42,7 +43,9 @@ class ActionModule(ActionBase):
         problems = []
         if options["directory"]:
             problems = _directory.problems(options["directory"], options["cluster"], results, options["control_planes"])
-        found = _status_table.document(options["cluster"], results, problems)
+        found, again = _status_table.compared(options["cluster"], results, problems, options["wait"])
+        if again:
+            return {**result, "changed": False, "again": again, "msg": _status_table.verdict(found)}
         document = json.dumps(found)
         if options["output"] == "json":
             display.display(document)
@@ -53,4 +56,4 @@ class ActionModule(ActionBase):
             with open(os.path.expanduser(options["file"]), "w", encoding="utf-8") as stream:
                 stream.write(document + "\n")
         well = found["healthy"] and bool(found["hosts"])
-        return {**result, "changed": False, "failed": not well, "msg": _status_table.verdict(found)}
+        return {**result, "changed": False, "failed": not well, "again": {}, "msg": _status_table.verdict(found)}

@@ -15,6 +15,9 @@ description:
     C(userland-proxy), C(fixed-cidr)) are removed from C(daemon.json), because dockerd exits if a setting is in both places.
   - Does nothing, and restarts nothing, if the running daemon already has these values. Otherwise stops Docker, removes the stale docker0,
     starts Docker, and verifies address, MTU and masquerading. If that fails, restores the old configuration.
+  - Containers inherit their limit of open files from containerd. If neither containerd's unit nor its drop-ins nor C(default-ulimits) set one, as with
+    containerd's own unit since 2.0, a drop-in for containerd.service removes the limit, and containerd is restarted once. Containers and Docker keep
+    running.
   - May stop Kubernetes' containers; the kubelet recreates them. For others, see O(foreign_containers).
 extends_documentation_fragment: [plainkube.cluster.common]
 options:

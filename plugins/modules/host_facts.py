@@ -64,6 +64,7 @@ options:
       - How the node uses Docker Engine - C(options), settings to add to C(daemon.json), as in
         O(plainkube.cluster.docker_rebridge#module:docker_options), and C(runs_pods), whether Docker is the runtime of the pods.
       - With it, the fact C(docker_problems) tells which of Docker's settings are incompatible with pods.
+      - The default on a node with Docker Engine follows from the variables O(plainkube.cluster.docker#role:main:docker_options) and C(cluster_runtime).
     type: dict
     suboptions:
       options:

@@ -253,6 +253,24 @@ options:
         description: The cluster's DNS domain.
         type: str
         default: cluster.local
+      leases:
+        description: flannel's leases, as in RV(etcd). The module waits for the routes to them, and leaves it to the caller to compare what is left.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          subnet:
+            description: The subnet, such as V(10.244.5.0/24).
+            type: str
+            required: true
+          address:
+            description: The IPv4 address of the host.
+            type: str
+            required: true
+          mac:
+            description: The MAC address of its V(flannel.1). Empty for other backends.
+            type: str
+            required: true
   bridge:
     description: The pods' bridge. It must also have flannel's MTU.
     type: str
@@ -313,6 +331,10 @@ problems:
   type: list
   elements: str
   sample: ["kubelet on this host is stopped (inactive/dead); start it with plainkube.cluster.site"]
+waited:
+  description: The seconds that the inspections of this host have taken.
+  returned: success
+  type: int
 components:
   description: One entry for each of O(components).
   returned: success

@@ -28,6 +28,13 @@ options:
     description: File on the control node to write the JSON to. Not in check mode.
     type: path
     default: ""
+  wait:
+    description:
+      - Seconds that the hosts had to become healthy. No host has all that is needed to wait for the routes to the pods of other hosts. So if a host's
+        routes differ from flannel's leases, and no host has waited that long, the module prints nothing and returns RV(again).
+      - The next status has a V(0) here.
+    type: int
+    default: 0
   directory:
     description:
       - Directory of the CAs on the control node, to compare with the hosts' copies
@@ -58,6 +65,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+again:
+  description: C(wait) and C(leases), with which to check all hosts again (O(plainkube.cluster.kube_checkstatus#module:network.leases)), or empty.
+  returned: always
+  type: dict
+  sample: {"wait": 58, "leases": [{"subnet": "10.244.5.0/24", "address": "192.0.2.11", "mac": "0a:00:00:00:00:05"}]}
 msg:
   description: The status in one sentence.
   returned: always

@@ -97,6 +97,57 @@ def action_plugin():
     return create
 
 
+@pytest.fixture
+def facts():
+    """What module host_facts finds on a bare host, all of it."""
+    return {
+        "addresses": [{"interface": "eth0", "address": "192.0.2.7", "prefix": 24}],
+        "architecture": "amd64",
+        "bounded": False,
+        "cgroup_version": 2,
+        "cni_before": [],
+        "containerd": "",
+        "containerd_files": {},
+        "crictl": False,
+        "distribution": "debian",
+        "distribution_version": "13",
+        "etcd_state": "none",
+        "docker_problems": [],
+        "docker_root": "/var/lib/docker",
+        "firewall": False,
+        "firewalls": [],
+        "foreign_listeners": [],
+        "foreign_units": {},
+        "free_mb": {},
+        "hostname": "n1",
+        "installed": False,
+        "installed_versions": {},
+        "interfaces": ["lo", "eth0"],
+        "kernel": "6.12",
+        "leases": [{"subnet": "10.244.5.0/24", "address": "192.0.2.7", "mac": "0a:00:00:00:00:05"}],
+        "leftovers": [],
+        "linked": {},
+        "machine_id": "a",
+        "memory_mb": 1800,
+        "name_servers": ["192.0.2.53"],
+        "networkmanager": False,
+        "networks": [],
+        "nftables": True,
+        "pki": {"public": {}, "secret": [], "encryption": None},
+        "pod_bridge": "",
+        "replaced_commands": {},
+        "resolv_conf": "/etc/resolv.conf",
+        "runtime": "",
+        "runtime_change": False,
+        "runtime_version": "",
+        "services": [],
+        "settled": {},
+        "swap": [],
+        "systemd": True,
+        "unresolved": [],
+    }
+
+
 @pytest.fixture(scope="session")
 def reserved_port():
     """A function that returns a port of 127.0.0.1 for a server that a test starts later.

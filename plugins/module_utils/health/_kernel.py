@@ -30,12 +30,7 @@ OPTIONS: dict[str, t.Any] = {
             "subnet_file": {"type": "path", "default": _places.SUBNET_FILE},
             "tunnel": {"type": "bool", "default": True},
             "direct": {"type": "bool", "default": False},
-            "leases": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {name: {"type": "str", "required": True} for name in _overlay.Lease._fields},
-            },
+            "leases": _overlay.OPTION,
         },
     },
     "services": {

@@ -25,11 +25,12 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.services import 
     _environment,
     _stamp,
     _systemd,
+    _unit_files,
     _units,
 )
 
-SERVICE = _docker_settings.SERVICE
-NAME = SERVICE.removesuffix(".service")
+NAME, SERVICE = _docker_settings.NAME, _docker_settings.SERVICE
+CONTAINERD = "containerd"
 STOP_SECONDS = 10
 # Stands for the drop-in until Docker is installed: it extends a command that only Docker's package has.
 UNKNOWN = (
@@ -46,6 +47,7 @@ class Plan(t.NamedTuple):
     subnet: _bridge.Subnet | None
     mtus: dict[str, str]  # interfaces with a wrong MTU -> what is wrong
     reasons: list[str]  # to restart it
+    containerd: list[str]  # reasons to restart containerd, which neither stops containers nor Docker
     runs: bool
     rebuild: bool  # of docker0
     enable: bool
@@ -58,7 +60,7 @@ class Plan(t.NamedTuple):
 
 
 def drop_in_path(unit: str) -> str:
-    return f"{_docker_settings.UNIT_DIRECTORIES[0]}/{unit}.d/{_places.DOCKER_DROP_IN}"
+    return f"{_unit_files.DIRECTORIES[0]}/{unit}.d/{_places.DOCKER_DROP_IN}"
 
 
 def dockerd_version(module: AnsibleModule, program: str) -> _docker.Version:
@@ -125,6 +127,7 @@ class Wanted(t.NamedTuple):
     json_text: str | None  # None: there is no daemon.json, and none is needed
     state: _state.State  # of the host, with what is ours in daemon.json
     containerd: str | None  # None: needs no drop-in
+    renews_containerd: bool  # whether it may restart
     environment: dict[str, str]
 
     @property
@@ -146,7 +149,7 @@ class Wanted(t.NamedTuple):
         no process can have before its restart."""
         wanted = {drop_in_path(SERVICE): self.drop_in, **self.contents}
         if self.containerd is not None:
-            wanted[drop_in_path("containerd.service")] = self.containerd
+            wanted[drop_in_path(f"{CONTAINERD}.service")] = self.containerd
         entries = [file_entry(path, content) for path, content in wanted.items()]
         return [_state.file(self.state), *entries, *_environment.wanted(NAME, self.environment)]
 
@@ -175,7 +178,8 @@ def make_wanted(module: AnsibleModule) -> Wanted:
     options = params["docker_options"]
     state = _state.read()
     recorded = _docker.recorded(state).settings
-    problems = _docker_settings.problems(found.settings(recorded, options), options, not params["pod_range"])
+    settings = found.settings(recorded, options)
+    problems = _docker_settings.problems(settings, options, not params["pod_range"])
     if problems:
         raise ValueError(problems[0])
     merged, ours = _docker.merge(current, recorded, options, found.flags, version)
@@ -184,13 +188,25 @@ def make_wanted(module: AnsibleModule) -> Wanted:
     variables_file = _environment.path(NAME) if params["environment"] else ""
     body = _docker.drop_in(found.command, version, bounded, params["subnet_file"], params["fixed_cidr"], variables_file)
     body = body if program else UNKNOWN
-    containerd_units = _docker_settings.read_all(_docker_settings.unit_paths("containerd.service"))
-    containerd = _docker.containerd_drop_in(containerd_units, bounded)
+    containerd_units = _docker_settings.read_all(_docker_settings.unit_paths(CONTAINERD))
+    containerd = _docker.containerd_drop_in(containerd_units, bounded, _docker.limits_files(settings))
+    renews = _docker.survives_restart(containerd_units)
     after = _docker.render_daemon_json(before, current, merged)
     state = _state.changed(state, _state.DOCKER, _docker.Record(json_path, ours)._asdict())
-    wanted = Wanted(program, body, json_path, before, after, state, containerd, params["environment"])
+    wanted = Wanted(program, body, json_path, before, after, state, containerd, renews, params["environment"])
     text = _stamp.wanted_unit(body, [json_path, *found.inputs], wanted.contents, on_disk, wanted.repaired)
     return wanted._replace(drop_in=text)
+
+
+def containerd_reasons(module: AnsibleModule, wanted: Wanted) -> list[str]:
+    """Why containerd must restart. A stopped one starts with Docker."""
+    if not wanted.renews_containerd or _docker.FILE_LIMIT not in (wanted.containerd or ""):
+        return []
+    state = _systemd.show(module, f"{CONTAINERD}.service")
+    pid = int(state.get("MainPID") or 0)
+    if not pid or _docker.FILE_LIMIT_MARK.encode() in _stamp.environment(pid).split(b"\0"):
+        return []
+    return ["its containers may open only as many files as systemd's default says, 1024"]
 
 
 def live_restores() -> bool:
@@ -249,6 +265,7 @@ def make_plan(module: AnsibleModule, state: dict[str, str]) -> Plan:
         subnet=subnet,
         mtus=mtus,
         reasons=reasons,
+        containerd=containerd_reasons(module, wanted),
         runs=process.runs,
         # Pods of another runtime are on it and would be disconnected. Docker also changes the address of an existing bridge.
         rebuild=bool(bridge_reasons) and not module.params["pod_range"],
@@ -341,12 +358,18 @@ def start_again(module: AnsibleModule, foreign: dict[str, str]) -> None:
             module.warn(f"Container {name} was stopped and could not be started again: {error}")
 
 
+def restart_containerd(module: AnsibleModule, plan: Plan) -> None:
+    if plan.containerd:
+        _command.check(module, "systemctl", "restart", f"{CONTAINERD}.service")
+
+
 def restart(module: AnsibleModule, plan: Plan) -> None:
     """From the old bridge to the new one, or back."""
     try:
         write(module, plan.files)
         _command.check(module, "systemctl", "daemon-reload")
         _docker_service.stop(module, plan.rebuild)
+        restart_containerd(module, plan)
         _docker_service.start(module, module.params["wait"])
         verify(module, t.cast(_bridge.Subnet, plan.subnet))
     except (_command.Failed, OSError) as error:
@@ -380,9 +403,10 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
         _command.check(module, "ip", "link", "set", "dev", name, "mtu", str(t.cast(_bridge.Subnet, plan.subnet).mtu))
     if plan.reasons:
         restart_around_containers(module, plan)
-    elif plan.files or plan.enable:
+    elif plan.files or plan.enable or plan.containerd:
         write(module, plan.files)
         _systemd.systemctl(module, "daemon-reload")
+        restart_containerd(module, plan)
     for path in plan.stale:
         os.unlink(path)
 
@@ -393,12 +417,14 @@ def apply(module: AnsibleModule, plan: Plan) -> None:
 def plan_actions(plan: Plan) -> list[Action]:
     found = [*_actions.written(plan.files), *_actions.removals(plan.stale)]
     found += [Action("apply", f"MTU of {name}", reason) for name, reason in plan.mtus.items()]
+    found += _actions.starts(CONTAINERD, plan.containerd, running=True)
     return found + _actions.starts(NAME, plan.reasons, plan.runs, plan.enable)
 
 
 def plan_diff(plan: Plan, state: dict[str, str]) -> list[dict[str, str]]:
     diff = [_files.diff(plan.found[file["path"]], file) for file in plan.files] + _files.removal_diff(plan.stale)
     diff += [{"prepared": f"{reason}\n"} for reason in plan.mtus.values()]
+    diff += [{"prepared": f"{CONTAINERD}.service restarted: {reason}\n"} for reason in plan.containerd]
     more = [f"container {name}: stopped, and started again" for name in sorted(plan.foreign.values())]
     if plan.owned:
         more.append(f"containers of Kubernetes stopped, which the kubelet recreates: {len(plan.owned)}")

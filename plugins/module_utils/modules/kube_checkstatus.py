@@ -48,6 +48,7 @@ class Inspection(t.NamedTuple):
     deployments: list[dict] | None
     network: dict | None
     problems: list[_status.Problem]
+    unsettled: bool  # whether flannel may still write routes
 
 
 # Processes
@@ -258,6 +259,14 @@ def inspect_network(module: AnsibleModule, flanneld: int) -> dict:
     }
 
 
+def unsettled(network: dict, leases: list[dict]) -> list[str]:
+    """The leases of other hosts to which this host has no route yet. What remains of them is a problem only once all hosts are compared."""
+    if not network["address"] or not network["subnet"]:
+        return []  # flanneld does not run, or has no lease, which its component says
+    found = [_overlay.Lease(**lease) for lease in leases]
+    return _overlay.path_faults(network["address"], network["subnet"], network["paths"], found, direct=True)
+
+
 def inspect_sysctls() -> list[_status.Problem]:
     """The kernel settings that this collection wrote to files, and that the kernel does not have."""
     faults = [
@@ -391,13 +400,15 @@ def inspect(module: AnsibleModule) -> Inspection:
         problems += _status.network_problems(params["network"], network.result())
     for deployment in deployments:
         problems += _status.deployment_problems(deployment)
+    known = network.result() if network else None
     return Inspection(
         components,
         etcd.result() if etcd else None,
         node.result() if node else None,
         deployments or None,
-        network.result() if network else None,
+        known,
         problems,
+        bool(known and unsettled(known, params["network"]["leases"])),
     )
 
 
@@ -457,6 +468,7 @@ def main() -> None:
                     "api_port": {"type": "int", "default": 443},
                     "dns": {"type": "str", "default": ""},
                     "domain": {"type": "str", "default": "cluster.local"},
+                    "leases": _overlay.OPTION,
                 },
             },
             "artifacts": {"type": "path"},
@@ -469,14 +481,16 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
+    started = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
         certificates_read = pool.submit(inspect_certificates, module)
         seen = poll(
             lambda: inspect(module),
-            lambda seen: not any(problem.passing for problem in seen.problems),
+            lambda seen: not seen.unsettled and not any(problem.passing for problem in seen.problems),
             params["wait"],
             INTERVAL,
         )
+        waited = int(time.monotonic() - started)
     certificates = certificates_read.result()
     problems = list(seen.problems)
     for certificate in certificates:
@@ -494,5 +508,6 @@ def main() -> None:
         changed=False,
         healthy=not problems,
         problems=[problem.text for problem in problems],
+        waited=waited,
         **{key: value for key, value in result.items() if value is not None},
     )

@@ -33,6 +33,15 @@ class Lease(t.NamedTuple):
         return f"{self.address} {self.mac}".strip()
 
 
+# A list of leases, as an option of a module.
+OPTION: dict[str, t.Any] = {
+    "type": "list",
+    "elements": "dict",
+    "default": [],
+    "options": {name: {"type": "str", "required": True} for name in Lease._fields},
+}
+
+
 class Device(t.NamedTuple):
     """flannel's interface."""
 
@@ -116,6 +125,42 @@ def device_fault(device: Device | None, subnet: str, mtu: int) -> str:
     return ""
 
 
+def _holder(subnet: str, leases: t.Sequence[Lease]) -> Lease | None:
+    return next((lease for lease in leases if lease.subnet == subnet), None)
+
+
+def _own_fault(address: str, subnet: str, mac: str, leases: t.Sequence[Lease]) -> str:
+    """What is wrong with a host's own lease; empty if nothing is."""
+    own = next((lease for lease in leases if lease.address == address), None)
+    holder = _holder(subnet, leases)
+    if holder and holder.address != address:
+        return f"its subnet {subnet} is leased to {holder.address}"
+    if own is None:
+        return f"etcd has no lease of {subnet} for {address}"
+    if own.subnet != subnet:
+        return f"it uses {subnet}, and its lease is {own.subnet}"
+    if own.mac and mac and own.mac != mac:
+        return f"{DEVICE} has the MAC address {mac}, and the other hosts know {own.mac}"
+    return ""
+
+
+def path_faults(
+    address: str, subnet: str, found: t.Mapping[str, str], leases: t.Sequence[Lease], direct: bool
+) -> list[str]:
+    """The differences between the leases of the other hosts and what a host's kernel does; the arguments are those of `lease_faults`."""
+    faults = []
+    holder = _holder(subnet, leases)
+    for lease in leases:
+        if lease.address in (address, holder and holder.address):
+            continue
+        path = found.get(lease.subnet)
+        if path is None:
+            faults.append(f"it has no route to {lease.subnet} of {lease.address}")
+        elif path != lease.path and not (direct and path == lease.address):
+            faults.append(f"it sends packets for {lease.subnet} to {path}, and that subnet belongs to {lease.path}")
+    return faults
+
+
 def lease_faults(
     address: str,
     subnet: str,
@@ -130,26 +175,8 @@ def lease_faults(
     leases, only incomplete paths are faults."""
     if not leases:
         return [f"it sends packets for {net} to {path}" for net, path in found.items() if "no " in path]
-    faults = []
-    own = next((lease for lease in leases if lease.address == address), None)
-    holder = next((lease for lease in leases if lease.subnet == subnet), None)
-    if holder and holder.address != address:
-        faults.append(f"its subnet {subnet} is leased to {holder.address}")
-    elif own is None:
-        faults.append(f"etcd has no lease of {subnet} for {address}")
-    elif own.subnet != subnet:
-        faults.append(f"it uses {subnet}, and its lease is {own.subnet}")
-    elif own.mac and mac and own.mac != mac:
-        faults.append(f"{DEVICE} has the MAC address {mac}, and the other hosts know {own.mac}")
-    for lease in leases:
-        if lease.address in (address, holder and holder.address):
-            continue
-        path = found.get(lease.subnet)
-        if path is None:
-            faults.append(f"it has no route to {lease.subnet} of {lease.address}")
-        elif path != lease.path and not (direct and path == lease.address):
-            faults.append(f"it sends packets for {lease.subnet} to {path}, and that subnet belongs to {lease.path}")
-    return faults
+    own = _own_fault(address, subnet, mac, leases)
+    return ([own] if own else []) + path_faults(address, subnet, found, leases, direct)
 
 
 def first(subnet: str) -> str:

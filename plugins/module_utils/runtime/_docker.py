@@ -425,15 +425,37 @@ def drop_in(
     return "\n".join(lines) + "\n"
 
 
-def containerd_drop_in(units: t.Sequence[str], bounded: bool) -> str | None:
-    """containerd.service's drop-in, if its unit sets a negative OOM score on a host that does not allow that."""
+FILE_LIMIT = "LimitNOFILE=infinity"
+# Go programs raise their own limit to the hard one, and give their children the original. So /proc/PID/limits does not show it.
+FILE_LIMIT_MARK = "PLAINKUBE_NOFILE=infinity"
+
+
+def limits_files(settings: t.Mapping[str, Setting]) -> bool:
+    """Whether the administrator limits the open files of all containers."""
+    limits = settings.get("default-ulimits")
+    return limits is not None and "nofile" in limits.text
+
+
+def containerd_drop_in(units: t.Sequence[str], bounded: bool, limited: bool) -> str | None:
+    """containerd.service's drop-in, with what its unit lacks on this host; None if it lacks nothing. `limited`: see `limits_files`."""
     scores = settings(units, "OOMScoreAdjust")
-    if not bounded or not scores or not scores[-1].startswith("-"):
-        return None
-    return (
-        "# Written by plainkube.cluster (docker_rebridge): this host lacks CAP_SYS_RESOURCE, which a negative score needs.\n"
-        "[Service]\nOOMScoreAdjust=0\n"
-    )
+    lines: list[str] = []
+    if bounded and scores and scores[-1].startswith("-"):
+        lines += ["# This host lacks CAP_SYS_RESOURCE, which a negative score needs.", "OOMScoreAdjust=0"]
+    # Any limit in the unit is Debian's or the administrator's.
+    if settings(units, "ExecStart") and not settings(units, "LimitNOFILE") and not limited:
+        lines += [
+            "# Containers inherit this limit. containerd's unit sets none since 2.0, so that programs which expect many open files would fail at 1024.",
+            FILE_LIMIT,
+            "# Tells whether the running process was started with it.",
+            f"Environment={FILE_LIMIT_MARK}",
+        ]
+    return "\n".join(["# Written by plainkube.cluster (docker_rebridge).", "[Service]", *lines, ""]) if lines else None
+
+
+def survives_restart(units: t.Sequence[str]) -> bool:
+    """Whether systemd leaves containers running when it stops containerd."""
+    return settings(units, "KillMode")[-1:] == ["process"]
 
 
 def failure(journal: str) -> str:

@@ -4,34 +4,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import typing as t
 
 from ansible_collections.plainkube.cluster.plugins.module_utils.host import _files, _places
 from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker
+from ansible_collections.plainkube.cluster.plugins.module_utils.services import _unit_files
 
-SERVICE = "docker.service"
-# systemd's unit directories; the first one with the unit wins.
-UNIT_DIRECTORIES = (
-    _places.UNITS,
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-)
+NAME = "docker"
+SERVICE = f"{NAME}.service"
 
 
-def unit_paths(unit: str) -> list[str]:
-    """The files of a unit in systemd's order: its own, then its drop-ins, except ours."""
-    main = [path for path in (f"{directory}/{unit}" for directory in UNIT_DIRECTORIES) if os.path.exists(path)]
-    drop_ins: dict[str, str] = {}
-    for directory in reversed(UNIT_DIRECTORIES):
-        with contextlib.suppress(OSError):
-            names = [name for name in os.listdir(f"{directory}/{unit}.d") if name.endswith(".conf")]
-            drop_ins.update({name: f"{directory}/{unit}.d/{name}" for name in names})
-    return main[:1] + [path for name, path in sorted(drop_ins.items()) if name != _places.DOCKER_DROP_IN]
+def unit_paths(service: str) -> list[str]:
+    """The files of a service in systemd's order: its unit, then its drop-ins, except ours."""
+    drop_ins = [path for path in _unit_files.drop_ins(service) if os.path.basename(path) != _places.DOCKER_DROP_IN]
+    return [*_unit_files.units(service)[:1], *drop_ins]
 
 
 def read_all(paths: t.Sequence[str]) -> list[str]:
@@ -71,7 +59,7 @@ class Found(t.NamedTuple):
 
 def read(subnet_file: str = _places.SUBNET_FILE) -> Found:
     """Raises ValueError with a sentence if dockerd would not start with it."""
-    paths = unit_paths(SERVICE)
+    paths = unit_paths(NAME)
     units = read_all(paths)
     if paths and os.path.realpath(paths[0]) == os.devnull:
         raise ValueError(f"{SERVICE} is masked ({paths[0]}): run `systemctl unmask {SERVICE}` first")

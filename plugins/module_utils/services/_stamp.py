@@ -117,13 +117,18 @@ def of_environment(environment: bytes) -> str:
     return ""
 
 
-def of_process(pid: int) -> str:
-    """The stamp of a running process; an empty string if it has none or has ended."""
+def environment(pid: int) -> bytes:
+    """The environment with which a process was started; empty if it has ended."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as stream:
-            return of_environment(stream.read())
+            return stream.read()
     except OSError:
-        return ""
+        return b""
+
+
+def of_process(pid: int) -> str:
+    """The stamp of a running process; an empty string if it has none or has ended."""
+    return of_environment(environment(pid))
 
 
 def mismatch(unit_text: str, pid: int, binary: str = "") -> str:

@@ -29,6 +29,11 @@ def _drop_in_directories(service: str) -> list[str]:
     return [*(f"{name}.service.d" for name in (service, *prefixes)), "service.d"]
 
 
+def units(service: str) -> list[str]:
+    """The unit files of a service; systemd reads the first."""
+    return [path for path in (f"{directory}/{service}.service" for directory in DIRECTORIES) if os.path.lexists(path)]
+
+
 def drop_ins(service: str) -> list[str]:
     """The drop-ins of a service, in the order in which systemd reads them. A file hides those of the same name in later directories."""
     found: dict[str, str] = {}
@@ -58,9 +63,10 @@ def _is_ours(service: str) -> bool:
 
 def foreign(service: str) -> str:
     """The unit file of another service with the name of one of ours; empty if there is none."""
-    directories = DIRECTORIES[:1] if service == _PACKAGED else DIRECTORIES
-    paths = [] if _is_ours(service) else [f"{directory}/{service}.service" for directory in directories]
-    return next(filter(os.path.lexists, paths), "")
+    found = [] if _is_ours(service) else units(service)
+    if service == _PACKAGED:
+        found = [path for path in found if path.startswith(f"{DIRECTORIES[0]}/")]
+    return next(iter(found), "")
 
 
 def has_unit(service: str) -> bool:

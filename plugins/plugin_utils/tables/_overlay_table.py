@@ -38,8 +38,8 @@ def _shortened(faults: t.Sequence[str]) -> str:
     return "; ".join(faults[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
 
-def problems(hosts: Hosts) -> dict[str, list[str]]:
-    """Host -> sentences about its pod network, for the hosts that have any."""
+def problems(hosts: Hosts) -> tuple[dict[str, list[str]], list[_overlay.Lease]]:
+    """Host -> sentences about its pod network, for the hosts that have any; and the leases, if a host differs from them, which time may resolve."""
     leases = _leases(hosts)
     networks = {name: host["network"] for name, host in hosts.items() if host["network"]}
     found: dict[str, list[str]] = {}
@@ -47,6 +47,7 @@ def problems(hosts: Hosts) -> dict[str, list[str]]:
         faults = _faults(network, leases)
         if faults:
             found[name] = [f"flannel on this host: {_shortened(faults)}; run plainkube.cluster.site"]
+    missed = leases if found else []
     wrong = {*found, *(name for name, host in hosts.items() if not host["healthy"])}
     for name, network in networks.items():
         # A host with another problem is the reason for its silence, and for that of the others.
@@ -56,4 +57,4 @@ def problems(hosts: Hosts) -> dict[str, list[str]]:
                 f"let UDP port {_places.VXLAN_PORT} pass between the hosts, and ICMP echo requests to {_overlay.DEVICE}"
             )
             found[name] = [f"its pod network {network['subnet']} does not respond to {', '.join(askers)}; {remedy}"]
-    return found
+    return found, missed

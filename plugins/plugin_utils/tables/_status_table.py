@@ -52,6 +52,7 @@ STATUS = {
     "network": _answers.Optional(_NETWORK),
     "node": _answers.Optional(_NODE),
     "deployments": _answers.Optional([_DEPLOYMENT]),
+    "waited": _answers.Optional(int),
 }
 
 
@@ -67,7 +68,15 @@ def document(
     cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]], problems: t.Sequence[str] = ()
 ) -> dict[str, t.Any]:
     """The whole status. The hosts are in the order of the inventory; `problems` are those of the control node."""
+    return compared(cluster, results, problems, 0)[0]
+
+
+def compared(
+    cluster: str, results: t.Mapping[str, t.Mapping[str, t.Any]], problems: t.Sequence[str], wait: int
+) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    """The whole status; and, if it is worth it, for how many of the `wait` seconds the hosts may still wait for flannel, and for which leases."""
     hosts: dict[str, dict[str, t.Any]] = {}
+    waited = [0]
     for host, result in results.items():
         problem = reason(result)
         seen = {} if problem else result
@@ -83,11 +92,15 @@ def document(
             "network": seen.get("network"),
             "deployments": list(seen.get("deployments") or []),
         }
-    for host, more in _overlay_table.problems(hosts).items():
+        waited.append(seen.get("waited") or 0)
+    found, missed = _overlay_table.problems(hosts)
+    for host, more in found.items():
         hosts[host]["problems"] += more
         hosts[host]["healthy"] = False
     healthy = not problems and all(host["healthy"] for host in hosts.values())
-    return {"cluster": cluster, "healthy": healthy, "problems": list(problems), "hosts": hosts}
+    left = max(0, wait - max(waited))
+    again = {"wait": left, "leases": [lease._asdict() for lease in missed]} if left and missed else {}
+    return {"cluster": cluster, "healthy": healthy, "problems": list(problems), "hosts": hosts}, again
 
 
 def age(seconds: int) -> str:

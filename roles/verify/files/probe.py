@@ -51,6 +51,8 @@ HINTS = {
     "external": "/etc/resolv.conf on the nodes with CoreDNS (`kubectl -n kube-system get pods -o wide -l k8s-app=kube-dns`), and addons_dns_upstream",
     "node port": "kube-proxy and the firewall there (`nft list table ip kube-proxy`, `journalctl -u kube-proxy`)",
     "host port": "the packet filter rules of its container runtime (Docker: `nft list ruleset`, `journalctl -u docker`)",
+    "freed": "the packet filter rules of its container runtime (`nft list ruleset`), and whether plainkube.cluster.verify runs a second time",
+    "taken": "what listens there (`ss -ltnp`), and set verify_host_port to a port that is free on every node",
     "kubelet": "port 10250 there (`journalctl -u kubelet`)",
     "pod proxy": "flannel and kube-proxy on the control planes (`journalctl -u flanneld`, `journalctl -u kube-proxy`)",
 }
@@ -93,16 +95,28 @@ def get(host: str, path: str, port: int, timeout: float = TIMEOUT) -> tuple[int,
 
 def compare(found: str, wanted: t.Container[str]) -> None:
     if found not in wanted:
-        raise Wrong(f"the response is {found[:80]!r}")
+        raise Wrong(response(found))
+
+
+def response(text: str) -> str:
+    return f"the response is {text[:80]!r}"
+
+
+def heard(host: str, port: int) -> str:
+    """What responds, for a sentence; empty if nothing does."""
+    try:
+        return response(get(host, "/hostname", port, SILENCE)[1])
+    except Wrong as error:
+        return str(error)
+    except OSError:
+        return ""
 
 
 def silence(host: str, port: int) -> None:
     """Whether nothing responds."""
-    try:
-        found = get(host, "/hostname", port, SILENCE)[1]
-    except OSError:
-        return
-    raise Wrong(f"the response is {found[:80]!r}")
+    said = heard(host, port)
+    if said:
+        raise Wrong(said)
 
 
 class Tests:
@@ -193,18 +207,24 @@ class Tests:
         )
 
     def freed(self) -> t.Iterator[Test]:
-        """Whether the hostPorts of the deleted pods are free."""
-        port = self.settings["host_port"]
+        """Whether the hostPorts of the deleted pods are free, and were before: containerd's rules take a port from the process that listens on it."""
         for node in self.nodes:
-            address = self.addresses[node]
+            place = (self.addresses[node], self.settings["host_port"])
+            target = f"the hostPort on {node} ({place[0]}:{place[1]})"
             said = "still gets a response, although the pod is deleted, from"
-            yield Test(
-                self.name,
-                said,
-                f"the hostPort on {node} ({address}:{port})",
-                "host port",
-                functools.partial(silence, address, port),
-            )
+            yield Test(self.name, said, target, "freed", functools.partial(self._gone, node, *place))
+            said = "gets a response of another process from"
+            yield Test(self.name, said, target, "taken", functools.partial(self._free, node, *place), late=True)
+
+    def _gone(self, node: str, address: str, port: int) -> None:
+        said = heard(address, port)
+        if said == response(self.first(node)):
+            raise Wrong(said)
+
+    def _free(self, node: str, address: str, port: int) -> None:
+        said = heard(address, port)
+        if said not in ("", response(self.first(node))):
+            raise Wrong(said)
 
     def _kept_address(self, node: str, address: str, port: int) -> None:
         """What externalTrafficPolicy Local is for: the pod sees the client's address, not one of its node."""

@@ -1,6 +1,7 @@
 """Wait until the pods are ready, and print their addresses and the Services' addresses in JSON.
 
-Arguments: seconds, then a kubectl command with the pods' namespace. If a pod is not ready, prints a sentence for each instead, and exits with 1.
+Arguments: seconds, then a kubectl command with the pods' namespace. If a pod is not ready, or gone, prints a sentence
+for each instead, and exits with 1.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import typing as t
 
 Object = dict[str, t.Any]
 LONGEST = 300
+# What Docker says of a hostPort that a process or another container has. The scheduler only knows those of pods.
+TAKEN = ("address already in use", "port is already allocated")
+FREE = "set verify_host_port to a port that is free on every node"
 
 
 def is_ready(pod: Object) -> bool:
@@ -35,10 +39,12 @@ def sentence(pod: Object, events: t.Sequence[Object], seconds: str) -> str:
     name = pod["metadata"]["name"]
     wanted = pod["spec"]["nodeSelector"]["kubernetes.io/hostname"]
     why = said(events, name)
-    if pod["spec"].get("nodeName"):
+    if any(words in why for words in TAKEN):
+        advice = f"something else on {wanted} uses the port (`ss -ltnp`, `docker ps`), so {FREE}"
+    elif pod["spec"].get("nodeName"):
         advice = f"see `journalctl -u kubelet`, and the container runtime's journal, on {wanted}"
     elif "free ports" in why:
-        advice = "set verify_host_port to a port that is free on every node"
+        advice = FREE
     else:
         advice = "see `journalctl -u kube-scheduler` on the control planes"
     return f"Pod {name} on {wanted} is not ready after {seconds} s: {why}; {advice}."
@@ -78,6 +84,9 @@ def main() -> None:
     )
     objects = items("pods,services")
     pods = [one for one in objects if one["kind"] == "Pod"]
+    if not pods:
+        print("The pods are gone: they were deleted by others.")
+        sys.exit(1)
     late = [pod for pod in pods if not is_ready(pod)]
     if late:
         events = items("events")

@@ -20,24 +20,6 @@ from ansible_collections.plainkube.cluster.plugins.module_utils.modules import s
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
 SETTING, VALUE = "etcd_auto_compaction_retention", "7h13m"
-FACTS = {
-    "installed": True,
-    "firewall": False,
-    "nftables": True,
-    "runtime": "",
-    "pod_bridge": "",
-    "runtime_change": False,
-    "networkmanager": False,
-}
-FACTS |= {
-    "architecture": "amd64",
-    "distribution": "debian",
-    "distribution_version": "13",
-    "cgroup_version": 2,
-    "services": [],
-    "crictl": False,
-}
-FACTS |= {"docker_root": "/var/lib/docker", "memory_mb": 2000}
 
 
 def section():
@@ -111,7 +93,7 @@ def host(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def carriers(action_plugin, sent, host, tmp_path):
+def carriers(action_plugin, facts, sent, host, tmp_path):
     """The files of plugins whose functions get or return the value, from the checks until the unit is written."""
     found = set()
 
@@ -123,7 +105,7 @@ def carriers(action_plugin, sent, host, tmp_path):
     groups = {"all": ["k1"], "control_plane": ["k1"], "node": []}
     variables = {"inventory_hostname": "k1", "group_names": ["control_plane"], "groups": groups, SETTING: VALUE}
     variables |= {"ansible_play_hosts_all": ["k1"], "ansible_play_hosts": ["k1"], "ansible_play_batch": ["k1"]}
-    variables["ansible_facts"] = {"plainkube": FACTS, "plainkube_address": "192.0.2.11"}
+    variables["ansible_facts"] = {"plainkube": {**facts, "installed": True}, "plainkube_address": "192.0.2.11"}
     variables["etcd_etcd_flags"] = {"log-level": "debug"}
     variables["hostvars"] = {"k1": {**variables, "inventory_dir": "/srv"}}
     surveying, running = action_plugin(survey), action_plugin(on_host)

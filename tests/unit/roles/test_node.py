@@ -40,28 +40,8 @@ def test_a_control_plane_is_tainted_where_there_are_other_nodes(control_planes, 
     assert Templar(DataLoader(), variables=variables).template(trust_as_template(text)) == taints
 
 
-FACTS = {
-    "installed": True,
-    "firewall": False,
-    "nftables": True,
-    "runtime_change": False,
-    "runtime": "",
-    "pod_bridge": "",
-}
-FACTS |= {
-    "architecture": "amd64",
-    "distribution": "debian",
-    "distribution_version": "13",
-    "cgroup_version": 2,
-    "services": [],
-    "crictl": False,
-    "networkmanager": False,
-}
-FACTS |= {"runtime_version": "", "resolv_conf": "/etc/resolv.conf", "bounded": False}
-
-
 @pytest.fixture
-def installed(monkeypatch, action_plugin):
+def installed(monkeypatch, action_plugin, facts):
     """A function that returns the files of a node that is also a control plane, by name, and its units."""
 
     def files(memory_mb=16000, groups=("node",), docker_root="/var/lib/docker", **variables):
@@ -70,7 +50,7 @@ def installed(monkeypatch, action_plugin):
             "group_names": [*groups],
             "groups": {"control_plane": ["k1"], "node": ["n1"]},
             "ansible_facts": {
-                "plainkube": {**FACTS, "memory_mb": memory_mb, "docker_root": docker_root},
+                "plainkube": {**facts, "installed": True, "memory_mb": memory_mb, "docker_root": docker_root},
                 "plainkube_address": "192.0.2.21",
             },
             **dict.fromkeys(("ansible_play_hosts_all", "ansible_play_hosts", "ansible_play_batch"), ["k1", "n1"]),

@@ -11,33 +11,28 @@ from ansible.template import Templar, trust_as_template
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 PACKAGED = {"cluster_containerd_version": "", "cluster_cni_plugins_version": ""}
-FACTS = {
-    "runtime": "",
-    "runtime_version": "",
-    "runtime_change": False,
-    "pod_bridge": "",
-    "containerd": "",
-    "bounded": False,
-    "cgroup_version": 2,
-}
 RUNS = {"runtime": "containerd", "pod_bridge": "cni0"}
 
 
-def template(text, facts, **more):
-    more = {
-        "__cluster_is_node": True,
-        "__cluster_is_control_plane": False,
-        "__cluster_has_docker": False,
-        "__cluster_architecture": "amd64",
-        "__cluster_facts": {**FACTS, **facts},
-        "cluster_runtime": "containerd",
-        **more,
-    }
-    return Templar(DataLoader(), variables={**_roles.variables(), **more}).template(trust_as_template(text))
+@pytest.fixture
+def template(facts):
+    def template(text, others, **more):
+        more = {
+            "__cluster_is_node": True,
+            "__cluster_is_control_plane": False,
+            "__cluster_has_docker": False,
+            "__cluster_architecture": "amd64",
+            "__cluster_facts": {**facts, **others},
+            "cluster_runtime": "containerd",
+            **more,
+        }
+        return Templar(DataLoader(), variables={**_roles.variables(), **more}).template(trust_as_template(text))
+
+    return template
 
 
 @pytest.mark.parametrize(
-    ("facts", "more", "changes"),
+    ("found", "more", "changes"),
     [
         ({}, {}, False),
         ({**RUNS, "runtime_version": "2.2.9"}, {}, False),
@@ -61,17 +56,18 @@ def template(text, facts, **more):
         ({**RUNS, "runtime_version": "1.7.24"}, {"__cluster_is_node": False}, False),
     ],
 )
-def test_a_node_changes_its_runtime(facts, more, changes):
-    assert template("{{ __cluster_changes_runtime | bool }}", facts, **more) is changes
+def test_a_node_changes_its_runtime(template, found, more, changes):
+    assert template("{{ __cluster_changes_runtime | bool }}", found, **more) is changes
 
 
-def configuration(facts=None, **more):
-    text = template("{{ lookup('plainkube.cluster.file', 'containerd/plainkube.toml.j2') }}", facts or {}, **more)
-    return tomllib.loads(text)
+@pytest.fixture
+def configuration(template):
+    text = "{{ lookup('plainkube.cluster.file', 'containerd/plainkube.toml.j2') }}"
+    return lambda found, **more: tomllib.loads(template(text, found, **more))
 
 
 @pytest.mark.parametrize("bounded", [False, True])
-def test_the_configuration_of_each_containerd(bounded):
+def test_the_configuration_of_each_containerd(template, configuration, bounded):
     """The same settings, where each version has them."""
     pause = template("{{ __cluster_images.pause }}", {})
     more = {"containerd_runc_path": "/usr/local/sbin/runc"}

@@ -8,6 +8,7 @@ import http.server
 import json
 import os
 import pathlib
+import socket
 import stat
 import subprocess
 import sys
@@ -15,6 +16,10 @@ import threading
 import urllib.parse
 
 import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+from ansible_collections.plainkube.cluster.plugins.plugin_utils.roles import _roles
 
 FILES = pathlib.Path(__file__).parents[3] / "roles" / "verify" / "files"
 PODS = {"n1": ["127.9.1.1", "127.9.1.2"], "n2": ["127.9.2.1", "127.9.2.2"]}
@@ -307,7 +312,39 @@ def test_host_ports_are_free_again(probe, network):
     assert "the hostPort on n2" in line
     for address in ("127.7.0.1", "127.7.0.2"):
         network.close(address, "host")
-    assert probe(gone=True) == (0, ["2 tests"])
+    assert probe(gone=True) == (0, ["4 tests"])
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("<html>nginx</html>", "the response is '<html>nginx</html>'"), (None, "the response is not HTTP: ")],
+)
+def test_a_host_port_of_another_process(probe, network, said, told):
+    """containerd's rules take the port from it, so that the pods do start."""
+    network.close("127.7.0.1", "host")
+    if said:
+        network.responses["127.7.0.2", "host"] = [said]
+        code, (line,) = probe(gone=True, wait=30)
+    else:
+        network.close("127.7.0.2", "host")
+        with socket.create_server(("127.7.0.2", network.ports["host"])) as server:
+            threading.Thread(target=answer, args=(server, b"220 mail.example.org ESMTP\r\n"), daemon=True).start()
+            code, (line,) = probe(gone=True, wait=30)
+    assert code == 3
+    assert line.startswith("n1 gets a response of another process from the hostPort on n2 (127.7.0.2:")
+    assert told in line
+    assert line.endswith("and set verify_host_port to a port that is free on every node.")
+
+
+def answer(server, said):
+    while True:
+        try:
+            client = server.accept()[0]
+        except OSError:
+            return  # the test is over
+        with client:
+            client.recv(1024)
+            client.sendall(said)
 
 
 # ready.py
@@ -361,9 +398,17 @@ def test_a_sentence_for_each_pod_that_is_not_ready(ready):
         event("a-1", f"{'x' * 400}: iptables: No chain by that name."),
         event("b-1", "Scheduled", kind="Normal", at="2026-01-01T00:00:10Z"),
         event("a-0", "0/2 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."),
+        event("a-2", "failed to start sandbox container for pod: listen tcp4 0.0.0.0:80: bind: address already in use"),
+        event(
+            "a-3", "failed to start sandbox container for pod: Bind for 0.0.0.0:80 failed: port is already allocated"
+        ),
     ]
     code, output = ready(
-        [pod("a-0", "n1", False, False), pod("a-1", "n2", False), pod("b-1", "n2", False), pod("b-0", "n1")], events
+        [
+            *(pod("a-0", "n1", False, False), pod("a-1", "n2", False), pod("b-1", "n2", False), pod("b-0", "n1")),
+            *(pod("a-2", "n3", False), pod("a-3", "n4", False)),
+        ],
+        events,
     )
     assert code == 1
     assert output.splitlines() == [
@@ -373,4 +418,58 @@ def test_a_sentence_for_each_pod_that_is_not_ready(ready):
         "see `journalctl -u kubelet`, and the container runtime's journal, on n2.",
         "Pod b-1 on n2 is not ready after 7 s: Failed to create pod sandbox: no chain by that name; "
         "see `journalctl -u kubelet`, and the container runtime's journal, on n2.",
+        "Pod a-2 on n3 is not ready after 7 s: failed to start sandbox container for pod: listen tcp4 0.0.0.0:80: bind: address already in use; "
+        "something else on n3 uses the port (`ss -ltnp`, `docker ps`), so set verify_host_port to a port that is free on every node.",
+        "Pod a-3 on n4 is not ready after 7 s: failed to start sandbox container for pod: Bind for 0.0.0.0:80 failed: port is already allocated; "
+        "something else on n4 uses the port (`ss -ltnp`, `docker ps`), so set verify_host_port to a port that is free on every node.",
     ]
+
+
+def test_pods_that_somebody_else_has_deleted(ready):
+    assert ready([]) == (1, "The pods are gone: they were deleted by others.\n")
+
+
+# Two runs at the same time
+
+
+def evaluated(name, **variables):
+    known = {**_roles.variables(), **variables}
+    return Templar(DataLoader(), variables=known).template(trust_as_template("{{ " + name + " }}"))
+
+
+READY = {"start": "2026-12-01 03:33:11.120456"}
+RUN = "20261201033311120456"
+DONE, REFUSED = {"changed": True}, {"failed": True, "msg": "the namespace is being terminated"}
+
+
+def test_a_run_has_a_name_that_is_a_label():
+    assert evaluated("__verify_run", __verify_ready=READY) == RUN
+
+
+@pytest.mark.parametrize(
+    ("found", "replaced"),
+    [
+        # Nothing has failed, or not the API server's answer.
+        ({}, False),
+        ({"__verify_owner": {"rc": 0, "stdout": ""}}, False),
+        ({"__verify_started": DONE, "__verify_owner": {"rc": 0, "stdout": RUN}}, False),
+        ({"__verify_started": DONE, "__verify_owner": {"rc": 1, "stdout": ""}}, False),
+        # Refused for a reason of its own.
+        ({"__verify_started": REFUSED, "__verify_owner": {"rc": 0, "stdout": ""}}, False),
+        # Deleted, being deleted, and another one's.
+        ({"__verify_started": DONE, "__verify_owner": {"rc": 0, "stdout": ""}}, True),
+        ({"__verify_started": DONE, "__verify_owner": {"rc": 0, "stdout": f"{RUN}2026-12-01T03:33:12Z"}}, True),
+        ({"__verify_started": DONE, "__verify_owner": {"rc": 0, "stdout": "20261201033312000000"}}, True),
+        ({"__verify_started": REFUSED, "__verify_owner": {"rc": 0, "stdout": f"{RUN}2026-12-01T03:33:12Z"}}, True),
+    ],
+)
+def test_a_run_whose_pods_another_run_has_deleted(found, replaced):
+    assert evaluated("__verify_replaced", __verify_ready=READY, **found) is replaced
+
+
+def test_the_namespace_has_the_name_of_the_run():
+    text = evaluated(
+        "lookup('plainkube.cluster.file', 'verify/pods.yaml.j2')", __verify_ready=READY, __verify_nodes=["n1"]
+    )
+    namespace = next(yaml.safe_load_all(text))
+    assert namespace["metadata"]["labels"]["verify-run"] == RUN

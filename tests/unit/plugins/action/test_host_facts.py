@@ -2,6 +2,9 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 from __future__ import annotations
 
+import functools
+import time
+
 import pytest
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible_collections.plainkube.cluster.plugins.action import host_facts
@@ -23,56 +26,11 @@ class Task:
     async_val = 0
     delegate_to = None
     ignore_unreachable = False
-    args: dict = {}
+    # Docker's options are the variables of role docker otherwise.
+    args: dict = {"docker": None}
     vars: dict = {}
 
 
-GOOD = {
-    "addresses": [{"interface": "eth0", "address": "192.0.2.7", "prefix": 24}],
-    "architecture": "amd64",
-    "bounded": False,
-    "cgroup_version": 2,
-    "cni_before": [],
-    "containerd": "",
-    "containerd_files": {},
-    "crictl": False,
-    "distribution": "debian",
-    "distribution_version": "13",
-    "etcd_state": "none",
-    "docker_problems": [],
-    "docker_root": "/var/lib/docker",
-    "firewall": False,
-    "firewalls": [],
-    "foreign_listeners": [],
-    "foreign_units": {},
-    "free_mb": {},
-    "hostname": "n1",
-    "installed": False,
-    "installed_versions": {},
-    "interfaces": ["lo", "eth0"],
-    "kernel": "6.12",
-    "leases": [{"subnet": "10.244.5.0/24", "address": "192.0.2.7", "mac": "0a:00:00:00:00:05"}],
-    "leftovers": [],
-    "linked": {},
-    "machine_id": "a",
-    "memory_mb": 1800,
-    "name_servers": ["192.0.2.53"],
-    "networkmanager": False,
-    "networks": [],
-    "nftables": True,
-    "pki": {"public": {}, "secret": [], "encryption": None},
-    "pod_bridge": "",
-    "replaced_commands": {},
-    "resolv_conf": "/etc/resolv.conf",
-    "runtime": "",
-    "runtime_change": False,
-    "runtime_version": "",
-    "services": [],
-    "settled": {},
-    "swap": [],
-    "systemd": True,
-    "unresolved": [],
-}
 NEEDS = {
     "untested_systems": False,
     "memory_mb": 1700,
@@ -85,7 +43,8 @@ NEEDS = {
 class Host:
     """A host whose clock is ahead by `ahead`, behind a connection that takes `module` and then `command` seconds, half of it each way."""
 
-    def __init__(self, monkeypatch, ahead, module, command):
+    def __init__(self, monkeypatch, facts, ahead, module, command):
+        self.facts = facts
         self.now, self.ahead, self.command, self.readings = 1000.0, ahead, command, 0
         self.plugin = host_facts.ActionModule(Task(), Connection, Context(), None, None, None)
         monkeypatch.setattr(host_facts.time, "time", lambda: self.now)
@@ -99,7 +58,7 @@ class Host:
         return found
 
     def answer(self, seconds):
-        return {"changed": False, "found": {**GOOD}, "time": self.clock(seconds)}
+        return {"changed": False, "found": {**self.facts}, "time": self.clock(seconds)}
 
     def read(self, command, sudoable):
         self.readings += 1
@@ -107,6 +66,11 @@ class Host:
 
     def offset(self):
         return self.plugin.run(task_vars={"inventory_hostname": "n1"})["ansible_facts"]["plainkube"]["clock_offset"]
+
+
+@pytest.fixture
+def make_host(monkeypatch, facts):
+    return functools.partial(Host, monkeypatch, facts)
 
 
 @pytest.mark.parametrize(
@@ -125,13 +89,13 @@ class Host:
         (3, 20, 20, 0, 3),
     ],
 )
-def test_the_clock(monkeypatch, ahead, module, command, offset, readings):
-    host = Host(monkeypatch, ahead, module, command)
+def test_the_clock(make_host, ahead, module, command, offset, readings):
+    host = make_host(ahead, module, command)
     assert (host.offset(), host.readings) == (offset, readings)
 
 
-def test_a_host_that_does_not_tell_the_time(monkeypatch):
-    host = Host(monkeypatch, 0, 6, 0.1)
+def test_a_host_that_does_not_tell_the_time(make_host, monkeypatch):
+    host = make_host(0, 6, 0.1)
     monkeypatch.setattr(
         host.plugin, "_low_level_execute_command", lambda *dummy, **more: {"stdout": "", "stderr": "no date"}
     )
@@ -142,40 +106,85 @@ def test_a_host_that_does_not_tell_the_time(monkeypatch):
 @pytest.mark.parametrize(
     ("memory", "installed", "refused"), [(1800, False, False), (900, False, True), (900, True, False)]
 )
-def test_a_host_that_falls_short_is_refused(monkeypatch, memory, installed, refused):
-    host = Host(monkeypatch, 0, 1, 1)
+def test_a_host_that_falls_short_is_refused(make_host, facts, monkeypatch, memory, installed, refused):
+    host = make_host(0, 1, 1)
     asked = []
 
     def answer(module_args, **dummy):
         asked.append(module_args)
-        found = {**GOOD, "memory_mb": memory, "installed": installed}
+        found = {**facts, "memory_mb": memory, "installed": installed}
         return {"changed": False, "found": found, "time": host.clock(1)}
 
     warned = []
     monkeypatch.setattr(host_facts.display, "warning", warned.append)
     monkeypatch.setattr(host.plugin, "_execute_module", answer)
-    monkeypatch.setattr(Task, "args", {"components": [{"name": "a", "ports": [1]}], "needs": NEEDS})
+    monkeypatch.setattr(Task, "args", {"components": [{"name": "a", "ports": [1]}], "docker": None, "needs": NEEDS})
     result = host.plugin.run(task_vars={"inventory_hostname": "n1"})
-    assert asked == [{"components": [{"name": "a", "ports": [1]}]}]
+    assert asked == [{"components": [{"name": "a", "ports": [1]}], "docker": None}]
     assert result.get("failed", False) == refused
     assert not refused or result["msg"].startswith("n1 has 900 MiB of memory")
     assert [line.startswith("n1 has 900 MiB of memory") for line in warned] == [True] * installed
 
 
-def test_a_component_whose_port_is_taken(monkeypatch):
-    host = Host(monkeypatch, 0, 1, 1)
+def test_a_component_whose_port_is_taken(make_host, facts, monkeypatch):
+    host = make_host(0, 1, 1)
     taken = {"protocol": "tcp", "port": 2379, "address": "0.0.0.0:2379", "pid": 7, "process": "other"}
-    found = {**GOOD, "foreign_listeners": [taken]}
+    found = {**facts, "foreign_listeners": [taken]}
     monkeypatch.setattr(
         host.plugin, "_execute_module", lambda **dummy: {"changed": False, "found": found, "time": host.clock(1)}
     )
-    monkeypatch.setattr(Task, "args", {"components": [{"name": "etcd", "ports": [2379]}], "needs": NEEDS})
+    monkeypatch.setattr(
+        Task, "args", {"components": [{"name": "etcd", "ports": [2379]}], "docker": None, "needs": NEEDS}
+    )
     said = host.plugin.run(task_vars={"inventory_hostname": "n1"})["msg"]
     assert [word for word in ("etcd", "2379", "other") if word not in said] == []
 
 
-def test_an_unreachable_host_is_told_in_a_sentence(monkeypatch):
-    host = Host(monkeypatch, 0, 1, 1)
+DOCKER = {"options": {"data-root": "/srv/docker"}, "runs_pods": True}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "delegate_to", "sent"),
+    [
+        ({}, {}, None, {"docker": DOCKER}),
+        (
+            {},
+            {"cluster_runtime": "containerd", "docker_enabled": True},
+            None,
+            {"docker": {**DOCKER, "runs_pods": False}},
+        ),
+        ({}, {"cluster_runtime": "containerd"}, None, {"docker": None}),
+        ({}, {"group_names": ["control_plane"]}, None, {"docker": None}),
+        ({"docker": {"options": {}}}, {}, None, {"docker": {"options": {}}}),
+        # These are the variables of another host.
+        ({}, {}, "n2", {}),
+    ],
+)
+def test_a_node_is_asked_about_docker_with_the_variables_of_role_docker(
+    action_plugin, monkeypatch, facts, arguments, variables, delegate_to, sent
+):
+    """So a role that is used alone knows the same of Docker as site.yml, such as a data root that role docker is about to set."""
+    plugin = action_plugin(host_facts, arguments)
+    plugin._task.delegate_to, plugin._play_context, plugin._connection = delegate_to, Context(), Connection
+    plugin._task.ignore_unreachable = False
+    asked = []
+
+    def answer(module_args, **dummy):
+        asked.append(module_args)
+        return {"changed": False, "found": facts, "time": time.time()}
+
+    monkeypatch.setattr(plugin, "_execute_module", answer)
+    inventory = {
+        "inventory_hostname": "n1",
+        "group_names": ["node"],
+        "groups": {"control_plane": ["k1"], "node": ["n1"]},
+    }
+    plugin.run(task_vars={**inventory, "docker_options": DOCKER["options"], **variables})
+    assert asked == [sent]
+
+
+def test_an_unreachable_host_is_told_in_a_sentence(make_host, monkeypatch):
+    host = make_host(0, 1, 1)
 
     def fail(**dummy):
         raise AnsibleConnectionFailure("ssh: No route to host")
@@ -206,10 +215,10 @@ def test_an_unreachable_host_is_told_in_a_sentence(monkeypatch):
         ([], ""),
     ],
 )
-def test_a_host_only_confirms_its_address(monkeypatch, connected, address):
-    host = Host(monkeypatch, 0, 1, 1)
+def test_a_host_only_confirms_its_address(make_host, facts, monkeypatch, connected, address):
+    host = make_host(0, 1, 1)
     monkeypatch.setattr(host_facts._connected, "addresses", lambda *dummy: connected)
-    told = {**GOOD, "address": "192.0.2.1"}
+    told = {**facts, "address": "192.0.2.1"}
     monkeypatch.setattr(host, "answer", lambda seconds: {"changed": False, "found": told, "time": host.clock(seconds)})
     found = host.plugin.run(task_vars={"inventory_hostname": "n1"})["ansible_facts"]
     assert found["plainkube_address"] == address
@@ -237,22 +246,22 @@ NOTHING = {"plainkube": {}, "plainkube_unreached": False, "plainkube_address": "
         ({"failed": True, "exception": "Traceback"}, None),
     ],
 )
-def test_a_module_that_fails_reports_its_own_error(monkeypatch, answer, message):
-    host = Host(monkeypatch, 0, 1, 1)
+def test_a_module_that_fails_reports_its_own_error(make_host, monkeypatch, answer, message):
+    host = make_host(0, 1, 1)
     monkeypatch.setattr(host.plugin, "_execute_module", lambda **dummy: answer)
     result = host.plugin.run(task_vars={"inventory_hostname": "n1"})
     assert (result["failed"], result.get("msg"), result["ansible_facts"]) == (True, message, NOTHING)
     assert {**answer, "failed": True, "ansible_facts": NOTHING}.items() <= result.items()
 
 
-def test_a_host_that_was_down_once_counts_as_reached_again(monkeypatch):
-    host = Host(monkeypatch, 0, 1, 1)
+def test_a_host_that_was_down_once_counts_as_reached_again(make_host):
+    host = make_host(0, 1, 1)
     found = host.plugin.run(task_vars={"inventory_hostname": "n1"})["ansible_facts"]
     assert (found["plainkube_unreached"], found["plainkube_address"]) == (False, "192.0.2.7")
 
 
-def test_a_host_whose_address_is_known_is_not_asked(monkeypatch):
-    host = Host(monkeypatch, 0, 1, 1)
+def test_a_host_whose_address_is_known_is_not_asked(make_host, monkeypatch):
+    host = make_host(0, 1, 1)
     monkeypatch.setattr(host.plugin, "_execute_module", None)
     monkeypatch.setattr(Task, "args", {"address": "192.0.2.1"})
     assert host.plugin.run(task_vars={"inventory_hostname": "n1"})["ansible_facts"] == NOTHING
@@ -261,41 +270,41 @@ def test_a_host_whose_address_is_known_is_not_asked(monkeypatch):
 @pytest.mark.parametrize(
     ("told", "said"),
     [
-        (None, "no facts"),
-        ("text", "no facts"),
-        ({}, "no valid addresses"),
+        (lambda facts: None, "no facts"),
+        (lambda facts: "text", "no facts"),
+        (lambda facts: {}, "no valid addresses"),
         (
-            {**GOOD, "addresses": [{"interface": "eth0", "address": "n1", "prefix": 24}]},
+            lambda facts: {**facts, "addresses": [{"interface": "eth0", "address": "n1", "prefix": 24}]},
             "no valid addresses[0].address",
         ),
-        ({**GOOD, "architecture": "../../ctl"}, "no valid architecture"),
-        ({**GOOD, "memory_mb": True}, "no valid memory_mb"),
-        ({**GOOD, "networks": [{"name": "a", "network": "10.0.0.1/8"}]}, "no valid networks[0].network"),
-        ({**GOOD, "pki": {"public": {"ca.crt": 1}, "secret": []}}, "no valid pki.public.ca.crt"),
+        (lambda facts: {**facts, "architecture": "../../ctl"}, "no valid architecture"),
+        (lambda facts: {**facts, "memory_mb": True}, "no valid memory_mb"),
+        (lambda facts: {**facts, "networks": [{"name": "a", "network": "10.0.0.1/8"}]}, "no valid networks[0].network"),
+        (lambda facts: {**facts, "pki": {"public": {"ca.crt": 1}, "secret": []}}, "no valid pki.public.ca.crt"),
     ],
 )
-def test_facts_of_another_shape_are_refused(monkeypatch, told, said):
-    host = Host(monkeypatch, 0, 1, 1)
+def test_facts_of_another_shape_are_refused(make_host, facts, monkeypatch, told, said):
+    host = make_host(0, 1, 1)
     monkeypatch.setattr(
-        host.plugin, "_execute_module", lambda **dummy: {"changed": False, "found": told, "time": 1000.0}
+        host.plugin, "_execute_module", lambda **dummy: {"changed": False, "found": told(facts), "time": 1000.0}
     )
     result = host.plugin.run(task_vars={"inventory_hostname": "n1"})
     assert (result["failed"], result["ansible_facts"]) == (True, NOTHING)
     assert result["msg"].startswith(f"Host n1 answered module plainkube.cluster.host_facts with {said}: ")
 
 
-def test_facts_that_nobody_asked_for_are_dropped(monkeypatch):
-    host = Host(monkeypatch, 0, 1, 1)
-    told = {**GOOD, "certificates_directory": "/tmp", "clock_offset": 99}
+def test_facts_that_nobody_asked_for_are_dropped(make_host, facts, monkeypatch):
+    host = make_host(0, 1, 1)
+    told = {**facts, "certificates_directory": "/tmp", "clock_offset": 99}
     monkeypatch.setattr(host, "answer", lambda seconds: {"changed": False, "found": told, "time": host.clock(seconds)})
     found = host.plugin.run(task_vars={"inventory_hostname": "n1"})["ansible_facts"]["plainkube"]
-    assert found == {**GOOD, "clock_offset": 0.0}
+    assert found == {**facts, "clock_offset": 0.0}
 
 
 @pytest.mark.parametrize("time", [None, "1000", True])
-def test_a_time_that_is_none_is_refused(monkeypatch, time):
-    host = Host(monkeypatch, 0, 1, 1)
+def test_a_time_that_is_none_is_refused(make_host, facts, monkeypatch, time):
+    host = make_host(0, 1, 1)
     monkeypatch.setattr(
-        host.plugin, "_execute_module", lambda **dummy: {"changed": False, "found": {**GOOD}, "time": time}
+        host.plugin, "_execute_module", lambda **dummy: {"changed": False, "found": {**facts}, "time": time}
     )
     assert host.plugin.run(task_vars={"inventory_hostname": "n1"})["failed"]

@@ -75,6 +75,54 @@ def test_a_host_that_failed_is_not_one_that_was_not_reached(run):
     assert run.lines[-1] == f"  n1 failed earlier in this run: {FAILED['msg']}"
 
 
+LEASES = [
+    {"subnet": f"10.244.{number}.0/24", "address": f"192.0.2.{number}", "mac": f"0a:00:00:00:00:0{number}"}
+    for number in (1, 2)
+]
+
+
+def behind(waited):
+    """What k1, which knows the leases, and n1 return, whose flanneld has not written the route to k1 yet."""
+    own, paths = LEASES[1], {LEASES[1]["subnet"]: f"{LEASES[1]['address']} {LEASES[1]['mac']}"}
+    k1 = {"etcd": {"members": [], "leases": LEASES}, "network": {**LEASES[0], "paths": paths, "silent": []}}
+    n1 = {"network": {**own, "paths": {}, "silent": []}}
+    return {"k1": {**WELL, **k1, "waited": waited}, "n1": {**WELL, **n1, "waited": 0}}
+
+
+@pytest.mark.parametrize(
+    ("wait", "waited", "left"),
+    [
+        (60, 0, 60),
+        (60, 12, 48),
+        (60, 60, 0),
+        (0, 0, 0),
+        # It is not the host that decides how long others wait.
+        (60, -1000, 60),
+        (60, 1000, 0),
+    ],
+)
+def test_a_host_may_catch_up_with_the_leases_in_the_rest_of_the_time(run, tmp_path, wait, waited, left):
+    arguments = {"cluster": "c", "results": behind(waited), "wait": wait, "file": str(tmp_path / "status.json")}
+    answer = run("status_summary", **arguments)
+    if left:
+        assert (answer["again"], answer.get("failed", False)) == ({"wait": left, "leases": LEASES}, False)
+        assert (run.lines, (tmp_path / "status.json").exists()) == ([], False)
+        answer = run("status_summary", **{**arguments, "wait": 0})
+    assert (answer["again"], answer["failed"], answer["msg"]) == ({}, True, "c: 1 problem on n1")
+    said = "  n1: flannel on this host: it has no route to 10.244.1.0/24 of 192.0.2.1; run plainkube.cluster.site"
+    assert run.lines[-1] == said
+    assert (tmp_path / "status.json").exists()
+
+
+def test_only_leases_that_are_some_are_passed_on(run):
+    results = behind(0)
+    results["k1"]["etcd"]["leases"] = [{**LEASES[0], "subnet": "10.244.1.1/24", "more": "{{ x }}"}]
+    assert run("status_summary", cluster="c", results=results, wait=60)["again"] == {}
+    results = behind(0)
+    results["k1"]["etcd"]["leases"] = [{**LEASES[0], "more": "{{ x }}"}, LEASES[1]]
+    assert run("status_summary", cluster="c", results=results, wait=60)["again"]["leases"] == LEASES
+
+
 def test_a_plan_does_not_say_that_nothing_would_change_on_a_host_that_failed(run):
     run.loses("n1", __node_result=FAILED)
     answer = run("plan_summary", cluster="c", hosts=["k1", "n1"])

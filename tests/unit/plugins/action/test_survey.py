@@ -7,36 +7,19 @@ from ansible_collections.plainkube.cluster.plugins.action import survey
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import docker_rebridge
 from ansible_collections.plainkube.cluster.plugins.plugin_utils.run import _steps
 
-FACTS = {
-    "installed": True,
-    "firewall": False,
-    "nftables": True,
-    "runtime_change": False,
-    "runtime": "docker",
-    "pod_bridge": "docker0",
-    "services": [],
-    "architecture": "amd64",
-    "distribution": "debian",
-    "distribution_version": "13",
-    "resolv_conf": "/etc/resolv.conf",
-    "crictl": False,
-    "cgroup_version": 2,
-    "networkmanager": False,
-    "docker_root": "/var/lib/docker",
-    "memory_mb": 2000,
-}
+RUNS = {"installed": True, "runtime": "docker", "pod_bridge": "docker0"}
 
 
 @pytest.fixture
-def ask(monkeypatch, action_plugin):
+def ask(monkeypatch, action_plugin, facts):
     """What is asked of n1, a node, and what the survey makes of its answers."""
 
-    def ask(answers, **facts):
+    def ask(answers, **others):
         variables = {
             "inventory_hostname": "n1",
             "group_names": ["node"],
             "groups": {"control_plane": ["k1"], "node": ["n1"]},
-            "ansible_facts": {"plainkube": {**FACTS, **facts}, "plainkube_address": "192.0.2.21"},
+            "ansible_facts": {"plainkube": {**facts, **RUNS, **others}, "plainkube_address": "192.0.2.21"},
             "ansible_play_hosts_all": ["k1", "n1"],
         }
         variables["hostvars"] = {"n1": variables, "k1": {"ansible_facts": {"plainkube_address": "192.0.2.11"}}}

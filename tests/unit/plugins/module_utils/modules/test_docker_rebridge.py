@@ -42,6 +42,7 @@ class Host:
         self.part = ""  # of its network that Docker gives out
         self.containers, self.live_restore = [], True
         self.commands, self.calls = [], []
+        self.containerd = []  # the environment of its process
         self.nat = ["-A POSTROUTING -j FLANNEL-POSTRTG", "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER"]
         self.breaks = None  # called when Docker starts; returns why it does not
 
@@ -57,6 +58,10 @@ class Host:
     @property
     def drop_in(self):
         return f"{self.etc}/docker.service.d/zz-plainkube.conf"
+
+    @property
+    def containerd_drop_in(self):
+        return f"{self.etc}/containerd.service.d/zz-plainkube.conf"
 
     def files(self):
         return {path: _files.read(path) for path in (self.state, self.drop_in, self.json)}
@@ -90,6 +95,9 @@ class Host:
             self.start()
         elif verb in ("start", "stop"):
             self.states.update({name: {"start": "active", "stop": "inactive"}[verb] for name in names})
+        elif verb == "restart":
+            assert names == ["containerd.service"]
+            self.containerd = re.findall("^Environment=(.*)$", _files.read(self.containerd_drop_in) or "", re.MULTILINE)
         elif verb == "enable":
             self.enabled = True
         return ""
@@ -140,13 +148,14 @@ class Host:
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     fake = Host(str(tmp_path))
-    monkeypatch.setattr(docker_rebridge._docker_settings, "UNIT_DIRECTORIES", (fake.etc, fake.units))
+    monkeypatch.setattr(docker_rebridge._unit_files, "DIRECTORIES", (fake.etc, fake.units))
     monkeypatch.setattr(_bridge, "INTERFACE", fake.interface)
     monkeypatch.setattr(_docker, "DAEMON_JSON", fake.json)
     monkeypatch.setattr(_state, "PATH", fake.state)
     monkeypatch.setattr(_host, "has_capability", lambda status, capability: True)
     monkeypatch.setattr(_docker_api, "call", fake.call)
     monkeypatch.setattr(_stamp, "of_process", lambda pid: fake.stamp)
+    monkeypatch.setattr(_stamp, "environment", lambda pid: "\0".join(fake.containerd).encode())
     monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **options: fake.run_command(command))
     # A process without a PID is not running.
     show = docker_rebridge._systemd.show
@@ -480,6 +489,13 @@ def test_foreign_drop_ins_are_part_of_the_command(host, run):
     assert [*starts(run())] == ["restart"]
 
 
+def test_drop_ins_for_all_services_are_part_of_the_command(host, run):
+    run()
+    host.write(f"{host.units}/service.d/10-all.conf", "[Service]\nLimitNOFILE=1\n")
+    assert [*starts(run())] == ["restart"]
+    assert not run()["changed"]
+
+
 def test_a_stopped_docker_with_running_containers_is_started_to_list_them(host, run):
     run()
     host.states["docker.service"] = "inactive"
@@ -537,6 +553,88 @@ def test_another_part_stops_dockers_containers_or_is_refused(host, run):
     result = run(**HALVES, foreign_containers="restart")
     assert result["containers"] == ["mine"]
     assert host.part == "10.244.5.0/25"
+
+
+RESTART_CONTAINERD = "systemctl restart containerd.service"
+
+
+@pytest.fixture
+def containerd(host):
+    """containerd 2.x, which the package's installation has started."""
+    host.write(f"{host.units}/containerd.service", "[Service]\nExecStart=/usr/bin/containerd\nKillMode=process\n")
+    host.states["containerd.service"] = "active"
+
+
+@pytest.fixture
+def containerd_later(host, request):
+    return lambda: request.getfixturevalue("containerd")
+
+
+def limits(result):
+    return [(verb, reason) for verb, subject, reason in result["actions"] if subject == "containerd"]
+
+
+@pytest.mark.usefixtures("containerd")
+def test_containers_may_open_as_many_files_with_containerd_2(host, run):
+    """Before the first container, so with the first start of Docker."""
+    told = run(_ansible_check_mode=True)
+    assert not host.commands
+    result = run()
+    assert result == told
+    assert limits(result) == [("restart", "its containers may open only as many files as systemd's default says, 1024")]
+    assert "LimitNOFILE=infinity" in _files.read(host.containerd_drop_in)
+    assert host.commands[1:] == [RESTART[0], RESTART_CONTAINERD, RESTART[1]]
+    for check in (True, False):
+        assert not run(_ansible_check_mode=check)["changed"]
+
+
+def test_a_running_docker_is_not_restarted_for_it(host, run, containerd_later):
+    run()
+    containerd_later()
+    host.containers = [POD, MINE]
+    told = run(_ansible_check_mode=True)
+    assert told["actions"][0] == ("write", host.containerd_drop_in, "")
+    result = run()
+    assert result == told
+    assert host.commands == [RESTART_CONTAINERD]
+    assert host.calls == []
+    assert not run()["changed"]
+
+
+@pytest.mark.usefixtures("containerd")
+def test_a_run_that_ended_before_containerds_restart(host, run):
+    run()
+    host.containerd = []
+    assert limits(run(_ansible_check_mode=True)) == limits(run())
+    assert host.commands == [RESTART_CONTAINERD]
+    assert not run()["changed"]
+
+
+@pytest.mark.usefixtures("containerd")
+def test_a_stopped_containerd_starts_with_docker(host, run):
+    host.states["containerd.service"] = "inactive"
+    assert limits(run()) == []
+    assert RESTART_CONTAINERD not in host.commands
+
+
+@pytest.mark.usefixtures("containerd")
+def test_a_limit_of_the_administrator_is_kept(host, run):
+    nofile = {"nofile": {"Name": "nofile", "Hard": 64000, "Soft": 64000}}
+    assert limits(run(docker_options={**OPTIONS, "default-ulimits": nofile})) == []
+    assert not os.path.exists(host.containerd_drop_in)
+    host.write(f"{host.etc}/containerd.service.d/mine.conf", "[Service]\nLimitNOFILE=4096\n")
+    assert limits(run()) == []
+    assert not os.path.exists(host.containerd_drop_in)
+
+
+@pytest.mark.usefixtures("containerd")
+def test_a_containerd_whose_restart_would_stop_containers_is_left_alone(host, run):
+    """It gets the limit at the next boot."""
+    host.write(f"{host.etc}/containerd.service.d/mine.conf", "[Service]\nKillMode=control-group\n")
+    assert limits(run()) == []
+    assert "LimitNOFILE=infinity" in _files.read(host.containerd_drop_in)
+    assert RESTART_CONTAINERD not in host.commands
+    assert not run()["changed"]
 
 
 PROXY = {"HTTP_PROXY": "http://user:Geheim@proxy:3128", "NO_PROXY": "localhost"}

@@ -13,7 +13,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.plainkube.cluster.plugins.module_utils.keys import _certificates, _encryption, _pki
 from ansible_collections.plainkube.cluster.plugins.module_utils.modules import host_facts
 from ansible_collections.plainkube.cluster.plugins.module_utils.network import _resolver
-from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker, _docker_api, _docker_settings
+from ansible_collections.plainkube.cluster.plugins.module_utils.runtime import _docker, _docker_api
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +100,7 @@ def test_what_waits_to_be_installed_is_not_installed(run_module, monkeypatch, tm
 @pytest.fixture
 def docker(tmp_path, monkeypatch):
     """A host without Docker, and the path of its daemon.json."""
-    monkeypatch.setattr(_docker_settings, "UNIT_DIRECTORIES", (str(tmp_path / "units"),))
+    monkeypatch.setattr(host_facts._unit_files, "DIRECTORIES", (str(tmp_path / "units"),))
     monkeypatch.setattr(_docker, "DAEMON_JSON", str(tmp_path / "daemon.json"))
     monkeypatch.setattr(_docker, "DATA_ROOT", str(tmp_path / "docker"))
     monkeypatch.setattr(host_facts._state, "PATH", str(tmp_path / "state.json"))

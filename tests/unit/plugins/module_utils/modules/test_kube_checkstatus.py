@@ -204,7 +204,43 @@ def test_gives_up_after_wait(host, server, run_module):
     component = {"name": "kube-apiserver", "health_url": url}
     result = run_module(kube_checkstatus, components=[component], wait=1)
     assert result["problems"] == [f"kube-apiserver on this host is not healthy: {url} returns 500: [-]etcd failed"]
+    assert result["waited"] >= 1
     assert 2 <= host.looks <= 4
+
+
+LEASES = [
+    {"subnet": f"10.244.{number}.0/24", "address": f"192.0.2.{number}", "mac": f"0a:00:00:00:00:0{number}"}
+    for number in (1, 2, 3)
+]
+
+
+@pytest.mark.parametrize(
+    ("leases", "seconds", "looks"),
+    [
+        (LEASES, 30, 3),
+        # Out of time: the caller compares, and says what is missing.
+        (LEASES, 0, 1),
+        # n2's lease was not in etcd yet when n1, which has the route to k1, was asked.
+        (LEASES[:2], 30, 1),
+        ([], 30, 1),
+    ],
+)
+def test_waits_for_the_routes_to_the_leases_of_others(run_module, monkeypatch, leases, seconds, looks):
+    k1, n1, n2 = LEASES
+    paths = [{k1["subnet"]: f"{k1['address']} {k1['mac']}"}] * 2
+    paths.append({**paths[0], n2["subnet"]: f"{n2['address']} {n2['mac']}"})
+    seen = []
+    services = {"api_error": "", "dns_error": ""}
+
+    def inspect_network(module, flanneld):
+        seen.append({**services, **n1, "paths": paths[len(seen)], "silent": []})
+        return seen[-1]
+
+    monkeypatch.setattr(kube_checkstatus, "inspect_network", inspect_network)
+    monkeypatch.setattr(kube_checkstatus, "INTERVAL", 0.01)
+    result = run_module(kube_checkstatus, network={"api": "10.96.0.1", "leases": leases}, wait=seconds)
+    assert (len(seen), result["network"]) == (looks, seen[-1])
+    assert (result["problems"], result["waited"]) == ([], 0)
 
 
 def test_does_not_wait_for_permanent_problems(host, run_module):

@@ -106,6 +106,15 @@ def test_its_own_lease(leases, own, said):
     assert faults(leases=leases, **own) == [said]
 
 
+def test_what_a_host_waits_for():
+    """Of its own lease, it may know more than etcd did."""
+    found = {"10.244.8.0/24": "172.19.0.11 0a:00:00:00:00:08"}
+    said = ["it has no route to 10.244.86.0/24 of 172.19.0.13"]
+    for leases in (LEASES, LEASES[::2], [*LEASES, _overlay.Lease("10.244.7.0/24", OWN["address"], "")]):
+        assert _overlay.path_faults(OWN["address"], OWN["subnet"], found, leases, direct=True) == said
+    assert _overlay.path_faults(OWN["address"], OWN["subnet"], paths(), LEASES, direct=True) == []
+
+
 def test_leases_in_etcd():
     def value(address, mac):
         return json.dumps({"PublicIP": address, "BackendType": "vxlan", "BackendData": {"VNI": 1, "VtepMAC": mac}})

@@ -303,17 +303,53 @@ def test_drop_in():
     assert _docker.settings([DEBIAN, text], "OOMScoreAdjust")[-1] == "0"
 
 
+SCORE = "OOMScoreAdjust=-999\n"
+# Debian's containerd, up to 1.7, and Ubuntu's, from 2.0 on.
+CONTAINERD_1 = f"[Service]\nExecStart=/usr/bin/containerd\nKillMode=process\nLimitNOFILE=infinity\n{SCORE}"
+CONTAINERD_2 = f"[Service]\nExecStart=/usr/bin/containerd\nKillMode=process\n{SCORE}"
+
+
 @pytest.mark.parametrize(
-    ("units", "bounded", "needed"),
+    ("units", "bounded", "limited", "needed"),
     [
-        (["[Service]\nOOMScoreAdjust=-999\n"], True, True),
-        (["[Service]\nOOMScoreAdjust=-999\n"], False, False),
-        (["[Service]\nOOMScoreAdjust=-999\n", "[Service]\nOOMScoreAdjust=0\n"], True, False),
-        ([], True, False),
+        ([CONTAINERD_1], True, False, ["OOMScoreAdjust=0"]),
+        ([CONTAINERD_1], False, False, []),
+        ([CONTAINERD_1, "[Service]\nOOMScoreAdjust=0\n"], True, False, []),
+        ([CONTAINERD_2], False, False, [_docker.FILE_LIMIT, f"Environment={_docker.FILE_LIMIT_MARK}"]),
+        (
+            [CONTAINERD_2],
+            True,
+            False,
+            ["OOMScoreAdjust=0", _docker.FILE_LIMIT, f"Environment={_docker.FILE_LIMIT_MARK}"],
+        ),
+        # The administrator has set one, in a drop-in, or for all containers of Docker.
+        ([CONTAINERD_2, "[Service]\nLimitNOFILE=4096\n"], False, False, []),
+        ([CONTAINERD_2], False, True, []),
+        ([], True, False, []),
+        # For a package that is not installed yet.
+        (["[Service]\nNice=1\n"], False, False, []),
     ],
 )
-def test_containerd_drop_in(units, bounded, needed):
-    assert bool(_docker.containerd_drop_in(units, bounded)) is needed
+def test_containerd_drop_in(units, bounded, limited, needed):
+    text = _docker.containerd_drop_in(units, bounded, limited)
+    lines = (text or "[Service]\n").splitlines()
+    assert [line for line in lines if not line.startswith("#")] == ["[Service]", *needed]
+    assert (text is None) == (not needed)
+
+
+@pytest.mark.parametrize(
+    ("value", "limits"),
+    [
+        (None, False),
+        ({"nofile": {"Name": "nofile", "Hard": 64000, "Soft": 64000}}, True),
+        ({"memlock": {"Name": "memlock", "Hard": -1, "Soft": -1}}, False),
+        # As a flag.
+        ("nofile=1024:2048", True),
+    ],
+)
+def test_a_limit_of_open_files_for_all_containers(value, limits):
+    settings = {} if value is None else {"default-ulimits": _docker.Setting(value, "daemon.json")}
+    assert _docker.limits_files(settings) is limits
 
 
 @pytest.mark.parametrize(

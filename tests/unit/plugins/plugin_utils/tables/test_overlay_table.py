@@ -19,10 +19,10 @@ def network(number, numbers=(1, 2, 3), **changes):
     return {**lease(number), "paths": known, "silent": [], **changes}
 
 
-def problems(unhealthy=(), **changes):
+def hosts(unhealthy=(), **changes):
     networks = {name: network(number, **changes.get(name, {})) for name, number in NUMBERS.items()}
     leases = [lease(number) for number in NUMBERS.values()]
-    hosts = {
+    return {
         name: {
             "network": networks[name],
             "etcd": {"leases": leases} if name == "k1" else None,
@@ -30,7 +30,10 @@ def problems(unhealthy=(), **changes):
         }
         for name in NUMBERS
     }
-    return _overlay_table.problems(hosts)
+
+
+def problems(**changes):
+    return _overlay_table.problems(hosts(**changes))[0]
 
 
 def test_a_healthy_overlay():
@@ -46,6 +49,22 @@ def test_a_host_without_routes():
 def test_a_host_that_is_cut_off_does_not_blame_the_others():
     found = problems(n2={"paths": {}, "silent": ["10.244.1.0/24", "10.244.2.0/24"]})
     assert [*found] == ["n2"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "missed"),
+    [
+        ({}, False),
+        ({"n2": {"paths": {}}}, True),
+        ({"n2": {"mac": "0a:00:00:00:00:99"}}, True),
+        # Time does not help here.
+        ({"k1": {"silent": ["10.244.3.0/24"]}}, False),
+        ({"n2": {"address": ""}}, False),
+    ],
+)
+def test_the_leases_with_which_a_host_may_still_catch_up(changes, missed):
+    found = _overlay_table.problems(hosts(**changes))[1]
+    assert [one._asdict() for one in found] == ([lease(number) for number in NUMBERS.values()] if missed else [])
 
 
 def test_a_network_that_drops_packets():
@@ -78,11 +97,11 @@ def test_many_faults_are_shortened():
             "etcd": {"leases": [lease(number) for number in range(1, 9)]},
         }
     }
-    (said,) = _overlay_table.problems(hosts)["k1"]
+    (said,) = _overlay_table.problems(hosts)[0]["k1"]
     assert said.count("no route") == 3
     assert "; and 4 more; run" in said
 
 
 @pytest.mark.parametrize("etcd", [None, {"leases": []}, {"leases": None}])
 def test_without_leases_nothing_is_compared(etcd):
-    assert _overlay_table.problems({"k1": {"network": network(1, paths={}), "etcd": etcd, "healthy": True}}) == {}
+    assert _overlay_table.problems({"k1": {"network": network(1, paths={}), "etcd": etcd, "healthy": True}}) == ({}, [])
