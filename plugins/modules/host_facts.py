@@ -167,7 +167,7 @@ ansible_facts:
             - V(founding) and V(joining) if its first start, in a new or into an existing cluster, has not completed.
           type: str
         foreign_listeners:
-          description: Processes not of this collection that listen on O(ports) and O(udp_ports), with C(protocol), C(address), C(port), C(pid) and
+          description: Processes not of this collection that listen on the ports of O(components), with C(protocol), C(address), C(port), C(pid) and
             C(process).
           type: list
           elements: dict
@@ -176,7 +176,7 @@ ansible_facts:
           type: list
           elements: str
         foreign_units:
-          description: Those of O(services) of which the host has another service's unit file, with its path.
+          description: Those of O(components) for which the host has another service's unit file, with its path.
           type: dict
         free_mb:
           description: Free disk space in MiB for each of O(directories), and for Docker's data root in place of C(/var/lib/docker).
@@ -205,7 +205,7 @@ ansible_facts:
           type: list
           elements: str
         linked:
-          description: Those of O(service_directories) that are symbolic links, with their targets.
+          description: Those directories of O(components) that are symbolic links, with their targets.
           type: dict
         machine_id:
           description: The content of /etc/machine-id.
@@ -235,7 +235,7 @@ ansible_facts:
           description: The bridge of the node's pods; empty if unknown.
           type: str
         replaced_commands:
-          description: Drop-ins that replace the command of O(services), with the names of these.
+          description: Drop-ins that replace the command of O(components), with the names of these.
           type: dict
         resolv_conf:
           description: The resolver configuration for pods - systemd-resolved's own if it is running, because its stub listens on loopback.
