@@ -1,0 +1,246 @@
+# Copyright: plainkube authors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+"""One virtual machine as a host: QEMU on a disk of its own, with a tap on the lab's bridge. Its root is the guest agent."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import ipaddress
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import typing as t
+
+from lab import agent, disk, kvm, machine, network, ssh
+from lab.base import LabError, cache, run
+from plugins.module_utils.host._wait import poll
+
+PACKAGES = ("qemu-system-x86", "qemu-utils")
+MEMORY = 3072
+PROCESSORS = 2
+# KVM boots a machine in ten seconds; without it, a busy computer with two cores has needed four minutes for two machines.
+BOOT_SECONDS = 900
+
+
+@dataclasses.dataclass(frozen=True)
+class Definition:
+    """What a machine is created with, stored next to its disk."""
+
+    lab: str
+    name: str
+    address: str
+    source: str
+    subnet: str
+    gateway: str
+
+
+def tap(address: str) -> str:
+    """The interface of this machine for the host with this address: at most 15 characters."""
+    return f"pkv-{int(ipaddress.ip_address(address)):08x}"
+
+
+def mac(address: str) -> str:
+    """A MAC address of QEMU's range, unique among the labs."""
+    return "52:54:00:" + ":".join(f"{byte:02x}" for byte in ipaddress.IPv4Address(address).packed[1:])
+
+
+def kernel_arguments(wanted: Definition, resolver: str, accelerated: bool) -> str:
+    """The kernel's command line: systemd-network-generator configures the address."""
+    mask = ipaddress.ip_network(wanted.subnet).netmask
+    return " ".join(
+        [
+            "root=/dev/vda ro console=ttyS0 net.ifnames=0 quiet",
+            f"systemd.hostname={wanted.name}",
+            f"ip={wanted.address}::{wanted.gateway}:{mask}::eth0:none:{resolver}",
+            # Emulated, they cost much and protect from nothing.
+            *([] if accelerated else ["mitigations=off"]),
+        ]
+    )
+
+
+def command(
+    wanted: Definition, directory: pathlib.Path, source: pathlib.Path, resolver: str, kvm_works: bool
+) -> list[str]:
+    """The call of QEMU. Guest's flushes reach this machine's disk, so that a killed QEMU is a power failure and nothing worse."""
+    accelerator = ["kvm", "-cpu", "host"] if kvm_works else ["tcg,thread=multi,tb-size=512", "-cpu", "max"]
+    return [
+        *("qemu-system-x86_64", "-name", f"plainkube-{wanted.lab}-{wanted.name}"),
+        *("-nodefaults", "-no-user-config", "-display", "none", "-M", "q35", "-accel", *accelerator),
+        *("-smp", str(PROCESSORS), "-m", str(MEMORY), "-rtc", "base=utc"),
+        *("-qmp", f"unix:{directory}/qmp.sock,server=on,wait=off"),
+        *("-serial", f"file:{directory}/console.log"),
+        *("-kernel", str(source / "vmlinuz"), "-initrd", str(source / "initrd.img")),
+        *("-append", kernel_arguments(wanted, resolver, kvm_works)),
+        *("-drive", f"file={directory}/disk.qcow2,if=virtio,cache=writeback,discard=unmap"),
+        *("-netdev", f"tap,id=net,ifname={tap(wanted.address)},script=no,downscript=no"),
+        *("-device", f"virtio-net-pci,netdev=net,mac={mac(wanted.address)}", "-device", "virtio-rng-pci"),
+        *("-chardev", f"socket,id=agent,path={directory}/agent.sock,server=on,wait=off"),
+        *("-device", "virtio-serial", "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
+    ]
+
+
+def is_machine(cmdline: str, directory: pathlib.Path) -> bool:
+    """Whether a process with this /proc/PID/cmdline is the machine with this directory."""
+    words = cmdline.rstrip("\0").split("\0")
+    return words[0] == "qemu-system-x86_64" and f"unix:{directory}/qmp.sock,server=on,wait=off" in words
+
+
+class Guest:
+    """A machine of a lab, as lab/host.py describes it."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        self.directory = directory
+        text = (directory / "definition.json").read_text(encoding="utf-8")
+        self.definition = Definition(**json.loads(text))
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    @property
+    def address(self) -> str:
+        return self.definition.address
+
+    @property
+    def source(self) -> str:
+        return self.definition.source
+
+    @property
+    def _agent(self) -> pathlib.Path:
+        return self.directory / "agent.sock"
+
+    def pid(self) -> int | None:
+        """QEMU's process. Found by its command line, because a PID that was stored may be another process's by now."""
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if is_machine(path.read_text(encoding="utf-8", errors="replace"), self.directory):
+                    return int(path.parent.name)
+        return None
+
+    def _qmp(self, name: str) -> t.Any:
+        return agent.qmp(self.directory / "qmp.sock", name)
+
+    def state(self) -> str:
+        if self.pid() is None:
+            return "off"
+        try:
+            return self._qmp("query-status")["status"]
+        except agent.NoAnswer:
+            return "off"
+
+    def run(self, command: t.Sequence[str]) -> tuple[int, bytes]:
+        # The agent keeps the two streams apart.
+        code, output, errors = self.exec(command)
+        return code, output + errors
+
+    def exec(self, command: t.Sequence[str], stdin: bytes = b"") -> tuple[int, bytes, bytes]:
+        """Exit code, output and errors of a command, as root."""
+        try:
+            return agent.run(self._agent, command, stdin)
+        except agent.NoAnswer as error:
+            raise LabError(f"{self.name} does not answer ({self.state()}): {error}") from error
+
+    def put(self, directory: str, archive: bytes) -> None:
+        code, dummy, errors = self.exec(["tar", "-x", "--same-owner", "--same-permissions", "-C", directory], archive)
+        if code:
+            raise LabError(f"files cannot be written to {directory} on {self.name}: {errors.decode(errors='replace')}")
+
+    def get(self, path: str) -> bytes:
+        parent, dummy, name = path.rpartition("/")
+        code, output, errors = self.exec(["tar", "-c", "-C", parent or "/", name])
+        if code:
+            raise LabError(f"{path} on {self.name} cannot be read: {errors.decode(errors='replace')}")
+        return output
+
+    def start(self) -> None:
+        state = self.state()
+        if state == "paused":
+            self.unpause()
+        if state != "off":
+            return
+        machine.install(*PACKAGES)
+        source = disk.path_of(self.source)
+        self._plug()
+        words = command(
+            self.definition, self.directory, source, network.upstream_resolver(), kvm.works(source / "vmlinuz")
+        )
+        with open(self.directory / "qemu.log", "w", encoding="utf-8") as log:
+            subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.directory
+            )
+        if not poll(self.state, lambda state: state == "running", seconds=20, interval=0.1):
+            raise LabError(f"QEMU does not start for {self.name}: see {self.directory}/qemu.log.")
+
+    def _plug(self) -> None:
+        """The tap is a port of the lab's bridge. Docker's filter rules are those of the bridge, and concern it as well."""
+        port = self.port()
+        if not pathlib.Path("/sys/class/net", port).exists():
+            run("ip", "tuntap", "add", "dev", port, "mode", "tap")
+        run("ip", "link", "set", "dev", port, "master", network.bridge(self.definition.lab), "up")
+
+    def wait(self) -> None:
+        state = poll(self._system_state, lambda state: state in ("running", "degraded"), BOOT_SECONDS, interval=1)
+        if state not in ("running", "degraded"):
+            raise LabError(
+                f"{self.name} has not booted after {BOOT_SECONDS} s, systemd says {state!r}: see {self.directory}/console.log."
+            )
+        self.put(f"/home/{ssh.USER}", ssh.authorization())
+        if not poll(lambda: ssh.answers(self.address), bool, BOOT_SECONDS, interval=0.5):
+            raise LabError(f"{self.name} does not respond on SSH ({self.address}) after {BOOT_SECONDS} s.")
+
+    def _system_state(self) -> str:
+        if self.pid() is None:
+            raise LabError(f"{self.name} has ended: see qemu.log and console.log in {self.directory}.")
+        try:
+            return agent.run(self._agent, ["systemctl", "is-system-running"])[1].decode().strip()
+        except agent.NoAnswer as error:
+            return str(error)
+
+    def wait_off(self) -> None:
+        if poll(self.pid, lambda pid: pid is None, BOOT_SECONDS, interval=0.2) is not None:
+            raise LabError(f"{self.name} has not shut down after {BOOT_SECONDS} s: see {self.directory}/console.log.")
+
+    def pause(self) -> None:
+        self._qmp("stop")
+
+    def unpause(self) -> None:
+        self._qmp("cont")
+
+    def kill(self) -> None:
+        pid = self.pid()
+        if pid is None:
+            raise LabError(f"{self.name} is off already.")
+        os.kill(pid, signal.SIGKILL)
+        self.wait_off()
+
+    def port(self) -> str:
+        return tap(self.address)
+
+    def remove(self) -> None:
+        if self.pid() is not None:
+            self.kill()
+        if pathlib.Path("/sys/class/net", self.port()).exists():
+            run("ip", "link", "delete", "dev", self.port())
+        shutil.rmtree(self.directory)
+
+
+def find(lab: str) -> dict[str, Guest]:
+    """The lab's machines by name, in order."""
+    paths = cache("labs", lab, "machines").glob("*/definition.json")
+    return {path.parent.name: Guest(path.parent) for path in sorted(paths)}
+
+
+def create(wanted: Definition) -> None:
+    """Create the machine without starting it."""
+    directory = cache("labs", wanted.lab, "machines", wanted.name)
+    # The remains of an interrupted creation.
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    machine.install(*PACKAGES)
+    base = disk.path_of(wanted.source) / "root.img"
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", "raw", str(directory / "disk.qcow2"))
+    (directory / "definition.json").write_text(json.dumps(dataclasses.asdict(wanted)), encoding="utf-8")
