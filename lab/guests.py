@@ -113,6 +113,14 @@ class Guest:
     def _agent(self) -> pathlib.Path:
         return self.directory / "agent.sock"
 
+    def is_emulated(self) -> bool:
+        """Whether its processors are emulated, because this machine has no KVM."""
+        return not kvm.works(self._kernel)
+
+    @property
+    def _kernel(self) -> pathlib.Path:
+        return disk.path_of(self.source) / "vmlinuz"
+
     def pid(self) -> int | None:
         """QEMU's process. Found by its command line, because a PID that was stored may be another process's by now."""
         for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
@@ -165,9 +173,7 @@ class Guest:
         machine.install(*PACKAGES)
         source = disk.path_of(self.source)
         self._plug()
-        words = command(
-            self.definition, self.directory, source, network.upstream_resolver(), kvm.works(source / "vmlinuz")
-        )
+        words = command(self.definition, self.directory, source, network.upstream_resolver(), not self.is_emulated())
         with open(self.directory / "qemu.log", "w", encoding="utf-8") as log:
             subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.directory

@@ -49,6 +49,18 @@ def of_containers(cgroup_version: int, bounded: bool = False) -> dict[str, t.Any
     }
 
 
+# The options of roles that say how long to wait. Without KVM, a program needs ten times as long to start.
+WAITS = (
+    *("etcd_wait", "load_balancer_wait", "control_plane_wait", "flannel_wait", "docker_wait", "containerd_wait"),
+    *("node_wait", "verify_wait"),
+)
+
+
+def of_emulated(seconds: int = 600) -> dict[str, t.Any]:
+    """What virtual machines need whose processors are emulated: patience."""
+    return dict.fromkeys(WAITS, seconds)
+
+
 def render(name: str, hosts: dict[str, str], values: dict[str, t.Any]) -> str:
     """The inventory file; in this format, values are Python literals."""
     lines = [f"# Written by `python -m lab up {name}`, which overwrites it.", "[all]"]

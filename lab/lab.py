@@ -160,7 +160,10 @@ class Lab:
         gateway = network.subnet_and_gateway(net)[1]
         url = mirror.url(gateway) if artifacts.built() else None
         values = inventory.variables(self.name, url)
-        if not guests.find(self.name):
+        machines = guests.find(self.name)
+        if any(guest.is_emulated() for guest in machines.values()):
+            values.update(inventory.of_emulated())
+        if not machines:
             values.update(inventory.of_containers(machine.cgroup_version(), machine.lacks_sys_resource()))
         if isolation.is_closed(self.name):
             values.update(isolation.variables(gateway))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from lab import inventory, ssh
+from lab import inventory, ssh, sums
 
 
 def test_render():
@@ -46,3 +46,11 @@ def test_only_containers_have_other_settings_than_users(monkeypatch, tmp_path):
         "node_kube_proxy_config",
         "containerd_runc_path",
     }
+
+
+def test_waits_are_options_of_the_roles():
+    known = sums._roles.variables()
+    assert {name for name in known if name.endswith("_wait") and known[name] and name[0] != "_"} - {"reset_wait"} == {
+        *inventory.of_emulated()
+    }
+    assert all(known[name] < seconds for name, seconds in inventory.of_emulated().items())
