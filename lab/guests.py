@@ -19,6 +19,7 @@ from lab import agent, disk, kvm, machine, network, ssh
 from lab.base import LabError, cache, run
 from plugins.module_utils.host._wait import poll
 
+PROGRAM = "qemu-system-x86_64"
 PACKAGES = ("qemu-system-x86", "qemu-utils")
 MEMORY = 3072
 PROCESSORS = 2
@@ -68,7 +69,7 @@ def command(
     """The call of QEMU. Guest's flushes reach this machine's disk, so that a killed QEMU is a power failure and nothing worse."""
     accelerator = ["kvm", "-cpu", "host"] if kvm_works else ["tcg,thread=multi,tb-size=512", "-cpu", "max"]
     return [
-        *("qemu-system-x86_64", "-name", f"plainkube-{wanted.lab}-{wanted.name}"),
+        *(PROGRAM, "-name", title(wanted.lab, wanted.name)),
         *("-nodefaults", "-no-user-config", "-display", "none", "-M", "q35", "-accel", *accelerator),
         *("-smp", str(PROCESSORS), "-m", str(MEMORY), "-rtc", "base=utc"),
         *("-qmp", f"unix:{directory}/qmp.sock,server=on,wait=off"),
@@ -83,10 +84,29 @@ def command(
     ]
 
 
-def is_machine(cmdline: str, directory: pathlib.Path) -> bool:
-    """Whether a process with this /proc/PID/cmdline is the machine with this directory."""
-    words = cmdline.rstrip("\0").split("\0")
-    return words[0] == "qemu-system-x86_64" and f"unix:{directory}/qmp.sock,server=on,wait=off" in words
+def title(lab: str, name: str) -> str:
+    """The machine's name for QEMU, by which its process is found. Neither part has a colon."""
+    return f"plainkube:{lab}:{name}"
+
+
+def machine_of(cmdline: str, lab: str) -> str | None:
+    """The lab's machine that runs as a process with this /proc/PID/cmdline."""
+    words = cmdline.split("\0")
+    start = title(lab, "")
+    if words[:2] != [PROGRAM, "-name"] or not words[2].startswith(start):
+        return None
+    return words[2].removeprefix(start)
+
+
+def processes(lab: str) -> dict[str, int]:
+    """Machine -> QEMU's process. Found by their command lines: a PID that was stored may be another process's by now."""
+    found = {}
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            name = machine_of(path.read_text(encoding="utf-8", errors="replace"), lab)
+            if name is not None:
+                found[name] = int(path.parent.name)
+    return found
 
 
 class Guest:
@@ -122,12 +142,8 @@ class Guest:
         return disk.path_of(self.source) / "vmlinuz"
 
     def pid(self) -> int | None:
-        """QEMU's process. Found by its command line, because a PID that was stored may be another process's by now."""
-        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                if is_machine(path.read_text(encoding="utf-8", errors="replace"), self.directory):
-                    return int(path.parent.name)
-        return None
+        """QEMU's process."""
+        return processes(self.definition.lab).get(self.name)
 
     def _qmp(self, name: str) -> t.Any:
         return agent.qmp(self.directory / "qmp.sock", name)
@@ -138,7 +154,8 @@ class Guest:
         try:
             return self._qmp("query-status")["status"]
         except agent.NoAnswer:
-            return "off"
+            # It starts or ends.
+            return "silent"
 
     def run(self, command: t.Sequence[str]) -> tuple[int, bytes]:
         # The agent keeps the two streams apart.
@@ -232,6 +249,15 @@ class Guest:
         if pathlib.Path("/sys/class/net", self.port()).exists():
             run("ip", "link", "delete", "dev", self.port())
         shutil.rmtree(self.directory)
+
+
+def clear(lab: str) -> None:
+    """Remove processes and taps that are left of machines whose directories were deleted."""
+    for pid in processes(lab).values():
+        os.kill(pid, signal.SIGKILL)
+    poll(lambda: processes(lab), lambda left: not left, seconds=20, interval=0.1)
+    for path in pathlib.Path("/sys/class/net", network.bridge(lab), "brif").glob("pkv-*"):
+        run("ip", "link", "delete", "dev", path.name)
 
 
 def find(lab: str) -> dict[str, Guest]:

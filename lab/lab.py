@@ -127,6 +127,7 @@ class Lab:
             ssh.hang_up(self.name)
             for host in self.hosts().values():
                 host.remove()
+            guests.clear(self.name)
             if net is not None:
                 gateway = network.subnet_and_gateway(net)[1]
                 mirror.service(self.name, gateway).stop()

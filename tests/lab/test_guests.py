@@ -40,14 +40,14 @@ def test_the_accelerator(works, accelerator):
     assert words[words.index("-accel") + 1] == accelerator
 
 
-def test_only_its_own_process_is_the_machine():
+def test_a_machine_is_found_by_its_command_line():
     words = guests.command(WANTED, pathlib.Path("/c/n1"), pathlib.Path("/s"), "192.0.2.53", False)
     cmdline = "\0".join(words) + "\0"
-    assert guests.is_machine(cmdline, pathlib.Path("/c/n1"))
-    assert not guests.is_machine(cmdline, pathlib.Path("/c/n"))
-    assert not guests.is_machine("\0".join(["less", *words[1:]]) + "\0", pathlib.Path("/c/n1"))
+    assert guests.machine_of(cmdline, "demo") == "n1"
+    assert guests.machine_of(cmdline, "dem") is None
+    assert guests.machine_of("\0".join(["less", *words[1:]]) + "\0", "demo") is None
     # A zombie.
-    assert not guests.is_machine("", pathlib.Path("/c/n1"))
+    assert guests.machine_of("", "demo") is None
 
 
 def test_every_part_of_the_definition_changes_the_digest(monkeypatch, tmp_path):
