@@ -21,7 +21,7 @@ SANITY ?=
 SHELL_FILES := grep -rIlE --exclude-dir='.?*' '^\#!.*\b(ba)?sh\b' .
 REFERENCE := antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --output-format simplified-rst
 
-.PHONY: help setup etcd turn unit lint sums docs sanity package artifacts rebuild converge verify destroy molecule scenario torture smoke test benchmark benchmark-scale demo demo-down clean
+.PHONY: help setup etcd turn unit lint sums docs sanity package artifacts rebuild converge verify destroy molecule scenario machines torture smoke test benchmark benchmark-scale demo demo-down clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -98,6 +98,13 @@ molecule: turn artifacts ## the current turn's scenarios, each with fresh hosts;
 
 scenario: artifacts ## one scenario with fresh hosts: SCENARIO=ha; TURN=all runs all of its tests
 	molecule test -s $(SCENARIO)
+
+# Without KVM, each of the four takes up to an hour on two cores that do nothing else.
+machines: artifacts ## real Debians as virtual machines: SUITE=trixie or bookworm, RUNTIME=docker or containerd; without these, all four in turn
+	@rm -f $(FAILURES)
+	@for suite in $(or $(SUITE),trixie bookworm); do for runtime in $(or $(RUNTIME),docker containerd); do \
+	  echo "machines: $$suite, $$runtime"; \
+	  PLAINKUBE_LAB_SUITE=$$suite RUNTIME=$$runtime molecule test -s machines || { cat $(FAILURES); exit 1; }; done; done
 
 torture: artifacts ## kill site.yml before each of its tasks, and check that the next run repairs it: SAMPLE=0 is all tasks, SAMPLE=N SEED=M repeats a sample
 	@$(RUN) -m lab torture --sample $(SAMPLE) $(if $(SEED),--seed $(SEED))

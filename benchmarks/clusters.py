@@ -15,7 +15,7 @@ import typing as t
 
 import yaml
 
-from lab import hosts, inventory, machine, mirror, network, runs, ssh
+from lab import inventory, machine, mirror, network, runs, ssh
 from lab.base import CHECKOUT, LabError, run
 from lab.lab import UNITS, Lab
 
@@ -63,7 +63,7 @@ def lab_of(name: str) -> t.Iterator[Lab]:
 def renew(lab: Lab, names: t.Sequence[str]) -> None:
     """Prepared, empty hosts. The network stays, so that they get the same addresses as the previous ones."""
     for host in lab.hosts().values():
-        hosts.remove(host)
+        host.remove()
     lab.up(names, prepared=True)
 
 
@@ -113,10 +113,8 @@ def keep_files(lab: Lab, directory: pathlib.Path) -> None:
     """HOST.tar for every host, and addons.yaml."""
     for name in lab.hosts():
         there = [path for path in FILES if lab.run(name, "test", "-e", f"/{path}")[0] == 0]
-        answer = lab.host(name).exec_run(["tar", "-C", "/", "-cf", "-", *there], demux=True)
-        if answer.exit_code:
-            raise LabError(f"{name}: tar failed: {answer.output[1].decode()}")
-        (directory / f"{name}.tar").write_bytes(answer.output[0])
+        lab.demand(name, "tar", "-C", "/", "-cf", "/var/tmp/benchmark.tar", *there)
+        lab.fetch(name, "/var/tmp/benchmark.tar", directory / f"{name}.tar")
     done = runs.playbook(
         "../benchmarks/addons", lab.inventory_path(), "-e", f"benchmark_addons={directory}/addons.yaml"
     )

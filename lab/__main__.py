@@ -8,7 +8,7 @@ import argparse
 import pathlib
 import sys
 
-from lab import artifacts, demo, engine, hosts, image, network, rebuild, smoke, torture
+from lab import artifacts, demo, engine, image, network, rebuild, smoke, torture
 from lab.base import LabError, say
 from lab.lab import HOSTS, Lab
 
@@ -29,6 +29,11 @@ def arguments(command: list[str]) -> argparse.Namespace:
         "--closed",
         action="store_true",
         help="let the hosts connect to the outside only through an HTTP proxy with a password",
+    )
+    up.add_argument(
+        "--machines",
+        action="store_true",
+        help="virtual machines instead of containers: real Debians, with their own kernels",
     )
     for verb in (image_verb, up):
         verb.add_argument("--prepared", action="store_true", help="with the packages that the roles install")
@@ -68,9 +73,8 @@ def show_labs() -> None:
     """One line per host."""
     client = engine.ensure()
     for name in network.labs(client):
-        for host, container in hosts.find(client, name).items():
-            image_name = container.attrs["Config"]["Image"]
-            print(f"{name:12} {host:6} {hosts.address_of(container):15} {container.status:10} {image_name}")
+        for host, one in Lab(name, client).hosts().items():
+            print(f"{name:12} {host:6} {one.address:15} {one.state():10} {one.source}")
 
 
 def main(options: argparse.Namespace) -> None:
@@ -94,7 +98,7 @@ def main(options: argparse.Namespace) -> None:
         smoke.main(options.version)
     elif options.verb == "up":
         lab = Lab(options.name)
-        lab.up(options.hosts.split(","), options.prepared, options.suite, options.closed)
+        lab.up(options.hosts.split(","), options.prepared, options.suite, options.closed, options.machines)
         say(f"inventory: {lab.inventory_path()}")
     elif options.verb == "down":
         Lab(options.name).down()

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import ipaddress
+import pathlib
 import re
+import typing as t
 
 import docker
 from docker.errors import APIError, ImageNotFound, NotFound
@@ -41,24 +43,102 @@ def container_name(lab: str, host: str) -> str:
     return f"{lab}-{host}"
 
 
-def find(client: docker.DockerClient, lab: str) -> dict[str, Container]:
+class ContainerHost:
+    """A container of a lab, as lab/host.py describes it."""
+
+    def __init__(self, container: Container) -> None:
+        self.container = container
+
+    @property
+    def name(self) -> str:
+        return self.container.labels[HOST_LABEL]
+
+    @property
+    def address(self) -> str:
+        (network,) = self.container.attrs["NetworkSettings"]["Networks"].values()
+        return network["IPAMConfig"]["IPv4Address"]
+
+    @property
+    def source(self) -> str:
+        return self.container.attrs["Image"]
+
+    def state(self) -> str:
+        self.container.reload()
+        return self.container.status
+
+    def run(self, command: t.Sequence[str]) -> tuple[int, bytes]:
+        code, output = self.container.exec_run(list(command))
+        return code, output
+
+    def put(self, directory: str, archive: bytes) -> None:
+        self.container.put_archive(directory, archive)
+
+    def get(self, path: str) -> bytes:
+        return b"".join(self.container.get_archive(path)[0])
+
+    def start(self) -> None:
+        if self.state() == "paused":
+            self.unpause()
+        # Every time: an earlier `up` may have been interrupted before this, and the key may be new.
+        self.put(f"/home/{ssh.USER}", ssh.authorization())
+        if self.container.status not in ("running", "paused"):
+            self.container.start()
+
+    def wait(self, seconds: float = 60) -> None:
+        logs = f"see `docker logs {self.container.name}`"
+        state = poll(self._system_state, lambda answer: answer in ("running", "degraded"), seconds)
+        if state not in ("running", "degraded"):
+            raise LabError(f"{self.name} has not booted after {seconds} s, systemd says {state!r}: {logs}.")
+        if not poll(lambda: ssh.answers(self.address), bool, seconds):
+            raise LabError(f"{self.name} does not respond on SSH ({self.address}) after {seconds} s.")
+
+    def _system_state(self) -> str:
+        try:
+            return self.container.exec_run(["systemctl", "is-system-running"]).output.decode().strip()
+        except APIError as error:
+            if self.state() not in ("running", "created"):
+                raise LabError(f"{self.container.name} has ended: see `docker logs {self.container.name}`.") from error
+            return str(error)
+
+    def wait_off(self) -> None:
+        self.container.wait(timeout=180)
+
+    def pause(self) -> None:
+        self.container.pause()
+
+    def unpause(self) -> None:
+        self.container.unpause()
+
+    def kill(self) -> None:
+        self.container.kill()
+
+    def port(self) -> str:
+        """The machine's end of the host's veth pair."""
+        code, peer = self.run(["cat", "/sys/class/net/eth0/iflink"])
+        for path in pathlib.Path("/sys/class/net").glob("*/ifindex"):
+            if code == 0 and path.read_bytes() == peer:
+                return path.parent.name
+        raise LabError(f"{self.name} has no network interface on this machine: is it running?")
+
+    def remove(self) -> None:
+        try:
+            self.container.remove(v=True, force=True)
+        except NotFound:
+            return
+
+
+def find(client: docker.DockerClient, lab: str) -> dict[str, ContainerHost]:
     """The lab's hosts by name, in order."""
     found = client.containers.list(all=True, filters={"label": f"{LABEL}={lab}"})
-    return dict(sorted((container.labels[HOST_LABEL], container) for container in found))
+    return {host.name: host for host in sorted(map(ContainerHost, found), key=lambda host: host.name)}
 
 
-def address_of(container: Container) -> str:
-    """The host's current address, or its address after it starts."""
-    (network,) = container.attrs["NetworkSettings"]["Networks"].values()
-    return network["IPAMConfig"]["IPv4Address"]
-
-
-def create(client: docker.DockerClient, lab: str, host: str, image: str, network: str, ip: str) -> Container:
+def create(client: docker.DockerClient, lab: str, host: str, image: str, network: str, ip: str) -> None:
     """Create the host without starting it."""
     name = container_name(lab, host)
     endpoint = client.api.create_endpoint_config(ipv4_address=ip, aliases=[host])
     try:
-        return client.containers.create(
+        client.containers.create(
             image,
             ["/usr/local/sbin/lab-init", *(CGROUP_V1_ARGUMENTS if machine.cgroup_version() == 1 else [])],
             name=name,
@@ -79,50 +159,9 @@ def create(client: docker.DockerClient, lab: str, host: str, image: str, network
         raise
 
 
-def start(container: Container) -> None:
-    """Start the host, whatever its state."""
-    container.reload()
-    if container.status == "paused":
-        container.unpause()
-    # Every time: an earlier `up` may have been interrupted before this, and the key may be new.
-    ssh.authorize(container)
-    if container.status not in ("running", "paused"):
-        container.start()
-
-
-def wait(container: Container, seconds: float = 60) -> None:
-    """Wait until systemd has booted and SSH responds."""
-    name = container.labels[HOST_LABEL]
-    state = poll(lambda: _system_state(container), lambda answer: answer in ("running", "degraded"), seconds)
-    if state not in ("running", "degraded"):
-        raise LabError(
-            f"{name} has not booted after {seconds} s, systemd says {state!r}: see `docker logs {container.name}`."
-        )
-    if not poll(lambda: ssh.answers(address_of(container)), bool, seconds):
-        raise LabError(f"{name} does not respond on SSH ({address_of(container)}) after {seconds} s.")
-
-
-def _system_state(container: Container) -> str:
+def image_id(client: docker.DockerClient, reference: str) -> str:
+    """The ID of an image, which containers know it by; empty if it does not exist."""
     try:
-        return container.exec_run(["systemctl", "is-system-running"]).output.decode().strip()
-    except APIError as error:
-        container.reload()
-        if container.status not in ("running", "created"):
-            raise LabError(f"{container.name} has ended: see `docker logs {container.name}`.") from error
-        return str(error)
-
-
-def is_of(container: Container, client: docker.DockerClient, image: str) -> bool:
-    """Whether the host was created from this image."""
-    try:
-        return container.attrs["Image"] == client.images.get(image).id
+        return client.images.get(reference).id
     except ImageNotFound:
-        return False
-
-
-def remove(container: Container) -> None:
-    """Remove the host and its volumes immediately."""
-    try:
-        container.remove(v=True, force=True)
-    except NotFound:
-        return
+        return ""

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import typing as t
 import urllib.request
 
 import docker
@@ -187,15 +188,15 @@ def _archive(wanted: Definition) -> pathlib.Path:
         temporary = cache("lab-images", f".{wanted.name}.tar")
         # The remains of a killed build, which may still be written to.
         temporary.unlink(missing_ok=True)
-        _bootstrap(wanted, temporary)
+        bootstrap(wanted.command(str(temporary)), wanted.environment)
         temporary.rename(archive)
     return archive
 
 
-def _bootstrap(wanted: Definition, output: pathlib.Path) -> None:
+def bootstrap(command: list[str], environment: t.Mapping[str, str] | None = None) -> None:
+    """Run this call of mmdebstrap, with more environment variables, and say how it proceeds."""
     started, said = time.monotonic(), []
-    environment = {**os.environ, **wanted.environment}
-    command = wanted.command(str(output))
+    environment = {**os.environ, **(environment or {})}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr or ():
             said.append(line.rstrip())

@@ -1,6 +1,6 @@
 # Copyright: plainkube authors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
-"""The inventory of a lab: the README's inventory, plus login, mirror, and what hosts need because they are containers."""
+"""The inventory of a lab: the README's inventory, plus login, mirror, and what containers need as hosts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def kubelet_config(cgroup_version: int) -> dict[str, t.Any]:
     return config
 
 
-def variables(name: str, mirror: str | None, cgroup_version: int, bounded: bool = False) -> dict[str, t.Any]:
+def variables(name: str, mirror: str | None) -> dict[str, t.Any]:
     """The lab's group variables; without a mirror, hosts install from upstream."""
     return {
         "ansible_user": ssh.USER,
@@ -35,12 +35,30 @@ def variables(name: str, mirror: str | None, cgroup_version: int, bounded: bool 
         "ansible_ssh_common_args": " ".join(ssh.OPTIONS),
         "ansible_control_path_dir": str(ssh.control_path_directory(name)),
         **({"artifacts_mirror": mirror} if mirror else {}),
+    }
+
+
+def of_containers(cgroup_version: int, bounded: bool = False) -> dict[str, t.Any]:
+    """What hosts need because they are containers. Virtual machines need none of it."""
+    return {
         "node_kubelet_config": kubelet_config(cgroup_version),
         # Docker has this setting in its daemon.json.
         **({"containerd_runc_path": "/usr/local/sbin/runc-bounded"} if bounded else {}),
         # nf_conntrack_max belongs to the machine.
         "node_kube_proxy_config": {"conntrack": {"maxPerCore": 0}},
     }
+
+
+# The options of roles that say how long to wait. Without KVM, a program needs ten times as long to start.
+WAITS = (
+    *("etcd_wait", "load_balancer_wait", "control_plane_wait", "flannel_wait", "docker_wait", "containerd_wait"),
+    *("node_wait", "verify_wait"),
+)
+
+
+def of_emulated(seconds: int = 600) -> dict[str, t.Any]:
+    """What virtual machines need whose processors are emulated: patience."""
+    return dict.fromkeys(WAITS, seconds)
 
 
 def render(name: str, hosts: dict[str, str], values: dict[str, t.Any]) -> str:

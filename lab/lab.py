@@ -13,10 +13,24 @@ import typing as t
 
 import docker
 import yaml
-from docker.models.containers import Container
 
-from lab import artifacts, engine, hosts, image, inventory, isolation, machine, mirror, network, registry, ssh
+from lab import (
+    artifacts,
+    disk,
+    engine,
+    guests,
+    hosts,
+    image,
+    inventory,
+    isolation,
+    machine,
+    mirror,
+    network,
+    registry,
+    ssh,
+)
 from lab.base import CHECKOUT, LabError, cache, lock, run, say, step
+from lab.host import Host
 from plugins.module_utils.services import _units
 
 HOSTS = ("k1", "n1", "n2")
@@ -48,13 +62,26 @@ class Lab:
         prepared: bool = False,
         suite: str = image.SUITE,
         closed: bool = False,
+        machines: bool = False,
     ) -> None:
         """Start these hosts; existing hosts do not change.
 
         A host can have its own Debian release, such as n2:bookworm. In a closed lab, the only way out is a proxy.
+        The hosts are containers or virtual machines, and all of a lab are the same.
         """
+        if machines and prepared:
+            raise LabError("virtual machines are always bare: leave out --prepared.")
+        others = hosts.find(self.client, self.name) if machines else guests.find(self.name)
+        if others:
+            raise LabError(
+                f"the hosts of lab {self.name} are {'containers' if machines else 'virtual machines'}: "
+                f"`python -m lab down {self.name}` removes them."
+            )
         suites = dict(host_and_suite(host, suite) for host in wanted)
-        references = {name: image.ensure(self.client, prepared, suites[name]) for name in suites}
+        sources = {
+            name: disk.ensure(suites[name]) if machines else image.ensure(self.client, prepared, suites[name])
+            for name in suites
+        }
         names = [*suites]
         with step(f"{self.name}: {' '.join(wanted)}"):
             with lock():
@@ -64,7 +91,7 @@ class Lab:
                 mirror.ensure(self.name, gateway)
                 if closed:
                     isolation.ensure(self.name, gateway, subnet)
-                self._create(references, net)
+                self._create(sources, net, machines)
             self.start(*names)
             if isolation.is_closed(self.name):
                 self._trust_registry(names)
@@ -79,15 +106,19 @@ class Lab:
             if code:
                 raise LabError(f"{name} does not accept the registry's certificate: {output.strip()}")
 
-    def _create(self, references: t.Mapping[str, str], net: t.Any) -> None:
+    def _create(self, sources: t.Mapping[str, str], net: t.Any, machines: bool) -> None:
         known = self.hosts()
-        for name, reference in references.items():
-            if name not in known:
-                given = [hosts.address_of(host) for host in self.hosts().values()]
-                address = hosts.address(name, network.subnet_and_gateway(net)[0], given)
-                hosts.create(self.client, self.name, name, reference, net.name, address)
-            elif not hosts.is_of(known[name], self.client, reference):
-                say(f"{name} keeps its old image: run `python -m lab down {self.name}` first for a new one")
+        subnet, gateway = network.subnet_and_gateway(net)
+        for name, source in sources.items():
+            if name in known:
+                if known[name].source not in (source, hosts.image_id(self.client, source)):
+                    say(f"{name} keeps its old image: run `python -m lab down {self.name}` first for a new one")
+                continue
+            address = hosts.address(name, subnet, [host.address for host in self.hosts().values()])
+            if machines:
+                guests.create(guests.Definition(self.name, name, address, source, subnet, gateway))
+            else:
+                hosts.create(self.client, self.name, name, source, net.name, address)
 
     def down(self) -> None:
         """Remove the lab. After the last one, the machine is as before."""
@@ -95,7 +126,8 @@ class Lab:
         with step(f"{self.name}: removing"), lock():
             ssh.hang_up(self.name)
             for host in self.hosts().values():
-                hosts.remove(host)
+                host.remove()
+            guests.clear(self.name)
             if net is not None:
                 gateway = network.subnet_and_gateway(net)[1]
                 mirror.service(self.name, gateway).stop()
@@ -105,34 +137,35 @@ class Lab:
                 network.release()
             shutil.rmtree(cache("labs", self.name), ignore_errors=True)
 
-    def hosts(self) -> dict[str, Container]:
-        """The containers by host name."""
-        return hosts.find(self.client, self.name)
+    def hosts(self) -> t.Mapping[str, Host]:
+        """The hosts by name: containers, or virtual machines."""
+        return guests.find(self.name) or hosts.find(self.client, self.name)
 
-    def host(self, name: str) -> Container:
-        """The container of one host."""
+    def host(self, name: str) -> Host:
+        """One host."""
         known = self.hosts()
         if name not in known:
             raise LabError(f"the lab {self.name} has no host {name}, it has: {', '.join(known) or 'none'}.")
         return known[name]
 
-    def _pick(self, names: t.Sequence[str]) -> list[Container]:
-        known = self.hosts()
-        return [known[name] for name in names]
-
     def address(self, name: str) -> str:
         """The host's address."""
-        return hosts.address_of(self.host(name))
+        return self.host(name).address
 
     def inventory(self, without: t.Collection[str] = ()) -> str:
         """The text of an inventory of all hosts except these."""
         net = network.find(self.client, self.name)
         if net is None:
             raise LabError(f"there is no lab {self.name}: `python -m lab up {self.name}` creates it.")
-        addresses = {name: hosts.address_of(host) for name, host in self.hosts().items() if name not in without}
+        addresses = {name: host.address for name, host in self.hosts().items() if name not in without}
         gateway = network.subnet_and_gateway(net)[1]
         url = mirror.url(gateway) if artifacts.built() else None
-        values = inventory.variables(self.name, url, machine.cgroup_version(), machine.lacks_sys_resource())
+        values = inventory.variables(self.name, url)
+        machines = guests.find(self.name)
+        if any(guest.is_emulated() for guest in machines.values()):
+            values.update(inventory.of_emulated())
+        if not machines:
+            values.update(inventory.of_containers(machine.cgroup_version(), machine.lacks_sys_resource()))
         if isolation.is_closed(self.name):
             values.update(isolation.variables(gateway))
         if image.SUITE in image.UNTESTED:
@@ -149,7 +182,7 @@ class Lab:
 
     def run(self, name: str, *command: str) -> tuple[int, str]:
         """Exit code and output of a command on the host, as root and without SSH."""
-        code, output = self.host(name).exec_run(list(command))
+        code, output = self.host(name).run(command)
         return code, output.decode(errors="replace")
 
     def demand(self, name: str, *command: str) -> str:
@@ -169,9 +202,8 @@ class Lab:
         code, real = self.run(name, "readlink", "--canonicalize-existing", path)
         if code:
             raise LabError(f"{name} has no {path}.")
-        chunks, _status = self.host(name).get_archive(real.strip())
         temporary = target.with_name(f".{target.name}.new")
-        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+        with tarfile.open(fileobj=io.BytesIO(self.host(name).get(real.strip()))) as archive:
             (entry,) = archive.getmembers()
             content = archive.extractfile(entry)
             if content is None:
@@ -189,7 +221,7 @@ class Lab:
                 entry.mode, entry.size = mode, len(content)
                 tar.addfile(entry, io.BytesIO(content))
         self.run(name, "mkdir", "-p", directory)
-        self.host(name).put_archive(directory, archive.getvalue())
+        self.host(name).put(directory, archive.getvalue())
 
     def readdress(self, name: str, old: str, new: str) -> None:
         """Give the host another address instead of this one, as DHCP does. The lab itself still knows the first one."""
@@ -220,33 +252,25 @@ class Lab:
     def start(self, *names: str) -> None:
         """Restore the power, and wait until the hosts have booted."""
         ssh.hang_up(self.name)
-        for host in self._pick(names):
-            hosts.start(host)
-        for host in self._pick(names):
-            hosts.wait(host)
+        for name in names:
+            self.host(name).start()
+        for name in names:
+            self.host(name).wait()
 
     def cut_off(self, name: str) -> None:
         """Cut the host's network at the switch: no traffic gets through, and the host cannot detect it."""
-        run("bridge", "link", "set", "dev", self._port(name), "state", "disabled")
+        run("bridge", "link", "set", "dev", self.host(name).port(), "state", "disabled")
 
     def rejoin(self, name: str) -> None:
         """Connect it again."""
-        run("bridge", "link", "set", "dev", self._port(name), "state", "forwarding")
-
-    def _port(self, name: str) -> str:
-        """The machine's end of the host's veth pair."""
-        code, peer = self.run(name, "cat", "/sys/class/net/eth0/iflink")
-        for path in pathlib.Path("/sys/class/net").glob("*/ifindex"):
-            if code == 0 and path.read_text(encoding="utf-8") == peer:
-                return path.parent.name
-        raise LabError(f"{name} has no network interface on this machine: is it running?")
+        run("bridge", "link", "set", "dev", self.host(name).port(), "state", "forwarding")
 
     def shut_down(self, *names: str) -> None:
         """Shut down the hosts cleanly and in parallel, as for a reboot; `start` boots them again."""
         for name in names:
             self.run(name, "systemctl", "--no-block", "poweroff")
         for name in names:
-            self.host(name).wait(timeout=180)
+            self.host(name).wait_off()
 
     def invocations(self) -> dict[str, str]:
         """HOST/UNIT -> systemd's InvocationID, which changes with each start; empty for a unit that is not running there."""
@@ -261,8 +285,9 @@ class Lab:
         """For each host, the failed units, and the last log lines of every existing unit of the cluster."""
         parts = []
         for name, host in self.hosts().items():
-            if host.status != "running":
-                parts.append(f"==== {name}: {host.status}")
+            state = host.state()
+            if state != "running":
+                parts.append(f"==== {name}: {state}")
                 continue
             parts.append(
                 f"==== {name}: failed units\n" + self.run(name, "systemctl", "--failed", "--no-legend", "--plain")[1]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import re
 
 import docker
@@ -133,6 +134,17 @@ def resolvers() -> list[ipaddress.IPv4Address]:
     """The machine's own name servers."""
     with open("/etc/resolv.conf", encoding="utf-8") as stream:
         return nameservers(stream.read())
+
+
+def upstream_resolver() -> str:
+    """A name server of this machine that its virtual machines reach: systemd-resolved's own listens on the loopback interface only."""
+    for path in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as stream:
+                found = [server for server in nameservers(stream.read()) if not server.is_loopback]
+            if found:
+                return str(found[0])
+    raise LabError("this machine has no IPv4 name server that virtual machines reach: set one in /etc/resolv.conf.")
 
 
 def nameservers(resolv_conf: str) -> list[ipaddress.IPv4Address]:

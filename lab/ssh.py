@@ -11,8 +11,6 @@ import socket
 import subprocess
 import tarfile
 
-from docker.models.containers import Container
-
 from lab import machine
 from lab.base import cache, run
 
@@ -35,8 +33,8 @@ def control_path_directory(name: str) -> pathlib.Path:
     return cache("labs", name, "cp")
 
 
-def authorize(container: Container) -> None:
-    """Authorize the key; also works on hosts that have not started yet."""
+def authorization() -> bytes:
+    """An archive for the user's home directory, which authorizes the key."""
     content = key().with_suffix(".pub").read_bytes()
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
@@ -45,7 +43,7 @@ def authorize(container: Container) -> None:
             entry.type = tarfile.DIRTYPE if data is None else tarfile.REGTYPE
             entry.mode, entry.uid, entry.gid, entry.size = mode, UID, UID, len(data or b"")
             tar.addfile(entry, io.BytesIO(data or b""))
-    container.put_archive(f"/home/{USER}", archive.getvalue())
+    return archive.getvalue()
 
 
 def answers(address: str) -> bool:

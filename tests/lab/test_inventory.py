@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from lab import inventory, ssh
+from lab import inventory, ssh, sums
 
 
 def test_render():
@@ -26,7 +26,7 @@ def test_a_host_may_be_control_plane_and_node():
 
 def test_values_are_literals_for_the_format(monkeypatch, tmp_path):
     monkeypatch.setattr(ssh, "key", lambda: tmp_path / "key")
-    values = inventory.variables("x", "http://192.0.2.1:8000", 1)
+    values = {**inventory.variables("x", "http://192.0.2.1:8000"), **inventory.of_containers(1)}
     lines = dict(line.split("=", 1) for line in inventory.render("x", {}, values).splitlines() if "=" in line)
     assert ast.literal_eval(lines["node_kubelet_config"])["failSwapOn"] is False
     assert lines["artifacts_mirror"] == "http://192.0.2.1:8000"
@@ -35,3 +35,22 @@ def test_values_are_literals_for_the_format(monkeypatch, tmp_path):
 def test_settings_for_cgroup_v1_only_where_it_is():
     assert {"failCgroupV1", "cgroupRoot"} <= set(inventory.kubelet_config(1))
     assert not {"failCgroupV1", "cgroupRoot"} & set(inventory.kubelet_config(2))
+
+
+def test_only_containers_have_other_settings_than_users(monkeypatch, tmp_path):
+    monkeypatch.setattr(ssh, "key", lambda: tmp_path / "key")
+    own = inventory.variables("x", None)
+    assert all(name.startswith("ansible_") for name in own)
+    assert {*inventory.of_containers(2, bounded=True)} == {
+        "node_kubelet_config",
+        "node_kube_proxy_config",
+        "containerd_runc_path",
+    }
+
+
+def test_waits_are_options_of_the_roles():
+    known = sums._roles.variables()
+    assert {name for name in known if name.endswith("_wait") and known[name] and name[0] != "_"} - {"reset_wait"} == {
+        *inventory.of_emulated()
+    }
+    assert all(known[name] < seconds for name, seconds in inventory.of_emulated().items())

@@ -31,11 +31,11 @@ def test_a_host_may_have_a_debian_of_its_own(text, found):
 
 def test_files_are_put_with_their_modes(monkeypatch):
     class Container:
-        def exec_run(self, command):
-            done.append(command)
+        def run(self, command):
+            done.append([*command])
             return 0, b""
 
-        def put_archive(self, directory, data):
+        def put(self, directory, data):
             with tarfile.open(fileobj=io.BytesIO(data)) as archive:
                 done.extend((entry.name, entry.mode, archive.extractfile(entry).read()) for entry in archive)
 

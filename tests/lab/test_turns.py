@@ -141,7 +141,8 @@ def test_a_turn_is_all_of_its_marked_tests_or_none():
 
 def test_every_scenario_has_a_turn_and_every_mark_is_one_of_its_scenario():
     there = {path.parent.name for path in MOLECULE.glob("*/molecule.yml")}
-    assert set(turns.scenarios(turns.ALL)) == there
+    assert {*turns.scenarios(turns.ALL), *turns.APART} == there
+    assert not {*turns.scenarios(turns.ALL)} & {*turns.APART}
     for path in MOLECULE.glob("*/*/test_*.py"):
         for name in re.findall(r"mark\.turn\(\"(\w+)\"\)", path.read_text(encoding="utf-8")):
             assert path.relative_to(MOLECULE).parts[0] in turns.scenarios(name), (path, name)

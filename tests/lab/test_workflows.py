@@ -23,8 +23,14 @@ def load(name):
 
 def test_a_job_for_each_scenario():
     scenarios = load("pull-request")["jobs"]["molecule"]["strategy"]["matrix"]["scenario"]
-    assert scenarios == sorted(path.parent.name for path in CHECKOUT.glob("molecule/*/molecule.yml"))
+    there = {path.parent.name for path in CHECKOUT.glob("molecule/*/molecule.yml")}
+    assert scenarios == sorted(there - {*turns.APART})
     assert {*scenarios} <= {*turns.TURNS}
+
+
+def test_a_job_for_the_virtual_machines_of_each_debian_and_runtime():
+    found = load("nightly")["jobs"]["machines"]["strategy"]["matrix"]
+    assert found == {"suite": ["trixie", "bookworm"], "runtime": ["docker", "containerd"]}
 
 
 def test_a_job_for_each_ansible_core():

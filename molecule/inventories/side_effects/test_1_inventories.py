@@ -35,7 +35,10 @@ def copied(request, lab, lan, tmp_path):
         return lab.address(HOSTS[place]) if place in HOSTS else str(ipaddress.ip_network(lan[0])[place])
 
     path.write_text(re.sub(r"192\.0\.2\.(\d+)", address, request.param.read_text(encoding="utf-8")), encoding="utf-8")
-    values = inventory.variables(lab.name, mirror.url(lan[1]), machine.cgroup_version(), machine.lacks_sys_resource())
+    values = {
+        **inventory.variables(lab.name, mirror.url(lan[1])),
+        **inventory.of_containers(machine.cgroup_version(), machine.lacks_sys_resource()),
+    }
     beside = tmp_path / "lab.json"
     beside.write_text(json.dumps(values), encoding="utf-8")
     return path, ("-e", f"@{beside}")

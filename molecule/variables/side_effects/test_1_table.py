@@ -57,7 +57,10 @@ class Walk:
 
     def inventory(self, run, entries, groups, given=None):
         """An inventory for a run: the lab's own variables, those of the table over them, and the groups."""
-        common = inventory.variables(self.lab.name, self.mirror, machine.cgroup_version(), machine.lacks_sys_resource())
+        common = {
+            **inventory.variables(self.lab.name, self.mirror),
+            **inventory.of_containers(machine.cgroup_version(), machine.lacks_sys_resource()),
+        }
         hosts = {host: {"ansible_host": self.lab.address(host)} for host in TABLE["hosts"]}
         for entry in entries:
             place = hosts[entry["host"]] if "host" in entry else common
