@@ -10,7 +10,7 @@ import re
 import typing as t
 
 import docker
-from docker.errors import APIError, ImageNotFound, NotFound
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from docker.types import Mount
 
@@ -60,7 +60,7 @@ class ContainerHost:
 
     @property
     def source(self) -> str:
-        return self.container.attrs["Image"]
+        return self.container.attrs["Config"]["Image"]
 
     def state(self) -> str:
         self.container.reload()
@@ -157,11 +157,3 @@ def create(client: docker.DockerClient, lab: str, host: str, image: str, network
         if error.status_code == 409:
             raise LabError(f"a container {name} that is not the lab's exists already: remove or rename it.") from error
         raise
-
-
-def image_id(client: docker.DockerClient, reference: str) -> str:
-    """The ID of an image, which containers know it by; empty if it does not exist."""
-    try:
-        return client.images.get(reference).id
-    except ImageNotFound:
-        return ""

@@ -111,7 +111,7 @@ class Lab:
         subnet, gateway = network.subnet_and_gateway(net)
         for name, source in sources.items():
             if name in known:
-                if known[name].source not in (source, hosts.image_id(self.client, source)):
+                if known[name].source != source:
                     say(f"{name} keeps its old image: run `python -m lab down {self.name}` first for a new one")
                 continue
             address = hosts.address(name, subnet, [host.address for host in self.hosts().values()])
