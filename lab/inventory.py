@@ -58,7 +58,8 @@ WAITS = (
 
 def of_emulated(seconds: int = 600) -> dict[str, t.Any]:
     """What virtual machines need whose processors are emulated: patience."""
-    return dict.fromkeys(WAITS, seconds)
+    # Ansible's own, for a login and for sudo, is 10 s.
+    return {**dict.fromkeys(WAITS, seconds), "ansible_ssh_timeout": 60}
 
 
 def render(name: str, hosts: dict[str, str], values: dict[str, t.Any]) -> str:

@@ -9,6 +9,7 @@ import os
 
 import pytest
 
+HOSTS = ("k1", "n1")
 RUNTIME = os.environ.get("RUNTIME") or "docker"
 PROFILE = {"docker": "docker-default", "containerd": "cri-containerd.apparmor.d"}[RUNTIME]
 
@@ -20,13 +21,20 @@ def pod(node, workload):
     return found
 
 
-@pytest.mark.parametrize("host", ["k1", "n1"])
+@pytest.mark.parametrize("host", HOSTS)
 def test_it_is_the_debian_that_was_asked_for(lab, host):
     suite = os.environ.get("PLAINKUBE_LAB_SUITE", "trixie")
     assert f"VERSION_CODENAME={suite}\n" in lab.demand(host, "cat", "/etc/os-release")
     assert lab.demand(host, "systemd-detect-virt").strip() in ("kvm", "qemu")
     assert lab.demand(host, "systemctl", "is-system-running").strip() == "running"
-    assert lab.demand(host, "uname", "-r") != lab.demand("n1" if host == "k1" else "k1", "cat", "/proc/version")
+
+
+def test_each_has_a_kernel_of_its_own(lab):
+    """One that its Debian has built, and with modules."""
+    assert len({lab.demand(host, "cat", "/proc/sys/kernel/random/boot_id") for host in HOSTS}) == len(HOSTS)
+    for host in HOSTS:
+        assert "Debian" in lab.demand(host, "uname", "--kernel-version")
+    assert {"br_netfilter", "vxlan"} <= {line.split()[0] for line in lab.demand("n1", "lsmod").splitlines()}
 
 
 def test_settings_of_the_kubelet_are_the_defaults(node):
