@@ -99,7 +99,7 @@ molecule: turn artifacts ## the current turn's scenarios, each with fresh hosts;
 scenario: artifacts ## one scenario with fresh hosts: SCENARIO=ha; TURN=all runs all of its tests
 	molecule test -s $(SCENARIO)
 
-# Without KVM, each of the four takes up to an hour on two cores that do nothing else.
+# Without KVM, each of the four needs two cores that do nothing else.
 machines: artifacts ## real Debians as virtual machines: SUITE=trixie or bookworm, RUNTIME=docker or containerd; without these, all four in turn
 	@rm -f $(FAILURES)
 	@for suite in $(or $(SUITE),trixie bookworm); do for runtime in $(or $(RUNTIME),docker containerd); do \
