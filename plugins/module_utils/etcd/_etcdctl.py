@@ -186,5 +186,6 @@ class Etcdctl:
 
 def _is_silence(why: str) -> bool:
     """Whether etcd did not refuse, but was down, had no leader, or did not respond in time."""
-    signs = ("connection", "deadline exceeded", "Unavailable", "no leader", "timed out", "EOF")
+    # The client says "deadline exceeded"; a server of gRPC that notices it first cancels the stream, with code DeadlineExceeded.
+    signs = ("connection", "deadline exceeded", "DeadlineExceeded", "Unavailable", "no leader", "timed out", "EOF")
     return any(sign in why for sign in signs)

@@ -97,6 +97,21 @@ def test_of_each_where_none_answers(monkeypatch):
         etcd.of_each("endpoint", "status")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Error: context deadline exceeded",
+        "Error: rpc error: code = DeadlineExceeded desc = stream terminated by RST_STREAM with error code: CANCEL",
+        "Error: etcdserver: no leader",
+    ],
+)
+def test_an_etcd_that_does_not_answer_in_time_is_unreachable(monkeypatch, said):
+    monkeypatch.setattr(_etcdctl, "dial", lambda endpoint: "")
+    params = {"endpoints": ["https://a:2379"], "ca": "", "cert": "", "key": "", "wait": 0}
+    with pytest.raises(_etcdctl.Unreachable):
+        _etcdctl.Etcdctl(Module(1, "", f"{said}\n"), params).call("member", "promote", "1")
+
+
 def test_a_timeout_means_that_etcd_is_unreachable(monkeypatch):
     monkeypatch.setattr(_etcdctl, "dial", lambda endpoint: "")
     params = {"endpoints": ["https://a:2379"], "ca": "", "cert": "", "key": "", "wait": 0}
